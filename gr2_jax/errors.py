@@ -1,0 +1,18 @@
+"""The one exception that a user's own input can cause."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Bad input, said in one sentence: what is wrong, where, and the nearest valid thing.
+
+    The command line prints the sentence and exits with code 2; a library caller may catch it.
+    """
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Returns a hint such as `did you mean 'seed'?`, or the valid names where none is close."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else f"valid here: {', '.join(names)}"
