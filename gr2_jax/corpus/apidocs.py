@@ -1,0 +1,148 @@
+"""The built-in collection: the documentation of numpy, scipy and jax, read from the running interpreter.
+
+One document per public function or class. Its query is one sentence of its summary, held out of the indexed text.
+Grades: 4 the object itself, 3 an object in its See Also section, 2 one linked in the summary part (before the first
+section), 1 one linked elsewhere; the highest grade of a pair counts.
+"""
+
+import importlib
+import platform
+import re
+from collections.abc import Mapping, Sequence
+
+from gr2_jax.corpus import _docstrings
+from gr2_jax.corpus._api_objects import ApiObject, public_objects
+from gr2_jax.corpus.collection import Collection, Document
+from gr2_jax.corpus.sentences import paragraphs, sentences
+from gr2_jax.errors import UserError, nearest
+
+LIBRARIES = ("numpy", "scipy", "jax")
+GRADE_ITSELF, GRADE_SEE_ALSO, GRADE_SUMMARY, GRADE_ELSEWHERE = 4, 3, 2, 1
+
+_MIN_QUERY_WORDS = 3
+_MIN_REMAINING_WORDS = 5
+_SHORTHANDS = {"np": "numpy", "jnp": "jax.numpy", "sp": "scipy", "lax": "jax.lax"}
+# Sentences that say where a function comes from or that it should not be used, not what it does; and formulas.
+_NOT_DESCRIPTIVE = re.compile(
+    r"(?i)^(?:(?:jax|lax(?:-backend)?|python|c|scipy-style) implementation\b|alias (?:of|for)|deprecated|see\b"
+    r"|refer to\b|>>>|note\b|warning\b|this (?:docstring|function) (?:was|is) (?:copied|deprecated)|experimental\b"
+    r"|unstable\b|as an instance of\b|\\)"
+)
+_INTRODUCES_FORMULA = re.compile(r"(?::|\b(?:as|is|by))$")
+
+
+def read_apidocs(libraries: Sequence[str] = LIBRARIES) -> Collection:
+    """Returns the documentation of the installed libraries as a collection, in a deterministic order.
+
+    An object without a descriptive summary sentence of three words, or whose text would have fewer than five words
+    without it, is a document without a query. Objects that share their sentence share one query, with grade 4 for each.
+
+    Raises UserError for a library that is not one of `LIBRARIES` or is not installed.
+    """
+    versions = {library: _version(library) for library in libraries}
+    objects = public_objects(tuple(sorted(set(libraries))))
+    names = {alias: one.name for one in objects for alias in one.aliases}
+    documents, asked, links, entities = [], {}, {}, {}
+    for one in objects:
+        sections = _docstrings.parse(one.docstring)
+        query, text = _hold_out(sections)
+        if not text and not query:
+            continue  # nothing but a signature
+        documents.append(Document(one.name, title_of(one.name), text))
+        links[one.name] = graded_links(one, sections, names)
+        if query:
+            asked.setdefault(query, []).append(one.name)
+    kept = {document.doc_id: document.title for document in documents}
+    links = {doc: {target: grade for target, grade in found.items() if target in kept} for doc, found in links.items()}
+    entities = {doc: tuple(kept[target] for target in sorted(found)) for doc, found in links.items() if found}
+    queries = {f"q:{owners[0]}": query for query, owners in asked.items()}
+    qrels = {f"q:{owners[0]}": _judgements(owners, links) for owners in asked.values()}
+    provenance = {
+        "source": "apidocs:" + ",".join(sorted(versions)),
+        "python": platform.python_version(),
+        **versions,
+        "notes": "grades: 4 the object, 3 See Also, 2 linked in its summary, 1 linked elsewhere; "
+        "a query is a sentence of the summary that the document's text lacks",
+    }
+    return Collection("apidocs", tuple(documents), queries, qrels, provenance, entities)
+
+
+def _version(library: str) -> str:
+    if library not in LIBRARIES:
+        raise UserError(f"no API documentation of {library!r} is read: {nearest(library, LIBRARIES)}")
+    try:
+        return importlib.import_module(library).__version__
+    except ImportError as error:
+        raise UserError(f"the API documentation of {library} needs the library: pip install {library}") from error
+
+
+def title_of(name: str) -> str:
+    """Returns a qualified name as words, the telling part first: `numpy.linalg.matrix_rank` gives
+    `matrix rank linalg numpy`."""
+    return " ".join(" ".join(_words(part)) for part in reversed(name.split(".")))
+
+
+def _words(identifier: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"[A-Z0-9]+(?![a-z])|[A-Z]?[a-z0-9]+|[^\W_]+", identifier)]
+
+
+def _hold_out(sections: Sequence[_docstrings.Section]) -> tuple[str, str]:
+    """Returns the query ("" where there is none) and the text, which lacks the query."""
+    summary, *rest = sections
+    text = "\n\n".join(
+        [_docstrings.plain(summary.body), *(_docstrings.plain(f"{part.heading}\n{part.body}") for part in rest)]
+    )
+    query = next(filter(_is_query, sentences(_docstrings.plain(summary.body))), "")
+    if not query:
+        return "", text.strip()
+    remaining = "\n\n".join(paragraphs(text.replace(query, " ")))
+    return (query, remaining) if len(remaining.split()) >= _MIN_REMAINING_WORDS else ("", text.strip())
+
+
+def _is_query(sentence: str) -> bool:
+    if (
+        _docstrings.SIGNATURE.match(sentence)
+        or _NOT_DESCRIPTIVE.match(sentence)
+        or _INTRODUCES_FORMULA.search(sentence)
+    ):
+        return False
+    words = [word for word in sentence.split() if re.search(r"[A-Za-z]{2}", word)]
+    return len(words) >= _MIN_QUERY_WORDS
+
+
+def graded_links(one: ApiObject, sections: Sequence[_docstrings.Section], names: Mapping[str, str]) -> dict[str, int]:
+    """Returns the objects that a docstring refers to with their grades, sorted by name, itself left out.
+
+    `names` maps every public name to the canonical one. A name is looked up from the object's own module outwards.
+    """
+    found = _docstrings.links(sections)
+    grades: dict[str, int] = {}
+    for targets, grade in (
+        (found.see_also, GRADE_SEE_ALSO),
+        (found.summary, GRADE_SUMMARY),
+        (found.elsewhere, GRADE_ELSEWHERE),
+    ):
+        for target in targets:
+            name = _resolve(target, one.name, names)
+            if name is not None and name != one.name:
+                grades[name] = max(grade, grades.get(name, 0))
+    return dict(sorted(grades.items()))
+
+
+def _resolve(target: str, owner: str, names: Mapping[str, str]) -> str | None:
+    first, _, others = target.partition(".")
+    if others and first in _SHORTHANDS:
+        target = f"{_SHORTHANDS[first]}.{others}"
+    packages = owner.split(".")[:-1]
+    scopes = [".".join(packages[:depth]) + "." for depth in range(len(packages), 0, -1)]
+    absolute_first = [""] if first in LIBRARIES else []
+    return next((names[scope + target] for scope in (*absolute_first, *scopes, "") if scope + target in names), None)
+
+
+def _judgements(owners: Sequence[str], links: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    grades: dict[str, int] = {}
+    for owner in owners:
+        for target, grade in links[owner].items():
+            grades[target] = max(grade, grades.get(target, 0))
+    grades |= dict.fromkeys(owners, GRADE_ITSELF)
+    return dict(sorted(grades.items(), key=lambda pair: (-pair[1], pair[0])))

@@ -1,0 +1,67 @@
+"""Deterministic splits of a collection's queries, by a keyed hash of each query's id."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gr2_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint tuples of query ids that together are all queries."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+def split_queries(query_ids: Iterable[str], *, validation: int, test: int, seed: int) -> Split:
+    """Returns a split with exactly `validation` and `test` queries, and the rest for training.
+
+    The order of the ids does not matter, and queries keep their order by hash when others come or go: one more query
+    displaces at most one from each part.
+
+    Raises UserError where no query would remain for training, or for a negative count.
+    """
+    ordered = _by_hash(query_ids, seed)
+    _require_training_queries(len(ordered), validation, test)
+    return Split(
+        train=tuple(ordered[validation + test :]),
+        validation=tuple(ordered[test : validation + test]),
+        test=tuple(ordered[:test]),
+    )
+
+
+def fold_split(query_ids: Iterable[str], *, folds: int, fold: int, validation: int, seed: int) -> Split:
+    """Returns fold number `fold` (from 0) of `folds`: each query is in the test part of exactly one fold.
+
+    The test parts differ in size by one at most. Validation queries are taken from the rest.
+
+    Raises UserError for a fold that there is not, or where no query would remain for training.
+    """
+    ordered = _by_hash(query_ids, seed)
+    if not 2 <= folds <= len(ordered):
+        raise UserError(f"{len(ordered)} queries cannot be split into {folds} folds: use 2 to {len(ordered)}")
+    if not 0 <= fold < folds:
+        raise UserError(f"there is no fold {fold} of {folds} folds: use 0 to {folds - 1}")
+    test = ordered[fold::folds]
+    _require_training_queries(len(ordered), validation, len(test))
+    rest = [query for place, query in enumerate(ordered) if place % folds != fold]
+    # Another order than that of the folds, so that two folds do not share most of their validation queries.
+    rest = _by_hash(rest, f"{seed}/{fold}")
+    return Split(train=tuple(rest[validation:]), validation=tuple(rest[:validation]), test=tuple(test))
+
+
+def _by_hash(query_ids: Iterable[str], seed: int | str) -> list[str]:
+    key = hashlib.blake2b(str(seed).encode()).digest()
+    return sorted(set(query_ids), key=lambda query: (hashlib.blake2b(query.encode(), key=key).digest(), query))
+
+
+def _require_training_queries(queries: int, validation: int, test: int) -> None:
+    if min(validation, test) < 0:
+        raise UserError(f"a split cannot have {min(validation, test)} queries")
+    if validation + test >= queries:
+        raise UserError(
+            f"{validation} validation and {test} test queries leave none of {queries} for training: ask for fewer"
+        )

@@ -1,0 +1,101 @@
+"""Batches as a pure function of (seed, step): resuming needs no iterator state, and is exact."""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from gr2_jax.data.tasks import ExampleArrays
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchShape:
+    """How a training batch is filled.
+
+    queries          B, real queries with up to `docids` (K) graded documents each
+    documents        texts with one document each, for the indexing likelihood
+    pseudo_share     share of `documents` drawn from the augmentation; the rest are spans of the documents' own text
+    span             shortest and longest span, in tokens
+    length           tokens per encoder input, Tq
+    """
+
+    queries: int
+    docids: int
+    documents: int
+    pseudo_share: float
+    span: tuple[int, int]
+    length: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GradedBatches:
+    """`batches(step)` -> numpy arrays: query_tokens [B,Tq], docid_rows [B,K], grades [B,K], judged_rows [B,J],
+    judged_grades [B,J] for the queries; document_tokens [E,Tq], document_rows [E] for indexing.
+
+    Each source is walked in a new random order per epoch, so within an epoch nothing is lost or repeated.
+    """
+
+    queries: ExampleArrays
+    pseudo: ExampleArrays
+    documents: ExampleArrays
+    shape: BatchShape
+    seed: int
+
+    def __call__(self, step: int) -> dict[str, np.ndarray]:
+        rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, step]))
+        return {**self._query_part(step, rng), **self._document_part(step, rng)}
+
+    def _query_part(self, step: int, rng) -> dict[str, np.ndarray]:
+        chosen = _walk(len(self.queries.tokens), self.shape.queries, step, self.seed, 0)
+        judged_rows, judged_grades = self.queries.docid_rows[chosen], self.queries.grades[chosen]
+        picked = draw_by_grade(judged_grades, self.shape.docids, rng)
+        return {
+            "query_tokens": self.queries.tokens[chosen, : self.shape.length],
+            "docid_rows": np.take_along_axis(judged_rows, picked, 1),
+            "grades": np.take_along_axis(judged_grades, picked, 1),
+            "judged_rows": judged_rows,
+            "judged_grades": judged_grades,
+        }
+
+    def _document_part(self, step: int, rng) -> dict[str, np.ndarray]:
+        num_pseudo = round(self.shape.documents * self.shape.pseudo_share)
+        pseudo = _walk(len(self.pseudo.tokens), num_pseudo, step, self.seed, 1)
+        spans = _walk(len(self.documents.tokens), self.shape.documents - num_pseudo, step, self.seed, 2)
+        tokens = [
+            self.pseudo.tokens[pseudo, : self.shape.length],
+            cut_spans(self.documents.tokens[spans], self.shape.span, self.shape.length, rng),
+        ]
+        rows = [self.pseudo.docid_rows[pseudo, 0], self.documents.docid_rows[spans, 0]]
+        return {"document_tokens": np.concatenate(tokens), "document_rows": np.concatenate(rows)}
+
+
+def draw_by_grade(grades: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Column indices [B, count] of `grades` [B, J]: one document of the best grade, then others without replacement
+    with odds in proportion to their grade (Efraimidis and Spirakis 2006); short lists are padded with padding."""
+    keys = np.where(grades > 0, rng.random(grades.shape) ** (1.0 / np.maximum(grades, 1)), -1.0)
+    best = np.where(grades == grades.max(axis=1, keepdims=True), keys, -1.0).argmax(axis=1)
+    keys[np.arange(len(keys)), best] = 2.0
+    return np.argsort(-keys, axis=1, kind="stable")[:, :count]
+
+
+def cut_spans(tokens: np.ndarray, span: tuple[int, int], length: int, rng: np.random.Generator) -> np.ndarray:
+    """A random run of span[0]..span[1] tokens of each row of `tokens` [E, T], 0-padded to [E, length]."""
+    sizes = np.minimum(rng.integers(span[0], span[1] + 1, len(tokens)), length)
+    room = np.maximum((tokens != 0).sum(axis=1) - sizes, 0)
+    starts = (rng.random(len(tokens)) * (room + 1)).astype(np.int64)
+    offsets = np.arange(length)
+    columns = np.minimum(starts[:, None] + offsets, tokens.shape[1] - 1)
+    return np.where(offsets < sizes[:, None], np.take_along_axis(tokens, columns, 1), 0)
+
+
+def _walk(size: int, count: int, step: int, seed: int, stream: int) -> np.ndarray:
+    """Examples number step*count ... of an endless walk through all examples, reshuffled every epoch."""
+    positions = np.arange(step * count, (step + 1) * count)
+    epochs, places = np.divmod(positions, size)
+    order = np.stack([_epoch_order(size, seed, stream, int(e)) for e in np.unique(epochs)])
+    return order[epochs - epochs.min() if count else epochs, places]
+
+
+@functools.lru_cache(maxsize=8)
+def _epoch_order(size: int, seed: int, stream: int, epoch: int) -> np.ndarray:
+    return np.random.Generator(np.random.Philox(key=seed, counter=[1, stream, epoch, 0])).permutation(size)

@@ -1,0 +1,167 @@
+"""Ranking measures by their ir_measures names, with the conventions fixed that the field leaves open.
+
+Order: as in trec_eval, by score in single precision, equal scores by document id, the larger id first. Every measure
+sees this one order, so a number here is the number that trec_eval prints for the written run.
+
+Queries: all that have a relevant judgement (grade >= 1); one without results counts as 0 (trec_eval -c). A query
+without any relevant judgement is left out, as in gdeval; trec_eval would count it as 0.
+
+Measures: nDCG has linear gain, the grade itself, and discount 1 / log2(rank + 1), normalised by the ideal order of all
+judgements, as in trec_eval; for gain 2^grade - 1 write `nDCG(gains={1:1,2:3,3:7})@20`. P and every other binary measure
+count grade >= 1 as relevant unless `rel` says otherwise, `P(rel=2)@20`. ERR has exponential gain on the scale of the
+qrels, see `expected_reciprocal_rank`. `MRR@20` and `Hits@10` are other names of ir_measures' `RR@20` and `Success@10`.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gr2_jax.errors import UserError, nearest
+from gr2_jax.evaluation.trec import Qrels, Run
+
+if TYPE_CHECKING:
+    from ir_measures import Measure
+
+GRADED_MEASURES = ("nDCG@5", "nDCG@20", "P@20", "ERR@20")
+BINARY_MEASURES = ("MRR@3", "MRR@20", "Hits@1", "Hits@10")
+
+
+def evaluate_run(run: Run, qrels: Qrels, measures: Sequence[str] = GRADED_MEASURES) -> dict[str, float]:
+    """Returns each measure's value over the queries, most often the mean. The module states the conventions.
+
+    Raises:
+        UserError: As `per_query`.
+    """
+    values = per_query(run, qrels, measures)
+    return {name: _aggregate(_parse(name), by_query.values()) for name, by_query in values.items()}
+
+
+def per_query(run: Run, qrels: Qrels, measures: Sequence[str] = GRADED_MEASURES) -> dict[str, dict[str, float]]:
+    """Returns measure -> query id -> value, measures as named by the caller, queries in the order of the qrels.
+
+    Args:
+        run: Ranked lists; queries without judgements are ignored.
+        qrels: Graded judgements; queries without a relevant one are left out.
+        measures: Names such as `nDCG@20`, `P(rel=2)@5`, `AP`.
+
+    Raises:
+        UserError: A measure is unknown, no judgement is relevant, no query of the run is judged, or a list holds a
+            document twice.
+    """
+    parsed = {name: _parse(name) for name in measures}
+    judged = {query_id: grades for query_id, grades in qrels.items() if max(grades.values(), default=0) > 0}
+    if not judged:
+        raise UserError("the judgements (qrels) hold no relevant document: no grade is 1 or more")
+    if not run.keys() & judged.keys():
+        raise UserError(
+            f"none of the run's {len(run)} queries is among the {len(judged)} with relevant judgements"
+            f" (run: {_some(run)}; judgements: {_some(judged)})"
+        )
+    ranked = {query_id: _trec_order(query_id, run[query_id]) for query_id in judged if run.get(query_id)}
+    library = {measure for measure in parsed.values() if measure.NAME != "ERR"}
+    values = _library_values(ranked, judged, library) if library else {}
+    for measure in {measure for measure in parsed.values() if measure.NAME == "ERR"}:
+        values[measure] = _err_values(ranked, judged, measure.params.get("cutoff"))
+    return {name: {query_id: values[measure][query_id] for query_id in judged} for name, measure in parsed.items()}
+
+
+def expected_reciprocal_rank(grades: Sequence[int], highest: int, cutoff: int | None = None) -> float:
+    """Returns ERR (Chapelle et al. 2009) of one ranked list.
+
+    ERR = sum_r (1/r) R_r prod_{i<r} (1 - R_i) with R_r = (2^g_r - 1) / 2^highest.
+
+    gdeval, TREC's script, fixes `highest` at 4 for every collection, which makes numbers on a scale of 0-2 about four
+    times smaller; here `highest` is the highest grade in the judgements.
+
+    Args:
+        grades: Grades in ranked order; unjudged documents and grades below 0 count as 0.
+        highest: The top of the scale, at least 1.
+        cutoff: Looks at this many ranks only.
+    """
+    value, reached = 0.0, 1.0
+    for rank, grade in enumerate(grades[:cutoff], start=1):
+        stop = (2.0 ** max(grade, 0) - 1.0) / 2.0**highest
+        value += reached * stop / rank
+        reached *= 1.0 - stop
+    return value
+
+
+def _parse(name: str) -> "Measure":
+    import ir_measures
+
+    base, at, cutoff = name.partition("@")
+    try:
+        measure = ir_measures.parse_measure("Success" + at + cutoff if base == "Hits" else name)
+        measure.validate_params()
+        well_formed = measure.params.get("cutoff", 1) >= 1  # at 0, trec_eval's library ends the process
+    except NameError as error:
+        raise UserError(f"unknown measure {name!r}: {_nearest_measure(base, at + cutoff)}") from error
+    except (ValueError, AssertionError, TypeError):
+        well_formed = False
+    if not well_formed:
+        raise UserError(f"measure {name!r}: expected a form such as 'nDCG@20' or 'P(rel=2)@5'{_parameters(base)}")
+    return measure
+
+
+def _nearest_measure(base: str, suffix: str) -> str:
+    """A hint that takes `ndcg` for `nDCG`: the wrong case is the usual slip, and far away for `nearest`."""
+    import ir_measures
+
+    names = {known for known in ir_measures.measures.registry if known.isascii()} | {"Hits"}
+    same = [known for known in sorted(names) if known.casefold() == base.casefold()]
+    return f"did you mean '{same[-1]}{suffix}'?" if same else nearest(base, names)
+
+
+def _parameters(base: str) -> str:
+    import ir_measures
+
+    measure = ir_measures.measures.registry.get("Success" if base == "Hits" else base.split("(")[0])
+    if measure is None:
+        return ""
+    parameters = measure.SUPPORTED_PARAMS.items()
+    return f"; {base} takes " + ", ".join(f"{key} (required)" if info.required else key for key, info in parameters)
+
+
+def _trec_order(query_id: str, hits: Sequence[tuple[str, float]]) -> list[str]:
+    if len({doc_id for doc_id, _ in hits}) != len(hits):
+        raise UserError(f"the run lists a document twice for query {query_id!r}")
+    return [doc_id for doc_id, _ in sorted(hits, key=lambda hit: (np.float32(hit[1]), hit[0]), reverse=True)]
+
+
+def _library_values(
+    ranked: dict[str, list[str]], judged: Qrels, measures: "set[Measure]"
+) -> "dict[Measure, dict[str, float]]":
+    """Asks ir_measures, with -rank as score so that every provider sees the same order."""
+    import ir_measures
+
+    # gdeval, a Perl script, fails on grades above 4 and rewrites query ids that hold a hyphen.
+    providers = [provider for provider in ir_measures.DefaultPipeline.providers if provider.NAME != "gdeval"]
+    pipeline = ir_measures.providers.FallbackProvider(providers)
+    run = {query_id: {doc_id: -float(i) for i, doc_id in enumerate(docs)} for query_id, docs in ranked.items()}
+    values = {measure: {} for measure in measures}
+    try:
+        for metric in pipeline.iter_calc(sorted(measures, key=str), judged, run):
+            values[metric.measure][metric.query_id] = float(metric.value)
+    except ValueError as error:
+        raise UserError(f"ir_measures cannot compute this here: {' '.join(str(error).split())}") from error
+    return values
+
+
+def _err_values(ranked: dict[str, list[str]], judged: Qrels, cutoff: int | None) -> dict[str, float]:
+    highest = max(max(grades.values()) for grades in judged.values())
+    return {
+        query_id: expected_reciprocal_rank([grades.get(doc, 0) for doc in ranked.get(query_id, ())], highest, cutoff)
+        for query_id, grades in judged.items()
+    }
+
+
+def _aggregate(measure: "Measure", values: Iterable[float]) -> float:
+    total = measure.aggregator()
+    for value in values:
+        total.add(value)
+    return float(total.result())
+
+
+def _some(ids: Iterable[str]) -> str:
+    return ", ".join(list(ids)[:3]) or "empty"

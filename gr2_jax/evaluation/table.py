@@ -1,0 +1,55 @@
+"""A table of results for the terminal that is also valid Markdown."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+Cell = float | str | int | None
+
+_MEASURE = re.compile(r"[A-Za-z]\w*(\(.*\))?@\d+")
+
+
+def format_table(rows: Mapping[str, Mapping[str, Cell]], columns: Sequence[str]) -> str:
+    """Returns aligned lines, one row per run, without a final newline.
+
+    A column named as a measure at a cutoff (`nDCG@20`) is written as .4103, and its best value, if two or more rows
+    have one, is marked `*`; values that print alike are all marked. Other floats have four significant digits. What is
+    missing, None or not a number prints as `-`.
+
+    Args:
+        rows: Row name -> column -> value.
+        columns: The columns to print, in this order.
+    """
+    names = ["run", *rows]
+    printed = [[name, *_column(name, [row.get(name) for row in rows.values()])] for name in columns]
+    widths = [max(map(len, cells)) for cells in printed]
+    first = max(map(len, names))
+    lines = []
+    for i, name in enumerate(names):
+        cells = [cells[i].rjust(width) for cells, width in zip(printed, widths, strict=True)]
+        lines.append(_line([name.ljust(first), *cells]))
+    rule = _line(["-" * first, *("-" * (width - 1) + ":" for width in widths)])
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _column(name: str, values: Sequence[Cell]) -> list[str]:
+    measure = _MEASURE.fullmatch(name) is not None
+    cells = [_cell(value, measure) for value in values]
+    numbers = [value for value in values if isinstance(value, float) and not math.isnan(value)]
+    if not measure or len(numbers) < 2:
+        return cells
+    best = _cell(max(numbers), measure)
+    # Unmarked cells end in a space, so that the digits stay in line.
+    return [cell + ("*" if cell == best else " ") for cell in cells]
+
+
+def _cell(value: Cell, measure: bool) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4f}".removeprefix("0") if measure else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

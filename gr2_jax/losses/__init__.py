@@ -1,0 +1,27 @@
+"""The paper's objectives as pure functions on arrays: import them alone, into any JAX code.
+
+Every function computes in float32 whatever the dtype of its inputs, works under `jit`, `grad` and `vmap`, and never
+looks at values in Python. Option strings, `num_grades` and the presence of optional arrays are static under `jit`.
+
+Grades are integers: 0 = not relevant or padding, `num_grades` = the most relevant.
+"""
+
+from gr2_jax.losses.contrastive import supervised_contrastive_loss
+from gr2_jax.losses.fusion import distinctness_loss, relevance_loss
+from gr2_jax.losses.grades import grade_matrix
+from gr2_jax.losses.likelihood import indexing_loss, label_smoothed_nll, query_likelihood_loss
+from gr2_jax.losses.mgcc import mgcc_loss
+from gr2_jax.losses.mgcc_parts import MgccParts, mgcc_parts
+
+__all__ = [
+    "mgcc_loss",
+    "mgcc_parts",
+    "MgccParts",
+    "supervised_contrastive_loss",
+    "grade_matrix",
+    "relevance_loss",
+    "distinctness_loss",
+    "label_smoothed_nll",
+    "query_likelihood_loss",
+    "indexing_loss",
+]

@@ -1,0 +1,19 @@
+"""Checks of what is known before any value is: option names and shapes."""
+
+from collections.abc import Iterable
+
+from jaxtyping import Array
+
+from gr2_jax.errors import UserError, nearest
+
+
+def check_choice(name: str, value: str, valid: Iterable[str]) -> None:
+    """Raises UserError unless `value` is one of `valid`."""
+    if value not in valid:
+        raise UserError(f"{name}={value!r} is not known: {nearest(str(value), valid)}")
+
+
+def check_shape(name: str, array: Array, expected: tuple[int, ...]) -> None:
+    """Raises UserError unless `array` has exactly this shape: a smaller one would broadcast into a wrong loss."""
+    if array.shape != expected:
+        raise UserError(f"{name} has shape {array.shape}, but the other arguments need {expected}")

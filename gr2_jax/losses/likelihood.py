@@ -1,0 +1,71 @@
+"""Likelihood losses: a sequence's, a query's graded docids' (Eq. 11), and indexing's."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from gr2_jax.losses.checks import check_shape
+from gr2_jax.losses.per_grade import graded_loss
+from gr2_jax.losses.reduction import Reduction, reduce_masked
+
+
+def label_smoothed_nll(
+    logits: Float[Array, "*S T V"],
+    targets: Int[Array, "*S T"],
+    *,
+    weights: Float[Array, "*S T"],
+    label_smoothing: float = 0.0,
+) -> Float[Array, "*S"]:
+    """Negative log-likelihood (nats) of each sequence: Σ_t weight_t · token loss.
+
+    The token loss is (1-ε) · -log p(target) + ε · mean over the vocabulary of -log p, the usual definition (that of
+    torch's `CrossEntropyLoss(label_smoothing=ε)`). Tokens of weight 0 (padding) add nothing, whatever their target.
+
+    Raises:
+      UserError: targets or weights are not shaped like the logits without their last axis.
+    """
+    check_shape("targets", targets, logits.shape[:-1])
+    check_shape("weights", weights, logits.shape[:-1])
+    logits = logits.astype(jnp.float32)
+    # -log p = logsumexp - logit: no array of log-probabilities as large as the logits is kept for the backward pass
+    log_sum = jax.nn.logsumexp(logits, axis=-1)
+    nll = log_sum - jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    # Without smoothing a token masked out of the vocabulary (logit -inf) must not turn 0 * inf into NaN.
+    uniform = log_sum - jnp.mean(logits, axis=-1) if label_smoothing > 0 else 0.0
+    token_loss = (1.0 - label_smoothing) * nll + label_smoothing * uniform
+    return jnp.sum(jnp.where(weights != 0, weights * token_loss, 0.0), axis=-1)
+
+
+def query_likelihood_loss(
+    sequence_nll: Float[Array, "B K"],
+    grades: Int[Array, "B K"],
+    *,
+    num_grades: int,
+    reduction: Reduction = "mean",
+) -> Float[Array, ""]:
+    """L_MLE^q, Eq. 11: -log P(id|q) averaged within each grade, then over the grades that the query has.
+
+    Args:
+      sequence_nll: -log P(id|q) of each query's own docids, e.g. from `label_smoothed_nll`.
+      grades: their grades, 0 = padding, at most num_grades (a query with a higher one makes the loss NaN).
+      num_grades: L, the best grade of the scale.
+      reduction: "mean" over queries that have a positive, or "sum" (the paper's form).
+
+    Raises:
+      UserError: an unknown reduction, or grades not shaped like sequence_nll.
+    """
+    check_shape("grades", grades, sequence_nll.shape)
+    losses = sequence_nll.astype(jnp.float32)
+    return graded_loss(losses, grades, num_grades=num_grades, grade_weights=1.0, reduction=reduction)
+
+
+def indexing_loss(
+    sequence_nll: Float[Array, "B"], mask: Bool[Array, "B"] | None = None, *, reduction: Reduction = "mean"
+) -> Float[Array, ""]:
+    """L_MLE^d of Eq. 10: the mean, or the paper's sum, of -log P(id|d) over documents where `mask` is not False.
+
+    Raises UserError for an unknown reduction or a mask not shaped like sequence_nll.
+    """
+    mask = jnp.ones(sequence_nll.shape, dtype=bool) if mask is None else mask
+    check_shape("mask", mask, sequence_nll.shape)
+    return reduce_masked(sequence_nll.astype(jnp.float32), mask, reduction)

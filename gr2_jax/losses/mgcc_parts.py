@@ -1,0 +1,88 @@
+"""What happens inside MGCC, for the training log."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from gr2_jax.losses.mgcc import Constraint, Penalty, constrain, grade_penalties, mask_grades
+from gr2_jax.losses.per_grade import graded_loss, means_and_counts
+from gr2_jax.losses.reduction import Reduction
+from gr2_jax.losses.similarity import Similarity, masked_log_softmax, scaled_similarities
+
+
+class MgccParts(NamedTuple):
+    """MGCC taken apart. A share or mean over nothing is 0; its count beside it says so, and weights it over batches."""
+
+    loss: Float[Array, ""]
+    """What `mgcc_loss` returns; the only part with a gradient."""
+    grade_loss: Float[Array, "L"]
+    """Mean final pair loss of grade l at index l - 1, without the penalty: within a query, then over queries with l."""
+    grade_queries: Int[Array, "L"]
+    """How many queries have grade l."""
+    bound_share: Float[Array, ""]
+    """Share of the positive pairs whose loss the constraint changes."""
+    positive_pairs: Int[Array, ""]
+    """How many (query, docid) pairs have a grade above 0."""
+    order_accuracy: Float[Array, ""]
+    """Share of pairs of relevant docids of one query with different grades, whose higher grade is more similar."""
+    ordered_pairs: Float[Array, ""]
+    """How many such pairs there are, over all queries."""
+
+
+def mgcc_parts(
+    query_embeddings: Float[Array, "B D"],
+    docid_embeddings: Float[Array, "N D"],
+    grades: Int[Array, "B N"],
+    *,
+    num_grades: int,
+    temperature: float | Float[Array, ""] = 0.1,
+    penalty: Penalty = "rank",
+    constraint: Constraint = "running_max",
+    similarity: Similarity = "cosine",
+    docid_mask: Bool[Array, "N"] | None = None,
+    reduction: Reduction = "mean",
+) -> MgccParts:
+    """The loss of `mgcc_loss` and what it is made of, from the same arguments.
+
+    `jax.value_and_grad(lambda ...: ((parts := mgcc_parts(...)).loss, parts), has_aux=True)` gives both in one pass.
+    """
+    weights = grade_penalties(penalty, num_grades)
+    logits = scaled_similarities(query_embeddings, docid_embeddings, grades, docid_mask, temperature, similarity)
+    grades = mask_grades(grades, docid_mask)
+    pair_losses = -masked_log_softmax(logits, docid_mask)
+    losses = constrain(pair_losses, grades, num_grades, constraint)
+    loss = graded_loss(losses, grades, num_grades=num_grades, grade_weights=weights, reduction=reduction)
+
+    means, counts = means_and_counts(losses, grades, num_grades)
+    grade_queries = jnp.sum(counts > 0, axis=0)
+    positive = grades > 0
+    positive_pairs = jnp.sum(positive)
+    right, ordered = _count_ordered(logits, grades, num_grades)
+    parts = MgccParts(
+        loss=loss,
+        grade_loss=jnp.sum(means, axis=0) / jnp.maximum(grade_queries, 1),
+        grade_queries=grade_queries,
+        bound_share=jnp.sum(positive & (losses != pair_losses)) / jnp.maximum(positive_pairs, 1),
+        positive_pairs=positive_pairs,
+        order_accuracy=right / jnp.maximum(ordered, 1),
+        ordered_pairs=ordered,
+    )
+    return jax.lax.stop_gradient(parts)._replace(loss=loss)
+
+
+def _count_ordered(
+    similarities: Float[Array, "B N"], grades: Int[Array, "B N"], num_grades: int
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Number of (higher, lower) pairs in the right order, and of all of them; by one sort, without a [B,N,N] array."""
+    # Least similar first; at equal similarity the higher grade first, so that a tie is not counted as right.
+    keys = (jax.lax.stop_gradient(similarities), -grades)
+    in_order = -jax.lax.sort(keys, dimension=-1, num_keys=2)[1]
+    right = ordered = jnp.float32(0)
+    for l in range(2, num_grades + 1):
+        higher = in_order == l
+        lower = ((in_order > 0) & (in_order < l)).astype(jnp.float32)
+        right += jnp.sum(jnp.where(higher, jnp.cumsum(lower, axis=-1), 0.0))
+        ordered += jnp.sum(jnp.sum(higher, axis=-1) * jnp.sum(lower, axis=-1))
+    return right, ordered

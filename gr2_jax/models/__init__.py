@@ -1,0 +1,27 @@
+"""Functional Flax models: T5, the GR2 retrieval model and the docid fusion model."""
+
+from gr2_jax.models.config import PRESETS, T5Config, preset
+from gr2_jax.models.fusion import Fusion, FusionOutputs, sphere_noise
+from gr2_jax.models.gr2 import GR2, RetrievalOutputs
+from gr2_jax.models.huggingface import load_hf_t5, save_hf_t5
+from gr2_jax.models.scratch import lsa_start
+from gr2_jax.models.t5 import EOS_ID, PAD_ID, T5, empty_cache, shift_right
+
+__all__ = [
+    "T5",
+    "T5Config",
+    "preset",
+    "PRESETS",
+    "GR2",
+    "RetrievalOutputs",
+    "Fusion",
+    "FusionOutputs",
+    "sphere_noise",
+    "load_hf_t5",
+    "save_hf_t5",
+    "empty_cache",
+    "shift_right",
+    "lsa_start",
+    "PAD_ID",
+    "EOS_ID",
+]

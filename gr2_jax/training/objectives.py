@@ -1,0 +1,132 @@
+"""What each stage minimises: Eq. 10 for retrieval, Eq. 3 for docids, as functions of parameters and a batch."""
+
+import dataclasses
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from gr2_jax.losses import (
+    distinctness_loss,
+    grade_matrix,
+    indexing_loss,
+    label_smoothed_nll,
+    mgcc_loss,
+    query_likelihood_loss,
+    relevance_loss,
+)
+from gr2_jax.models import GR2, PAD_ID, Fusion
+
+Parts = dict[str, Float[Array, ""]]
+
+
+@dataclasses.dataclass(frozen=True)
+class RetrievalObjective:
+    """Eq. 10: gamma L_MGCC + L_MLE^q + L_MLE^d. gamma = 0 is the paper's likelihood-only variant (MLE)."""
+
+    gamma: float = 1.0
+    temperature: float = 0.1
+    penalty: Literal["rank", "grade"] = "rank"
+    constraint: Literal["running_max", "literal", "off"] = "running_max"
+    similarity: Literal["cosine", "dot"] = "cosine"
+    label_smoothing: float = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class FusionObjective:
+    """Eq. 3: L_QG + L_AE + alpha L_Rel + beta L_Div, with |r| the radius of the noise at generation."""
+
+    alpha: float = 1.0
+    beta: float = 30.0
+    label_smoothing: float = 0.1
+
+
+def retrieval_loss(
+    params: dict,
+    batch: dict[str, Array],
+    rng: Array,
+    *,
+    model: GR2,
+    objective: RetrievalObjective,
+    docid_table: Int[Array, "N T"],
+    target_columns: Int[Array, "V"],
+    num_grades: int,
+) -> tuple[Float[Array, ""], Parts]:
+    """Eq. 10, each sum divided by the number of texts in the batch, so that a step's size is a matter of the rate only.
+
+    `docid_table` holds every document's docid (EOS included, 0-padded); `target_columns` maps a vocabulary id to its
+    column of the logits. The query likelihood and MGCC use the same decoder states.
+    """
+    query_rng, document_rng = jax.random.split(rng)
+    docids = docid_table[jnp.maximum(batch["docid_rows"], 0)] * (batch["grades"] > 0)[..., None]
+    outputs = model.apply(
+        {"params": params}, batch["query_tokens"], docids, deterministic=False, rngs={"dropout": query_rng}
+    )
+    query_part = query_likelihood_loss(
+        _sequence_nll(outputs.logits, docids, target_columns, objective.label_smoothing),
+        batch["grades"],
+        num_grades=num_grades,
+    )
+    indexed = docid_table[batch["document_rows"]][:, None]
+    indexing = model.apply(
+        {"params": params}, batch["document_tokens"], indexed, deterministic=False, rngs={"dropout": document_rng}
+    )
+    nll = _sequence_nll(indexing.logits, indexed, target_columns, objective.label_smoothing)
+    parts = {"likelihood_q": query_part, "likelihood_d": indexing_loss(nll[:, 0])}
+    if objective.gamma:
+        parts["mgcc"] = _mgcc(outputs, batch, objective, num_grades)
+    queries, documents = len(batch["query_tokens"]), len(batch["document_tokens"])
+    total = queries * (query_part + objective.gamma * parts.get("mgcc", 0.0)) + documents * parts["likelihood_d"]
+    return total / (queries + documents), parts
+
+
+def _mgcc(outputs, batch, objective: RetrievalObjective, num_grades: int) -> Float[Array, ""]:
+    rows = jnp.where(batch["grades"] > 0, batch["docid_rows"], -1).reshape(-1)
+    grades, mask = grade_matrix(rows, batch["judged_rows"], batch["judged_grades"])
+    return mgcc_loss(
+        outputs.query_embeddings,
+        outputs.docid_embeddings.reshape(len(rows), -1),
+        grades,
+        num_grades=num_grades,
+        temperature=objective.temperature,
+        penalty=objective.penalty,
+        constraint=objective.constraint,
+        similarity=objective.similarity,
+        docid_mask=mask,
+    )
+
+
+def fusion_loss(
+    params: dict, batch: dict[str, Array], rng: Array, *, model: Fusion, objective: FusionObjective
+) -> tuple[Float[Array, ""], Parts]:
+    """Eq. 3 over pairs: document_tokens [P, S] and query_tokens [P, T] (EOS included), with their identities."""
+    outputs = model.apply(
+        {"params": params},
+        batch["document_tokens"],
+        batch["query_tokens"],
+        deterministic=False,
+        rngs={"dropout": rng},
+    )
+    targets = batch["query_tokens"]
+    weights = (targets != PAD_ID).astype(jnp.float32)
+    per_token = 1.0 / jnp.maximum(weights.sum(), 1.0)
+
+    def nll(logits):
+        return per_token * label_smoothed_nll(
+            logits, targets, label_smoothing=objective.label_smoothing, weights=weights
+        ).sum()
+
+    parts = {
+        "generation": nll(outputs.generation_logits),
+        "reconstruction": nll(outputs.reconstruction_logits),
+        "relevance": relevance_loss(outputs.document_reps, outputs.query_reps),
+        "distinctness": distinctness_loss(outputs.document_reps, outputs.query_reps),
+    }
+    total = parts["generation"] + parts["reconstruction"]
+    return total + objective.alpha * parts["relevance"] + objective.beta * parts["distinctness"], parts
+
+
+def _sequence_nll(logits, targets: Int[Array, "B K T"], target_columns, smoothing: float) -> Float[Array, "B K"]:
+    weights = (targets != PAD_ID).astype(jnp.float32)
+    return label_smoothed_nll(logits, target_columns[targets], label_smoothing=smoothing, weights=weights)

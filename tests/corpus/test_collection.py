@@ -1,0 +1,141 @@
+import dataclasses
+import gzip
+import json
+
+import pytest
+
+from gr2_jax.corpus import Collection, Document, read_collection, validate, write_collection
+from gr2_jax.errors import UserError
+
+
+def small() -> Collection:
+    return Collection(
+        name="small",
+        documents=(Document("d1", "Title", "One.\n\nTwo é."), Document("d2", "", "three"), Document("d3", "", "four")),
+        queries={"q1": "first query", "q2": "second"},
+        qrels={"q1": {"d1": 4, "d2": -1}, "q2": {"d2": 1}},
+        provenance={"source": "hand"},
+        entities={"d1": ("a name",)},
+    )
+
+
+def changed(**fields) -> Collection:
+    return dataclasses.replace(small(), **fields)
+
+
+def test_contents_and_max_grade():
+    assert [document.contents for document in small().documents] == ["Title\nOne.\n\nTwo é.", "three", "four"]
+    assert small().max_grade == 4
+    assert changed(qrels={}).max_grade == 0
+
+
+def test_written_files_have_the_documented_format_and_read_back_equal(tmp_path):
+    write_collection(small(), tmp_path / "new" / "a")
+    lines = (tmp_path / "new" / "a" / "documents.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(lines[0]) == {"doc_id": "d1", "title": "Title", "text": "One.\n\nTwo é."}
+    assert (tmp_path / "new" / "a" / "queries.tsv").read_bytes() == b"q1\tfirst query\nq2\tsecond\n"
+    assert (tmp_path / "new" / "a" / "qrels.txt").read_bytes() == b"q1 0 d1 4\nq1 0 d2 -1\nq2 0 d2 1\n"
+    assert read_collection(tmp_path / "new" / "a") == small()
+    write_collection(read_collection(tmp_path / "new" / "a"), tmp_path / "b")
+    for file in (tmp_path / "b").iterdir():
+        assert file.read_bytes() == (tmp_path / "new" / "a" / file.name).read_bytes()
+    assert len(list((tmp_path / "b").iterdir())) == 4  # nothing partial is left behind
+
+
+def write_folder(folder, *, documents='{"doc_id": "d1", "text": "t"}\n', queries="q1\ttext\n", qrels="q1 0 d1 1\n"):
+    folder.mkdir(exist_ok=True)
+    (folder / "documents.jsonl").write_bytes(documents.encode())
+    (folder / "queries.tsv").write_bytes(queries.encode())
+    (folder / "qrels.txt").write_bytes(qrels.encode())
+    return folder
+
+
+def test_reader_survives_crlf_blank_lines_negative_grades_gzip_and_missing_titles(tmp_path):
+    folder = write_folder(
+        tmp_path / "data",
+        queries="\ufeffq1\ta query\r\n\r\nq2\tanother\twith a tab\r\n",
+        qrels="q1 0 d1 -2\r\n\r\nq1\t0\td2\t16\r\n",
+    )
+    (folder / "documents.jsonl").unlink()
+    with gzip.open(folder / "documents.jsonl.gz", "wt") as file:
+        file.write('{"doc_id": 1, "text": "x", "title": null, "author": "y"}\n\n{"doc_id": "d2", "text": null}\n')
+    collection = read_collection(folder)
+    assert collection.documents == (Document("1", "", "x"), Document("d2", "", ""))
+    assert collection.queries == {"q1": "a query", "q2": "another\twith a tab"}
+    assert collection.qrels == {"q1": {"d1": -2, "d2": 16}}
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"documents": '{"doc_id": "d1", "text": "t"}\n{"doc_id": \n'}, ["documents.jsonl, line 2", "not valid JSON"]),
+        ({"documents": "[1]\n"}, ["documents.jsonl, line 1", "JSON object"]),
+        ({"documents": '{"id": "d1", "text": "t"}\n'}, ["documents.jsonl, line 1", "'doc_id'", "found: id, text"]),
+        ({"queries": "q1\ttext\n\nq2 text\n"}, ["queries.tsv, line 3", "tab"]),
+        ({"queries": "q1\ttext\nq1\tother\n"}, ["queries.tsv, line 2", "'q1' is used twice"]),
+        ({"qrels": "q1 0 d1 1\nq1 d1 1\n"}, ["qrels.txt, line 2", "4 fields", "found 3"]),
+        ({"qrels": "q1 0 d1 1\nq1 0 d1 1\nq1 0 d1 2\n"}, ["qrels.txt, line 3", "'d1' as 2, but as 1"]),
+        ({"qrels": "q1 0 d1 high\n"}, ["qrels.txt, line 1", "whole number", "'high'"]),
+    ],
+)
+def test_malformed_files_are_named_with_their_line(tmp_path, files, words):
+    with pytest.raises(UserError) as error:
+        read_collection(write_folder(tmp_path / "data", **files))
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_missing_folder_names_the_nearest_one_and_missing_file_what_is_there(tmp_path):
+    folder = write_folder(tmp_path / "cranfield")
+    with pytest.raises(UserError, match=r"did you mean 'cranfield'"):
+        read_collection(tmp_path / "cranfeild")
+    with pytest.raises(UserError, match=r"its subfolder does not|did you mean|valid here"):
+        read_collection(tmp_path / "none" / "such")
+    (folder / "qrels.txt").unlink()
+    with pytest.raises(UserError, match=r"no qrels.txt in .*it holds: documents.jsonl, queries.tsv"):
+        read_collection(folder)
+
+
+def test_validate_leaves_a_sound_collection_as_it_is():
+    assert validate(small()) == small()
+
+
+EMPTY = (Document("d1", "", "text"), Document("d2", "", " "), Document("d3", "", ""))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"documents": (), "qrels": {}}, "query 'q1' of small has no positive judgement"),
+        ({"queries": {}, "qrels": {}}, "small has no queries"),
+        ({"documents": EMPTY}, r"'d2'.*has no text \(and 1 more\).*--corpus.empty_documents drop"),
+        ({"qrels": {"q1": {"d1": 1}, "q2": {"d1": 0}}}, r"'q2'.*no positive.*--corpus.unjudged_queries drop"),
+        ({"qrels": {"q1": {"d1": 1, "d9": 2}, "q2": {"d1": 1}}}, r"unknown document 'd9' \(query 'q1'\)"),
+        ({"qrels": {"q1": {"d1": 1}, "q2": {"d1": 1}, "q3": {"d1": 1}}}, "unknown query 'q3'"),
+        ({"documents": (*small().documents, small().documents[0])}, "two documents .* the id 'd1'"),
+    ],
+)
+def test_validate_names_the_first_offender(fields, message):
+    with pytest.raises(UserError, match=message):
+        validate(changed(**fields))
+
+
+def test_an_empty_corpus_is_refused_even_when_everything_may_be_dropped():
+    with pytest.raises(UserError, match="has no documents"):
+        validate(changed(documents=(), qrels={}), empty_documents="drop", unjudged_queries="drop")
+
+
+def test_dropping_takes_judgements_queries_and_entities_along():
+    start = changed(
+        documents=(Document("d1", "", ""), *small().documents[1:]),
+        qrels={"q1": {"d1": 4, "d3": 0, "stranger": 0}, "q2": {"d1": 1, "d2": 1}},
+    )
+    kept = validate(start, empty_documents="drop", unjudged_queries="drop")
+    assert [document.doc_id for document in kept.documents] == ["d2", "d3"]
+    assert kept.queries == {"q2": "second"}
+    assert kept.qrels == {"q2": {"d2": 1}}
+    assert kept.entities == {}
+
+
+def test_an_unknown_treatment_gets_a_hint():
+    with pytest.raises(UserError, match=r"empty_documents.*'dropp': did you mean 'drop'"):
+        validate(small(), empty_documents="dropp")

@@ -1,0 +1,119 @@
+"""Random models and tries, and searches over them in plain Python, to compare the compiled ones with."""
+
+import itertools
+
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import strategies as st
+
+from gr2_jax.decoding import TrieArrays
+
+EOS = 1
+BATCH = 2
+HISTORIES = 31  # the state of a model is its history, hashed to this many values
+VOCABULARY = 6
+LONGEST = 4  # tokens of a docid, EOS not included
+MOST = 10  # docids
+NODES = 1 + MOST * (LONGEST + 1)
+
+docid_sets = st.lists(
+    st.lists(st.integers(2, VOCABULARY - 1), min_size=1, max_size=LONGEST).map(tuple),
+    min_size=1,
+    max_size=MOST,
+    unique=True,
+)
+
+
+def random_tables(seed, columns=VOCABULARY, spread=2.0, batch=BATCH):
+    """Logits [batch, HISTORIES, columns]: the whole model."""
+    return np.random.default_rng(seed).normal(scale=spread, size=(batch, HISTORIES, columns)).astype(np.float32)
+
+
+def next_history(history, token, position):
+    return (5 * history + 3 * token + position + 1) % HISTORIES
+
+
+def make_step(tables):
+    """The model as a step; its cache is the history of each beam, so a beam given another's cache gets wrong logits."""
+
+    def step(tokens, position, cache):
+        history = next_history(cache["history"][..., 0], tokens, position)
+        logits = tables[jnp.arange(tables.shape[0])[:, None], history]
+        return logits, {"history": history[..., None]}
+
+    return step
+
+
+def empty_cache(batch=BATCH, beams=1):
+    return {"history": jnp.zeros((batch, beams, 1), jnp.int32)}
+
+
+def edge_scores(table, tokens, column=None):
+    """log P(token | tokens before it) of each token, from one query's table, float64."""
+    history, scores = 0, []
+    for position, (previous, token) in enumerate(itertools.pairwise((0, *tokens))):
+        history = next_history(history, previous, position)
+        logits = table[history].astype(np.float64)
+        scores.append(logits[token if column is None else column[token]] - np.log(np.exp(logits).sum()))
+    return scores
+
+
+def brute_force(table, docids, column=None):
+    """All docids as (score, row), best first."""
+    scored = [(sum(edge_scores(table, (*docid, EOS), column)), row) for row, docid in enumerate(docids)]
+    return sorted(scored, key=lambda hit: (-hit[0], hit[1]))
+
+
+def plain_constrained(table, docids, beams, max_length=LONGEST + 1):
+    """Beam search over the set of docids, no pruning but the beam itself; (score, row), best first."""
+    whole = {(*docid, EOS): row for row, docid in enumerate(docids)}
+    live, finished = [(0.0, ())], []
+    for length in range(1, max_length + 1):
+        prefixes = sorted({path[:length] for path in whole if len(path) >= length})
+        grown = [
+            (score + edge_scores(table, prefix)[-1], prefix)
+            for score, path in live
+            for prefix in prefixes
+            if prefix[:-1] == path
+        ]
+        finished += [(score, whole[path]) for score, path in grown if path in whole]
+        live = sorted([hit for hit in grown if hit[1] not in whole], key=lambda hit: -hit[0])[:beams]
+    return sorted(finished, key=lambda hit: (-hit[0], hit[1]))[:beams]
+
+
+def plain_free(table, beams, max_length, banned, length_penalty):
+    """Beam search over all sequences; (score, tokens), best first."""
+    live, finished = [(0.0, ())], []
+    for length in range(1, max_length + 1):
+        grown = [
+            (score + edge_scores(table, (*path, token))[-1], (*path, token))
+            for score, path in live
+            for token in range(table.shape[1])
+            if token not in banned
+        ]
+        finished += [(score / length**length_penalty, path) for score, path in grown if path[-1] == EOS]
+        live = sorted([hit for hit in grown if hit[1][-1] != EOS], key=lambda hit: -hit[0])[:beams]
+    finished += [(score / max_length**length_penalty, path) for score, path in live]
+    return sorted(finished, key=lambda hit: -hit[0])[:beams]
+
+
+def trie_arrays(docids, nodes=NODES):
+    """The trie built breadth first, one node at a time, padded with nodes that no edge leads to."""
+    paths = {(*docid, EOS): row for row, docid in enumerate(docids)}
+    level, token, row, first_child = [()], [0], [-1], []
+    while level:
+        children = []
+        for path in level:
+            first_child.append(len(token))
+            for child in sorted({p[: len(path) + 1] for p in paths if len(p) > len(path) and p[: len(path)] == path}):
+                children.append(child)
+                token.append(child[-1])
+                row.append(paths.get(child, -1))
+        level = children
+    padding = nodes - len(token)
+    first_child += [len(token)] * (padding + 1)
+    return TrieArrays(
+        np.array(first_child, np.int32),
+        np.array(token + [0] * padding, np.int32),
+        np.array(row + [-1] * padding, np.int32),
+    )

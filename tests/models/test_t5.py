@@ -1,0 +1,161 @@
+"""T5's own promises: caching, sequences side by side, padding, restricted logits, position buckets, precision."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gr2_jax.models import T5, T5Config, empty_cache, shift_right
+from gr2_jax.models.layers import RelativePositionBias
+
+TIED = T5Config(
+    vocab_size=24,
+    d_model=12,
+    d_kv=4,
+    d_ff=10,
+    num_heads=2,
+    num_encoder_layers=2,
+    num_decoder_layers=2,
+    relative_attention_num_buckets=6,
+    relative_attention_max_distance=9,
+)
+UNTIED = dataclasses.replace(TIED, feed_forward="gated-gelu", tie_word_embeddings=False)
+QUERIES = jnp.array([[3, 9, 4, 1, 0], [5, 7, 22, 8, 1]])
+DOCIDS = jnp.array([[[6, 2, 9, 1], [7, 1, 0, 0], [6, 3, 3, 1]], [[9, 9, 1, 0], [20, 2, 4, 1], [11, 1, 0, 0]]])
+
+
+def _run(model, *args, method):
+    return model[0].apply({"params": model[1]}, *args, method=method)
+
+
+def _memory(model, queries):
+    return _run(model, _run(model, queries, method="encode"), queries != 0, method="memory")
+
+
+@pytest.fixture(scope="module", params=[TIED, UNTIED], ids=["tied", "untied"])
+def model(request):
+    t5 = T5(request.param)
+    # jit: init's hundreds of small draws are otherwise compiled one by one
+    return t5, jax.jit(t5.init)(jax.random.key(0), QUERIES, DOCIDS)["params"]
+
+
+@pytest.fixture(scope="module")
+def memory(model):
+    return _memory(model, QUERIES)
+
+
+@pytest.fixture(scope="module")
+def forced(model, memory):
+    """States of teacher forcing, [B, K, T, D]."""
+    return _run(model, shift_right(DOCIDS), memory, method="decode")
+
+
+def test_shift_right_starts_with_padding_and_drops_the_last():
+    np.testing.assert_array_equal(shift_right(jnp.array([[4, 5, 1], [6, 1, 0]])), [[0, 4, 5], [0, 6, 1]])
+
+
+def test_cached_steps_equal_teacher_forcing(model, memory, forced):
+    inputs = shift_right(DOCIDS)
+    cache = empty_cache(model[0].config, 2, 3, inputs.shape[-1] + 3)  # longer than needed: the rest must stay unseen
+    # what the cache holds beyond the position must not matter
+    cache = jax.tree.map(lambda x: x + 100.0, cache)
+    step = jax.jit(lambda *args: _run(model, *args, method="decode_step"))
+    for position in range(inputs.shape[-1]):
+        states, cache = step(inputs[:, :, position], jnp.asarray(position), cache, memory)
+        np.testing.assert_allclose(states, forced[:, :, position], rtol=1e-5, atol=1e-5)
+
+
+def test_docids_decoded_together_equal_each_alone(model, memory, forced):
+    for k in range(DOCIDS.shape[1]):
+        alone = _run(model, shift_right(DOCIDS[:, k]), memory, method="decode")
+        np.testing.assert_allclose(alone, forced[:, k], rtol=1e-5, atol=1e-5)
+
+
+def test_each_query_has_its_own_memory(model, memory):
+    same_docids = jnp.broadcast_to(shift_right(DOCIDS[:1]), DOCIDS.shape)
+    states = _run(model, same_docids, memory, method="decode")
+    assert np.abs(states[0] - states[1]).max() > 1e-2
+
+
+def test_encoder_padding_does_not_change_logits(model):
+    plain = model[0].apply({"params": model[1]}, QUERIES, shift_right(DOCIDS))
+    padded = model[0].apply({"params": model[1]}, jnp.pad(QUERIES, ((0, 0), (0, 3))), shift_right(DOCIDS))
+    np.testing.assert_allclose(padded, plain, rtol=1e-5, atol=1e-5)
+
+
+def test_logits_of_some_tokens_are_columns_of_all(model, forced):
+    everything = _run(model, forced, method="logits")
+    ids = jnp.array([1, 4, 23])
+    assert everything.shape == (2, 3, 4, 24)
+    np.testing.assert_allclose(_run(model, forced, ids, method="logits"), everything[..., ids], rtol=1e-6, atol=1e-6)
+
+
+def test_output_embedding_and_its_scale(model, forced):
+    params = jax.tree.map(np.float64, model[1])
+    if model[0].config.tie_word_embeddings:
+        expected = np.float64(forced) @ params["embedding"]["embedding"].T / math.sqrt(12)
+    else:
+        expected = np.float64(forced) @ params["output_embedding"].T
+    np.testing.assert_allclose(_run(model, forced, method="logits"), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_without_encoder_layers_states_are_normed_embeddings():
+    t5 = T5(dataclasses.replace(TIED, num_encoder_layers=0, num_decoder_layers=1))
+    params = jax.jit(t5.init)(jax.random.key(0), QUERIES, DOCIDS)["params"]
+    assert set(params["encoder"]) == {"final_norm"}
+    rows = np.float64(params["embedding"]["embedding"])[np.asarray(QUERIES)]
+    expected = rows / np.sqrt((rows**2).mean(-1, keepdims=True) + 1e-6)
+    np.testing.assert_allclose(_run((t5, params), QUERIES, method="encode"), expected, rtol=1e-5)
+    logits = t5.apply({"params": params}, QUERIES, shift_right(DOCIDS))
+    assert np.isfinite(logits).all()
+
+
+def _bucket(distance: int, bidirectional: bool, buckets: int, maximum: int) -> int:
+    """T5 (Raffel et al. 2020, 2.1): exact buckets up to a point, then logarithmically wider ones up to a maximum
+    distance, beyond which all are one; an encoder spends half of the buckets on keys to the right, a decoder sees none.
+    """
+    if bidirectional:
+        half = buckets // 2
+        return (half if distance > 0 else 0) + _one_sided(abs(distance), half, maximum)
+    return _one_sided(max(-distance, 0), buckets, maximum)
+
+
+def _one_sided(distance: int, buckets: int, maximum: int) -> int:
+    exact = buckets // 2
+    if distance < exact:
+        return distance
+    share = math.log(distance / exact) / math.log(maximum / exact)
+    return min(exact + int(share * (buckets - exact)), buckets - 1)
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize(("buckets", "maximum"), [(32, 128), (8, 20)])
+def test_relative_position_buckets(bidirectional, buckets, maximum):
+    config = T5Config(num_heads=1, relative_attention_num_buckets=buckets, relative_attention_max_distance=maximum)
+    numbers = {"params": {"embedding": jnp.arange(buckets, dtype=jnp.float32)[:, None]}}
+    queries, keys = np.array([0, 70, 299]), np.arange(300)
+    bias = RelativePositionBias(config, bidirectional).apply(numbers, jnp.asarray(queries), jnp.asarray(keys))
+    expected = [[_bucket(int(k - q), bidirectional, buckets, maximum) for k in keys] for q in queries]
+    np.testing.assert_array_equal(bias[0, 0], expected)
+
+
+@pytest.mark.parametrize("config", [TIED, UNTIED], ids=["tied", "untied"])
+def test_bfloat16_activations_keep_float32_params(config):
+    half, full = T5(dataclasses.replace(config, dtype="bfloat16")), T5(config)
+    params = jax.jit(half.init)(jax.random.key(0), QUERIES, DOCIDS)["params"]
+    assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+    assert half.apply({"params": params}, QUERIES, method="encode").dtype == jnp.bfloat16
+
+    def loss(params, t5):
+        logits = t5.apply({"params": params}, QUERIES, shift_right(DOCIDS))
+        return jnp.mean(jax.nn.logsumexp(logits, axis=-1) - logits[..., 1]), logits
+
+    (_, logits), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)(params, half)
+    assert logits.dtype == jnp.float32
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(gradients))
+    expected = full.apply({"params": params}, QUERIES, shift_right(DOCIDS))
+    # bfloat16 keeps 8 bits: a few per cent of the largest after some layers
+    assert np.abs(logits - expected).max() < 0.05 * np.abs(expected).max()
