@@ -90,12 +90,51 @@ def cut_spans(tokens: np.ndarray, span: tuple[int, int], length: int, rng: np.ra
 
 def _walk(size: int, count: int, step: int, seed: int, stream: int) -> np.ndarray:
     """Examples number step*count ... of an endless walk through all examples, reshuffled every epoch."""
-    positions = np.arange(step * count, (step + 1) * count)
-    epochs, places = np.divmod(positions, size)
-    order = np.stack([_epoch_order(size, seed, stream, int(e)) for e in np.unique(epochs)])
-    return order[epochs - epochs.min() if count else epochs, places]
+    epochs, places = np.divmod(np.arange(step * count, (step + 1) * count), size)
+    walk = np.empty(count, np.int64)
+    for epoch in np.unique(epochs):
+        here = epochs == epoch
+        walk[here] = _epoch_order(size, seed, stream, int(epoch))[places[here]]
+    return walk
 
 
 @functools.lru_cache(maxsize=8)
 def _epoch_order(size: int, seed: int, stream: int, epoch: int) -> np.ndarray:
     return np.random.Generator(np.random.Philox(key=seed, counter=[1, stream, epoch, 0])).permutation(size)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PairBatches:
+    """Batches for the docid model, f(seed, step): half real training queries with a document of their best grade, half
+    pseudo-queries with theirs. document_tokens [P, S], query_tokens [P, T] ending in EOS, document_rows [P]."""
+
+    queries: ExampleArrays
+    pseudo: ExampleArrays
+    documents: ExampleArrays
+    pairs: int
+    document_length: int
+    query_length: int
+    eos: int
+    seed: int
+
+    def __call__(self, step: int) -> dict[str, np.ndarray]:
+        rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[2, 0, 0, step]))
+        real = _walk(len(self.queries.tokens), self.pairs // 2, step, self.seed, 3)
+        pseudo = _walk(len(self.pseudo.tokens), self.pairs - self.pairs // 2, step, self.seed, 4)
+        best = draw_by_grade(self.queries.grades[real], 1, rng)
+        rows = np.take_along_axis(self.queries.docid_rows[real], best, 1)[:, 0]
+        rows = np.concatenate([rows, self.pseudo.docid_rows[pseudo, 0]])
+        texts = np.concatenate([self.queries.tokens[real], self.pseudo.tokens[pseudo]])[:, : self.query_length]
+        return {
+            "document_tokens": self.documents.tokens[rows, : self.document_length],
+            "query_tokens": _close(texts, self.eos),
+            "document_rows": rows,
+        }
+
+
+def _close(tokens: np.ndarray, eos: int) -> np.ndarray:
+    """Puts EOS after the last token of each row, over the last token where the row is full."""
+    closed = tokens.copy()
+    ends = np.minimum((tokens != 0).sum(axis=1), tokens.shape[1] - 1)
+    closed[np.arange(len(tokens)), ends] = eos
+    return closed

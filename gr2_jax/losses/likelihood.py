@@ -31,7 +31,7 @@ def label_smoothed_nll(
     log_sum = jax.nn.logsumexp(logits, axis=-1)
     nll = log_sum - jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     # Without smoothing a token masked out of the vocabulary (logit -inf) must not turn 0 * inf into NaN.
-    uniform = log_sum - jnp.mean(logits, axis=-1) if label_smoothing > 0 else 0.0
+    uniform = jnp.where(label_smoothing > 0, log_sum - jnp.mean(logits, axis=-1), 0.0)
     token_loss = (1.0 - label_smoothing) * nll + label_smoothing * uniform
     return jnp.sum(jnp.where(weights != 0, weights * token_loss, 0.0), axis=-1)
 

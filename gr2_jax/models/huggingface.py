@@ -5,6 +5,7 @@ only when weights are read or written.
 """
 
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ _OURS_ALONE = ("dtype", "tie_word_embeddings")
 # what our T5 takes for granted; a file may leave them out
 _REQUIRED = {"model_type": "t5", "pad_token_id": PAD_ID, "decoder_start_token_id": PAD_ID}
 
-# some writers keep the shared embedding under other names, alone or besides
+# some files keep the shared embedding under other names, alone or besides
 _SHARED, _HEAD = "shared.weight", "lm_head.weight"
 _SHARED_ALIASES = (_SHARED, "decoder.embed_tokens.weight", "encoder.embed_tokens.weight")
 # left in T5 1.0's published files by mistake, read by nobody
@@ -134,12 +135,12 @@ def _hf_names(config: T5Config) -> dict[str, tuple[str, ...]]:
     names = {_SHARED: ("embedding", "embedding")}
     if not config.tie_word_embeddings:
         names[_HEAD] = ("output_embedding",)
-    attention = [("SelfAttention", "self_attention", _ATTENTION)]
-    cross = [("EncDecAttention", "cross_attention", _ATTENTION)]
-    feed_forward = [("DenseReluDense", "feed_forward", _FEED_FORWARD[config.feed_forward])]
+    attention = ("SelfAttention", "self_attention", _ATTENTION)
+    cross = ("EncDecAttention", "cross_attention", _ATTENTION)
+    feed_forward = ("DenseReluDense", "feed_forward", _FEED_FORWARD[config.feed_forward])
     for stack, count, sublayers in (
-        ("encoder", config.num_encoder_layers, attention + feed_forward),
-        ("decoder", config.num_decoder_layers, attention + cross + feed_forward),
+        ("encoder", config.num_encoder_layers, [attention, feed_forward]),
+        ("decoder", config.num_decoder_layers, [attention, cross, feed_forward]),
     ):
         names[f"{stack}.final_layer_norm.weight"] = (stack, "final_norm", "scale")
         if count:
@@ -154,6 +155,7 @@ def _hf_names(config: T5Config) -> dict[str, tuple[str, ...]]:
     return names
 
 
+@functools.cache
 def _hf_shapes(config: T5Config) -> dict[str, tuple[int, ...]]:
     tokens = jnp.zeros((1, 1), jnp.int32)
     flat = traverse_util.flatten_dict(jax.eval_shape(T5(config).init, jax.random.key(0), tokens, tokens)["params"])

@@ -52,7 +52,7 @@ class RelativePositionBias(nn.Module):
             jnp.float32,
         )
         buckets = self._bucket(key_positions[None, :] - query_positions[:, None])
-        return jnp.transpose(table[buckets], (2, 0, 1))[None]
+        return jnp.transpose(jnp.asarray(table)[buckets], (2, 0, 1))[None]
 
     def _bucket(self, distance: Int[Array, "Q S"]) -> Int[Array, "Q S"]:
         """Half of the buckets are exact distances, the rest grow logarithmically up to the maximum distance."""

@@ -2,7 +2,7 @@
 
 Pre-trained weights know which words go together; here the corpus itself says it, through the truncated SVD of its
 tf-idf matrix (latent semantic analysis). Every change is to starting VALUES: the network is the same T5.
-- An embedding row is [LSA vector of the token, a constant, log idf], scaled to one length, so that T5's norms keep it.
+- An embedding row is [LSA vector of the token, a constant, log idf], of one length, so that T5's norms keep it.
 - Cross-attention starts as the idf-weighted mean of the query's token vectors: its query reads the constant, its key
   reads log idf (softmax of log idf weighs by idf), its value and output projections are each other's transpose.
 - The other residual branches start small, and the decoder's final norm starts at the scale that makes the tied logits
@@ -55,17 +55,23 @@ def lsa_start(
 
 
 def embedding_rows(token_vectors: np.ndarray, log_idf: np.ndarray, rms: float) -> np.ndarray:
-    """[V, D] rows of one length: the unit LSA direction, the constant, and centred log idf scaled to the same share."""
-    direction = token_vectors / np.maximum(np.linalg.norm(token_vectors, axis=1, keepdims=True), 1e-9)
-    constant = np.full((len(direction), 1), _SHARE)
-    rows = np.concatenate([direction, constant, (log_idf / _idf_per_state(log_idf))[:, None]], axis=1)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    """[V, D] rows of one length: the LSA direction, then the constant and centred log idf in the same units everywhere.
+
+    The last, least telling LSA dimension is given up for tokens that have no vector. Padding is one, and starts every
+    docid: were its row nothing but the constant, the first step would weigh a query's tokens by a high power of idf.
+    """
+    telling = token_vectors[:, :-1]
+    lengths = np.linalg.norm(telling, axis=1, keepdims=True)
+    direction = np.concatenate([telling / np.maximum(lengths, 1e-9), lengths < 1e-9], axis=1)
+    tail = np.stack([np.full(len(log_idf), _SHARE), log_idf / _idf_per_state(log_idf)], axis=1)
+    direction *= np.sqrt(1 - np.square(tail).sum(axis=1, keepdims=True))
+    rows = np.concatenate([direction, tail], axis=1)
     return (rms * rows.shape[1] ** 0.5 * rows).astype(np.float32)
 
 
 def _idf_per_state(log_idf: np.ndarray) -> float:
     """What one unit of a row's last number stands for, in log idf."""
-    return float(np.abs(log_idf).max()) / _SHARE
+    return max(float(np.abs(log_idf).max()), 1e-9) / _SHARE
 
 
 def _idf_mean_attention(kind: str, shape: tuple, config: T5Config, log_idf: np.ndarray, gain: float) -> np.ndarray:

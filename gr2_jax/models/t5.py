@@ -1,7 +1,8 @@
 """A T5 whose decoder writes many docids per query against one encoding of the query.
 
 The decoder works on [B, K, T] tokens: K sequences (docids in training, beams in search) share a query's cross-attention
-memory, which is projected once and never copied. All methods are pure: `T5(config).apply({"params": p}, ..., method=...)`.
+memory, which is projected once and never copied. All methods are pure:
+`T5(config).apply({"params": p}, ..., method=...)`.
 """
 
 from typing import NamedTuple
@@ -200,5 +201,5 @@ class T5(nn.Module):
         else:
             table = self.output_embedding
         if token_ids is not None:
-            table = table[token_ids]
+            table = jnp.asarray(table)[token_ids]
         return jnp.einsum("...d,vd->...v", states, table.astype(cfg.dtype), preferred_element_type=jnp.float32)

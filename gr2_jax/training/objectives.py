@@ -100,7 +100,8 @@ def _mgcc(outputs, batch, objective: RetrievalObjective, num_grades: int) -> Flo
 def fusion_loss(
     params: dict, batch: dict[str, Array], rng: Array, *, model: Fusion, objective: FusionObjective
 ) -> tuple[Float[Array, ""], Parts]:
-    """Eq. 3 over pairs: document_tokens [P, S] and query_tokens [P, T] (EOS included), with their identities."""
+    """Eq. 3 over pairs: document_tokens [P, S], query_tokens [P, T] (EOS included) and document_rows [P], so that a
+    document which the batch holds twice is not pushed away from itself. Likelihoods are per token."""
     outputs = model.apply(
         {"params": params},
         batch["document_tokens"],
@@ -108,7 +109,7 @@ def fusion_loss(
         deterministic=False,
         rngs={"dropout": rng},
     )
-    targets = batch["query_tokens"]
+    targets, rows = batch["query_tokens"], batch["document_rows"]
     weights = (targets != PAD_ID).astype(jnp.float32)
     per_token = 1.0 / jnp.maximum(weights.sum(), 1.0)
 
@@ -120,8 +121,8 @@ def fusion_loss(
     parts = {
         "generation": nll(outputs.generation_logits),
         "reconstruction": nll(outputs.reconstruction_logits),
-        "relevance": relevance_loss(outputs.document_reps, outputs.query_reps),
-        "distinctness": distinctness_loss(outputs.document_reps, outputs.query_reps),
+        "relevance": relevance_loss(outputs.document_reps, outputs.query_reps, document_ids=rows),
+        "distinctness": distinctness_loss(outputs.document_reps, outputs.query_reps, document_ids=rows),
     }
     total = parts["generation"] + parts["reconstruction"]
     return total + objective.alpha * parts["relevance"] + objective.beta * parts["distinctness"], parts

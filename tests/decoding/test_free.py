@@ -72,10 +72,10 @@ def test_stops_when_no_live_beam_can_reach_the_results(length_penalty):
 
     def step(tokens, position, cache):
         jax.debug.callback(lambda p: calls.append(int(p)), position)
-        return jnp.zeros((*tokens.shape, WORDS)).at[..., EOS].set(9.0), cache
+        return jnp.zeros((*tokens.shape, WORDS)).at[..., EOS].set(10.0), cache
 
-    sequences, _ = beam_search(step, {}, batch=1, beams=2, max_length=8, banned=BANNED, length_penalty=length_penalty)
+    sequences, _ = beam_search(step, {}, batch=1, beams=2, max_length=7, banned=BANNED, length_penalty=length_penalty)
     jax.effects_barrier()
-    # the second result is one word and the end, log-likelihood about -9; two words cost 18, or 18 / 8 per token at best
+    # a word costs 10: the second result scores -10, or -10 / 2 per token; two words reach -20, four at best -40 / 7
     assert sequences[0, :, :3].tolist() == [[EOS, 0, 0], [2, EOS, 0]]
     assert sorted(calls) == ([0, 1] if length_penalty == 0 else list(range(4)))

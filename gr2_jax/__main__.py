@@ -1,0 +1,3 @@
+from gr2_jax.cli import main
+
+main()

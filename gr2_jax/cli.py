@@ -1,0 +1,152 @@
+"""The command line: `gr2 <command> [config.py] [--section.field value ...]`, the same as `python -m gr2_jax`."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gr2_jax.errors import UserError, nearest
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command; a `UserError` is printed as one line and ends the program with code 2."""
+    try:
+        sys.exit(_run(sys.argv[1:] if arguments is None else list(arguments)))
+    except UserError as error:
+        print(f"gr2: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("gr2: stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise UserError(message)
+
+
+def _run(arguments: list[str]) -> int:
+    parser = _Parser(prog="gr2", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    for name, (add, _, text) in COMMANDS.items():
+        add(commands.add_parser(name, help=text, description=text, allow_abbrev=False))
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        raise UserError(f"there is no command '{arguments[0]}': {nearest(arguments[0], COMMANDS)}")
+    options, rest = parser.parse_known_args(arguments)
+    return COMMANDS[options.command][1](options, rest)
+
+
+def _add_quickstart(parser) -> None:
+    parser.add_argument("--profile", default="default", help="default (ten minutes) or tiny (numpy only, two minutes)")
+    parser.add_argument("--workdir", help="where the run goes (default: runs/<name>)")
+
+
+def _quickstart(options, rest: list[str]) -> int:
+    from gr2_jax.quickstart import PROFILES
+
+    if options.profile not in PROFILES:
+        raise UserError(f"--profile is '{options.profile}': {nearest(options.profile, PROFILES)}")
+    return _pipeline(PROFILES[options.profile], options, rest, "evaluate")
+
+
+def _add_config(parser) -> None:
+    parser.add_argument("config", help="a config file, such as configs/cranfield.py")
+    parser.add_argument("--workdir", help="where the run goes (default: the config's)")
+    parser.add_argument("--validation", action="store_true", help="score the validation queries instead of the test ones")
+
+
+def _stage(until: str):
+    def command(options, rest: list[str]) -> int:
+        from gr2_jax.config import load_experiment
+
+        return _pipeline(load_experiment(options.config), options, rest, until)
+
+    return command
+
+
+def _pipeline(experiment, options, rest: list[str], until: str) -> int:
+    from gr2_jax.config import override
+    from gr2_jax.pipeline.run import run
+    from gr2_jax.workdir import Workdir
+
+    experiment = override(experiment, rest)
+    if options.workdir:
+        experiment = dataclasses.replace(experiment, workdir=options.workdir)
+    workdir = Workdir(Path(experiment.workdir))
+    part = "validation" if getattr(options, "validation", False) else "test"
+    table = run(experiment, workdir, until=until, part=part)
+    if table is not None:
+        print(f"\n{table}\n")
+        print(f"table    {workdir.report / f'{part}.md'}\nmeasures {workdir.metrics / 'summary.json'}")
+        print(f"runs     {workdir.runs}/<run>/{part}.trec")
+        if not experiment.corpus.folds:
+            print(f'\nnext: gr2 search "indices that would sort an array" --workdir {workdir.root}')
+    return 0
+
+
+def _add_search(parser) -> None:
+    parser.add_argument("query", nargs="+", help="one query")
+    parser.add_argument("--workdir", required=True, help="a finished run")
+    parser.add_argument("--system", help="a row of its table (default: the first)")
+    parser.add_argument("-k", type=int, default=10, help="documents to print")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+
+
+def _search(options, rest: list[str]) -> int:
+    _refuse(rest)
+    from gr2_jax.corpus import read_collection
+    from gr2_jax.evaluation import Retriever
+
+    retriever = Retriever.from_workdir(options.workdir, options.system)
+    query = " ".join(options.query)
+    (hits,) = retriever.search([query], options.k)
+    if options.json:
+        print(json.dumps({"query": query, "hits": [dataclasses.asdict(hit) for hit in hits]}))
+        return 0
+    documents = {d.doc_id: d for d in read_collection(Path(options.workdir) / "corpus").documents}
+    for rank, hit in enumerate(hits, start=1):
+        print(f"{rank:2d}  {hit.score:8.3f}  {hit.doc_id}  [{hit.docid}]")
+        print(f"              {first_line(documents[hit.doc_id].text)}")
+    return 0
+
+
+def first_line(text: str, width: int = 100) -> str:
+    """The first line of a document's text, cut at `width` characters."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return line if len(line) <= width else line[: width - 1].rstrip() + "…"
+
+
+def _add_metrics(parser) -> None:
+    parser.add_argument("run", help="a TREC run file")
+    parser.add_argument("qrels", help="TREC judgements")
+    parser.add_argument("--measures", nargs="+", default=["nDCG@5", "nDCG@20", "P@20", "ERR@20"], help="ir_measures' names")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+
+
+def _metrics(options, rest: list[str]) -> int:
+    _refuse(rest)
+    from gr2_jax.evaluation import evaluate_run, read_qrels, read_run
+    from gr2_jax.evaluation.table import format_table
+
+    scores = evaluate_run(read_run(options.run), read_qrels(options.qrels), options.measures)
+    print(json.dumps(scores) if options.json else format_table({Path(options.run).stem: scores}, list(scores)))
+    return 0
+
+
+def _refuse(rest: list[str]) -> None:
+    if rest:
+        raise UserError(f"'{rest[0]}' is no option of this command; see --help")
+
+
+COMMANDS = {
+    "quickstart": (_add_quickstart, _quickstart, "a trained retriever over the built-in collection, in minutes"),
+    "run": (_add_config, _stage("evaluate"), "every stage of a config, doing only what is not yet done"),
+    "prepare": (_add_config, _stage("prepare"), "the collection, its split, the vocabulary and the training examples"),
+    "docids": (_add_config, _stage("docids"), "a unique docid for every document, by each scheme of the config"),
+    "train": (_add_config, _stage("train"), "the retrieval models of the config"),
+    "evaluate": (_add_config, _stage("evaluate"), "TREC runs and the table of measures"),
+    "search": (_add_search, _search, "ranked documents for one query"),
+    "metrics": (_add_metrics, _metrics, "scores any TREC run file"),
+}

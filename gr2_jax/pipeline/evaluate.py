@@ -1,0 +1,134 @@
+"""Stage 4: a TREC run per system and baseline over the test queries, and what each costs per query."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from gr2_jax.config import Experiment, System, experiment_from_json
+from gr2_jax.corpus import Collection, Split
+from gr2_jax.data.vocabulary import pad_rows
+from gr2_jax.errors import UserError, nearest
+from gr2_jax.evaluation.bm25 import BM25
+from gr2_jax.evaluation.lsa import lsa_run
+from gr2_jax.evaluation.retriever import Retriever
+from gr2_jax.evaluation.trec import Run, write_run
+from gr2_jax.pipeline.docids import load_docids
+from gr2_jax.pipeline.prepare import load_tokenizer, read_corpus
+from gr2_jax.pipeline.retrieval import retrieval_model, token_columns
+from gr2_jax.progress import say
+from gr2_jax.training.checkpoints import restore_params
+from gr2_jax.workdir import Workdir, digest, run_stage, write_json
+
+_BASELINE_DEPTH = 100
+
+
+def evaluate_system(experiment: Experiment, workdir: Workdir, system: System, train_print: str) -> str:
+    """Writes runs/<name>/{test,validation}.trec and cost.json; returns the fingerprint."""
+    fingerprint = digest([train_print, experiment.evaluation.__dict__ | {"measures": None}])
+
+    def build(out: Path) -> None:
+        say(f"searching with {system.name}")
+        retriever = _retriever(experiment, workdir, system, train_print)
+        search = partial(_search, retriever, experiment.evaluation.beams)
+        _write_runs(out, workdir, system.name, search, warm_up=True)
+
+    run_stage(workdir.runs / system.name, fingerprint, build)
+    return fingerprint
+
+
+def evaluate_baselines(experiment: Experiment, workdir: Workdir, upstream: str) -> dict[str, str]:
+    """BM25 over the documents, BM25 over documents and training queries, and LSA nearest neighbour."""
+    collection, split = read_corpus(workdir)
+    doc_ids = [document.doc_id for document in collection.documents]
+    texts = [document.contents for document in collection.documents]
+
+    def bm25(contents: list[str]) -> Callable:
+        index = BM25(doc_ids, contents)
+        return lambda queries: index.search(queries, k=_BASELINE_DEPTH)
+
+    def lsa() -> Callable:
+        return lambda queries: lsa_run(doc_ids, texts, queries, k=_BASELINE_DEPTH, seed=experiment.seed)
+
+    builders = {
+        "BM25": lambda: bm25(texts),
+        "BM25+queries": lambda: bm25(_with_training_queries(collection, split, texts)),
+        "LSA": lsa,
+    }
+    prints = {name: digest([upstream, name, experiment.seed]) for name in builders}
+    for name, make in builders.items():
+        run_stage(workdir.runs / name, prints[name], lambda out, n=name, m=make: _write_runs(out, workdir, n, m()))
+    return prints
+
+
+def _with_training_queries(collection: Collection, split: Split, texts: list[str]) -> list[str]:
+    """Each document's text and the training queries that judge it best: what the trained models have also seen."""
+    row = {document.doc_id: i for i, document in enumerate(collection.documents)}
+    added = list(texts)
+    for query in split.train:
+        for doc_id, grade in collection.qrels[query].items():
+            if grade == collection.max_grade:
+                added[row[doc_id]] += "\n" + collection.queries[query]
+    return added
+
+
+def _write_runs(out: Path, workdir: Workdir, name: str, search: Callable, *, warm_up: bool = False) -> None:
+    collection, split = read_corpus(workdir)
+    cost = {}
+    for part in ("validation", "test"):
+        queries = {query: collection.queries[query] for query in getattr(split, part)}
+        if warm_up and queries:
+            search(queries)  # compiles, so that the clock below times searching alone
+        started = time.perf_counter()
+        run = search(queries) if queries else {}
+        cost[f"{part}_ms_per_query"] = 1000 * (time.perf_counter() - started) / max(len(queries), 1)
+        write_run(out / f"{part}.trec", run, name)
+    write_json(out / "cost.json", cost)
+
+
+def _search(retriever: Retriever, k: int, queries: dict[str, str]) -> Run:
+    hits = retriever.search(list(queries.values()), k)
+    return {query: [(hit.doc_id, hit.score) for hit in found] for query, found in zip(queries, hits, strict=True)}
+
+
+def open_retriever(path: str | os.PathLike, system: str | None = None) -> Retriever:
+    """The retriever of a finished run; `system` is a row's name, by default the first of the run's config."""
+    workdir = Workdir(Path(path))
+    if not workdir.config.is_file():
+        raise UserError(f"{workdir.root} holds no run (no config.json): make one with `gr2 quickstart --workdir ...`")
+    record = json.loads(workdir.config.read_text())
+    experiment = experiment_from_json(record["experiment"])
+    systems = {s.name: s for s in experiment.retrieval.systems}
+    if system is None:
+        system = next(iter(systems))
+    if system not in systems:
+        raise UserError(f"{workdir.root} has no system '{system}': {nearest(system, systems)}")
+    if system not in record.get("trained", {}):
+        raise UserError(f"{system} is not trained yet in {workdir.root}: run the same command again to finish it")
+    return _retriever(experiment, workdir, systems[system], record["trained"][system])
+
+
+def _retriever(experiment: Experiment, workdir: Workdir, system: System, train_print: str) -> Retriever:
+    tokenizer = load_tokenizer(experiment, workdir)
+    collection, _ = read_corpus(workdir)
+    trie, table = load_docids(workdir, system.docids)
+    model = retrieval_model(experiment, tokenizer.size, trie.tokens)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), np.ones((1, 2), int), table[:1, None])["params"]
+    params, _ = restore_params(workdir.checkpoints(f"{system.name}-{train_print}"), shapes)
+    length = experiment.evaluation.query_length
+    return Retriever(
+        model=model,
+        params=params,
+        trie=trie,
+        columns=token_columns(trie.tokens, tokenizer.size),
+        encode=lambda texts: pad_rows(tokenizer.encode_batch(texts), length),
+        doc_ids=[document.doc_id for document in collection.documents],
+        docids=[tokenizer.decode(docid) for docid in trie.sequences()],
+        beams=experiment.evaluation.beams,
+        batch=experiment.evaluation.batch,
+    )

@@ -1,0 +1,145 @@
+"""Stage 1: the collection with its split, a vocabulary, and the training examples as seqio tasks and arrays."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from gr2_jax.config import Experiment
+from gr2_jax.corpus import (
+    Collection,
+    Split,
+    fold_split,
+    load_collection,
+    pseudo_queries,
+    read_collection,
+    split_queries,
+    write_collection,
+)
+from gr2_jax.data.semantics import token_semantics
+from gr2_jax.data.tasks import Example, ExampleArrays, materialise, register_task, write_examples
+from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer, train_vocabulary
+from gr2_jax.models import preset
+from gr2_jax.progress import say
+from gr2_jax.workdir import Workdir, digest, run_stage, write_json
+
+TASKS = ("queries", "pseudo", "documents")
+_QUERY_LENGTH, _DOCUMENT_LENGTH, _JUDGED = 64, 512, 32
+
+
+def prepare(experiment: Experiment, workdir: Workdir, fold: int | None = None) -> str:
+    """Makes corpus/, vocabulary/ and examples/; returns the fingerprint of the three."""
+    corpus_print = digest([experiment.corpus, experiment.seed, fold])
+    run_stage(workdir.corpus, corpus_print, lambda out: _build_corpus(experiment, fold, out))
+    vocabulary_print = digest([corpus_print, experiment.vocabulary])
+    run_stage(workdir.vocabulary, vocabulary_print, lambda out: _build_vocabulary(experiment, workdir, out))
+    examples_print = digest([vocabulary_print, experiment.retrieval.batch.entities, experiment.seed])
+    run_stage(workdir.examples, examples_print, lambda out: _build_examples(experiment, workdir, out))
+    return examples_print
+
+
+def _build_corpus(experiment: Experiment, fold: int | None, out: Path) -> None:
+    config = experiment.corpus
+    say(f"reading {config.source}")
+    collection = load_collection(
+        config.source, empty_documents=config.empty_documents, unjudged_queries=config.unjudged_queries
+    )
+    if fold is None:
+        split = split_queries(
+            collection.queries, validation=config.validation_queries, test=config.test_queries, seed=experiment.seed
+        )
+    else:
+        split = fold_split(
+            collection.queries,
+            folds=config.folds,
+            fold=fold,
+            validation=config.validation_queries,
+            seed=experiment.seed,
+        )
+    write_collection(collection, out)
+    write_json(out / "split.json", split)
+    say(
+        f"  {len(collection.documents):,} documents, {len(split.train):,} training, {len(split.validation):,} validation "
+        f"and {len(split.test):,} test queries, grades up to {collection.max_grade}"
+    )
+
+
+def read_corpus(workdir: Workdir) -> tuple[Collection, Split]:
+    split = json.loads((workdir.corpus / "split.json").read_text())
+    return read_collection(workdir.corpus), Split(**{part: tuple(ids) for part, ids in split.items()})
+
+
+def load_tokenizer(experiment: Experiment, workdir: Workdir) -> Tokenizer:
+    return Tokenizer(workdir.vocabulary / MODEL_NAME, extra_ids=experiment.vocabulary.extra_ids)
+
+
+def _build_vocabulary(experiment: Experiment, workdir: Workdir, out: Path) -> None:
+    collection, split = read_corpus(workdir)
+    say(f"learning a vocabulary of {experiment.vocabulary.size:,} pieces")
+    texts = list(_vocabulary_texts(collection, split, experiment.vocabulary.characters))
+    train_vocabulary(texts, out / MODEL_NAME, size=experiment.vocabulary.size)
+
+
+def _vocabulary_texts(collection: Collection, split: Split, characters: int) -> Iterator[str]:
+    """Every title and training query, and every n-th paragraph, n such that about `characters` remain."""
+    yield from (document.title for document in collection.documents if document.title)
+    yield from (collection.queries[q] for q in split.train)
+    paragraphs = [p for document in collection.documents for p in document.text.split("\n\n") if p.strip()]
+    yield from paragraphs[:: max(1, sum(map(len, paragraphs)) // characters)]
+
+
+def _build_examples(experiment: Experiment, workdir: Workdir, out: Path) -> None:
+    collection, split = read_corpus(workdir)
+    tokenizer = load_tokenizer(experiment, workdir)
+    say("writing training examples (seqio tasks)")
+    for task in TASKS:
+        write_examples(out / f"{task}.tfrecord", _examples(task, collection, split, experiment))
+    arrays = read_tasks(experiment, workdir, out)
+    np.savez(out / "examples.npz", **{f"{t}_{f}": v for t, a in arrays.items() for f, v in a._asdict().items()})
+    texts = [row[row != 0] for task in ("documents", "queries") for row in arrays[task].tokens]
+    features = preset(experiment.retrieval.model.preset).d_model - 2
+    semantics = token_semantics(texts, tokenizer.size, features=features, seed=experiment.seed)
+    documents = semantics.document_vectors[: len(collection.documents)]
+    np.savez(out / "semantics.npz", **(semantics._asdict() | {"document_vectors": documents}))
+
+
+def read_tasks(experiment: Experiment, workdir: Workdir, directory: Path) -> dict[str, ExampleArrays]:
+    """The seqio tasks over the TFRecord files of `directory`, registered and read into memory."""
+    arrays, prefix = {}, re.sub(r"\W", "_", experiment.name)
+    for name in TASKS:
+        task = register_task(
+            f"{prefix}_{name}",
+            directory / f"{name}.tfrecord",
+            vocabulary=workdir.vocabulary / MODEL_NAME,
+            extra_ids=experiment.vocabulary.extra_ids,
+        )
+        length = _DOCUMENT_LENGTH if name == "documents" else _QUERY_LENGTH
+        arrays[name] = materialise(task, length=length, judged=_JUDGED if name == "queries" else 1)
+    return arrays
+
+
+def load_examples(workdir: Workdir) -> dict[str, ExampleArrays]:
+    """The arrays that `prepare` left: training needs no TensorFlow."""
+    with np.load(workdir.examples / "examples.npz") as file:
+        return {t: ExampleArrays(*(file[f"{t}_{f}"] for f in ExampleArrays._fields)) for t in TASKS}
+
+
+def _examples(task: str, collection: Collection, split: Split, experiment: Experiment) -> Iterator[Example]:
+    row = {document.doc_id: i for i, document in enumerate(collection.documents)}
+    best = collection.max_grade
+    if task == "queries":
+        for query in split.train:
+            judged = sorted(((-g, row[d]) for d, g in collection.qrels[query].items() if g > 0))
+            yield Example(collection.queries[query], [r for _, r in judged], [-g for g, _ in judged])
+        return
+    for i, document in enumerate(collection.documents):
+        if task == "documents":
+            yield Example(document.contents, [i], [best])
+            continue
+        entities = collection.entities.get(document.doc_id, ())
+        for text in pseudo_queries(
+            document, entities=entities, seed=experiment.seed, max_entities=experiment.retrieval.batch.entities
+        ):
+            yield Example(text, [i], [best])

@@ -1,0 +1,85 @@
+"""The table: measures, significance against BM25 and cost of every run, with where they come from."""
+
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+
+from gr2_jax.config import Experiment
+from gr2_jax.evaluation.metrics import per_query
+from gr2_jax.evaluation.significance import holm, paired_t_test
+from gr2_jax.evaluation.table import format_table
+from gr2_jax.evaluation.trec import read_qrels, read_run
+from gr2_jax.workdir import Workdir, write_json
+
+REFERENCE = "BM25"
+_PACKAGES = ("gr2_jax", "jax", "flax", "optax", "orbax-checkpoint", "seqio", "numpy", "scipy", "bm25s", "ir-measures")
+
+
+def report(experiment: Experiment, workdir: Workdir, names: list[str], *, part: str = "test") -> str:
+    """Scores the runs `names` on a part of the queries; writes metrics/ and report/, returns the table."""
+    qrels = read_qrels(workdir.corpus / "qrels.txt")
+    measures = experiment.evaluation.measures
+    runs = {name: read_run(workdir.runs / name / f"{part}.trec") for name in names}
+    judged = {query: qrels[query] for query in next(iter(runs.values()))}
+    scores = {name: per_query(run, judged, measures) for name, run in runs.items()}
+    p_values = significance(scores, measures)
+    rows = {}
+    for name in names:
+        means = {m: sum(values.values()) / len(values) for m, values in scores[name].items()}
+        rows[name] = means | {f"p {_key(measures)}": p_values.get(name)} | _cost(workdir, name, part)
+        write_json(workdir.metrics / part / f"{name}.json", scores[name])
+    columns = [*measures, f"p {_key(measures)}", "ms/query", "train s"]
+    summary = {name: {k: v for k, v in row.items() if v is not None} for name, row in rows.items()}
+    summary["provenance"] = provenance(experiment, workdir, len(judged))
+    write_json(workdir.metrics / ("summary.json" if part == "test" else f"{part}.json"), summary)
+    table = format_table(rows, columns)
+    workdir.report.mkdir(exist_ok=True)
+    (workdir.report / f"{part}.md").write_text(table + "\n", encoding="utf-8")
+    return table
+
+
+def _key(measures: tuple[str, ...]) -> str:
+    return "nDCG@20" if "nDCG@20" in measures else measures[0]
+
+
+def significance(scores: dict, measures: tuple[str, ...]) -> dict[str, float]:
+    """Holm-corrected p of a paired t-test against BM25 in nDCG@20, for every other run."""
+    if REFERENCE not in scores:
+        return {}
+    key = _key(measures)
+    raw = {n: paired_t_test(scores[n][key], scores[REFERENCE][key]) for n in scores if n != REFERENCE}
+    return holm(raw)
+
+
+def _cost(workdir: Workdir, name: str, part: str) -> dict[str, float]:
+    cost = json.loads((workdir.runs / name / "cost.json").read_text())
+    row = {"ms/query": cost[f"{part}_ms_per_query"]}
+    trained = json.loads(workdir.config.read_text()).get("trained", {})
+    if name in trained:
+        stage = workdir.checkpoints(f"{name}-{trained[name]}") / "stage.json"
+        row["train s"] = json.loads(stage.read_text())["seconds"]
+    return row
+
+
+def provenance(experiment: Experiment, workdir: Workdir, queries: int) -> dict:
+    corpus = json.loads((workdir.corpus / "provenance.json").read_text())
+    versions = {name: metadata.version(name) for name in _PACKAGES}
+    return {
+        "queries": queries,
+        "seed": experiment.seed,
+        "corpus": corpus["provenance"],
+        "python": platform.python_version(),
+        "versions": versions,
+        "conventions": "nDCG: linear gain; ERR: highest grade of the judgements; P: grade >= 1; "
+        f"p: paired t-test against {REFERENCE}, Holm-corrected over the table's runs",
+    }
+
+
+def docid_lines(workdir: Workdir, schemes: tuple[str, ...]) -> list[str]:
+    from gr2_jax.pipeline.docids import describe
+
+    def figures(scheme: str) -> dict:
+        return json.loads(Path(workdir.docids(scheme) / "figures.json").read_text())
+
+    return [f"docids {scheme}: {describe(figures(scheme))}" for scheme in schemes]

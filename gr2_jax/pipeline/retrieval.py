@@ -1,0 +1,91 @@
+"""Stage 3: train a retrieval model on the docids of one scheme (Eq. 10)."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gr2_jax.config import Experiment, System
+from gr2_jax.data.batches import BatchShape, GradedBatches
+from gr2_jax.data.tasks import ExampleArrays
+from gr2_jax.models import GR2
+from gr2_jax.pipeline.docids import load_docids, model_config
+from gr2_jax.pipeline.prepare import load_examples, load_tokenizer
+from gr2_jax.pipeline.semantics import start_values
+from gr2_jax.progress import say
+from gr2_jax.training.loop import Plan, adam, train
+from gr2_jax.training.objectives import retrieval_loss
+from gr2_jax.workdir import STAGE_FILE, Workdir, digest, is_done, write_json
+
+
+def train_system(experiment: Experiment, workdir: Workdir, system: System, docids_print: str) -> str:
+    """Trains to checkpoints/<name>-<fingerprint>/, going on from what is there; returns the fingerprint."""
+    fingerprint = digest([docids_print, experiment.retrieval.__dict__ | {"systems": system, "checkpoint_seconds": 0}])
+    directory = workdir.checkpoints(f"{system.name}-{fingerprint}")
+    if is_done(directory, fingerprint):
+        return fingerprint
+    plan, params = _plan(experiment, workdir, system)
+    say(f"training {system.name} on {system.docids} docids, {plan.steps:,} steps")
+    meta = train(plan, params, directory)
+    write_json(directory / STAGE_FILE, {"fingerprint": fingerprint, **meta})
+    say(f"  {meta['seconds']:.0f} s, last loss {meta['loss']:.3f}")
+    return fingerprint
+
+
+def retrieval_model(experiment: Experiment, vocab_size: int, docid_vocabulary: np.ndarray) -> GR2:
+    """The model over the tokens that the docids use; the others can never be written, so no softmax spends on them."""
+    config = model_config(experiment.retrieval.model, vocab_size)
+    return GR2(config, tuple(int(token) for token in docid_vocabulary))
+
+
+def token_columns(docid_vocabulary: np.ndarray, vocab_size: int) -> np.ndarray:
+    """[V]: the column of the model's logits for each token of a docid (0 for the others, which are never asked for)."""
+    columns = np.zeros(vocab_size, np.int32)
+    columns[docid_vocabulary] = np.arange(len(docid_vocabulary))
+    return columns
+
+
+def _plan(experiment: Experiment, workdir: Workdir, system: System) -> tuple[Plan, dict]:
+    retrieval, examples = experiment.retrieval, load_examples(workdir)
+    vocab_size = load_tokenizer(experiment, workdir).size
+    trie, table = load_docids(workdir, system.docids)
+    model = retrieval_model(experiment, vocab_size, trie.tokens)
+    params = model.init(jax.random.key(experiment.seed), np.ones((1, 2), int), table[:1, None])["params"]
+    if retrieval.model.lsa_start:
+        params = start_values(params, model.config, workdir, workdir.docids(system.docids))
+    objective = retrieval.objective
+    if system.gamma is not None:
+        objective = type(objective)(**vars(objective) | {"gamma": system.gamma})
+    loss = partial(
+        retrieval_loss,
+        model=model,
+        objective=objective,
+        docid_table=jnp.asarray(table),
+        target_columns=jnp.asarray(token_columns(trie.tokens, vocab_size)),
+        num_grades=int(examples["queries"].grades.max()),
+    )
+    steps = round(retrieval.optimiser.steps * system.steps)
+    plan = Plan(
+        label=system.name,
+        loss=loss,
+        batches=graded_batches(experiment, examples),
+        optimiser=adam(**vars(retrieval.optimiser) | {"steps": steps}),
+        steps=steps,
+        seed=experiment.seed,
+        checkpoint_seconds=retrieval.checkpoint_seconds,
+    )
+    return plan, params
+
+
+def graded_batches(experiment: Experiment, examples: dict[str, ExampleArrays]) -> GradedBatches:
+    batch = experiment.retrieval.batch
+    shape = BatchShape(
+        queries=batch.queries,
+        docids=batch.docids,
+        documents=batch.documents,
+        pseudo_share=batch.pseudo_share,
+        span=(batch.shortest_span, batch.longest_span),
+        length=batch.length,
+    )
+    return GradedBatches(examples["queries"], examples["pseudo"], examples["documents"], shape, experiment.seed)

@@ -1,0 +1,75 @@
+"""All stages of an experiment, in order; folds of queries as runs of their own, merged at the end."""
+
+import dataclasses
+import json
+
+from gr2_jax.config import Experiment
+from gr2_jax.evaluation.trec import read_run, write_run
+from gr2_jax.pipeline.docids import make_docids
+from gr2_jax.pipeline.evaluate import evaluate_baselines, evaluate_system
+from gr2_jax.pipeline.prepare import prepare
+from gr2_jax.pipeline.report import docid_lines, report
+from gr2_jax.pipeline.retrieval import train_system
+from gr2_jax.progress import say
+from gr2_jax.workdir import Workdir, write_json
+
+STAGES = ("prepare", "docids", "train", "evaluate")
+
+
+def run(experiment: Experiment, workdir: Workdir, *, until: str = "evaluate", part: str = "test") -> str | None:
+    """Brings the run up to the stage `until`, doing only what is not yet done; returns the table after `evaluate`."""
+    workdir.create()
+    if experiment.corpus.folds:
+        return _run_folds(experiment, workdir, until, part)
+    names = _run_stages(experiment, workdir, until)
+    if names is None:
+        return None
+    return "\n".join([report(experiment, workdir, names, part=part), *docid_lines(workdir, experiment.docids.schemes)])
+
+
+def _run_stages(experiment: Experiment, workdir: Workdir, until: str, fold: int | None = None) -> list[str] | None:
+    reach = STAGES.index(until)
+    record = {"experiment": dataclasses.asdict(experiment), "fold": fold, "trained": {}}
+    if not workdir.config.is_file():
+        write_json(workdir.config, record)
+    examples = prepare(experiment, workdir, fold)
+    docids = make_docids(experiment, workdir, examples) if reach >= 1 else {}
+    if reach >= 2:
+        for system in experiment.retrieval.systems:
+            record["trained"][system.name] = train_system(experiment, workdir, system, docids[system.docids])
+            write_json(workdir.config, record)
+    if reach < 3:
+        return None
+    for system in experiment.retrieval.systems:
+        evaluate_system(experiment, workdir, system, record["trained"][system.name])
+    baselines = evaluate_baselines(experiment, workdir, examples)
+    return [*record["trained"], *baselines]
+
+
+def _run_folds(experiment: Experiment, workdir: Workdir, until: str, part: str) -> str | None:
+    """Each fold in fold-<i>/; their test runs, which together cover every query once, are scored as one."""
+    folds = [Workdir(workdir.root / f"fold-{i}") for i in range(experiment.corpus.folds)]
+    for i, directory in enumerate(folds):
+        say(f"fold {i + 1} of {len(folds)}")
+        directory.create()
+        names = _run_stages(experiment, directory, until, i)
+    if names is None:
+        return None
+    for name in names:
+        _merge(workdir, folds, name, part)
+    for file in ("qrels.txt", "provenance.json"):
+        (workdir.corpus).mkdir(exist_ok=True)
+        (workdir.corpus / file).write_bytes((folds[0].corpus / file).read_bytes())
+    write_json(workdir.config, {"experiment": dataclasses.asdict(experiment), "folds": len(folds)})
+    lines = docid_lines(folds[0], experiment.docids.schemes)
+    return "\n".join([report(experiment, workdir, names, part=part), *lines])
+
+
+def _merge(workdir: Workdir, folds: list[Workdir], name: str, part: str) -> None:
+    """One run file of all folds' queries; costs are means over the folds."""
+    target = workdir.runs / name
+    target.mkdir(parents=True, exist_ok=True)
+    runs = [read_run(fold.runs / name / f"{part}.trec") for fold in folds]
+    write_run(target / f"{part}.trec", {query: hits for found in runs for query, hits in found.items()}, name)
+    costs = [json.loads((fold.runs / name / "cost.json").read_text()) for fold in folds]
+    write_json(target / "cost.json", {key: sum(c[key] for c in costs) / len(costs) for key in costs[0]})

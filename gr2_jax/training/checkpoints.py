@@ -1,0 +1,60 @@
+"""Checkpoints of a training run: params, opt_state and meta as separate orbax items, atomic, newest kept."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from gr2_jax.errors import UserError
+
+
+class Checkpoints:
+    """`directory`/<step>/{params,opt_state,meta}; a save killed half-way is never seen by `restore`."""
+
+    def __init__(self, directory: Path):
+        options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True, enable_async_checkpointing=False)
+        self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
+
+    def save(self, step: int, params: Any, opt_state: Any, meta: dict) -> None:
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardSave(params),
+                opt_state=ocp.args.StandardSave(opt_state),
+                meta=ocp.args.JsonSave(meta),
+            ),
+        )
+
+    def latest_step(self) -> int | None:
+        return self._manager.latest_step()
+
+    def restore(self, params: Any, opt_state: Any) -> tuple[Any, Any, dict]:
+        """The newest (params, opt_state, meta), with the shapes and shardings of the given trees."""
+        restored = self._manager.restore(
+            self.latest_step(),
+            args=ocp.args.Composite(
+                params=ocp.args.StandardRestore(params),
+                opt_state=ocp.args.StandardRestore(opt_state),
+                meta=ocp.args.JsonRestore(),
+            ),
+        )
+        return restored.params, restored.opt_state, restored.meta
+
+    def close(self) -> None:
+        self._manager.close()
+
+
+def restore_params(directory: Path, template: Any) -> tuple[Any, dict]:
+    """(params, meta) of the newest checkpoint alone: what evaluation needs. `template` gives structure and shapes."""
+    if not directory.is_dir():
+        raise UserError(f"there is no checkpoint in {directory}: train first")
+    with ocp.CheckpointManager(directory.absolute()) as manager:
+        if manager.latest_step() is None:
+            raise UserError(f"there is no whole checkpoint in {directory}: train first")
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+        restored = manager.restore(
+            manager.latest_step(),
+            args=ocp.args.Composite(params=ocp.args.StandardRestore(abstract), meta=ocp.args.JsonRestore()),
+        )
+        return restored.params, restored.meta

@@ -1,0 +1,110 @@
+"""One run on disk: where everything lies, and stages that are done once, wholly, or not at all."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gr2_jax.errors import UserError
+
+STAGE_FILE = "stage.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Workdir:
+    """The paths of a run. `Workdir(root).create()` refuses a place that cannot be written, in one sentence."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.json"
+
+    @property
+    def corpus(self) -> Path:
+        return self.root / "corpus"
+
+    @property
+    def vocabulary(self) -> Path:
+        return self.root / "vocabulary"
+
+    @property
+    def examples(self) -> Path:
+        return self.root / "examples"
+
+    def docids(self, scheme: str) -> Path:
+        return self.root / "docids" / scheme
+
+    def checkpoints(self, name: str) -> Path:
+        return self.root / "checkpoints" / name
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
+
+    def create(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".writable-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(f"the workdir {self.root} cannot be written ({error.strerror}): give another") from error
+
+
+def digest(value: Any) -> str:
+    """A short fingerprint of a JSON-able value (dataclasses included)."""
+    text = json.dumps(value, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return dataclasses.asdict(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no fingerprint")
+
+
+def is_done(directory: Path, fingerprint: str) -> bool:
+    """Whether `directory` holds the finished output of the stage with this fingerprint."""
+    record = directory / STAGE_FILE
+    return record.is_file() and json.loads(record.read_text()).get("fingerprint") == fingerprint
+
+
+def run_stage(directory: Path, fingerprint: str, build: Callable[[Path], None]) -> bool:
+    """Calls `build` with an empty directory beside `directory` and renames it when whole; False if it was done before.
+
+    A stage killed at any point leaves nothing under its own name, and is built anew when asked again.
+    """
+    if is_done(directory, fingerprint):
+        return False
+    partial = directory.with_name(directory.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    build(partial)
+    write_json(partial / STAGE_FILE, {"fingerprint": fingerprint})
+    if directory.exists():
+        shutil.rmtree(directory)
+    os.replace(partial, directory)
+    return True
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Indented JSON with sorted keys, written beside and renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=1, sort_keys=True, default=_plain) + "\n")
+    os.replace(partial, path)
