@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         sys.exit(_run(sys.argv[1:] if arguments is None else list(arguments)))
     except UserError as error:
-        print(f"gr2: {error}", file=sys.stderr)
+        print(f"gr2: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("gr2: stopped; the same command goes on from here", file=sys.stderr)

@@ -150,11 +150,15 @@ def load_experiment(path: str | Path) -> Experiment:
         beside = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise UserError(f"there is no config file {path}" + (f": {nearest(path.name, beside)}" if beside else ""))
     spec = importlib.util.spec_from_file_location(f"gr2_config_{path.stem}", path)
+    if spec is None:
+        raise UserError(f"{path} is no config file: its name does not end in .py")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (TypeError, SyntaxError, NameError, AttributeError, ImportError) as error:
-        raise UserError(f"{path} does not load: {error}") from error
+    except UserError:
+        raise
+    except Exception as error:  # whatever a program can raise
+        raise UserError(f"{path} does not load: {type(error).__name__}: {error}") from error
     experiment = getattr(module, "experiment", None)
     if not isinstance(experiment, Experiment):
         raise UserError(f"{path} defines no `experiment = Experiment(...)`")
@@ -169,7 +173,7 @@ def override(experiment: Experiment, arguments: Sequence[str]) -> Experiment:
         flag = words.pop(0)
         if not flag.startswith("--"):
             raise UserError(f"'{flag}' is no option: settings are written --section.field value")
-        if not words:
+        if not words or words[0].startswith("--"):
             raise UserError(f"{flag} needs a value")
         if flag in seen:
             raise UserError(f"{flag} is given twice")
@@ -217,7 +221,7 @@ def _parse(text: str, kind: Any, flag: str) -> Any:
             value = float(value)
         if type(value) is kind:
             return value
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # what literal_eval says it raises
         pass
     raise UserError(f"{flag} is '{text}', which is not {'true or false' if kind is bool else f'a value of type {kind.__name__}'}")
 

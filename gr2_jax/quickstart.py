@@ -3,6 +3,7 @@
 import dataclasses
 
 from gr2_jax.config import (
+    BatchConfig,
     CorpusConfig,
     DocidConfig,
     Experiment,
@@ -14,8 +15,16 @@ from gr2_jax.config import (
     VocabularyConfig,
 )
 
+# Minutes from scratch: no dropout (it cost .04 nDCG@20 and a quarter of the steps), one decoder layer, LSA start.
+_SCRATCH = ModelConfig(preset="scratch", num_encoder_layers=0, num_decoder_layers=1, dropout_rate=0.0)
+
 DEFAULT = Experiment(
+    docids=DocidConfig(schemes=("title", "fusion"), max_length=6),
+    fusion=FusionConfig(model=_SCRATCH, optimiser=OptimiserConfig(steps=200)),
     retrieval=RetrievalConfig(
+        model=_SCRATCH,
+        optimiser=OptimiserConfig(steps=900),
+        batch=BatchConfig(pseudo_share=0.6),
         systems=(
             System("GR2S", "title"),
             System("MLE", "title", gamma=0.0),
@@ -30,8 +39,7 @@ TINY = dataclasses.replace(
     workdir="runs/quickstart-tiny",
     corpus=CorpusConfig(source="apidocs:numpy", validation_queries=60, test_queries=60),
     vocabulary=VocabularyConfig(size=2048, characters=300_000),
-    docids=DocidConfig(schemes=("title", "fusion"), max_length=6),
-    fusion=FusionConfig(model=ModelConfig(num_encoder_layers=1), optimiser=OptimiserConfig(steps=20), pairs=64, beams=4),
+    fusion=dataclasses.replace(DEFAULT.fusion, optimiser=OptimiserConfig(steps=40), pairs=64, beams=4),
     retrieval=dataclasses.replace(
         DEFAULT.retrieval,
         optimiser=OptimiserConfig(steps=60),

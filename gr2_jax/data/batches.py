@@ -73,14 +73,15 @@ def draw_by_grade(grades: np.ndarray, count: int, rng: np.random.Generator) -> n
     """Column indices [B, count] of `grades` [B, J]: one document of the best grade, then others without replacement
     with odds in proportion to their grade (Efraimidis and Spirakis 2006); short lists are padded with padding."""
     keys = np.where(grades > 0, rng.random(grades.shape) ** (1.0 / np.maximum(grades, 1)), -1.0)
-    best = np.where(grades == grades.max(axis=1, keepdims=True), keys, -1.0).argmax(axis=1)
+    # drawn apart from the keys: the largest key of the best grade would leave the others of that grade small keys
+    best = np.where(grades == grades.max(axis=1, keepdims=True), rng.random(grades.shape), -1.0).argmax(axis=1)
     keys[np.arange(len(keys)), best] = 2.0
     return np.argsort(-keys, axis=1, kind="stable")[:, :count]
 
 
 def cut_spans(tokens: np.ndarray, span: tuple[int, int], length: int, rng: np.random.Generator) -> np.ndarray:
     """A random run of span[0]..span[1] tokens of each row of `tokens` [E, T], 0-padded to [E, length]."""
-    sizes = np.minimum(rng.integers(span[0], span[1] + 1, len(tokens)), length)
+    sizes = np.minimum(rng.integers(span[0], span[1] + 1, len(tokens)), min(length, tokens.shape[1]))
     room = np.maximum((tokens != 0).sum(axis=1) - sizes, 0)
     starts = (rng.random(len(tokens)) * (room + 1)).astype(np.int64)
     offsets = np.arange(length)

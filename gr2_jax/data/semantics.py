@@ -29,7 +29,7 @@ def token_semantics(texts: Sequence[Sequence[int]], vocab_size: int, *, features
     counts = scipy.sparse.csr_matrix((np.ones(len(columns)), (rows, columns)), shape=(len(texts), vocab_size))
     tfidf = TfidfTransformer(sublinear_tf=True).fit(counts)
     weighted = tfidf.transform(counts)
-    rank = min(features, min(weighted.shape) - 1)
+    rank = min(features, *weighted.shape)
     left, singular, right = randomized_svd(weighted, rank, n_iter=4, random_state=seed)
     pad = [(0, 0), (0, features - rank)]
     seen = np.asarray(counts.sum(axis=0)).ravel() > 0

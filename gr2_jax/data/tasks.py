@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gr2_jax.data.lazy import libraries
 from gr2_jax.data.vocabulary import seqio_vocabulary
 
 
@@ -33,7 +34,7 @@ class ExampleArrays(NamedTuple):
 
 def write_examples(path: Path, examples: Iterable[Example]) -> None:
     """One TFRecord file of `tf.train.Example`s with features inputs, docid_rows and grades."""
-    tf = _tensorflow()
+    tf = libraries().tf
     partial = path.with_name(path.name + ".partial")
     with tf.io.TFRecordWriter(str(partial)) as writer:
         for example in examples:
@@ -50,9 +51,7 @@ def _serialise(tf, example: Example) -> bytes:
 
 def register_task(name: str, path: Path, *, vocabulary: Path, extra_ids: int):
     """Registers (anew) and returns the seqio task that reads `path`: text tokenised, rows and grades as they are."""
-    import seqio
-
-    tf = _tensorflow()
+    tf, seqio = libraries()
     seqio.TaskRegistry.remove(name) if name in seqio.TaskRegistry.names() else None
     ints = seqio.PassThroughVocabulary(size=2**31 - 1)
     return seqio.TaskRegistry.add(
@@ -75,7 +74,7 @@ def register_task(name: str, path: Path, *, vocabulary: Path, extra_ids: int):
 
 
 def _dense_ints(dataset):
-    tf = _tensorflow()
+    tf = libraries().tf
 
     def convert(example):
         dense = {k: tf.cast(tf.sparse.to_dense(example[k]), tf.int32) for k in ("docid_rows", "grades")}
@@ -87,8 +86,7 @@ def _dense_ints(dataset):
 def materialise(task, *, length: int, judged: int) -> ExampleArrays:
     """Reads a task once, in file order, through `GradedFeatureConverter`: texts cut to `length` tokens, lists to
     `judged` documents (best grades first). For collections that fit in memory; batches are then f(seed, step)."""
-    import seqio
-
+    _, seqio = libraries()
     lengths = {"inputs": length, "docid_rows": judged, "grades": judged}
     dataset = seqio.get_dataset(
         mixture_or_task_name=task.name,
@@ -105,9 +103,7 @@ def materialise(task, *, length: int, judged: int) -> ExampleArrays:
 
 def graded_feature_converter():
     """A seqio feature converter: (inputs, docid_rows, grades) -> T5X's names, rows -1-padded, grades 0-padded."""
-    import seqio
-
-    tf = _tensorflow()
+    tf, seqio = libraries()
 
     class GradedFeatureConverter(seqio.FeatureConverter):
         TASK_FEATURES = {  # noqa: RUF012  (seqio's own spelling of the interface)
@@ -136,9 +132,3 @@ def graded_feature_converter():
 
     return GradedFeatureConverter(pack=False)
 
-
-def _tensorflow():
-    import tensorflow as tf
-
-    tf.config.set_visible_devices([], "GPU")  # the accelerators belong to JAX
-    return tf

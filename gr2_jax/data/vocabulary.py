@@ -1,6 +1,5 @@
 """A SentencePiece vocabulary learnt from the training text, with T5's ids: 0 pad, 1 end, 2 unknown, sentinels last."""
 
-import functools
 import io
 import os
 from collections.abc import Iterable, Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gr2_jax.data.lazy import libraries
 from gr2_jax.errors import UserError
 
 MODEL_NAME = "spiece.model"
@@ -73,11 +73,10 @@ class Tokenizer:
         return "".join(pieces).replace("▁", " ").strip()
 
 
-@functools.lru_cache(maxsize=4)
 def seqio_vocabulary(path: str, extra_ids: int):
     """The same model as a `seqio.Vocabulary`."""
-    import seqio
-
+    seqio = libraries().seqio
+    seqio.vocabularies._load_model_internal.cache_clear()  # keyed by path: it would outlive a vocabulary made anew
     return seqio.SentencePieceVocabulary(path, extra_ids=extra_ids)
 
 

@@ -1,5 +1,6 @@
 """BM25, the lexical baseline, through bm25s."""
 
+import logging
 from collections.abc import Sequence
 
 from gr2_jax.errors import UserError
@@ -22,6 +23,7 @@ class BM25:
         import bm25s
         import Stemmer
 
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # it asks for DEBUG on import
         self._doc_ids = list(doc_ids)
         self._stemmer = Stemmer.Stemmer("english")
         tokens = self._tokens(texts)

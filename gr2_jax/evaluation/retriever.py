@@ -56,6 +56,8 @@ class Retriever:
 
     def search(self, queries: Sequence[str], k: int = 20) -> list[list[Hit]]:
         """The best `k` (at most `beams`) documents of each query, best first."""
+        if not queries:
+            return []
         result = self.search_tokens(self.encode(queries))
         return [self._hits(result, i, k) for i in range(len(queries))]
 
@@ -68,7 +70,8 @@ class Retriever:
             padded = np.pad(piece, [(0, size - len(piece)), (0, 0)])
             padded[len(piece) :, 0] = 1  # a padded query must attend to something
             found = self._program(self.params, padded, self.trie.arrays)
-            parts.append(jax.tree.map(lambda x, n=len(piece): np.asarray(x)[:n], found))
+            real = slice(len(piece))
+            parts.append(jax.tree.map(lambda x, real=real: np.asarray(x)[real], found))
         return jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)
 
     def _search(self, params, tokens, trie) -> SearchResult:

@@ -7,6 +7,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from gr2_jax.errors import UserError
+from gr2_jax.training.mesh import data_mesh, replicated
 
 
 class Checkpoints:
@@ -46,13 +47,18 @@ class Checkpoints:
 
 
 def restore_params(directory: Path, template: Any) -> tuple[Any, dict]:
-    """(params, meta) of the newest checkpoint alone: what evaluation needs. `template` gives structure and shapes."""
+    """(params, meta) of the newest checkpoint alone: what evaluation needs, on every device.
+
+    `template` (arrays or their shapes) gives structure, shapes and dtypes. Raises `UserError` where no checkpoint is.
+    """
     if not directory.is_dir():
         raise UserError(f"there is no checkpoint in {directory}: train first")
     with ocp.CheckpointManager(directory.absolute()) as manager:
         if manager.latest_step() is None:
             raise UserError(f"there is no whole checkpoint in {directory}: train first")
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+        # here, and not on the devices that it was saved from, which may be others
+        here = replicated(data_mesh())
+        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), template)
         restored = manager.restore(
             manager.latest_step(),
             args=ocp.args.Composite(params=ocp.args.StandardRestore(abstract), meta=ocp.args.JsonRestore()),

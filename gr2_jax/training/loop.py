@@ -46,7 +46,7 @@ def train(plan: Plan, params: Any, directory: Path) -> dict:
     The parameters after step n are a function of (params, plan) alone, however often the run was killed.
     """
     mesh = data_mesh()
-    params = jax.device_put(params, replicated(mesh))
+    params = jax.device_put(params, replicated(mesh), may_alias=False)  # a copy: the step is donated its arguments
     opt_state = jax.jit(plan.optimiser.init, out_shardings=replicated(mesh))(params)
     checkpoints = Checkpoints(directory)
     step, meta = 0, {"seconds": 0.0}

@@ -101,7 +101,7 @@ def fusion_loss(
     params: dict, batch: dict[str, Array], rng: Array, *, model: Fusion, objective: FusionObjective
 ) -> tuple[Float[Array, ""], Parts]:
     """Eq. 3 over pairs: document_tokens [P, S], query_tokens [P, T] (EOS included) and document_rows [P], so that a
-    document which the batch holds twice is not pushed away from itself. Likelihoods are per token."""
+    document which the batch holds twice is not pushed away from itself."""
     outputs = model.apply(
         {"params": params},
         batch["document_tokens"],
@@ -111,18 +111,18 @@ def fusion_loss(
     )
     targets, rows = batch["query_tokens"], batch["document_rows"]
     weights = (targets != PAD_ID).astype(jnp.float32)
-    per_token = 1.0 / jnp.maximum(weights.sum(), 1.0)
 
     def nll(logits):
-        return per_token * label_smoothed_nll(
-            logits, targets, label_smoothing=objective.label_smoothing, weights=weights
-        ).sum()
+        return label_smoothed_nll(logits, targets, label_smoothing=objective.label_smoothing, weights=weights).mean()
 
+    # unit length: dot products within [-1, 1], so that alpha and beta weigh the same at every width
+    radius = model.config.d_model**0.5
+    document_reps, query_reps = outputs.document_reps / radius, outputs.query_reps / radius
     parts = {
         "generation": nll(outputs.generation_logits),
         "reconstruction": nll(outputs.reconstruction_logits),
-        "relevance": relevance_loss(outputs.document_reps, outputs.query_reps, document_ids=rows),
-        "distinctness": distinctness_loss(outputs.document_reps, outputs.query_reps, document_ids=rows),
+        "relevance": relevance_loss(document_reps, query_reps, document_ids=rows),
+        "distinctness": distinctness_loss(document_reps, query_reps, document_ids=rows),
     }
     total = parts["generation"] + parts["reconstruction"]
     return total + objective.alpha * parts["relevance"] + objective.beta * parts["distinctness"], parts

@@ -1,0 +1,25 @@
+"""TREC Deep Learning 2019 and 2020 passages, the judged pool as a small collection: 97 queries, so 5 folds.
+
+gr2 run configs/msmarco_dl1920_pool.py --corpus.source DIR     DIR holds documents.jsonl[.gz], queries.tsv, qrels.txt
+gr2 run configs/msmarco_dl1920_pool.py                         the same from ../shared/data/msmarco_dl1920_pool
+Hardware: two CPU cores, 6 GB. Time and scores: tests/benchmarks/RESULTS.md.
+"""
+
+import dataclasses
+
+from gr2_jax.config import BatchConfig, CorpusConfig, DocidConfig, Experiment, OptimiserConfig, System
+from gr2_jax.quickstart import DEFAULT
+
+experiment = Experiment(
+    name="msmarco_dl1920_pool",
+    workdir="runs/msmarco_dl1920_pool",
+    corpus=CorpusConfig(source="../shared/data/msmarco_dl1920_pool", folds=5, validation_queries=15),
+    docids=DocidConfig(schemes=("codes",), max_length=6, codebooks=4, codes=60),
+    fusion=DEFAULT.fusion,
+    retrieval=dataclasses.replace(
+        DEFAULT.retrieval,
+        optimiser=OptimiserConfig(steps=1000),
+        batch=BatchConfig(queries=32, docids=4, documents=192, length=32),
+        systems=(System("GR2S", "codes"), System("MLE", "codes", gamma=0.0)),
+    ),
+)

@@ -1,0 +1,112 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from gr2_jax.data.vocabulary import Tokenizer, pad_rows, seqio_vocabulary, train_vocabulary
+from gr2_jax.errors import UserError
+
+EXTRA = 7
+SAMPLES = [
+    "sort the numbers",
+    "  The   QUICK\tbrown\nfox ",
+    "an unseen word: zyzzyva, 漢字 and ∑",
+    "ﬁne Straße ÉCOLE",  # NFKC and case folding change lengths
+    "",
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(vocabulary):
+    return Tokenizer(vocabulary, extra_ids=EXTRA)
+
+
+def train(texts, folder, size=60):
+    train_vocabulary(texts, folder / "v.model", size=size)
+    return folder / "v.model"
+
+
+def test_the_same_texts_give_the_same_bytes_and_no_other_file(tmp_path):
+    texts = [f"number {i} of many numbers, sorted" for i in range(50)]
+    first = train(iter(texts), tmp_path).read_bytes()
+    assert train(texts, tmp_path).read_bytes() == first
+    assert [path.name for path in tmp_path.iterdir()] == ["v.model"]
+    assert train([*texts, "one more sentence"], tmp_path).read_bytes() != first
+
+
+def test_ids_are_those_of_seqio(vocabulary, tokenizer):
+    theirs = seqio_vocabulary(str(vocabulary), EXTRA)
+    assert (theirs.pad_id, theirs.eos_id, theirs.unk_id) == (0, 1, 2)
+    assert theirs.vocab_size == tokenizer.size
+    for text in SAMPLES:
+        assert tokenizer.encode(text) == list(theirs.encode(text)) == theirs.encode_tf(text).numpy().tolist()
+    assert tokenizer.encode_batch(SAMPLES) == [tokenizer.encode(text) for text in SAMPLES]
+    assert tokenizer.encode("") == []
+
+
+def test_sentinels_are_the_extra_ids_at_the_end_which_seqio_names_backwards(vocabulary, tokenizer):
+    theirs = seqio_vocabulary(str(vocabulary), EXTRA)
+    assert list(tokenizer.sentinels) == list(range(tokenizer.size - EXTRA, tokenizer.size))
+    names = [theirs.tokenizer.IdToPiece(i) for i in tokenizer.sentinels]
+    assert names == [f"▁<extra_id_{i}>" for i in reversed(range(EXTRA))]
+    assert not set(tokenizer.sentinels) & {i for text in SAMPLES for i in tokenizer.encode(text)}
+
+
+def test_decode_reads_back_case_folded_text_and_writes_sentinels_by_number(tokenizer):
+    ids = tokenizer.encode("The QUICK brown fox")
+    assert tokenizer.decode(ids) == "the quick brown fox"
+    assert tokenizer.decode(np.array(ids, np.int32)) == "the quick brown fox"
+    first = tokenizer.sentinels.start
+    assert tokenizer.decode([first, *ids, first + EXTRA - 1]) == f"<0> the quick brown fox <{EXTRA - 1}>"
+    assert tokenizer.decode([]) == ""
+
+
+def test_case_does_not_matter_and_ids_2_and_below_are_reserved(tokenizer):
+    assert tokenizer.encode("SORT An aRRay") == tokenizer.encode("sort an array")
+    assert tokenizer.encode("ÉCOLE ﬁne") == tokenizer.encode("école fine")
+    assert min(tokenizer.encode("sort an array")) > 2
+    assert 2 in tokenizer.encode("漢")
+
+
+def test_size_is_a_soft_limit(tmp_path, tokenizer):
+    assert tokenizer.size <= 60 + EXTRA
+    small = Tokenizer(train(["ab ab ba"], tmp_path, size=100_000), extra_ids=0)
+    assert 5 <= small.size < 20
+    assert list(small.sentinels) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "size"), [([], 60), (["", " \n"], 60), (["more letters than pieces"], 5), (["text"], 0)]
+)
+def test_what_cannot_be_learnt_is_said_in_one_line_and_leaves_no_file(tmp_path, texts, size):
+    with pytest.raises(UserError, match=f"^no vocabulary of {size} pieces could be learnt.*$"):
+        train(texts, tmp_path, size)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_vocabulary_made_anew_in_the_same_place_is_read_anew(tmp_path):
+    path = train(["first first words"], tmp_path, 30)
+    before = seqio_vocabulary(str(path), EXTRA).vocab_size
+    train(["quite another, much longer text with many more letters: jkpvxz"], tmp_path, 50)
+    after = seqio_vocabulary(str(path), EXTRA)
+    assert after.vocab_size == Tokenizer(path, extra_ids=EXTRA).size != before
+    assert after.encode("another") == Tokenizer(path, extra_ids=EXTRA).encode("another")
+
+
+def test_the_tokenizer_needs_no_tensorflow(vocabulary):
+    code = (
+        "import sys, pathlib; from gr2_jax.data.vocabulary import Tokenizer; "
+        f"assert Tokenizer(pathlib.Path({str(vocabulary)!r}), extra_ids=1).encode('sort'); "
+        "assert not {'tensorflow', 'seqio', 'jax'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_pad_rows():
+    rows = [[5, 6, 7, 8], [9], []]
+    assert pad_rows(rows, 3).tolist() == [[5, 6, 7], [9, 0, 0], [0, 0, 0]]
+    assert pad_rows(rows, 3, eos=1).tolist() == [[5, 6, 1], [9, 1, 0], [1, 0, 0]]
+    assert pad_rows(rows, 4, eos=1).tolist() == [[5, 6, 7, 1], [9, 1, 0, 0], [1, 0, 0, 0]]
+    assert pad_rows([], 3).shape == (0, 3)
+    assert pad_rows(rows, 3).dtype == np.int32

@@ -1,0 +1,78 @@
+import itertools
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from gr2_jax.docids import residual_codes
+from gr2_jax.errors import UserError
+
+LEVELS, CODES = 3, 6
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(120, 5)).astype(np.float32) * rng.uniform(0.1, 9, (120, 1)).astype(np.float32)
+    vectors[17] = 0.0  # a document of which nothing is known
+    return vectors
+
+
+@pytest.fixture(scope="module")
+def found(vectors):
+    return residual_codes(vectors, levels=LEVELS, codes=CODES, seed=1)
+
+
+def unit(vectors):
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1.0)
+
+
+def test_shapes(found):
+    assert found.codes.shape == (120, LEVELS)
+    assert found.centroids.shape == (LEVELS, CODES, 5)
+    assert all(set(level) == set(range(CODES)) for level in found.codes.T.tolist())
+
+
+def test_every_level_brings_the_reconstruction_nearer(found, vectors):
+    sums = np.cumsum([found.centroids[level][found.codes[:, level]] for level in range(LEVELS)], axis=0)
+    errors = [np.square(unit(vectors) - guess).sum() for guess in (0.0, *sums)]
+    assert all(after < 0.8 * before for before, after in itertools.pairwise(errors)), errors
+
+
+def test_a_code_is_the_nearest_centroid_of_what_is_left_and_a_centroid_its_mean(found, vectors):
+    left = unit(vectors)
+    for level in range(LEVELS):
+        codes, centroids = found.codes[:, level], found.centroids[level]
+        distances = np.square(left[:, None] - centroids).sum(axis=-1)
+        chosen = distances[np.arange(len(left)), codes]
+        np.testing.assert_allclose(chosen, distances.min(axis=1), atol=1e-6)
+        for code in range(CODES):
+            np.testing.assert_allclose(centroids[code], left[codes == code].mean(axis=0), atol=1e-2)
+        left = left - centroids[codes]
+
+
+def test_only_the_direction_matters(found, vectors):
+    scaled = residual_codes(vectors * np.float32(4), levels=LEVELS, codes=CODES, seed=1)
+    np.testing.assert_array_equal(scaled.codes, found.codes)
+
+
+def test_the_same_bytes_whatever_the_threads():
+    many = np.random.default_rng(2).normal(size=(2500, 16)).astype(np.float32)
+    runs = []
+    for threads in (8, 8, 1):
+        with threadpool_limits(threads):
+            runs.append(residual_codes(many, levels=1, codes=16, seed=3))
+    assert len({run.codes.tobytes() for run in runs}) == 1
+    assert len({run.centroids.tobytes() for run in runs}) == 1
+
+
+def test_another_seed_gives_other_codes(found, vectors):
+    assert (residual_codes(vectors, levels=1, codes=CODES, seed=2).codes[:, 0] != found.codes[:, 0]).any()
+
+
+def test_refuses_more_codes_than_documents(vectors):
+    with pytest.raises(UserError, match=r"^121 codes a level need as many documents, and there are 120$"):
+        residual_codes(vectors, levels=1, codes=121, seed=0)
+    each = residual_codes(vectors[:4], levels=1, codes=4, seed=0)
+    assert sorted(each.codes[:, 0].tolist()) == [0, 1, 2, 3]

@@ -1,0 +1,118 @@
+"""Constrained search with a model, against scoring every docid of the corpus by teacher forcing."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from gr2_jax.docids import DocidTrie
+from gr2_jax.evaluation.retriever import Retriever
+from gr2_jax.models import GR2, T5Config
+
+CONFIG = T5Config(vocab_size=16, d_model=8, d_kv=4, d_ff=8, num_heads=2, num_encoder_layers=0, num_decoder_layers=1)
+DOCIDS = [(4,), (4, 9), (9, 4, 4), (13, 4), (9,), (13, 13, 13), (4, 9, 13)]
+TEXTS = ["2 3 5", "14 2", "7 7 8 11", "3", "12 10 6", "11 5"]
+
+
+def _encode(texts):
+    rows = [[*map(int, text.split()), 1] for text in texts]
+    return np.array([row + [0] * (5 - len(row)) for row in rows], np.int32).reshape(-1, 5)
+
+
+@pytest.fixture(scope="module")
+def retriever():
+    trie = DocidTrie.from_sequences(DOCIDS)
+    model = GR2(CONFIG, tuple(trie.tokens.tolist()))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), np.ones((1, 2), int), np.ones((1, 1, 2), int))["params"]
+    rng = np.random.default_rng(5)
+    columns = np.full(16, -1)
+    columns[trie.tokens] = np.arange(len(trie.tokens))
+    return Retriever(
+        model=model,
+        params=jax.tree.map(lambda x: rng.normal(scale=0.7, size=x.shape).astype(np.float32), shapes),
+        trie=trie,
+        columns=columns,
+        encode=_encode,
+        doc_ids=[f"doc{i}" for i in range(len(DOCIDS))],
+        docids=["-".join(map(str, docid)) for docid in DOCIDS],
+        beams=8,  # one more than there are docids
+        batch=4,  # the second batch is half full
+    )
+
+
+@pytest.fixture(scope="module")
+def brute_force(retriever):
+    """[Q, N]: log P(docid | query), a float64 sum of float32 log-softmaxes over the docid vocabulary."""
+    targets = np.array([[*docid, 1, 0, 0, 0][:4] for docid in DOCIDS])
+    tokens = np.stack([targets] * len(TEXTS))
+    apply = jax.jit(retriever.model.apply)
+    log_probs = jax.nn.log_softmax(apply({"params": retriever.params}, _encode(TEXTS), tokens).logits, axis=-1)
+    assert log_probs.shape[-1] == 4  # 1 (the end), 4, 9 and 13
+    scores = np.zeros((len(TEXTS), len(DOCIDS)))
+    for q, n, t in np.ndindex(tokens.shape):
+        if targets[n, t] != 0:
+            scores[q, n] += log_probs[q, n, t, [1, 4, 9, 13].index(targets[n, t])]
+    return scores
+
+
+@pytest.fixture(scope="module")
+def found(retriever):
+    return retriever.search(TEXTS)
+
+
+def test_with_enough_beams_search_is_brute_force(found, brute_force):
+    assert len(found) == len(TEXTS)
+    for hits, scores in zip(found, brute_force, strict=True):
+        best = np.argsort(-scores)
+        assert [hit.doc_id for hit in hits] == [f"doc{row}" for row in best]
+        assert [hit.docid for hit in hits] == ["-".join(map(str, DOCIDS[row])) for row in best]
+        np.testing.assert_allclose([hit.score for hit in hits], scores[best], rtol=1e-5)
+        assert all(hit.exact for hit in hits)
+    assert len({hits[0].doc_id for hits in found}) > 1  # the query matters
+
+
+def test_a_query_does_not_depend_on_the_others(retriever, found):
+    """Nor on whether its batch is full: the fifth and sixth of six came in a batch filled up with padding."""
+    together, (alone,) = retriever.search(TEXTS[2:6]), retriever.search(TEXTS[4:5])
+    for hits, others in [(together[2], found[4]), (together[3], found[5]), (alone, found[4])]:
+        assert [hit.doc_id for hit in hits] == [hit.doc_id for hit in others]
+        np.testing.assert_allclose([hit.score for hit in hits], [hit.score for hit in others], rtol=1e-5)
+
+
+def test_k_cuts_the_list_and_no_list_is_longer_than_the_corpus(retriever, found):
+    assert retriever.search(TEXTS, k=3) == [hits[:3] for hits in found]
+    assert [len(hits) for hits in retriever.search(TEXTS, k=100)] == [len(DOCIDS)] * len(TEXTS)
+
+
+def test_few_beams_flag_what_is_not_proven(retriever, brute_force):
+    """Beams that drop docids: scores stay true, and a hit marked exact has the rank that brute force gives it."""
+    narrow = dataclasses.replace(retriever, beams=2)
+    exact = []
+    for hits, scores in zip(narrow.search(TEXTS), brute_force, strict=True):
+        best = np.argsort(-scores)
+        assert len(hits) == 2
+        rows = [int(hit.doc_id.removeprefix("doc")) for hit in hits]
+        np.testing.assert_allclose([hit.score for hit in hits], scores[rows], rtol=1e-5)
+        assert all(row == top for hit, row, top in zip(hits, rows, best, strict=False) if hit.exact)
+        exact.append([hit.exact for hit in hits])
+    assert exact == [sorted(flags, reverse=True) for flags in exact]  # no proof past a gap
+    assert len({flag for flags in exact for flag in flags}) == 2
+
+
+def test_rows_and_scores_as_arrays(retriever, brute_force):
+    result = retriever.search_tokens(_encode(TEXTS))
+    assert result.rows.shape == result.scores.shape == result.valid.shape == (6, 8)
+    np.testing.assert_array_equal(result.rows, np.pad(np.argsort(-brute_force), ((0, 0), (0, 1)), constant_values=-1))
+    np.testing.assert_array_equal(result.valid, [[True] * 7 + [False]] * 6)
+    np.testing.assert_array_equal(result.pruned_bound, [-np.inf] * 6)
+
+
+def test_a_text_without_tokens_finds_something_and_no_text_nothing(retriever):
+    hits, _ = retriever.search(["", "3"])
+    assert len(hits) == len(DOCIDS)
+    assert all(np.isfinite(hit.score) for hit in hits)
+    empty = np.zeros((1, 5), np.int32)
+    result = retriever.search_tokens(empty)
+    assert np.isfinite(result.scores[result.valid]).all()
+    assert retriever.search([]) == []

@@ -1,0 +1,247 @@
+"""The command line in this process: what a user's slips lead to. Nothing here trains."""
+
+import json
+
+import pytest
+
+from gr2_jax import cli
+from gr2_jax.cli import main
+
+DOCUMENTS = ['{"doc_id": "d1", "title": "one", "text": "sort an array"}', '{"doc_id": "d2", "text": "a norm"}']
+QUERIES = ["q1\tsorting", "q2\tnorms", "q3\tarrays"]
+QRELS = ["q1 0 d1 2", "q2 0 d2 1", "q3 0 d1 1"]
+
+
+@pytest.fixture
+def gr2(capsys):
+    def call(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        return exit_.value.code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def refused(gr2):
+    """Calls what must be refused, and returns the sentence."""
+
+    def call(*arguments):
+        code, out, err = gr2(*arguments)
+        assert code == 2
+        assert out == ""
+        assert err.startswith("gr2: ")
+        assert err.count("\n") == 1
+        assert err.endswith("\n")
+        return err.removeprefix("gr2: ").rstrip("\n")
+
+    return call
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A config file over a small folder, with the lines of one file put in place of the good ones."""
+
+    def write(documents=DOCUMENTS, queries=QUERIES, qrels=QRELS):
+        folder = tmp_path / "collection"
+        folder.mkdir()
+        for name, lines in (("documents.jsonl", documents), ("queries.tsv", queries), ("qrels.txt", qrels)):
+            (folder / name).write_text("".join(f"{line}\n" for line in lines))
+        path = tmp_path / "small.py"
+        path.write_text(
+            "from gr2_jax.config import CorpusConfig, Experiment, VocabularyConfig\n"
+            f"corpus = CorpusConfig({str(folder)!r}, validation_queries=0, test_queries=1)\n"
+            f"vocabulary = VocabularyConfig(size=60, extra_ids=12)\n"
+            f"experiment = Experiment('small', {str(tmp_path / 'run')!r}, corpus=corpus, vocabulary=vocabulary)\n"
+        )
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], *([name, "--help"] for name in cli.COMMANDS)])
+def test_help(gr2, arguments):
+    code, out, err = gr2(*arguments)
+    assert code == 0
+    assert out.startswith("usage: gr2")
+    assert err == ""
+    if len(arguments) == 1:
+        listed = [words[0] for line in out.splitlines() if line.startswith("    ") and (words := line.split())]
+        assert set(cli.COMMANDS) <= set(listed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: command"),
+        (["quickstrat"], "there is no command 'quickstrat': did you mean 'quickstart'?"),
+        (["zzz"], "there is no command 'zzz': valid here: "),
+        (["run"], "the following arguments are required: config"),
+        (["quickstart", "--profile", "tinny"], "--profile is 'tinny': did you mean 'tiny'?"),
+        (["quickstart", "--sede", "3"], "--sede: Experiment has no field 'sede': did you mean 'seed'?"),
+        (["quickstart", "--profil", "tiny"], "--profil: Experiment has no field 'profil'"),
+        (["quickstart", "--retrieval.batch.querys", "3"], "did you mean 'queries'?"),
+        (["quickstart", "--seed", "x"], "--seed is 'x', which is not a value of type int"),
+        (["quickstart", "--seed"], "--seed needs a value"),
+        (["quickstart", "--workdir"], "argument --workdir: expected one argument"),
+        (["quickstart", "tiny"], "'tiny' is no option: settings are written --section.field value"),
+        (["search", "a query"], "the following arguments are required: --workdir"),
+        (["search", "a query", "--workdir", "w", "--jsn"], "'--jsn' is no option of this command; see --help"),
+        (["search", "a query", "--workdir", "w", "-k", "ten"], "argument -k: invalid int value: 'ten'"),
+        (["metrics", "a", "b", "--measure", "P@5"], "'--measure' is no option of this command; see --help"),
+    ],
+)
+def test_wrong_words(refused, arguments, message):
+    assert message in refused(*arguments)
+
+
+@pytest.mark.parametrize("command", ["run", "prepare", "docids", "train", "evaluate"])
+def test_a_config_that_is_not_there(refused, tmp_path, command):
+    (tmp_path / "quickstart.py").touch()
+    assert refused(command, tmp_path / "quickstrat.py").endswith("did you mean 'quickstart.py'?")
+
+
+def test_a_config_whose_error_has_several_lines_is_still_one(refused, tmp_path):
+    (tmp_path / "x.py").write_text("raise ValueError('first\\nsecond')")
+    assert refused("prepare", tmp_path / "x.py").endswith("x.py does not load: ValueError: first second")
+
+
+def test_a_workdir_that_is_a_file(refused, tmp_path, config):
+    (tmp_path / "file").write_text("mine")
+    path = config()
+    for command in (["quickstart", "--profile", "tiny"], ["prepare", path], ["run", path, "--seed", "1"]):
+        assert refused(*command, "--workdir", tmp_path / "file") == (
+            f"the workdir {tmp_path / 'file'} cannot be written (File exists): give another"
+        )
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_searching_where_there_is_no_run(refused, tmp_path):
+    (tmp_path / "file").touch()
+    for place in (tmp_path, tmp_path / "absent", tmp_path / "file"):
+        message = refused("search", "a query", "--workdir", place)
+        assert message.startswith(f"{place} holds no run (no config.json)")
+    assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.parametrize("system", [[], ["--system", "MLE"]])
+def test_searching_a_run_that_is_not_finished(refused, gr2, tmp_path, config, system):
+    gr2("prepare", config(documents=[]))  # fails after it noted the config
+    message = refused("search", "a query", "--workdir", tmp_path / "run", *system)
+    assert message.startswith(f"{(system or ['', 'GR2S'])[1]} is not trained yet in {tmp_path / 'run'}")
+    message = refused("search", "a query", "--workdir", tmp_path / "run", "--system", "GR2X")
+    assert message.endswith("has no system 'GR2X': did you mean 'GR2S'?")
+
+
+@pytest.fixture
+def ranked(tmp_path):
+    """nDCG@5 of the one judged query: (1 + 3 / log2 3) / (3 + 1 / log2 3)."""
+    (tmp_path / "my.trec").write_text("q1 Q0 d2 1 2.0 t\nq1 Q0 d1 2 1.0 t\n")
+    (tmp_path / "qrels.txt").write_text("q1 0 d1 3\nq1 0 d2 1\n")
+    return tmp_path / "my.trec", tmp_path / "qrels.txt"
+
+
+def test_metrics(gr2, ranked):
+    log = 1.584962500721156
+    value = (1 + 3 / log) / (3 + 1 / log)
+    code, out, err = gr2("metrics", *ranked, "--measures", "nDCG@5", "P@2", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {"nDCG@5": pytest.approx(value), "P@2": 1.0}
+    assert out.count("\n") == 1
+    code, out, err = gr2("metrics", *ranked)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    assert cells[0] == ["run", "nDCG@5", "nDCG@20", "P@20", "ERR@20"]
+    assert cells[2][:2] == ["my", f"{value:.4f}".lstrip("0")]
+
+
+@pytest.mark.parametrize("json_", [[], ["--json"]])
+def test_metrics_of_files_that_will_not_do(refused, ranked, tmp_path, json_):
+    run, qrels = ranked
+    (tmp_path / "short").write_text("q1 Q0 d1 1 2.0 t\n\nq1 Q0 d2\n")
+    (tmp_path / "strange").write_text("other 0 d1 1\n")
+    (tmp_path / "empty").touch()
+
+    def message(*arguments):
+        return refused("metrics", *arguments, *json_)
+
+    assert message(tmp_path / "absent", qrels) == f"cannot read {tmp_path / 'absent'}: No such file or directory"
+    assert message(run, tmp_path) == f"cannot read {tmp_path}: Is a directory"
+    assert message(tmp_path / "short", qrels).startswith(f"{tmp_path / 'short'}:3: expected 6 columns")
+    assert "none of the run's 1 queries is among the 1" in message(run, tmp_path / "strange")
+    assert "hold no relevant document" in message(run, tmp_path / "empty")
+    assert "none of the run's 0 queries" in message(tmp_path / "empty", qrels)
+    assert "did you mean 'nDCG@5'?" in message(run, qrels, "--measures", "ndcg@5")
+    assert "expected a form such as" in message(run, qrels, "--measures", "nDCG@five")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"documents": [], "queries": [], "qrels": []}, "the collection collection has no documents"),
+        ({"documents": []}, "collection"),
+        ({"queries": [], "qrels": []}, "the collection collection has no queries"),
+        ({"qrels": QRELS[1:]}, "query 'q1' of collection has no positive judgement; `--corpus.unjudged_queries drop`"),
+        (
+            {"documents": [DOCUMENTS[0], '{"doc_id": "d2", "text": " "}']},
+            "document 'd2' of collection has no text; `--corpus.empty_documents drop`",
+        ),
+        (
+            {"documents": [DOCUMENTS[0], '{"doc_id": "d2"}']},
+            "documents.jsonl, line 2: a document needs the field 'text'",
+        ),
+        ({"documents": [*DOCUMENTS, "{"]}, "documents.jsonl, line 3: not valid JSON"),
+        ({"queries": ["q1 no tab"]}, "queries.tsv, line 1: expected `id<TAB>text`"),
+        ({"qrels": [*QRELS, "q1 d1"]}, "qrels.txt, line 4: expected 4 fields"),
+        ({"queries": QUERIES[:1], "qrels": QRELS[:1]}, "leave none of 1 for training"),
+    ],
+)
+def test_prepare_refuses_a_collection_that_will_not_do(gr2, tmp_path, config, changed, message):
+    code, out, err = gr2("prepare", config(**changed))
+    assert (code, out) == (2, "")
+    *story, last = err.splitlines()
+    assert last.startswith("gr2: ")
+    assert message in last
+    assert story == [f"reading {tmp_path / 'collection'}"]
+    assert not (tmp_path / "run" / "corpus").exists()
+    assert not (tmp_path / "run" / "vocabulary").exists()
+
+
+def test_prepare_refuses_a_collection_that_is_not_there(gr2, tmp_path, config):
+    code, _, err = gr2("prepare", config(), "--corpus.source", tmp_path / "colection")
+    assert code == 2
+    assert "there is no collection folder" in err.splitlines()[-1]
+    assert "did you mean 'collection'?" in err.splitlines()[-1]
+    assert not (tmp_path / "run" / "corpus").exists()
+
+
+def test_prepare_with_the_advice_taken_makes_three_folders_once(gr2, tmp_path, config):
+    path = config(qrels=QRELS[1:])
+    command = ["prepare", path, "--corpus.unjudged_queries", "drop", "--workdir", tmp_path / "other"]
+    code, _, err = gr2(*command)
+    assert code == 0, err
+    parts = {name: (tmp_path / "other" / name / "stage.json").stat() for name in ("corpus", "vocabulary", "examples")}
+    assert sorted(p.name for p in (tmp_path / "other").iterdir()) == ["config.json", *sorted(parts)]
+    code, _, err = gr2(*command)
+    assert (code, err) == (0, "")
+    for name, before in parts.items():
+        after = (tmp_path / "other" / name / "stage.json").stat()
+        assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+    assert not (tmp_path / "run").exists()
+
+
+def test_stopping_is_no_traceback(gr2, monkeypatch):
+    def stop(options, rest):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.COMMANDS, "metrics", (cli.COMMANDS["metrics"][0], stop, ""))
+    assert gr2("metrics", "a", "b") == (130, "", "gr2: stopped; the same command goes on from here\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("\n\n  first line  \nsecond", "first line"), ("", ""), ("ab cd", "ab cd"), ("abcde fghi", "abcde…")],
+)
+def test_first_line(text, line):
+    assert cli.first_line(text, width=6 if text == "abcde fghi" else 100) == line

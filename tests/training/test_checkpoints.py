@@ -1,0 +1,123 @@
+"""What is saved comes back, whole or not at all."""
+
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gr2_jax.errors import UserError
+from gr2_jax.training.checkpoints import Checkpoints, restore_params
+
+OPTIMISER = optax.adamw(0.1)
+
+
+def _state(seed):
+    rng = np.random.default_rng(seed)
+    params = {"layer": {"kernel": jnp.asarray(rng.normal(size=(3, 4)), jnp.float32)}, "b": jnp.zeros(2, jnp.bfloat16)}
+    gradients = jax.tree.map(jnp.ones_like, params)
+    return params, OPTIMISER.update(gradients, OPTIMISER.init(params), params)[1]
+
+
+def _assert_equal(tree, other):
+    assert jax.tree.structure(tree) == jax.tree.structure(other)
+    jax.tree.map(np.testing.assert_array_equal, tree, other)
+    assert jax.tree.map(lambda x: x.dtype, tree) == jax.tree.map(lambda x: x.dtype, other)
+
+
+def _meta(step):
+    return {"step": step, "seconds": 0.1 * step, "parts": {"mgcc": 1 / 3}}
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """Three saves: steps 20, 40 and 60 of states 1, 2 and 3."""
+    checkpoints = Checkpoints(tmp_path)
+    for number in (1, 2, 3):
+        checkpoints.save(20 * number, *_state(number), _meta(20 * number))
+    checkpoints.close()
+    return tmp_path
+
+
+def _newest(directory):
+    checkpoints = Checkpoints(directory)
+    found = checkpoints.latest_step(), checkpoints.restore(*_state(0))
+    checkpoints.close()
+    return found
+
+
+def test_the_newest_comes_back_as_it_was_and_two_are_kept(directory):
+    step, (params, opt_state, meta) = _newest(directory)
+    assert step == 60
+    _assert_equal((params, opt_state), _state(3))
+    assert meta == _meta(60)
+    assert {path.name for path in directory.iterdir()} == {"40", "60"}
+
+
+@pytest.mark.parametrize("template", [lambda x: x, np.asarray, lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)])
+def test_parameters_alone(directory, template):
+    params, meta = restore_params(directory, jax.tree.map(template, _state(0)[0]))
+    _assert_equal(params, _state(3)[0])
+    assert meta == _meta(60)
+
+
+def test_parameters_need_nothing_else(directory):
+    shutil.rmtree(directory / "60" / "opt_state")
+    _assert_equal(restore_params(directory, _state(0)[0])[0], _state(3)[0])
+
+
+def test_a_save_that_was_cut_short_is_not_seen(directory):
+    """Orbax writes under a temporary name and renames the whole step, so what a killed save leaves is never a step; nor
+    does it stand in the way of saving that step again."""
+    shutil.copytree(directory / "60", directory / "80.orbax-checkpoint-tmp")
+    shutil.rmtree(directory / "80.orbax-checkpoint-tmp" / "opt_state")
+    step, (params, _, meta) = _newest(directory)
+    assert (step, meta["step"]) == (60, 60)
+    _assert_equal(params, _state(3)[0])
+    assert restore_params(directory, _state(0)[0])[1]["step"] == 60
+    checkpoints = Checkpoints(directory)
+    checkpoints.save(80, *_state(4), _meta(80))
+    checkpoints.close()
+    step, (params, _, _) = _newest(directory)
+    assert step == 80
+    _assert_equal(params, _state(4)[0])
+
+
+@pytest.mark.parametrize("item", ["params", "opt_state", "meta"])
+def test_a_step_damaged_after_it_was_whole_is_an_error_and_never_a_wrong_restore(directory, item):
+    """A part lost under a step's final name, as by a failing disk: orbax still lists the step, and refuses to read it.
+    Removing the step's directory goes back to the one before."""
+    shutil.rmtree(directory / "60" / item)
+    with pytest.raises((KeyError, ValueError, FileNotFoundError)):
+        _newest(directory)
+    shutil.rmtree(directory / "60")
+    step, (params, _, _) = _newest(directory)
+    assert step == 40
+    _assert_equal(params, _state(2)[0])
+
+
+def test_cut_array_data_is_an_error(directory):
+    for path in (directory / "60" / "params" / "d").iterdir():
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match="OUT_OF_RANGE"):
+        restore_params(directory, _state(0)[0])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # orbax leaves a coroutine unawaited
+def test_another_shape_is_an_error(directory):
+    params = _state(0)[0] | {"b": jnp.zeros(3, jnp.bfloat16)}
+    with pytest.raises(ValueError, match="not compatible with the stored shape"):
+        restore_params(directory, params)
+
+
+def test_no_checkpoint(tmp_path):
+    with pytest.raises(UserError, match=r"no checkpoint in .*nowhere: train first"):
+        restore_params(tmp_path / "nowhere", {})
+    with pytest.raises(UserError, match="no whole checkpoint in"):
+        restore_params(tmp_path, {})
+    assert not (tmp_path / "nowhere").exists()
+    checkpoints = Checkpoints(tmp_path / "new" / "run")
+    assert checkpoints.latest_step() is None
+    checkpoints.close()

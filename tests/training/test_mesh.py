@@ -1,0 +1,59 @@
+"""Eight (simulated) devices do what one does: where a batch lies, an update, and a checkpoint that changes devices."""
+
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import mesh_step
+import numpy as np
+import pytest
+
+from gr2_jax.training.checkpoints import restore_params
+from gr2_jax.training.mesh import data_mesh, put_batch
+
+
+@pytest.fixture(scope="module")
+def on_eight(tmp_path_factory):
+    """(directory of the run, what the process with eight devices saw)."""
+    directory = tmp_path_factory.mktemp("eight")
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    command = [sys.executable, mesh_step.__file__, str(directory)]
+    output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=300).stdout
+    return directory, json.loads(output)
+
+
+def test_rows_are_split_where_they_divide_evenly(on_eight):
+    placed = on_eight[1]["placed"]
+    assert placed["query_tokens"] == {"spec": ["data"], "shards": [[1, 4]] * 8}
+    assert placed["docid_rows"] == {"spec": ["data"], "shards": [[1, 2]] * 8}
+
+
+def test_rows_that_do_not_divide_evenly_are_everywhere(on_eight):
+    placed = on_eight[1]["placed"]
+    assert placed["document_tokens"] == {"spec": [], "shards": [[6, 4]] * 8}
+    assert placed["document_rows"] == {"spec": [], "shards": [[6]] * 8}
+
+
+def test_an_update_on_eight_devices_is_that_on_one(on_eight, tmp_path):
+    """Dropout included."""
+    assert jax.device_count() == 1
+    directory, seen = on_eight
+    meta = mesh_step.train_one_step(tmp_path)
+    np.testing.assert_allclose(seen["meta"]["loss"], meta["loss"], rtol=1e-5)
+    template = jax.eval_shape(mesh_step.start)
+    (eight, _), (one, _) = restore_params(directory, template), restore_params(tmp_path, template)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7), eight, one)
+    moved = jax.tree.map(lambda x, y: np.abs(x - y).max(), one, mesh_step.start())
+    assert max(jax.tree.leaves(moved)) > 0.01
+
+
+def test_one_device_goes_on_from_a_checkpoint_of_eight(on_eight):
+    directory, seen = on_eight
+    assert mesh_step.train_one_step(directory) == seen["meta"]
+
+
+def test_one_device_holds_everything():
+    placed = put_batch({"rows": np.arange(5)}, data_mesh())
+    np.testing.assert_array_equal(placed["rows"], np.arange(5))

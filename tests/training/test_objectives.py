@@ -1,0 +1,228 @@
+"""Both objectives against plain loops over the model's own outputs; what they share, and what no gradient reaches."""
+
+import collections
+import dataclasses
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import plain_objectives as plain
+import pytest
+from flax import linen as nn
+
+from gr2_jax.models import GR2, Fusion, T5Config
+from gr2_jax.training.loop import Plan, adam, train
+from gr2_jax.training.objectives import FusionObjective, RetrievalObjective, fusion_loss, retrieval_loss
+
+# Untied: an embedding row then has a gradient only if some text or decoder input of the batch holds its token.
+CONFIG = T5Config(
+    vocab_size=24,
+    d_model=8,
+    d_kv=4,
+    d_ff=12,
+    num_heads=2,
+    num_encoder_layers=0,
+    num_decoder_layers=1,
+    tie_word_embeddings=False,
+    dropout_rate=0.0,
+)
+DOCIDS = (0, 1, 4, 5, 6, 7, 8, 9)  # the tokens docids are made of
+TABLE = np.array([[4, 5, 1], [6, 1, 0], [5, 5, 1], [9, 9, 1], [7, 1, 0], [8, 4, 1]])
+ONLY_IN_ROW_3 = 9
+COLUMNS = np.array([DOCIDS.index(token) if token in DOCIDS else 0 for token in range(24)])
+BATCH = {
+    "query_tokens": np.array([[10, 11, 12, 1], [13, 14, 1, 0], [15, 1, 0, 0]]),
+    # document 2 comes twice; document 5 comes with query 1 and is judged for query 0 too; the third query's second
+    # docid is judged not relevant (grade 0), its third is padding
+    "docid_rows": np.array([[2, 4, -1], [5, 2, 0], [1, 3, -1]]),
+    "grades": np.array([[3, 1, 0], [3, 2, 1], [2, 0, 0]]),
+    "judged_rows": np.array([[2, 4, 5, -1], [5, 2, 0, 1], [1, 3, -1, -1]]),
+    "judged_grades": np.array([[3, 1, 2, 0], [3, 2, 1, 0], [2, 0, 0, 0]]),
+    "document_tokens": np.array([[16, 17, 18, 1], [19, 1, 0, 0]]),
+    "document_rows": np.array([0, 4]),
+}
+OBJECTIVE = RetrievalObjective(gamma=0.7, temperature=0.3, label_smoothing=0.1)
+MODEL = GR2(CONFIG, DOCIDS)
+
+
+def _loss(objective):
+    return functools.partial(
+        retrieval_loss,
+        model=MODEL,
+        objective=objective,
+        docid_table=jnp.asarray(TABLE),
+        target_columns=jnp.asarray(COLUMNS),
+        num_grades=3,
+    )
+
+
+@pytest.fixture(scope="module")
+def params(random_params):
+    return random_params(MODEL, BATCH["query_tokens"], TABLE[:3, None])
+
+
+@pytest.fixture(scope="module")
+def graded():
+    return jax.jit(jax.value_and_grad(_loss(OBJECTIVE), has_aux=True))
+
+
+@pytest.fixture(scope="module")
+def expected(params):
+    """The three sums of Eq. 10, from teacher-forced outputs."""
+    own = np.where(BATCH["grades"][..., None] > 0, TABLE[BATCH["docid_rows"]], 0)
+    indexed = TABLE[BATCH["document_rows"]][:, None]
+    apply = jax.jit(functools.partial(MODEL.apply, {"params": params}))
+    queries, documents = apply(BATCH["query_tokens"], own), apply(BATCH["document_tokens"], indexed)
+
+    def nll(logits, docids):
+        return [
+            [plain.sequence_nll(x, tokens, COLUMNS, 0.1) for x, tokens in zip(*row, strict=True)]
+            for row in zip(logits, docids, strict=True)
+        ]
+
+    vectors, judgements = {}, []
+    for b, k in np.argwhere(BATCH["grades"] > 0):  # the first occurrence of a document stands for it
+        vectors.setdefault(BATCH["docid_rows"][b, k], np.asarray(queries.docid_embeddings[b, k], np.float64))
+    for rows, grades in zip(BATCH["judged_rows"], BATCH["judged_grades"], strict=True):
+        judgements.append({row: grade for row, grade in zip(rows, grades, strict=True) if grade > 0})
+    return {
+        "mgcc": plain.mgcc(queries.query_embeddings, vectors, judgements, 3, 0.3),
+        "likelihood_q": plain.query_likelihood(nll(queries.logits, own), BATCH["grades"]),
+        "likelihood_d": sum(x for (x,) in nll(documents.logits, indexed)),
+    }
+
+
+def test_retrieval_loss_is_eq_10(params, graded, expected):
+    """The paper's sums, over the number of texts in the batch; the parts are means over their own texts."""
+    (loss, parts), _ = graded(params, BATCH, jax.random.key(0))
+    total = 0.7 * expected["mgcc"] + expected["likelihood_q"] + expected["likelihood_d"]
+    np.testing.assert_allclose(loss, total / 5, rtol=1e-5)
+    for name, texts in {"mgcc": 3, "likelihood_q": 3, "likelihood_d": 2}.items():
+        np.testing.assert_allclose(parts[name], expected[name] / texts, rtol=1e-5, err_msg=name)
+
+
+def test_gamma_0_is_the_likelihoods_alone(params, expected):
+    loss, parts = jax.jit(_loss(dataclasses.replace(OBJECTIVE, gamma=0.0)))(params, BATCH, jax.random.key(0))
+    np.testing.assert_allclose(loss, (expected["likelihood_q"] + expected["likelihood_d"]) / 5, rtol=1e-5)
+    assert set(parts) == {"likelihood_q", "likelihood_d"}
+
+
+def test_mgcc_and_the_likelihood_share_one_pass(params):
+    """Two encoder and two decoder passes, one for the queries and one for indexing, with MGCC or without."""
+
+    def passes(gamma):
+        counts = collections.Counter()
+
+        def count(call, args, kwargs, context):
+            counts[type(context.module).__name__] += context.method_name == "__call__"
+            return call(*args, **kwargs)
+
+        with nn.intercept_methods(count):
+            loss = _loss(dataclasses.replace(OBJECTIVE, gamma=gamma))
+            jax.eval_shape(loss, params, BATCH, jax.random.key(0))
+        return {name: counts[name] for name in ("GR2", "Encoder", "Decoder")}
+
+    assert passes(1.0) == passes(0.0) == {"GR2": 2, "Encoder": 2, "Decoder": 2}
+
+
+def test_padded_docids_get_no_gradient(params, graded):
+    """Neither does what stands in their place matter, nor is a token touched that occurs nowhere else."""
+    (loss, _), gradients = graded(params, BATCH, jax.random.key(0))
+    rows = np.where(BATCH["grades"] > 0, BATCH["docid_rows"], 5)
+    (other_loss, _), others = graded(params, BATCH | {"docid_rows": rows}, jax.random.key(0))
+    assert loss == other_loss
+    jax.tree.map(np.testing.assert_array_equal, gradients, others)
+    table = np.abs(gradients["t5"]["embedding"]["embedding"]).sum(axis=1)
+    assert table[ONLY_IN_ROW_3] == 0
+    # decoder inputs of the batch's docids, and their queries' and documents' tokens
+    assert np.all(table[[0, 4, 5, 6, 7, 8, *range(10, 20)]] > 0)
+
+
+PAIRS = {
+    "document_tokens": np.array([[4, 8, 15, 16], [9, 2, 1, 0], [4, 8, 15, 16], [7, 12, 1, 0]]),
+    "query_tokens": np.array([[8, 15, 1, 0], [2, 9, 11, 1], [4, 16, 1, 0], [12, 1, 0, 0]]),
+    "document_rows": np.array([6, 3, 6, 0]),  # one document twice
+}
+FUSION = Fusion(dataclasses.replace(CONFIG, tie_word_embeddings=True))
+
+
+@pytest.fixture(scope="module")
+def fusion_params(random_params):
+    return random_params(FUSION, PAIRS["document_tokens"], PAIRS["query_tokens"], seed=1)
+
+
+@pytest.fixture(scope="module")
+def fusion_parts(fusion_params):
+    """The four parts, from the model's outputs."""
+    outputs = jax.jit(FUSION.apply)({"params": fusion_params}, PAIRS["document_tokens"], PAIRS["query_tokens"])
+    reps = [np.asarray(x, np.float64) for x in (outputs.document_reps, outputs.query_reps)]
+    documents, queries = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in reps)
+
+    def nll(logits):
+        pairs = zip(logits, PAIRS["query_tokens"], strict=True)
+        return sum(plain.sequence_nll(x, tokens, range(24), 0.1) for x, tokens in pairs) / 4
+
+    return {
+        "generation": nll(outputs.generation_logits),
+        "reconstruction": nll(outputs.reconstruction_logits),
+        "relevance": plain.relevance(documents, queries, PAIRS["document_rows"]),
+        "distinctness": plain.distinctness(documents, queries, PAIRS["document_rows"]),
+    }
+
+
+@pytest.fixture(scope="module")
+def fusion(fusion_params):
+    """fusion(alpha, beta) -> (loss, parts), and the gradients of the parts for the parameters."""
+
+    def run(alpha, beta, params):
+        objective = FusionObjective(alpha=alpha, beta=beta)
+        loss, parts = fusion_loss(params, PAIRS, jax.random.key(0), model=FUSION, objective=objective)
+        return parts, (loss, parts)
+
+    compiled = jax.jit(jax.jacrev(run, argnums=2, has_aux=True))
+    return lambda alpha, beta: compiled(alpha, beta, fusion_params)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.5, 3.0), (0.0, 0.0)])
+def test_fusion_loss_is_eq_3(fusion, fusion_parts, alpha, beta):
+    _, (loss, parts) = fusion(alpha, beta)
+    weights = {"generation": 1.0, "reconstruction": 1.0, "relevance": alpha, "distinctness": beta}
+    np.testing.assert_allclose(loss, sum(weights[name] * fusion_parts[name] for name in weights), rtol=1e-5)
+    for name in weights:
+        np.testing.assert_allclose(parts[name], fusion_parts[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_which_part_teaches_which_module(fusion):
+    """Each likelihood its own encoder and the shared decoder, the regularisers both encoders and no decoder."""
+    gradients, _ = fusion(1.0, 30.0)
+    taught = {
+        part: {name for name, module in modules.items() if any(np.abs(x).max() > 0 for x in jax.tree.leaves(module))}
+        for part, modules in gradients.items()
+    }
+    documents, queries = ({f"{side}_encoder", f"{side}_pooling", "embedding"} for side in ("document", "query"))
+    assert taught == {
+        "generation": documents | {"decoder"},
+        "reconstruction": queries | {"decoder"},
+        "relevance": documents | queries,
+        "distinctness": documents | queries,
+    }
+
+
+def test_the_fusion_model_learns_to_write_queries(random_params, tmp_path):
+    """Overfit on eight pairs with the paper's alpha and beta. A mean below log(2)/8 nats a query leaves no token of any
+    query at a probability of a half or less: teacher-forced, the most likely token is always the right one."""
+    rng = np.random.default_rng(0)
+    distinct = rng.permuted(np.tile(np.arange(2, 24), (8, 1)), axis=1)[:, :4]  # a repeated token is hard to place
+    queries = np.pad(distinct, ((0, 0), (0, 1)), constant_values=1)
+    batch = {"document_tokens": rng.integers(2, 24, (8, 6)), "query_tokens": queries, "document_rows": np.arange(8)}
+    model = Fusion(dataclasses.replace(FUSION.config, d_model=32, d_kv=16, d_ff=64))
+    start = random_params(model, batch["document_tokens"], queries)
+    loss = functools.partial(fusion_loss, model=model, objective=FusionObjective(label_smoothing=0.0))
+    plan = Plan("fusion", loss, lambda step: batch, adam(300, 1e-2, 10, 0.98, 0.0), 300, 0, math.inf)
+    parts = train(plan, start, tmp_path)["parts"]
+    assert parts["generation"] < math.log(2) / 8
+    assert parts["reconstruction"] < math.log(2) / 8
+    # the least that eight pairs of unit vectors can have: spread evenly, each query at its document
+    np.testing.assert_allclose(parts["distinctness"], -2 / 7 - 1, atol=0.03)

@@ -1,0 +1,45 @@
+"""A plan that trains in milliseconds yet depends on everything a resumed run must bring back: the parameters, Adam's
+state, the step's batch and the step's random key. As a program, `python toy_plan.py DIRECTORY STOP` trains in DIRECTORY
+with a checkpoint at every look, and waits for ever for batch number STOP."""
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gr2_jax.training.loop import Plan, adam, train
+
+STEPS = 70  # the loop looks at the clock every 20 steps
+
+
+def start():
+    return {"w": np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3), "b": np.zeros(3, np.float32)}
+
+
+def loss(params, batch, rng):
+    kept = jax.random.bernoulli(rng, 0.7, batch["x"].shape)
+    fit = jnp.mean(jnp.square(jnp.tanh((batch["x"] * kept) @ params["w"] + params["b"]) - batch["y"]))
+    size = 0.01 * jnp.sum(jnp.square(params["w"]))
+    return fit + size, {"fit": fit, "size": size}
+
+
+def batches(step):
+    rng = np.random.default_rng(step)
+    x = rng.normal(size=(8, 4)).astype(np.float32)
+    return {"x": x, "y": np.sin(x[:, :3])}
+
+
+PLAN = Plan("toy", loss, batches, adam(STEPS, 0.1, 5, 0.99, 0.01), STEPS, seed=3, checkpoint_seconds=0.0)
+
+
+def stopping_at(step, stop):
+    """The plan, with `stop` called for the batch of that step."""
+    return dataclasses.replace(PLAN, batches=lambda at: batches(at) if at != step else stop())
+
+
+if __name__ == "__main__":
+    train(stopping_at(int(sys.argv[2]), lambda: time.sleep(3600)), start(), Path(sys.argv[1]))
