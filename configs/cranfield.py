@@ -14,9 +14,7 @@ from gr2_jax.quickstart import DEFAULT
 experiment = Experiment(
     name="cranfield",
     workdir="runs/cranfield",
-    corpus=CorpusConfig(
-        source="../shared/data/cranfield", empty_documents="drop", folds=5, validation_queries=30
-    ),
+    corpus=CorpusConfig(source="../shared/data/cranfield", empty_documents="drop", folds=5, validation_queries=30),
     vocabulary=VocabularyConfig(size=6000),
     docids=DocidConfig(schemes=("codes",), max_length=5, codebooks=3, codes=48),
     fusion=DEFAULT.fusion,

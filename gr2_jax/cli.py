@@ -9,6 +9,8 @@ from pathlib import Path
 
 from gr2_jax.errors import UserError, nearest
 
+GRADED = ("nDCG@5", "nDCG@20", "P@20", "ERR@20")
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; a `UserError` is printed as one line and ends the program with code 2."""
@@ -39,7 +41,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _add_quickstart(parser) -> None:
-    parser.add_argument("--profile", default="default", help="default (ten minutes) or tiny (numpy only, two minutes)")
+    parser.add_argument("--profile", default="default", help="default (minutes) or tiny (numpy only, about one minute)")
     parser.add_argument("--workdir", help="where the run goes (default: runs/<name>)")
 
 
@@ -54,12 +56,12 @@ def _quickstart(options, rest: list[str]) -> int:
 def _add_config(parser) -> None:
     parser.add_argument("config", help="a config file, such as configs/cranfield.py")
     parser.add_argument("--workdir", help="where the run goes (default: the config's)")
-    parser.add_argument("--validation", action="store_true", help="score the validation queries instead of the test ones")
+    parser.add_argument("--validation", action="store_true", help="score the validation queries, not the test ones")
 
 
 def _stage(until: str):
     def command(options, rest: list[str]) -> int:
-        from gr2_jax.config import load_experiment
+        from gr2_jax.settings import load_experiment
 
         return _pipeline(load_experiment(options.config), options, rest, until)
 
@@ -67,8 +69,8 @@ def _stage(until: str):
 
 
 def _pipeline(experiment, options, rest: list[str], until: str) -> int:
-    from gr2_jax.config import override
     from gr2_jax.pipeline.run import run
+    from gr2_jax.settings import override
     from gr2_jax.workdir import Workdir
 
     experiment = override(experiment, rest)
@@ -121,7 +123,7 @@ def first_line(text: str, width: int = 100) -> str:
 def _add_metrics(parser) -> None:
     parser.add_argument("run", help="a TREC run file")
     parser.add_argument("qrels", help="TREC judgements")
-    parser.add_argument("--measures", nargs="+", default=["nDCG@5", "nDCG@20", "P@20", "ERR@20"], help="ir_measures' names")
+    parser.add_argument("--measures", nargs="+", default=GRADED, help="ir_measures' names")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
 
 
@@ -140,7 +142,7 @@ def _refuse(rest: list[str]) -> None:
         raise UserError(f"'{rest[0]}' is no option of this command; see --help")
 
 
-COMMANDS = {
+COMMANDS: dict[str, tuple] = {
     "quickstart": (_add_quickstart, _quickstart, "a trained retriever over the built-in collection, in minutes"),
     "run": (_add_config, _stage("evaluate"), "every stage of a config, doing only what is not yet done"),
     "prepare": (_add_config, _stage("prepare"), "the collection, its split, the vocabulary and the training examples"),

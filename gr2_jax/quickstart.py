@@ -28,9 +28,10 @@ DEFAULT = Experiment(
         systems=(
             System("GR2S", "title"),
             System("MLE", "title", gamma=0.0),
+            System("MLE-time", "title", gamma=0.0, steps=1.1),
             System("GR2S-fusion", "fusion"),
-        )
-    )
+        ),
+    ),
 )
 
 TINY = dataclasses.replace(

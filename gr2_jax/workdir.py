@@ -102,6 +102,14 @@ def run_stage(directory: Path, fingerprint: str, build: Callable[[Path], None]) 
     return True
 
 
+def read_json(path: Path) -> Any:
+    """What `write_json` wrote; `UserError` names a file that is missing or no JSON."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """Indented JSON with sorted keys, written beside and renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)

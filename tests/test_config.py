@@ -5,9 +5,10 @@ from typing import Literal
 
 import pytest
 
-from gr2_jax.config import Experiment, System, experiment_from_json, load_experiment, override
+from gr2_jax.config import Experiment, System
 from gr2_jax.errors import UserError
 from gr2_jax.quickstart import PROFILES
+from gr2_jax.settings import experiment_from_json, load_experiment, override
 from gr2_jax.workdir import digest
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))

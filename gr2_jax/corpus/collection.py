@@ -108,6 +108,8 @@ def validate(
     positive judgement of an unknown document or any judgement for an unknown query and, unless these are dropped, a
     document without text or a query without a positive judgement.
     """
+    if not collection.documents or not collection.queries:
+        raise UserError(f"the collection {collection.name} has no {'queries' if collection.documents else 'documents'}")
     _refuse_duplicates(collection)
     _refuse_strangers(collection)
     empty = [document.doc_id for document in collection.documents if not document.contents]

@@ -1,4 +1,4 @@
-"""TensorFlow and seqio, imported only when data is read, without their start-up remarks and without the accelerators."""
+"""TensorFlow and seqio, imported only when data is read: without their start-up remarks, without the accelerators."""
 
 import functools
 import os

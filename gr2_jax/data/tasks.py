@@ -96,7 +96,7 @@ def materialise(task, *, length: int, judged: int) -> ExampleArrays:
         num_epochs=1,
         feature_converter=graded_feature_converter(),
     )
-    columns = [batch for batch in dataset.batch(1024).as_numpy_iterator()]
+    columns = list(dataset.batch(1024).as_numpy_iterator())
     fields = ("encoder_input_tokens", "docid_rows", "grades")
     return ExampleArrays(*(np.concatenate([c[f] for c in columns]) for f in fields))
 
@@ -131,4 +131,3 @@ def graded_feature_converter():
             return {model: task_feature_lengths[task] for model, task in names.items()}
 
     return GradedFeatureConverter(pack=False)
-

@@ -1,6 +1,6 @@
 """Stage 2: for each scheme, candidates for every document, the unique assignment, the trie and its figures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from gr2_jax.config import Experiment
 from gr2_jax.data.batches import PairBatches
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.docids import Assignment, Docid, DocidTrie, assign_unique, fusion_candidates, residual_codes
-from gr2_jax.errors import UserError, nearest
+from gr2_jax.errors import UserError
 from gr2_jax.models import EOS_ID, Fusion, preset
 from gr2_jax.pipeline.prepare import load_examples, load_tokenizer, read_corpus
 from gr2_jax.pipeline.semantics import SENTINEL_VECTORS, load_semantics, start_values
@@ -29,8 +29,6 @@ def make_docids(experiment: Experiment, workdir: Workdir, upstream: str) -> dict
     """Makes docids/<scheme>/ for every scheme of the config; returns each one's fingerprint."""
     prints = {}
     for scheme in experiment.docids.schemes:
-        if scheme not in SCHEMES:
-            raise UserError(f"no docid scheme '{scheme}': {nearest(scheme, SCHEMES)}")
         settings = [experiment.docids.max_length, experiment.seed, *SCHEMES[scheme].settings(experiment)]
         prints[scheme] = digest([upstream, scheme, settings])
         make = partial(_build, experiment, workdir, scheme, prints[scheme])
@@ -59,8 +57,9 @@ def _build(experiment: Experiment, workdir: Workdir, scheme: str, fingerprint: s
 
 def describe(figures: dict[str, float]) -> str:
     return (
-        f"100% unique ({figures['unique_share_before']:.1%} before assignment), {figures['needed_later_candidate']} took a "
-        f"later candidate, {figures['needed_suffix']} a suffix; length mean {figures['length_mean']:.1f}, "
+        f"100% unique ({figures['unique_share_before']:.1%} before assignment), "
+        f"{figures['needed_later_candidate']} took a later candidate, {figures['needed_suffix']} a suffix; "
+        f"length mean {figures['length_mean']:.1f}, "
         f"95th percentile {figures['length_p95']:.0f} tokens"
     )
 
@@ -135,7 +134,7 @@ class FusionScheme:
             documents=examples["documents"],
             pairs=fusion.pairs,
             document_length=fusion.document_length,
-            query_length=experiment.docids.max_length + 1,
+            query_length=experiment.docids.max_length + 1,  # and EOS
             eos=EOS_ID,
             seed=experiment.seed,
         )
@@ -181,4 +180,3 @@ def model_config(config, vocab_size: int):
 
 
 SCHEMES: dict[str, type] = {"title": TitleScheme, "codes": CodesScheme, "fusion": FusionScheme}
-Propose = Callable[[Experiment, Workdir, str, Path], Candidates]

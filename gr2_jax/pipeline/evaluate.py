@@ -1,6 +1,5 @@
 """Stage 4: a TREC run per system and baseline over the test queries, and what each costs per query."""
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from gr2_jax.config import Experiment, System, experiment_from_json
+from gr2_jax.config import Experiment, System
 from gr2_jax.corpus import Collection, Split
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import UserError, nearest
@@ -22,8 +21,9 @@ from gr2_jax.pipeline.docids import load_docids
 from gr2_jax.pipeline.prepare import load_tokenizer, read_corpus
 from gr2_jax.pipeline.retrieval import retrieval_model, token_columns
 from gr2_jax.progress import say
+from gr2_jax.settings import experiment_from_json
 from gr2_jax.training.checkpoints import restore_params
-from gr2_jax.workdir import Workdir, digest, run_stage, write_json
+from gr2_jax.workdir import Workdir, digest, read_json, run_stage, write_json
 
 _BASELINE_DEPTH = 100
 
@@ -101,7 +101,7 @@ def open_retriever(path: str | os.PathLike, system: str | None = None) -> Retrie
     workdir = Workdir(Path(path))
     if not workdir.config.is_file():
         raise UserError(f"{workdir.root} holds no run (no config.json): make one with `gr2 quickstart --workdir ...`")
-    record = json.loads(workdir.config.read_text())
+    record = read_json(workdir.config)
     experiment = experiment_from_json(record["experiment"])
     systems = {s.name: s for s in experiment.retrieval.systems}
     if system is None:

@@ -1,6 +1,5 @@
 """Stage 1: the collection with its split, a vocabulary, and the training examples as seqio tasks and arrays."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ from gr2_jax.data.tasks import Example, ExampleArrays, materialise, register_tas
 from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer, train_vocabulary
 from gr2_jax.models import preset
 from gr2_jax.progress import say
-from gr2_jax.workdir import Workdir, digest, run_stage, write_json
+from gr2_jax.workdir import Workdir, digest, read_json, run_stage, write_json
 
 TASKS = ("queries", "pseudo", "documents")
 _QUERY_LENGTH, _DOCUMENT_LENGTH, _JUDGED = 64, 512, 32
@@ -61,13 +60,13 @@ def _build_corpus(experiment: Experiment, fold: int | None, out: Path) -> None:
     write_collection(collection, out)
     write_json(out / "split.json", split)
     say(
-        f"  {len(collection.documents):,} documents, {len(split.train):,} training, {len(split.validation):,} validation "
-        f"and {len(split.test):,} test queries, grades up to {collection.max_grade}"
+        f"  {len(collection.documents):,} documents; queries: {len(split.train):,} training, "
+        f"{len(split.validation):,} validation, {len(split.test):,} test; grades up to {collection.max_grade}"
     )
 
 
 def read_corpus(workdir: Workdir) -> tuple[Collection, Split]:
-    split = json.loads((workdir.corpus / "split.json").read_text())
+    split = read_json(workdir.corpus / "split.json")
     return read_collection(workdir.corpus), Split(**{part: tuple(ids) for part, ids in split.items()})
 
 

@@ -1,16 +1,15 @@
 """The table: measures, significance against BM25 and cost of every run, with where they come from."""
 
-import json
 import platform
 from importlib import metadata
-from pathlib import Path
 
 from gr2_jax.config import Experiment
 from gr2_jax.evaluation.metrics import per_query
 from gr2_jax.evaluation.significance import holm, paired_t_test
 from gr2_jax.evaluation.table import format_table
 from gr2_jax.evaluation.trec import read_qrels, read_run
-from gr2_jax.workdir import Workdir, write_json
+from gr2_jax.pipeline.docids import describe
+from gr2_jax.workdir import Workdir, read_json, write_json
 
 REFERENCE = "BM25"
 _PACKAGES = ("gr2_jax", "jax", "flax", "optax", "orbax-checkpoint", "seqio", "numpy", "scipy", "bm25s", "ir-measures")
@@ -53,17 +52,17 @@ def significance(scores: dict, measures: tuple[str, ...]) -> dict[str, float]:
 
 
 def _cost(workdir: Workdir, name: str, part: str) -> dict[str, float]:
-    cost = json.loads((workdir.runs / name / "cost.json").read_text())
+    cost = read_json(workdir.runs / name / "cost.json")
     row = {"ms/query": cost[f"{part}_ms_per_query"]}
-    trained = json.loads(workdir.config.read_text()).get("trained", {})
+    trained = read_json(workdir.config).get("trained", {})
     if name in trained:
         stage = workdir.checkpoints(f"{name}-{trained[name]}") / "stage.json"
-        row["train s"] = json.loads(stage.read_text())["seconds"]
+        row["train s"] = read_json(stage)["seconds"]
     return row
 
 
 def provenance(experiment: Experiment, workdir: Workdir, queries: int) -> dict:
-    corpus = json.loads((workdir.corpus / "provenance.json").read_text())
+    corpus = read_json(workdir.corpus / "provenance.json")
     versions = {name: metadata.version(name) for name in _PACKAGES}
     return {
         "queries": queries,
@@ -77,9 +76,5 @@ def provenance(experiment: Experiment, workdir: Workdir, queries: int) -> dict:
 
 
 def docid_lines(workdir: Workdir, schemes: tuple[str, ...]) -> list[str]:
-    from gr2_jax.pipeline.docids import describe
-
-    def figures(scheme: str) -> dict:
-        return json.loads(Path(workdir.docids(scheme) / "figures.json").read_text())
-
-    return [f"docids {scheme}: {describe(figures(scheme))}" for scheme in schemes]
+    """One line per docid scheme, from its figures.json."""
+    return [f"docids {s}: {describe(read_json(workdir.docids(s) / 'figures.json'))}" for s in schemes]

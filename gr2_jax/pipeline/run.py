@@ -5,19 +5,21 @@ import json
 
 from gr2_jax.config import Experiment
 from gr2_jax.evaluation.trec import read_run, write_run
+from gr2_jax.pipeline.check import check
 from gr2_jax.pipeline.docids import make_docids
 from gr2_jax.pipeline.evaluate import evaluate_baselines, evaluate_system
 from gr2_jax.pipeline.prepare import prepare
 from gr2_jax.pipeline.report import docid_lines, report
 from gr2_jax.pipeline.retrieval import train_system
 from gr2_jax.progress import say
-from gr2_jax.workdir import Workdir, write_json
+from gr2_jax.workdir import Workdir, read_json, write_json
 
 STAGES = ("prepare", "docids", "train", "evaluate")
 
 
 def run(experiment: Experiment, workdir: Workdir, *, until: str = "evaluate", part: str = "test") -> str | None:
     """Brings the run up to the stage `until`, doing only what is not yet done; returns the table after `evaluate`."""
+    check(experiment)
     workdir.create()
     if experiment.corpus.folds:
         return _run_folds(experiment, workdir, until, part)
@@ -29,9 +31,7 @@ def run(experiment: Experiment, workdir: Workdir, *, until: str = "evaluate", pa
 
 def _run_stages(experiment: Experiment, workdir: Workdir, until: str, fold: int | None = None) -> list[str] | None:
     reach = STAGES.index(until)
-    record = {"experiment": dataclasses.asdict(experiment), "fold": fold, "trained": {}}
-    if not workdir.config.is_file():
-        write_json(workdir.config, record)
+    record = _open_record(experiment, workdir, fold)
     examples = prepare(experiment, workdir, fold)
     docids = make_docids(experiment, workdir, examples) if reach >= 1 else {}
     if reach >= 2:
@@ -43,7 +43,18 @@ def _run_stages(experiment: Experiment, workdir: Workdir, until: str, fold: int 
     for system in experiment.retrieval.systems:
         evaluate_system(experiment, workdir, system, record["trained"][system.name])
     baselines = evaluate_baselines(experiment, workdir, examples)
-    return [*record["trained"], *baselines]
+    return [*(system.name for system in experiment.retrieval.systems), *baselines]
+
+
+def _open_record(experiment: Experiment, workdir: Workdir, fold: int | None) -> dict:
+    """config.json: the experiment and, each trained system's fingerprint; kept where the experiment is the same."""
+    record = {"experiment": json.loads(json.dumps(dataclasses.asdict(experiment))), "fold": fold, "trained": {}}
+    if workdir.config.is_file():
+        old = read_json(workdir.config)
+        if old.get("experiment") == record["experiment"]:
+            return record | {"trained": old.get("trained", {})}
+    write_json(workdir.config, record)
+    return record
 
 
 def _run_folds(experiment: Experiment, workdir: Workdir, until: str, part: str) -> str | None:
@@ -71,5 +82,5 @@ def _merge(workdir: Workdir, folds: list[Workdir], name: str, part: str) -> None
     target.mkdir(parents=True, exist_ok=True)
     runs = [read_run(fold.runs / name / f"{part}.trec") for fold in folds]
     write_run(target / f"{part}.trec", {query: hits for found in runs for query, hits in found.items()}, name)
-    costs = [json.loads((fold.runs / name / "cost.json").read_text()) for fold in folds]
+    costs = [read_json(fold.runs / name / "cost.json") for fold in folds]
     write_json(target / "cost.json", {key: sum(c[key] for c in costs) / len(costs) for key in costs[0]})

@@ -1,5 +1,5 @@
-"""One update step of the retrieval loss, and, as a program, the same on as many devices as there are:
-`python mesh_step.py DIRECTORY` trains there and prints what it saw as JSON."""
+"""One step of training on a graded batch, and, as a program, the same on as many devices as there are:
+`python mesh_step.py DIRECTORY LOSS` trains there and prints what it saw as JSON."""
 
 import functools
 import json
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from gr2_jax.losses import grade_matrix, mgcc_loss
 from gr2_jax.models import GR2, T5Config
 from gr2_jax.training.loop import Plan, train
 from gr2_jax.training.mesh import data_mesh, put_batch
@@ -18,21 +19,44 @@ from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
 
 TABLE = np.array([[4, 5, 1], [6, 1, 0], [5, 5, 1], [9, 9, 1], [7, 1, 0], [8, 4, 1]])
 CONFIG = T5Config(
-    vocab_size=16,
-    d_model=8,
-    d_kv=4,
-    d_ff=8,
-    num_heads=2,
-    num_encoder_layers=0,
-    num_decoder_layers=1,
-    dropout_rate=0.2,
+    vocab_size=16, d_model=8, d_kv=4, d_ff=8, num_heads=2, num_encoder_layers=0, num_decoder_layers=1, dropout_rate=0.2
 )
 MODEL = GR2(CONFIG)
 
 
-def start():
+def embedding_loss(params, batch, rng):
+    """MGCC, in which every query meets every docid of the batch, over bags of words; documents pull at their docids."""
+
+    def embed(tokens, rng):
+        return jnp.mean(params["table"][tokens] * jax.random.bernoulli(rng, 0.8, (*tokens.shape, 1)), axis=-2)
+
+    query_rng, docid_rng, document_rng = jax.random.split(rng, 3)
+    rows = batch["docid_rows"].reshape(-1)
+    docids, table = embed(jnp.asarray(TABLE)[rows], docid_rng), params["table"][TABLE].mean(axis=1)
+    grades, mask = grade_matrix(rows, batch["judged_rows"], batch["judged_grades"])
+    mgcc = mgcc_loss(embed(batch["query_tokens"], query_rng), docids, grades, num_grades=3, docid_mask=mask)
+    pull = jnp.mean(jnp.square(embed(batch["document_tokens"], document_rng) - table[batch["document_rows"]]))
+    return mgcc + pull, {"mgcc": mgcc, "pull": pull}
+
+
+LOSSES = {
+    "embedding": embedding_loss,
+    "retrieval": functools.partial(
+        retrieval_loss,
+        model=MODEL,
+        objective=RetrievalObjective(),
+        docid_table=jnp.asarray(TABLE),
+        target_columns=jnp.arange(16),
+        num_grades=3,
+    ),
+}
+
+
+def start(name):
+    shapes = {"table": jax.ShapeDtypeStruct((16, 8), jnp.float32)}
+    if name == "retrieval":
+        shapes = jax.eval_shape(MODEL.init, jax.random.key(0), np.ones((1, 2), int), TABLE[:1, None])["params"]
     rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(MODEL.init, jax.random.key(0), np.ones((1, 2), int), TABLE[:1, None])["params"]
     return jax.tree.map(lambda x: 0.5 * rng.normal(size=x.shape).astype(np.float32), shapes)
 
 
@@ -51,17 +75,9 @@ def batch(step):
     }
 
 
-def train_one_step(directory):
+def train_one_step(directory, name):
     """Plain gradient descent: Adam's first step would make noise of the smallest gradients."""
-    loss = functools.partial(
-        retrieval_loss,
-        model=MODEL,
-        objective=RetrievalObjective(),
-        docid_table=jnp.asarray(TABLE),
-        target_columns=jnp.arange(16),
-        num_grades=3,
-    )
-    return train(Plan("mesh", loss, batch, optax.sgd(0.1), 1, 0, 1e9), start(), directory)
+    return train(Plan("mesh", LOSSES[name], batch, optax.sgd(0.1), 1, 0, 1e9), start(name), directory)
 
 
 def _places(array):
@@ -69,6 +85,5 @@ def _places(array):
 
 
 if __name__ == "__main__":
-    placed = put_batch(batch(0), data_mesh())
-    meta = train_one_step(Path(sys.argv[1]))
-    print(json.dumps({"meta": meta, "placed": {name: _places(array) for name, array in placed.items()}}))
+    placed = {name: _places(array) for name, array in put_batch(batch(0), data_mesh()).items()}
+    print(json.dumps({"meta": train_one_step(Path(sys.argv[1]), sys.argv[2]), "placed": placed}))

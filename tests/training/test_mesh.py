@@ -14,24 +14,24 @@ from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.training.mesh import data_mesh, put_batch
 
 
-@pytest.fixture(scope="module")
-def on_eight(tmp_path_factory):
-    """(directory of the run, what the process with eight devices saw)."""
+@pytest.fixture(scope="module", params=["embedding", pytest.param("retrieval", marks=pytest.mark.slow)])
+def on_eight(request, tmp_path_factory):
+    """(the loss, the directory of its run, what the process with eight devices saw)."""
     directory = tmp_path_factory.mktemp("eight")
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    command = [sys.executable, mesh_step.__file__, str(directory)]
+    command = [sys.executable, mesh_step.__file__, str(directory), request.param]
     output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=300).stdout
-    return directory, json.loads(output)
+    return request.param, directory, json.loads(output)
 
 
 def test_rows_are_split_where_they_divide_evenly(on_eight):
-    placed = on_eight[1]["placed"]
+    placed = on_eight[2]["placed"]
     assert placed["query_tokens"] == {"spec": ["data"], "shards": [[1, 4]] * 8}
     assert placed["docid_rows"] == {"spec": ["data"], "shards": [[1, 2]] * 8}
 
 
 def test_rows_that_do_not_divide_evenly_are_everywhere(on_eight):
-    placed = on_eight[1]["placed"]
+    placed = on_eight[2]["placed"]
     assert placed["document_tokens"] == {"spec": [], "shards": [[6, 4]] * 8}
     assert placed["document_rows"] == {"spec": [], "shards": [[6]] * 8}
 
@@ -39,19 +39,19 @@ def test_rows_that_do_not_divide_evenly_are_everywhere(on_eight):
 def test_an_update_on_eight_devices_is_that_on_one(on_eight, tmp_path):
     """Dropout included."""
     assert jax.device_count() == 1
-    directory, seen = on_eight
-    meta = mesh_step.train_one_step(tmp_path)
+    name, directory, seen = on_eight
+    meta = mesh_step.train_one_step(tmp_path, name)
     np.testing.assert_allclose(seen["meta"]["loss"], meta["loss"], rtol=1e-5)
-    template = jax.eval_shape(mesh_step.start)
-    (eight, _), (one, _) = restore_params(directory, template), restore_params(tmp_path, template)
+    start = mesh_step.start(name)
+    (eight, _), (one, _) = restore_params(directory, start), restore_params(tmp_path, start)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7), eight, one)
-    moved = jax.tree.map(lambda x, y: np.abs(x - y).max(), one, mesh_step.start())
+    moved = jax.tree.map(lambda x, y: np.abs(x - y).max(), one, start)
     assert max(jax.tree.leaves(moved)) > 0.01
 
 
 def test_one_device_goes_on_from_a_checkpoint_of_eight(on_eight):
-    directory, seen = on_eight
-    assert mesh_step.train_one_step(directory) == seen["meta"]
+    name, directory, seen = on_eight
+    assert mesh_step.train_one_step(directory, name) == seen["meta"]
 
 
 def test_one_device_holds_everything():

@@ -58,6 +58,15 @@ def _loss(objective):
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    """Compiling is nearly all the time these tests take."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.fixture(scope="module")
 def params(random_params):
     return random_params(MODEL, BATCH["query_tokens"], TABLE[:3, None])

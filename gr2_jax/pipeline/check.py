@@ -1,0 +1,64 @@
+"""Settings that no run could use, refused before the first stage, by name."""
+
+import dataclasses
+import re
+from typing import Any
+
+from gr2_jax.config import Experiment
+from gr2_jax.errors import UserError, nearest
+from gr2_jax.models import PRESETS
+from gr2_jax.pipeline.docids import SCHEMES
+
+_AT_LEAST_ONE = {
+    "size", "characters", "steps", "pairs", "document_length", "beams", "max_length", "codebooks", "codes", "queries",
+    "docids", "documents", "shortest_span", "length", "batch", "query_length", "learning_rate",
+}  # fmt: skip
+_SHARES = {"dropout_rate", "pseudo_share", "label_smoothing", "b2"}
+
+
+def check(experiment: Experiment) -> None:
+    """Raises `UserError` for the first setting out of range, or that names a scheme or preset that there is not."""
+    _check_numbers(experiment, "")
+    for section in ("fusion", "retrieval"):
+        name = getattr(experiment, section).model.preset
+        if name not in PRESETS:
+            raise UserError(f"--{section}.model.preset is '{name}': {nearest(name, PRESETS)}")
+    batch = experiment.retrieval.batch
+    if not batch.shortest_span <= batch.longest_span <= batch.length:
+        raise UserError(
+            f"spans of {batch.shortest_span} to {batch.longest_span} tokens do not fit an input of {batch.length}: "
+            "--retrieval.batch.shortest_span <= longest_span <= length"
+        )
+    if not experiment.evaluation.measures:
+        raise UserError("--evaluation.measures is empty: name at least one, such as nDCG@20")
+    _check_systems(experiment)
+
+
+def _check_numbers(section: Any, path: str) -> None:
+    for field in dataclasses.fields(section):
+        value, flag = getattr(section, field.name), f"--{path}{field.name}"
+        if dataclasses.is_dataclass(value):
+            _check_numbers(value, f"{path}{field.name}.")
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            if value < 0 or (value == 0 and field.name in _AT_LEAST_ONE):
+                raise UserError(
+                    f"{flag} is {value}: it must be {'above' if field.name in _AT_LEAST_ONE else 'at least'} 0"
+                )
+            if field.name in _SHARES and value > 1:
+                raise UserError(f"{flag} is {value}: it must be between 0 and 1")
+
+
+def _check_systems(experiment: Experiment) -> None:
+    for scheme in experiment.docids.schemes:
+        if scheme not in SCHEMES:
+            raise UserError(f"--docids.schemes: no docid scheme '{scheme}': {nearest(scheme, SCHEMES)}")
+    seen = set()
+    for system in experiment.retrieval.systems:
+        if system.docids not in experiment.docids.schemes:
+            raise UserError(
+                f"system {system.name} wants docids '{system.docids}', which --docids.schemes does not make: "
+                f"{nearest(system.docids, experiment.docids.schemes)}"
+            )
+        if system.name in seen or not re.fullmatch(r"[\w.+-]+", system.name):
+            raise UserError(f"system name '{system.name}' is given twice, or has more than letters, digits and .+-_")
+        seen.add(system.name)

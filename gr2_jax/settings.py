@@ -1,0 +1,115 @@
+"""An experiment from a config file, from the command line, and from a run's config.json."""
+
+import ast
+import dataclasses
+import importlib.util
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal
+
+from gr2_jax.config import Experiment
+from gr2_jax.errors import UserError, nearest
+
+
+def load_experiment(path: str | Path) -> Experiment:
+    """Runs a config file and returns its `experiment`; the file is Python and is trusted like any program."""
+    path = Path(path)
+    if not path.is_file():
+        beside = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        raise UserError(f"there is no config file {path}" + (f": {nearest(path.name, beside)}" if beside else ""))
+    spec = importlib.util.spec_from_file_location(f"gr2_config_{path.stem}", path)
+    if spec is None:
+        raise UserError(f"{path} is no config file: its name does not end in .py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a program can raise
+        raise UserError(f"{path} does not load: {type(error).__name__}: {error}") from error
+    experiment = getattr(module, "experiment", None)
+    if not isinstance(experiment, Experiment):
+        raise UserError(f"{path} defines no `experiment = Experiment(...)`")
+    return experiment
+
+
+def override(experiment: Experiment, arguments: Sequence[str]) -> Experiment:
+    """Applies `--section.field value` (or `--section.field=value`) pairs; `UserError` names the nearest valid field."""
+    words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    seen = set()
+    while words:
+        flag = words.pop(0)
+        if not flag.startswith("--"):
+            raise UserError(f"'{flag}' is no option: settings are written --section.field value")
+        if not words or words[0].startswith("--"):
+            raise UserError(f"{flag} needs a value")
+        if flag in seen:
+            raise UserError(f"{flag} is given twice")
+        seen.add(flag)
+        experiment = _replace(experiment, flag[2:].replace("-", "_").split("."), words.pop(0), flag)
+    return experiment
+
+
+def _replace(node: Any, path: list[str], text: str, flag: str) -> Any:
+    fields = {f.name for f in dataclasses.fields(node)}
+    name, rest = path[0], path[1:]
+    if name not in fields:
+        raise UserError(f"{flag}: {type(node).__name__} has no field '{name}': {nearest(name, fields)}")
+    value = getattr(node, name)
+    if dataclasses.is_dataclass(value):
+        if not rest:
+            names = {f.name for f in dataclasses.fields(value)}
+            raise UserError(f"{flag} is a section: give one of its fields, {', '.join(sorted(names))}")
+        return dataclasses.replace(node, **{name: _replace(value, rest, text, flag)})
+    if rest:
+        raise UserError(f"{flag}: '{name}' has no fields")
+    return dataclasses.replace(node, **{name: _parse(text, typing.get_type_hints(type(node))[name], flag)})
+
+
+def _parse(text: str, kind: Any, flag: str) -> Any:
+    """The text as the field's type: a number, a truth value, one of a Literal's words, a comma-separated tuple."""
+    if typing.get_origin(kind) is Literal:
+        if text not in typing.get_args(kind):
+            raise UserError(f"{flag} is '{text}': {nearest(text, typing.get_args(kind))}")
+        return text
+    if typing.get_origin(kind) in (typing.Union, UnionType):
+        if text.lower() == "none":
+            return None
+        return _parse(text, next(a for a in typing.get_args(kind) if a is not type(None)), flag)
+    if typing.get_origin(kind) is tuple:
+        inner = typing.get_args(kind)[0]
+        if dataclasses.is_dataclass(inner):
+            raise UserError(f"{flag} cannot be given on the command line: write it in a config file")
+        return tuple(_parse(word.strip(), inner, flag) for word in text.split(",") if word.strip())
+    if kind is str:
+        return text
+    try:
+        value = ast.literal_eval(text.capitalize() if kind is bool else text)
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if type(value) is kind:
+            return value
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # what literal_eval says it raises
+        pass
+    wanted = "true or false" if kind is bool else f"of type {kind.__name__}"
+    raise UserError(f"{flag} is '{text}', which is not {wanted}")
+
+
+def experiment_from_json(record: dict[str, Any]) -> Experiment:
+    """The experiment that a run's config.json holds."""
+    return _from_json(Experiment, record)
+
+
+def _from_json(kind: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        unknown = set(value) - set(hints)
+        if unknown:
+            name = min(unknown)
+            raise UserError(f"config.json: {kind.__name__} has no field '{name}': {nearest(name, hints)}")
+        return kind(**{name: _from_json(hints[name], part) for name, part in value.items()})
+    if typing.get_origin(kind) is tuple:
+        return tuple(_from_json(typing.get_args(kind)[0], part) for part in value)
+    return value
