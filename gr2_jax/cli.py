@@ -81,7 +81,7 @@ def _pipeline(experiment, options, rest: list[str], until: str) -> int:
     table = run(experiment, workdir, until=until, part=part)
     if table is not None:
         print(f"\n{table}\n")
-        print(f"table    {workdir.report / f'{part}.md'}\nmeasures {workdir.metrics / 'summary.json'}")
+        print(f"table    {workdir.report / f'{part}.md'}\nmeasures {workdir.metrics / ('summary.json' if part == 'test' else f'{part}.json')}")
         print(f"runs     {workdir.runs}/<run>/{part}.trec")
         if not experiment.corpus.folds:
             print(f'\nnext: gr2 search "indices that would sort an array" --workdir {workdir.root}')

@@ -102,6 +102,8 @@ def open_retriever(path: str | os.PathLike, system: str | None = None) -> Retrie
     if not workdir.config.is_file():
         raise UserError(f"{workdir.root} holds no run (no config.json): make one with `gr2 quickstart --workdir ...`")
     record = read_json(workdir.config)
+    if record.get("folds"):
+        raise UserError(f"{workdir.root} has a model per fold: name one, {workdir.root / 'fold-0'}")
     experiment = experiment_from_json(record["experiment"])
     systems = {s.name: s for s in experiment.retrieval.systems}
     if system is None:

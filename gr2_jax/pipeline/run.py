@@ -69,7 +69,7 @@ def _run_folds(experiment: Experiment, workdir: Workdir, until: str, part: str) 
     for name in names:
         _merge(workdir, folds, name, part)
     for file in ("qrels.txt", "provenance.json"):
-        (workdir.corpus).mkdir(exist_ok=True)
+        workdir.corpus.mkdir(exist_ok=True)
         (workdir.corpus / file).write_bytes((folds[0].corpus / file).read_bytes())
     write_json(workdir.config, {"experiment": dataclasses.asdict(experiment), "folds": len(folds)})
     lines = docid_lines(folds[0], experiment.docids.schemes)

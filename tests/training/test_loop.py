@@ -99,7 +99,7 @@ def test_a_finished_run_does_no_step(undisturbed, expected):
 
 
 def test_checkpoints_go_by_the_clock_which_runs_on_over_starts(monkeypatch, tmp_path):
-    """A second per step and a checkpoint every 25: the look at step 20 does not save, that at 60 does."""
+    """A second per step and a checkpoint every 25: of the looks at 20, 40, 60 and 80, that at 60 saves."""
     clock = [0.0]
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
@@ -111,8 +111,8 @@ def test_checkpoints_go_by_the_clock_which_runs_on_over_starts(monkeypatch, tmp_
     meta = train(dataclasses.replace(plan, steps=30), toy_plan.start(), tmp_path)
     assert (meta["seconds"], {path.name for path in tmp_path.iterdir()}) == (30, {"30"})
     clock[0] = 1000.0
-    meta = train(plan, toy_plan.start(), tmp_path)
-    assert (meta["seconds"], {path.name for path in tmp_path.iterdir()}) == (70, {"60", "70"})
+    meta = train(dataclasses.replace(plan, steps=90), toy_plan.start(), tmp_path)
+    assert (meta["seconds"], {path.name for path in tmp_path.iterdir()}) == (90, {"60", "90"})
 
 
 @pytest.mark.parametrize("place", [np.asarray, jnp.asarray])
