@@ -7,18 +7,18 @@ Hardware: two CPU cores, 6 GB. Time and scores: tests/benchmarks/RESULTS.md.
 
 import dataclasses
 
-from gr2_jax.config import BatchConfig, CorpusConfig, DocidConfig, Experiment, OptimiserConfig, System
+from gr2_jax.config import BatchConfig, CorpusConfig, DocidConfig, Experiment, OptimiserConfig, System, VocabularyConfig
 from gr2_jax.quickstart import DEFAULT
 
 experiment = Experiment(
     name="msmarco_dl1920_pool",
     workdir="runs/msmarco_dl1920_pool",
     corpus=CorpusConfig(source="../shared/data/msmarco_dl1920_pool", folds=5, validation_queries=15),
-    docids=DocidConfig(schemes=("codes",), max_length=6, codebooks=4, codes=60),
-    fusion=DEFAULT.fusion,
+    vocabulary=VocabularyConfig(extra_ids=1020),
+    docids=DocidConfig(schemes=("codes",), max_length=5, codebooks=2, codes=500),
     retrieval=dataclasses.replace(
         DEFAULT.retrieval,
-        optimiser=OptimiserConfig(steps=1000),
+        optimiser=OptimiserConfig(steps=1000, learning_rate=3e-3),
         batch=BatchConfig(queries=32, docids=4, documents=192, length=32),
         systems=(System("GR2S", "codes"), System("MLE", "codes", gamma=0.0)),
     ),

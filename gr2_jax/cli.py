@@ -19,6 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         print(f"gr2: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        print(f"gr2: {error.name} is not installed: pip install 'gr2_jax[quickstart]'", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"gr2: {error}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("gr2: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
@@ -42,7 +48,7 @@ def _run(arguments: list[str]) -> int:
 
 def _add_quickstart(parser) -> None:
     parser.add_argument("--profile", default="default", help="default (minutes) or tiny (numpy only, about one minute)")
-    parser.add_argument("--workdir", help="where the run goes (default: runs/<name>)")
+    _add_run_options(parser)
 
 
 def _quickstart(options, rest: list[str]) -> int:
@@ -55,8 +61,13 @@ def _quickstart(options, rest: list[str]) -> int:
 
 def _add_config(parser) -> None:
     parser.add_argument("config", help="a config file, such as configs/cranfield.py")
+    _add_run_options(parser)
+
+
+def _add_run_options(parser) -> None:
     parser.add_argument("--workdir", help="where the run goes (default: the config's)")
     parser.add_argument("--validation", action="store_true", help="score the validation queries, not the test ones")
+    parser.add_argument("--json", action="store_true", help="the measures as one JSON object instead of a table")
 
 
 def _stage(until: str):
@@ -77,14 +88,19 @@ def _pipeline(experiment, options, rest: list[str], until: str) -> int:
     if options.workdir:
         experiment = dataclasses.replace(experiment, workdir=options.workdir)
     workdir = Workdir(Path(experiment.workdir))
-    part = "validation" if getattr(options, "validation", False) else "test"
+    part = "validation" if options.validation else "test"
     table = run(experiment, workdir, until=until, part=part)
-    if table is not None:
-        print(f"\n{table}\n")
-        print(f"table    {workdir.report / f'{part}.md'}\nmeasures {workdir.metrics / ('summary.json' if part == 'test' else f'{part}.json')}")
-        print(f"runs     {workdir.runs}/<run>/{part}.trec")
-        if not experiment.corpus.folds:
-            print(f'\nnext: gr2 search "indices that would sort an array" --workdir {workdir.root}')
+    if table is None:
+        return 0
+    measures = workdir.metrics / f"{part}.json"
+    if options.json:
+        print(json.dumps(json.loads(measures.read_text())))
+        return 0
+    print(f"\n{table}\n")
+    print(f"table    {workdir.report / f'{part}.md'}\nmeasures {measures}\nruns     {workdir.runs}/<run>/{part}.trec")
+    if not experiment.corpus.folds:
+        query = "indices that would sort an array" if experiment.corpus.source.startswith("apidocs") else "a query"
+        print(f'\nnext: gr2 search "{query}" --workdir {workdir.root}')
     return 0
 
 
@@ -103,6 +119,10 @@ def _search(options, rest: list[str]) -> int:
 
     retriever = Retriever.from_workdir(options.workdir, options.system)
     query = " ".join(options.query)
+    if not query.strip() or options.k < 1:
+        raise UserError("search needs a query with words in it, and -k of at least 1")
+    if options.k > retriever.beams:
+        retriever = dataclasses.replace(retriever, beams=options.k)
     (hits,) = retriever.search([query], options.k)
     if options.json:
         print(json.dumps({"query": query, "hits": [dataclasses.asdict(hit) for hit in hits]}))

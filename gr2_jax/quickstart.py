@@ -28,7 +28,7 @@ DEFAULT = Experiment(
         systems=(
             System("GR2S", "title"),
             System("MLE", "title", gamma=0.0),
-            System("MLE-time", "title", gamma=0.0, steps=1.1),
+            System("MLE-time", "title", gamma=0.0, steps=1.05),
             System("GR2S-fusion", "fusion"),
         ),
     ),

@@ -93,7 +93,7 @@ def _parse(text: str, kind: Any, flag: str) -> Any:
             return value
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # what literal_eval says it raises
         pass
-    wanted = "true or false" if kind is bool else f"of type {kind.__name__}"
+    wanted = "true or false" if kind is bool else f"a value of type {kind.__name__}"
     raise UserError(f"{flag} is '{text}', which is not {wanted}")
 
 

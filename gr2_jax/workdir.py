@@ -12,6 +12,7 @@ from typing import Any
 from gr2_jax.errors import UserError
 
 STAGE_FILE = "stage.json"
+STAGE_FORMAT = 1  # raise it when a stage writes other bytes for the same settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Workdir:
 
 
 def digest(value: Any) -> str:
-    """A short fingerprint of a JSON-able value (dataclasses included)."""
-    text = json.dumps(value, sort_keys=True, default=_plain)
+    """A short fingerprint of a JSON-able value (dataclasses included) under this version of the stages."""
+    text = json.dumps([STAGE_FORMAT, value], sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -80,25 +81,36 @@ def _plain(value: Any) -> Any:
 
 def is_done(directory: Path, fingerprint: str) -> bool:
     """Whether `directory` holds the finished output of the stage with this fingerprint."""
-    record = directory / STAGE_FILE
-    return record.is_file() and json.loads(record.read_text()).get("fingerprint") == fingerprint
+    try:
+        return json.loads((directory / STAGE_FILE).read_text()).get("fingerprint") == fingerprint
+    except (OSError, ValueError):
+        return False
 
 
 def run_stage(directory: Path, fingerprint: str, build: Callable[[Path], None]) -> bool:
     """Calls `build` with an empty directory beside `directory` and renames it when whole; False if it was done before.
 
-    A stage killed at any point leaves nothing under its own name, and is built anew when asked again.
+    A stage killed at any point leaves nothing half-made under its own name, and is built anew when asked again. Raises
+    `UserError` rather than replace a directory that no stage made.
     """
     if is_done(directory, fingerprint):
         return False
-    partial = directory.with_name(directory.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    if directory.exists() and not (directory / STAGE_FILE).exists():
+        raise UserError(f"{directory} is in the way and was not made by this program: give another --workdir")
+    partial, old = (directory.with_name(directory.name + end) for end in (".partial", ".old"))
+    for leftover in (partial, old):
+        shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir(parents=True)
-    build(partial)
-    write_json(partial / STAGE_FILE, {"fingerprint": fingerprint})
+    try:
+        build(partial)
+        write_json(partial / STAGE_FILE, {"fingerprint": fingerprint})
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     if directory.exists():
-        shutil.rmtree(directory)
+        os.replace(directory, old)
     os.replace(partial, directory)
+    shutil.rmtree(old, ignore_errors=True)
     return True
 
 

@@ -1,11 +1,13 @@
 """The command line in this process: what a user's slips lead to. Nothing here trains."""
 
+import dataclasses
 import json
 
 import pytest
 
 from gr2_jax import cli
 from gr2_jax.cli import main
+from gr2_jax.settings import load_experiment
 
 DOCUMENTS = ['{"doc_id": "d1", "title": "one", "text": "sort an array"}', '{"doc_id": "d2", "text": "a norm"}']
 QUERIES = ["q1\tsorting", "q2\tnorms", "q3\tarrays"]
@@ -125,8 +127,10 @@ def test_searching_where_there_is_no_run(refused, tmp_path):
 
 
 @pytest.mark.parametrize("system", [[], ["--system", "MLE"]])
-def test_searching_a_run_that_is_not_finished(refused, gr2, tmp_path, config, system):
-    gr2("prepare", config(documents=[]))  # fails after it noted the config
+def test_searching_a_run_that_is_not_finished(refused, tmp_path, config, system):
+    record = {"experiment": dataclasses.asdict(load_experiment(config())), "trained": {}}
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(json.dumps(record))
     message = refused("search", "a query", "--workdir", tmp_path / "run", *system)
     assert message.startswith(f"{(system or ['', 'GR2S'])[1]} is not trained yet in {tmp_path / 'run'}")
     message = refused("search", "a query", "--workdir", tmp_path / "run", "--system", "GR2X")
@@ -204,8 +208,7 @@ def test_prepare_refuses_a_collection_that_will_not_do(gr2, tmp_path, config, ch
     assert last.startswith("gr2: ")
     assert message in last
     assert story == [f"reading {tmp_path / 'collection'}"]
-    assert not (tmp_path / "run" / "corpus").exists()
-    assert not (tmp_path / "run" / "vocabulary").exists()
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_prepare_refuses_a_collection_that_is_not_there(gr2, tmp_path, config):

@@ -77,12 +77,21 @@ def test_a_process_killed_while_building_leaves_nothing_under_the_name(tmp_path)
     assert contents(tmp_path / "stage") == {"result": "whole"}
 
 
-def test_a_directory_without_its_record_is_not_done(tmp_path):
+def test_a_directory_that_no_stage_made_is_left_alone(tmp_path):
     (tmp_path / "stage").mkdir()
-    (tmp_path / "stage" / "stray").touch()
+    (tmp_path / "stage" / "mine").touch()
     assert not is_done(tmp_path / "stage", "a")
-    assert run_stage(tmp_path / "stage", "a", Build("x"))
-    assert contents(tmp_path / "stage") == {"result": "x"}
+    with pytest.raises(UserError, match="stage is in the way"):
+        run_stage(tmp_path / "stage", "a", Build("x"))
+    assert [path.name for path in tmp_path.rglob("*")] == ["stage", "mine"]
+
+
+def test_an_empty_record_is_not_done(tmp_path):
+    run_stage(tmp_path / "stage", "a", Build("x"))
+    (tmp_path / "stage" / "stage.json").write_text("")
+    assert not is_done(tmp_path / "stage", "a")
+    assert run_stage(tmp_path / "stage", "a", Build("y"))
+    assert contents(tmp_path / "stage") == {"result": "y"}
 
 
 def test_create(tmp_path):

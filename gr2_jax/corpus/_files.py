@@ -21,18 +21,54 @@ def existing_folder(directory: Path) -> Path:
     )
 
 
-def read_documents(directory: Path) -> Iterator[tuple[str, str, str]]:
-    """Yields (doc_id, title, text) from documents.jsonl or documents.jsonl.gz."""
+def data_files(directory: Path) -> tuple[Path, Path, Path]:
+    """Returns the files of the documents (documents.jsonl, or its .gz where only that is there), queries and qrels."""
     plain, packed = directory / "documents.jsonl", directory / "documents.jsonl.gz"
-    path = packed if packed.is_file() and not plain.is_file() else plain
+    documents = packed if packed.is_file() and not plain.is_file() else plain
+    return documents, directory / "queries.tsv", directory / "qrels.txt"
+
+
+def existing_file(path: Path) -> Path:
+    """Returns the file, or raises UserError that names what its folder holds."""
+    if path.is_file():
+        return path
+    present = sorted(child.name for child in path.parent.iterdir())
+    raise UserError(f"there is no {path.name} in {path.parent}; it holds: {', '.join(present) or 'nothing'}")
+
+
+def check_id(kind: str, identifier: str, place: str) -> str:
+    """Returns the id of a document or query, or raises UserError for one that cannot be a field of a run's line."""
+    if identifier.split() != [identifier]:
+        fault = "contains white space" if identifier else "is empty"
+        raise UserError(f"{place}: the {kind} id {identifier!r} {fault}, so that no qrels or run file can hold it")
+    return identifier
+
+
+def check_query_text(query: str, text: str, place: str) -> str:
+    """Returns the text of a query, or raises UserError where there is none."""
+    if not text.strip():
+        raise UserError(f"{place}: the query {query!r} has no text")
+    return text
+
+
+def read_documents(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Yields (doc_id, title, text) from JSON lines; a null title or text is "", an id may be a whole number."""
     for number, line in _lines(path):
-        record = _parse_json(line, f"{path}, line {number}")
+        place = f"{path}, line {number}"
+        record = _parse_json(line, place)
         for name in ("doc_id", "text"):
             if name not in record:
-                raise UserError(
-                    f"{path}, line {number}: a document needs the field {name!r}; found: {', '.join(record)}"
-                )
-        yield str(record["doc_id"]), record.get("title") or "", record["text"] or ""
+                raise UserError(f"{place}: a document needs the field {name!r}; found: {', '.join(record)}")
+        given = record["doc_id"]
+        doc_id = str(given) if type(given) is int else _string(record, "doc_id", place)
+        title, text = ("" if record.get(name) is None else _string(record, name, place) for name in ("title", "text"))
+        yield check_id("document", doc_id, place), title, text
+
+
+def _string(record: dict, name: str, place: str) -> str:
+    if not isinstance(record[name], str):
+        raise UserError(f"{place}: the field {name!r} must be a string, found {_shown(json.dumps(record[name]))}")
+    return record[name]
 
 
 def read_queries(path: Path) -> dict[str, str]:
@@ -42,9 +78,10 @@ def read_queries(path: Path) -> dict[str, str]:
         query, tab, text = line.partition("\t")
         if not tab:
             raise UserError(f"{path}, line {number}: expected `id<TAB>text`, found no tab in {_shown(line)}")
-        if query.strip() in queries:
-            raise UserError(f"{path}, line {number}: the query id {query.strip()!r} is used twice")
-        queries[query.strip()] = text.strip()
+        query = check_id("query", query.strip(), f"{path}, line {number}")
+        if query in queries:
+            raise UserError(f"{path}, line {number}: the query id {query!r} is used twice")
+        queries[query] = check_query_text(query, text.strip(), f"{path}, line {number}")
     return queries
 
 
@@ -85,9 +122,7 @@ def _parse_json(text: str, place: str) -> dict:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yields the lines that are not blank, numbered from 1, without their ends (LF or CRLF) or a byte order mark."""
-    if not path.is_file():
-        present = sorted(child.name for child in path.parent.iterdir())
-        raise UserError(f"there is no {path.name} in {path.parent}; it holds: {', '.join(present) or 'nothing'}")
+    existing_file(path)
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8-sig", newline="\n") as file:

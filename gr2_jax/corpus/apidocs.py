@@ -5,7 +5,7 @@ Grades: 4 the object itself, 3 an object in its See Also section, 2 one linked i
 section), 1 one linked elsewhere; the highest grade of a pair counts.
 """
 
-import importlib
+import importlib.metadata
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -35,30 +35,33 @@ def read_apidocs(libraries: Sequence[str] = LIBRARIES) -> Collection:
     """Returns the documentation of the installed libraries as a collection, in a deterministic order.
 
     An object without a descriptive summary sentence of three words, or whose text would have fewer than five words
-    without it, is a document without a query. Objects that share their sentence share one query, with grade 4 for each.
+    without it, is a document without a query. Objects whose sentences are the same by `normalised` share one query, in
+    the first one's spelling, with grade 4 for each.
 
     Raises UserError for a library that is not one of `LIBRARIES` or is not installed.
     """
-    versions = {library: _version(library) for library in libraries}
-    objects = public_objects(tuple(sorted(set(libraries))))
+    versions = library_versions(libraries)
+    objects = public_objects(tuple(versions))
     names = {alias: one.name for one in objects for alias in one.aliases}
-    documents, asked, links, entities = [], {}, {}, {}
+    documents, held_out, asked, links = [], {}, {}, {}
     for one in objects:
         sections = _docstrings.parse(one.docstring)
-        query, text = _hold_out(sections)
+        title = title_of(one.name)
+        query, text = _hold_out(sections, title)
         if not text and not query:
             continue  # nothing but a signature
-        documents.append(Document(one.name, title_of(one.name), text))
+        documents.append(Document(one.name, title, text))
         links[one.name] = graded_links(one, sections, names)
         if query:
-            asked.setdefault(query, []).append(one.name)
+            held_out[one.name] = query
+            asked.setdefault(normalised(query), []).append(one.name)
     kept = {document.doc_id: document.title for document in documents}
     links = {doc: {target: grade for target, grade in found.items() if target in kept} for doc, found in links.items()}
     entities = {doc: tuple(kept[target] for target in sorted(found)) for doc, found in links.items() if found}
-    queries = {f"q:{owners[0]}": query for query, owners in asked.items()}
+    queries = {f"q:{owners[0]}": held_out[owners[0]] for owners in asked.values()}
     qrels = {f"q:{owners[0]}": _judgements(owners, links) for owners in asked.values()}
     provenance = {
-        "source": "apidocs:" + ",".join(sorted(versions)),
+        "source": "apidocs:" + ",".join(versions),
         "python": platform.python_version(),
         **versions,
         "notes": "grades: 4 the object, 3 See Also, 2 linked in its summary, 1 linked elsewhere; "
@@ -67,12 +70,17 @@ def read_apidocs(libraries: Sequence[str] = LIBRARIES) -> Collection:
     return Collection("apidocs", tuple(documents), queries, qrels, provenance, entities)
 
 
+def library_versions(libraries: Sequence[str]) -> dict[str, str]:
+    """Returns the installed version of each library, sorted by name, without importing any; errors: `read_apidocs`."""
+    return {library: _version(library) for library in sorted(set(libraries))}
+
+
 def _version(library: str) -> str:
     if library not in LIBRARIES:
         raise UserError(f"no API documentation of {library!r} is read: {nearest(library, LIBRARIES)}")
     try:
-        return importlib.import_module(library).__version__
-    except ImportError as error:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError as error:
         raise UserError(f"the API documentation of {library} needs the library: pip install {library}") from error
 
 
@@ -86,17 +94,29 @@ def _words(identifier: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z0-9]+(?![a-z])|[A-Z]?[a-z0-9]+|[^\W_]+", identifier)]
 
 
-def _hold_out(sections: Sequence[_docstrings.Section]) -> tuple[str, str]:
-    """Returns the query ("" where there is none) and the text, which lacks the query."""
+def _hold_out(sections: Sequence[_docstrings.Section], title: str) -> tuple[str, str]:
+    """Returns the query ("" where there is none), which the title does not hold, and the text, less the query."""
     summary, *rest = sections
     text = "\n\n".join(
         [_docstrings.plain(summary.body), *(_docstrings.plain(f"{part.heading}\n{part.body}") for part in rest)]
     )
-    query = next(filter(_is_query, sentences(_docstrings.plain(summary.body))), "")
+    candidates = filter(_is_query, sentences(_docstrings.plain(summary.body)))
+    query = next((sentence for sentence in candidates if not _occurrences(sentence).search(title)), "")
     if not query:
         return "", text.strip()
-    remaining = "\n\n".join(paragraphs(text.replace(query, " ")))
+    remaining = "\n\n".join(paragraphs(_occurrences(query).sub(" ", text)))
     return (query, remaining) if len(remaining.split()) >= _MIN_REMAINING_WORDS else ("", text.strip())
+
+
+def normalised(sentence: str) -> str:
+    """Returns the sentence without regard to case, runs of white space and the final stop."""
+    return " ".join(sentence.casefold().split()).rstrip(". ")
+
+
+def _occurrences(query: str) -> re.Pattern[str]:
+    """Matches the whole words of the query wherever they stand, as `normalised` sees them, and a stop after them."""
+    words = r"\s+".join(map(re.escape, normalised(query).split()))
+    return re.compile(rf"(?<!\w){words}(?!\w)(?:\s*\.(?!\w))?", re.IGNORECASE)
 
 
 def _is_query(sentence: str) -> bool:

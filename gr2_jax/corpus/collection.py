@@ -82,14 +82,14 @@ def read_collection(directory: str | Path) -> Collection:
     Raises UserError with file and line for anything malformed. The contents are as written: see `validate`.
     """
     directory = _files.existing_folder(Path(directory))
-    documents = tuple(Document(*fields) for fields in _files.read_documents(directory))
+    documents_path, queries_path, qrels_path = _files.data_files(directory)
     about_path = directory / "provenance.json"
     about = _files.read_json(about_path) if about_path.is_file() else {}
     return Collection(
         name=about.get("name", directory.name),
-        documents=documents,
-        queries=_files.read_queries(directory / "queries.tsv"),
-        qrels=_files.read_qrels(directory / "qrels.txt"),
+        documents=tuple(Document(*fields) for fields in _files.read_documents(documents_path)),
+        queries=_files.read_queries(queries_path),
+        qrels=_files.read_qrels(qrels_path),
         provenance=about.get("provenance", {"source": str(directory)}),
         entities={doc: tuple(names) for doc, names in about.get("entities", {}).items()},
     )
@@ -104,12 +104,16 @@ def validate(
     """Returns the collection, less what is to be dropped, once it is fit to train and evaluate on.
 
     Judgements of dropped documents vanish with them, as do non-positive judgements of unknown documents.
-    Raises UserError, naming the first offender and their number, for an empty collection, a repeated document id, a
-    positive judgement of an unknown document or any judgement for an unknown query and, unless these are dropped, a
-    document without text or a query without a positive judgement.
+    Raises UserError, naming the first offender, for an empty collection, an id that is empty, contains white space or
+    (of a document) is repeated, a query without text, a positive judgement of an unknown document or any judgement for
+    an unknown query and, unless these are dropped, a document without text or a query without a positive judgement.
     """
     if not collection.documents or not collection.queries:
         raise UserError(f"the collection {collection.name} has no {'queries' if collection.documents else 'documents'}")
+    for document in collection.documents:
+        _files.check_id("document", document.doc_id, collection.name)
+    for query, text in collection.queries.items():
+        _files.check_query_text(_files.check_id("query", query, collection.name), text, collection.name)
     _refuse_duplicates(collection)
     _refuse_strangers(collection)
     empty = [document.doc_id for document in collection.documents if not document.contents]

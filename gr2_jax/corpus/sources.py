@@ -1,9 +1,16 @@
 """Where a collection comes from: the built-in API documentation, a folder, or ir_datasets."""
 
-from collections.abc import Callable
+import hashlib
+import importlib.metadata
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from gr2_jax.corpus.apidocs import LIBRARIES, read_apidocs
+from gr2_jax.corpus import _files
+from gr2_jax.corpus.apidocs import LIBRARIES, library_versions, read_apidocs
 from gr2_jax.corpus.collection import Collection, Document, Treatment, read_collection, validate
 from gr2_jax.errors import UserError, nearest
 
@@ -17,11 +24,12 @@ def load_collection(
     ir_datasets, which may download it. Anything else: a folder with documents.jsonl[.gz] (`doc_id`, `text`, optional
     `title`), queries.tsv and qrels.txt.
 
-    Raises UserError for a source that is not there, is malformed (with file and line) or is not fit for use.
+    Raises UserError for a source that is not there, is malformed (with file and line), cannot be downloaded or is not
+    fit for use.
     """
     kind, _, rest = source.partition(":")
     if kind == "apidocs":
-        collection = read_apidocs([name.strip() for name in rest.split(",")] if rest else LIBRARIES)
+        collection = read_apidocs(_libraries(rest))
     elif kind == "irds":
         collection = _read_irds(rest)
     else:
@@ -29,11 +37,45 @@ def load_collection(
     return validate(collection, empty_documents=empty_documents, unjudged_queries=unjudged_queries)
 
 
+def source_fingerprint(source: str) -> str:
+    """Returns a short string that changes when what the source names changes; nothing is parsed or downloaded.
+
+    It holds the versions of the libraries, the id and the version of ir_datasets, or a SHA-256 over the bytes of a
+    folder's files of documents, queries and judgements.
+
+    Raises UserError for a library, folder or file that is not there, as `load_collection` does.
+    """
+    kind, _, rest = source.partition(":")
+    if kind == "apidocs":
+        return "apidocs:" + ",".join(
+            f"{name}={version}" for name, version in library_versions(_libraries(rest)).items()
+        )
+    if kind == "irds":
+        try:
+            return f"irds:{rest},ir_datasets={importlib.metadata.version('ir_datasets')}"
+        except importlib.metadata.PackageNotFoundError as error:
+            raise _needs_ir_datasets(rest) from error
+    # A digest of digests, so that moving bytes from the end of one file to the start of the next is a change.
+    digest = hashlib.sha256()
+    for path in _files.data_files(_files.existing_folder(Path(source))):
+        with _files.existing_file(path).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _libraries(names: str) -> Sequence[str]:
+    return [name.strip() for name in names.split(",")] if names else LIBRARIES
+
+
+def _needs_ir_datasets(dataset_id: str) -> UserError:
+    return UserError(f"irds:{dataset_id} needs ir_datasets: pip install 'gr2_jax[data]'")
+
+
 def _read_irds(dataset_id: str) -> Collection:
     try:
         import ir_datasets
     except ImportError as error:
-        raise UserError(f"irds:{dataset_id} needs ir_datasets: pip install 'gr2_jax[data]'") from error
+        raise _needs_ir_datasets(dataset_id) from error
     try:
         dataset = ir_datasets.load(dataset_id)
     except KeyError:
@@ -46,7 +88,12 @@ def _read_irds(dataset_id: str) -> Collection:
     ):
         if not present:
             raise UserError(f"irds:{dataset_id} has no {part}: choose one of its subsets that has")
-    return _from_dataset(dataset_id, dataset, ir_datasets.__version__)
+    try:
+        return _from_dataset(dataset_id, dataset, ir_datasets.__version__)
+    # What its downloads raise: requests' and its own errors are OSErrors, a missing login or a bad archive the others.
+    except (OSError, EOFError, RuntimeError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"ir_datasets cannot download or read {dataset_id!r}: {reason}") from error
 
 
 def _from_dataset(dataset_id: str, dataset: Any, version: str) -> Collection:

@@ -42,7 +42,7 @@ class GradedBatches:
     seed: int
 
     def __call__(self, step: int) -> dict[str, np.ndarray]:
-        rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, step]))
+        rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, step, 0, 0]))
         return {**self._query_part(step, rng), **self._document_part(step, rng)}
 
     def _query_part(self, step: int, rng) -> dict[str, np.ndarray]:
@@ -101,7 +101,7 @@ def _walk(size: int, count: int, step: int, seed: int, stream: int) -> np.ndarra
 
 @functools.lru_cache(maxsize=8)
 def _epoch_order(size: int, seed: int, stream: int, epoch: int) -> np.ndarray:
-    return np.random.Generator(np.random.Philox(key=seed, counter=[1, stream, epoch, 0])).permutation(size)
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, epoch, stream, 2])).permutation(size)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -119,7 +119,7 @@ class PairBatches:
     seed: int
 
     def __call__(self, step: int) -> dict[str, np.ndarray]:
-        rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[2, 0, 0, step]))
+        rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, step, 0, 1]))
         real = _walk(len(self.queries.tokens), self.pairs // 2, step, self.seed, 3)
         pseudo = _walk(len(self.pseudo.tokens), self.pairs - self.pairs // 2, step, self.seed, 4)
         best = draw_by_grade(self.queries.grades[real], 1, rng)

@@ -28,6 +28,7 @@ class Assignment:
         lengths = [len(docid) for docid in self.docids]
         return {
             "documents": len(self.docids),
+            "unique_share": len(set(self.docids)) / len(self.docids),
             "unique_share_before": self.first_is_unique / len(self.docids),
             "needed_later_candidate": int(np.count_nonzero(self.choices > 0)),
             "needed_suffix": int(np.count_nonzero(self.choices < 0)),

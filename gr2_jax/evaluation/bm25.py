@@ -48,8 +48,3 @@ class BM25:
         import bm25s
 
         return bm25s.tokenize(list(texts), stopwords="en", stemmer=self._stemmer, return_ids=False, show_progress=False)
-
-
-def bm25_run(doc_ids: Sequence[str], texts: Sequence[str], queries: dict[str, str], *, k: int = 100) -> Run:
-    """Indexes the documents and returns the `k` best of each query, see `BM25`."""
-    return BM25(doc_ids, texts).search(queries, k)

@@ -37,6 +37,14 @@ def evaluate_run(run: Run, qrels: Qrels, measures: Sequence[str] = GRADED_MEASUR
     return {name: _aggregate(_parse(name), by_query.values()) for name, by_query in values.items()}
 
 
+def check_measures(measures: Sequence[str]) -> None:
+    """Raises UserError for names that `per_query` would refuse, or for none at all."""
+    if not measures:
+        raise UserError("no measure is named: ask for at least one, such as nDCG@20")
+    for name in measures:
+        _parse(name)
+
+
 def per_query(run: Run, qrels: Qrels, measures: Sequence[str] = GRADED_MEASURES) -> dict[str, dict[str, float]]:
     """Returns measure -> query id -> value, measures as named by the caller, queries in the order of the qrels.
 

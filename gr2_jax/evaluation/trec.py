@@ -83,6 +83,16 @@ def read_run(path: str | os.PathLike) -> Run:
     return {query_id: sorted(hits.items(), key=lambda hit: -hit[1]) for query_id, hits in scores.items()}
 
 
+def write_qrels(path: str | os.PathLike, qrels: Qrels) -> None:
+    """Writes `qid 0 docid grade` lines, queries and documents in the given order."""
+    lines = (f"{query} 0 {doc} {grade}\n" for query, grades in qrels.items() for doc, grade in grades.items())
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(lines)
+    os.replace(partial, path)
+
+
 def read_qrels(path: str | os.PathLike) -> Qrels:
     """Reads `qid iteration docid grade` lines, plain or gzipped; blank lines and CRLF are accepted.
 

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 
+from gr2_jax.errors import UserError
 from gr2_jax.models.config import T5Config
 
 # the last two of a row's D numbers
@@ -41,7 +42,11 @@ def lsa_start(
     flat = traverse_util.flatten_dict(params)
     for path, value in flat.items():
         names = path[:-1]
-        if path[-1] == "embedding" and value.shape == rows.shape:
+        if path[-1] == "embedding" and len(value) == len(rows):
+            if value.shape != rows.shape:
+                raise UserError(
+                    f"LSA vectors of {token_vectors.shape[1]} numbers do not start a model {value.shape[1]} wide"
+                )
             flat[path] = rows
         elif "cross_attention" in names:
             flat[path] = _idf_mean_attention(names[-1], value.shape, config, log_idf, content_gain)

@@ -6,8 +6,11 @@ from typing import Any
 
 from gr2_jax.config import Experiment
 from gr2_jax.errors import UserError, nearest
+from gr2_jax.evaluation.metrics import check_measures
 from gr2_jax.models import PRESETS
 from gr2_jax.pipeline.docids import SCHEMES
+from gr2_jax.pipeline.evaluate import BASELINES
+from gr2_jax.pipeline.prepare import QUERY_LENGTH
 
 _AT_LEAST_ONE = {
     "size", "characters", "steps", "pairs", "document_length", "beams", "max_length", "codebooks", "codes", "queries",
@@ -29,8 +32,13 @@ def check(experiment: Experiment) -> None:
             f"spans of {batch.shortest_span} to {batch.longest_span} tokens do not fit an input of {batch.length}: "
             "--retrieval.batch.shortest_span <= longest_span <= length"
         )
-    if not experiment.evaluation.measures:
-        raise UserError("--evaluation.measures is empty: name at least one, such as nDCG@20")
+    if batch.length > QUERY_LENGTH:
+        raise UserError(f"--retrieval.batch.length is {batch.length}: the examples hold {QUERY_LENGTH} tokens")
+    if experiment.fusion.model.preset != experiment.retrieval.model.preset:
+        raise UserError("--fusion.model.preset must be --retrieval.model.preset: both start from the same LSA vectors")
+    if not experiment.corpus.folds and experiment.corpus.test_queries < 1:
+        raise UserError("--corpus.test_queries must be at least 1: the table is about them")
+    check_measures(experiment.evaluation.measures)
     _check_systems(experiment)
 
 
@@ -52,13 +60,15 @@ def _check_systems(experiment: Experiment) -> None:
     for scheme in experiment.docids.schemes:
         if scheme not in SCHEMES:
             raise UserError(f"--docids.schemes: no docid scheme '{scheme}': {nearest(scheme, SCHEMES)}")
-    seen = set()
+    seen = {*BASELINES, "provenance"}
     for system in experiment.retrieval.systems:
         if system.docids not in experiment.docids.schemes:
             raise UserError(
                 f"system {system.name} wants docids '{system.docids}', which --docids.schemes does not make: "
                 f"{nearest(system.docids, experiment.docids.schemes)}"
             )
-        if system.name in seen or not re.fullmatch(r"[\w.+-]+", system.name):
-            raise UserError(f"system name '{system.name}' is given twice, or has more than letters, digits and .+-_")
+        if system.name in seen or not re.fullmatch(r"\w[\w.+-]*", system.name):
+            raise UserError(f"system name '{system.name}' is taken, or has more than letters, digits and .+-_")
+        if round(experiment.retrieval.optimiser.steps * system.steps) < 1:
+            raise UserError(f"system {system.name} has no steps to train")
         seen.add(system.name)

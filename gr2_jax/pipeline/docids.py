@@ -9,7 +9,7 @@ import numpy as np
 
 from gr2_jax.config import Experiment
 from gr2_jax.data.batches import PairBatches
-from gr2_jax.data.vocabulary import pad_rows
+from gr2_jax.data.vocabulary import Tokenizer, pad_rows
 from gr2_jax.docids import Assignment, Docid, DocidTrie, assign_unique, fusion_candidates, residual_codes
 from gr2_jax.errors import UserError
 from gr2_jax.models import EOS_ID, Fusion, preset
@@ -57,7 +57,7 @@ def _build(experiment: Experiment, workdir: Workdir, scheme: str, fingerprint: s
 
 def describe(figures: dict[str, float]) -> str:
     return (
-        f"100% unique ({figures['unique_share_before']:.1%} before assignment), "
+        f"{figures['unique_share']:.0%} unique ({figures['unique_share_before']:.1%} before assignment), "
         f"{figures['needed_later_candidate']} took a later candidate, {figures['needed_suffix']} a suffix; "
         f"length mean {figures['length_mean']:.1f}, "
         f"95th percentile {figures['length_p95']:.0f} tokens"
@@ -166,7 +166,13 @@ class FusionScheme:
             allowed=allowed,
             seed=experiment.seed,
         )
-        return list(track(generated, len(examples["documents"].tokens), "pseudo-queries"))
+        spelled = ([_respell(tokenizer, docid) for docid in docids] for docids in generated)
+        return list(track(spelled, len(examples["documents"].tokens), "pseudo-queries"))
+
+
+def _respell(tokenizer: Tokenizer, docid: Docid) -> Docid:
+    """The vocabulary's own spelling of a generated text, so that different docids also read differently."""
+    return tuple(tokenizer.encode(tokenizer.decode(docid)))
 
 
 def model_config(config, vocab_size: int):

@@ -14,7 +14,7 @@ from gr2_jax.corpus import Collection, Split
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import UserError, nearest
 from gr2_jax.evaluation.bm25 import BM25
-from gr2_jax.evaluation.lsa import lsa_run
+from gr2_jax.evaluation.lsa import LSA
 from gr2_jax.evaluation.retriever import Retriever
 from gr2_jax.evaluation.trec import Run, write_run
 from gr2_jax.pipeline.docids import load_docids
@@ -23,8 +23,9 @@ from gr2_jax.pipeline.retrieval import retrieval_model, token_columns
 from gr2_jax.progress import say
 from gr2_jax.settings import experiment_from_json
 from gr2_jax.training.checkpoints import restore_params
-from gr2_jax.workdir import Workdir, digest, read_json, run_stage, write_json
+from gr2_jax.workdir import STAGE_FILE, Workdir, digest, read_json, run_stage, write_json
 
+BASELINES = ("BM25", "BM25+queries", "LSA")
 _BASELINE_DEPTH = 100
 
 
@@ -36,7 +37,9 @@ def evaluate_system(experiment: Experiment, workdir: Workdir, system: System, tr
         say(f"searching with {system.name}")
         retriever = _retriever(experiment, workdir, system, train_print)
         search = partial(_search, retriever, experiment.evaluation.beams)
-        _write_runs(out, workdir, system.name, search, warm_up=True)
+        trained = read_json(workdir.checkpoints(f"{system.name}-{train_print}") / STAGE_FILE)
+        search({"warm": "up"})  # compiles, so that the clock times searching alone
+        _write_runs(out, workdir, system.name, search, train_seconds=trained["seconds"])
 
     run_stage(workdir.runs / system.name, fingerprint, build)
     return fingerprint
@@ -53,13 +56,11 @@ def evaluate_baselines(experiment: Experiment, workdir: Workdir, upstream: str) 
         return lambda queries: index.search(queries, k=_BASELINE_DEPTH)
 
     def lsa() -> Callable:
-        return lambda queries: lsa_run(doc_ids, texts, queries, k=_BASELINE_DEPTH, seed=experiment.seed)
+        index = LSA(doc_ids, texts, seed=experiment.seed)
+        return lambda queries: index.search(queries, k=_BASELINE_DEPTH)
 
-    builders = {
-        "BM25": lambda: bm25(texts),
-        "BM25+queries": lambda: bm25(_with_training_queries(collection, split, texts)),
-        "LSA": lsa,
-    }
+    makers = (lambda: bm25(texts), lambda: bm25(_with_training_queries(collection, split, texts)), lsa)
+    builders = dict(zip(BASELINES, makers, strict=True))
     prints = {name: digest([upstream, name, experiment.seed]) for name in builders}
     for name, make in builders.items():
         run_stage(workdir.runs / name, prints[name], lambda out, n=name, m=make: _write_runs(out, workdir, n, m()))
@@ -67,23 +68,22 @@ def evaluate_baselines(experiment: Experiment, workdir: Workdir, upstream: str) 
 
 
 def _with_training_queries(collection: Collection, split: Split, texts: list[str]) -> list[str]:
-    """Each document's text and the training queries that judge it best: what the trained models have also seen."""
+    """Each document's text and the training queries that grade none higher: what trained models have also seen."""
     row = {document.doc_id: i for i, document in enumerate(collection.documents)}
     added = list(texts)
     for query in split.train:
-        for doc_id, grade in collection.qrels[query].items():
-            if grade == collection.max_grade:
+        judged = collection.qrels[query]
+        for doc_id, grade in judged.items():
+            if grade == max(judged.values()):
                 added[row[doc_id]] += "\n" + collection.queries[query]
     return added
 
 
-def _write_runs(out: Path, workdir: Workdir, name: str, search: Callable, *, warm_up: bool = False) -> None:
+def _write_runs(out: Path, workdir: Workdir, name: str, search: Callable, **cost: float) -> None:
+    """test.trec, validation.trec, and cost.json: milliseconds per query and what else is given."""
     collection, split = read_corpus(workdir)
-    cost = {}
     for part in ("validation", "test"):
         queries = {query: collection.queries[query] for query in getattr(split, part)}
-        if warm_up and queries:
-            search(queries)  # compiles, so that the clock below times searching alone
         started = time.perf_counter()
         run = search(queries) if queries else {}
         cost[f"{part}_ms_per_query"] = 1000 * (time.perf_counter() - started) / max(len(queries), 1)
@@ -102,6 +102,8 @@ def open_retriever(path: str | os.PathLike, system: str | None = None) -> Retrie
     if not workdir.config.is_file():
         raise UserError(f"{workdir.root} holds no run (no config.json): make one with `gr2 quickstart --workdir ...`")
     record = read_json(workdir.config)
+    if "experiment" not in record:
+        raise UserError(f"{workdir.config} is not a run's: give the workdir of a run")
     if record.get("folds"):
         raise UserError(f"{workdir.root} has a model per fold: name one, {workdir.root / 'fold-0'}")
     experiment = experiment_from_json(record["experiment"])

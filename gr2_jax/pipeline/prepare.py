@@ -1,5 +1,6 @@
 """Stage 1: the collection with its split, a vocabulary, and the training examples as seqio tasks and arrays."""
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,27 +15,29 @@ from gr2_jax.corpus import (
     load_collection,
     pseudo_queries,
     read_collection,
+    source_fingerprint,
     split_queries,
     write_collection,
 )
 from gr2_jax.data.semantics import token_semantics
 from gr2_jax.data.tasks import Example, ExampleArrays, materialise, register_task, write_examples
 from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer, train_vocabulary
+from gr2_jax.evaluation.trec import write_qrels
 from gr2_jax.models import preset
 from gr2_jax.progress import say
 from gr2_jax.workdir import Workdir, digest, read_json, run_stage, write_json
 
 TASKS = ("queries", "pseudo", "documents")
-_QUERY_LENGTH, _DOCUMENT_LENGTH, _JUDGED = 64, 512, 32
+QUERY_LENGTH, _DOCUMENT_LENGTH = 64, 512
 
 
 def prepare(experiment: Experiment, workdir: Workdir, fold: int | None = None) -> str:
     """Makes corpus/, vocabulary/ and examples/; returns the fingerprint of the three."""
-    corpus_print = digest([experiment.corpus, experiment.seed, fold])
+    corpus_print = digest([experiment.corpus, source_fingerprint(experiment.corpus.source), experiment.seed, fold])
     run_stage(workdir.corpus, corpus_print, lambda out: _build_corpus(experiment, fold, out))
     vocabulary_print = digest([corpus_print, experiment.vocabulary])
     run_stage(workdir.vocabulary, vocabulary_print, lambda out: _build_vocabulary(experiment, workdir, out))
-    examples_print = digest([vocabulary_print, experiment.retrieval.batch.entities, experiment.seed])
+    examples_print = digest([vocabulary_print, experiment.retrieval.batch.entities, _width(experiment)])
     run_stage(workdir.examples, examples_print, lambda out: _build_examples(experiment, workdir, out))
     return examples_print
 
@@ -59,10 +62,16 @@ def _build_corpus(experiment: Experiment, fold: int | None, out: Path) -> None:
         )
     write_collection(collection, out)
     write_json(out / "split.json", split)
+    for part, ids in dataclasses.asdict(split).items():
+        write_qrels(out / f"{part}.qrels", {query: collection.qrels[query] for query in ids})
     say(
         f"  {len(collection.documents):,} documents; queries: {len(split.train):,} training, "
         f"{len(split.validation):,} validation, {len(split.test):,} test; grades up to {collection.max_grade}"
     )
+
+
+def _width(experiment: Experiment) -> int:
+    return preset(experiment.retrieval.model.preset).d_model
 
 
 def read_corpus(workdir: Workdir) -> tuple[Collection, Split]:
@@ -95,17 +104,18 @@ def _build_examples(experiment: Experiment, workdir: Workdir, out: Path) -> None
     say("writing training examples (seqio tasks)")
     for task in TASKS:
         write_examples(out / f"{task}.tfrecord", _examples(task, collection, split, experiment))
-    arrays = read_tasks(experiment, workdir, out)
+    judged = max(sum(grade > 0 for grade in collection.qrels[query].values()) for query in split.train)
+    arrays = read_tasks(experiment, workdir, out, judged=judged)  # all: one left out would become a negative
     np.savez(out / "examples.npz", **{f"{t}_{f}": v for t, a in arrays.items() for f, v in a._asdict().items()})
     texts = [row[row != 0] for task in ("documents", "queries") for row in arrays[task].tokens]
-    features = preset(experiment.retrieval.model.preset).d_model - 2
-    semantics = token_semantics(texts, tokenizer.size, features=features, seed=experiment.seed)
+    semantics = token_semantics(texts, tokenizer.size, features=_width(experiment) - 2, seed=experiment.seed)
     documents = semantics.document_vectors[: len(collection.documents)]
     np.savez(out / "semantics.npz", **(semantics._asdict() | {"document_vectors": documents}))
 
 
-def read_tasks(experiment: Experiment, workdir: Workdir, directory: Path) -> dict[str, ExampleArrays]:
-    """The seqio tasks over the TFRecord files of `directory`, registered and read into memory."""
+def read_tasks(experiment: Experiment, workdir: Workdir, directory: Path, *, judged: int) -> dict[str, ExampleArrays]:
+    """The seqio tasks over the TFRecord files of `directory`, registered and read into memory; up to `judged` documents
+    per query."""
     arrays, prefix = {}, re.sub(r"\W", "_", experiment.name)
     for name in TASKS:
         task = register_task(
@@ -114,8 +124,8 @@ def read_tasks(experiment: Experiment, workdir: Workdir, directory: Path) -> dic
             vocabulary=workdir.vocabulary / MODEL_NAME,
             extra_ids=experiment.vocabulary.extra_ids,
         )
-        length = _DOCUMENT_LENGTH if name == "documents" else _QUERY_LENGTH
-        arrays[name] = materialise(task, length=length, judged=_JUDGED if name == "queries" else 1)
+        length = _DOCUMENT_LENGTH if name == "documents" else QUERY_LENGTH
+        arrays[name] = materialise(task, length=length, judged=judged if name == "queries" else 1)
     return arrays
 
 

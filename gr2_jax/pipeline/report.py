@@ -17,10 +17,9 @@ _PACKAGES = ("gr2_jax", "jax", "flax", "optax", "orbax-checkpoint", "seqio", "nu
 
 def report(experiment: Experiment, workdir: Workdir, names: list[str], *, part: str = "test") -> str:
     """Scores the runs `names` on a part of the queries; writes metrics/ and report/, returns the table."""
-    qrels = read_qrels(workdir.corpus / "qrels.txt")
+    judged = read_qrels(workdir.corpus / f"{part}.qrels")
     measures = experiment.evaluation.measures
     runs = {name: read_run(workdir.runs / name / f"{part}.trec") for name in names}
-    judged = {query: qrels[query] for query in next(iter(runs.values()))}
     scores = {name: per_query(run, judged, measures) for name, run in runs.items()}
     p_values = significance(scores, measures)
     rows = {}
@@ -31,7 +30,9 @@ def report(experiment: Experiment, workdir: Workdir, names: list[str], *, part: 
     columns = [*measures, f"p {_key(measures)}", "ms/query", "train s"]
     summary = {name: {k: v for k, v in row.items() if v is not None} for name, row in rows.items()}
     summary["provenance"] = provenance(experiment, workdir, len(judged))
-    write_json(workdir.metrics / ("summary.json" if part == "test" else f"{part}.json"), summary)
+    write_json(workdir.metrics / f"{part}.json", summary)
+    if part == "test":
+        write_json(workdir.metrics / "summary.json", summary)
     table = format_table(rows, columns)
     workdir.report.mkdir(exist_ok=True)
     (workdir.report / f"{part}.md").write_text(table + "\n", encoding="utf-8")
@@ -44,26 +45,21 @@ def _key(measures: tuple[str, ...]) -> str:
 
 def significance(scores: dict, measures: tuple[str, ...]) -> dict[str, float]:
     """Holm-corrected p of a paired t-test against BM25 in nDCG@20, for every other run."""
-    if REFERENCE not in scores:
-        return {}
     key = _key(measures)
+    if REFERENCE not in scores or len(scores[REFERENCE][key]) < 2:
+        return {}
     raw = {n: paired_t_test(scores[n][key], scores[REFERENCE][key]) for n in scores if n != REFERENCE}
     return holm(raw)
 
 
-def _cost(workdir: Workdir, name: str, part: str) -> dict[str, float]:
+def _cost(workdir: Workdir, name: str, part: str) -> dict[str, float | None]:
     cost = read_json(workdir.runs / name / "cost.json")
-    row = {"ms/query": cost[f"{part}_ms_per_query"]}
-    trained = read_json(workdir.config).get("trained", {})
-    if name in trained:
-        stage = workdir.checkpoints(f"{name}-{trained[name]}") / "stage.json"
-        row["train s"] = read_json(stage)["seconds"]
-    return row
+    return {"ms/query": cost[f"{part}_ms_per_query"], "train s": cost.get("train_seconds")}
 
 
 def provenance(experiment: Experiment, workdir: Workdir, queries: int) -> dict:
     corpus = read_json(workdir.corpus / "provenance.json")
-    versions = {name: metadata.version(name) for name in _PACKAGES}
+    versions = {name: _version(name) for name in _PACKAGES}
     return {
         "queries": queries,
         "seed": experiment.seed,
@@ -73,6 +69,13 @@ def provenance(experiment: Experiment, workdir: Workdir, queries: int) -> dict:
         "conventions": "nDCG: linear gain; ERR: highest grade of the judgements; P: grade >= 1; "
         f"p: paired t-test against {REFERENCE}, Holm-corrected over the table's runs",
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def docid_lines(workdir: Workdir, schemes: tuple[str, ...]) -> list[str]:

@@ -1,5 +1,6 @@
 """Stage 3: train a retrieval model on the docids of one scheme (Eq. 10)."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -11,7 +12,7 @@ from gr2_jax.data.batches import BatchShape, GradedBatches
 from gr2_jax.data.tasks import ExampleArrays
 from gr2_jax.models import GR2
 from gr2_jax.pipeline.docids import load_docids, model_config
-from gr2_jax.pipeline.prepare import load_examples, load_tokenizer
+from gr2_jax.pipeline.prepare import load_examples, load_tokenizer, read_corpus
 from gr2_jax.pipeline.semantics import start_values
 from gr2_jax.progress import say
 from gr2_jax.training.loop import Plan, adam, train
@@ -21,7 +22,9 @@ from gr2_jax.workdir import STAGE_FILE, Workdir, digest, is_done, write_json
 
 def train_system(experiment: Experiment, workdir: Workdir, system: System, docids_print: str) -> str:
     """Trains to checkpoints/<name>-<fingerprint>/, going on from what is there; returns the fingerprint."""
-    fingerprint = digest([docids_print, experiment.retrieval.__dict__ | {"systems": system, "checkpoint_seconds": 0}])
+    fingerprint = digest(
+        [docids_print, dataclasses.replace(experiment.retrieval, systems=(system,), checkpoint_seconds=0)]
+    )
     directory = workdir.checkpoints(f"{system.name}-{fingerprint}")
     if is_done(directory, fingerprint):
         return fingerprint
@@ -56,14 +59,14 @@ def _plan(experiment: Experiment, workdir: Workdir, system: System) -> tuple[Pla
         params = start_values(params, model.config, workdir, workdir.docids(system.docids))
     objective = retrieval.objective
     if system.gamma is not None:
-        objective = type(objective)(**vars(objective) | {"gamma": system.gamma})
+        objective = dataclasses.replace(objective, gamma=system.gamma)
     loss = partial(
         retrieval_loss,
         model=model,
         objective=objective,
         docid_table=jnp.asarray(table),
         target_columns=jnp.asarray(token_columns(trie.tokens, vocab_size)),
-        num_grades=int(examples["queries"].grades.max()),
+        num_grades=read_corpus(workdir)[0].max_grade,
     )
     steps = round(retrieval.optimiser.steps * system.steps)
     plan = Plan(

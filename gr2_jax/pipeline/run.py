@@ -2,8 +2,12 @@
 
 import dataclasses
 import json
+import shutil
+from functools import partial
+from pathlib import Path
 
 from gr2_jax.config import Experiment
+from gr2_jax.errors import UserError
 from gr2_jax.evaluation.trec import read_run, write_run
 from gr2_jax.pipeline.check import check
 from gr2_jax.pipeline.docids import make_docids
@@ -12,7 +16,7 @@ from gr2_jax.pipeline.prepare import prepare
 from gr2_jax.pipeline.report import docid_lines, report
 from gr2_jax.pipeline.retrieval import train_system
 from gr2_jax.progress import say
-from gr2_jax.workdir import Workdir, read_json, write_json
+from gr2_jax.workdir import STAGE_FILE, Workdir, digest, read_json, run_stage, write_json
 
 STAGES = ("prepare", "docids", "train", "evaluate")
 
@@ -20,6 +24,8 @@ STAGES = ("prepare", "docids", "train", "evaluate")
 def run(experiment: Experiment, workdir: Workdir, *, until: str = "evaluate", part: str = "test") -> str | None:
     """Brings the run up to the stage `until`, doing only what is not yet done; returns the table after `evaluate`."""
     check(experiment)
+    if workdir.config.is_file() and "experiment" not in read_json(workdir.config):
+        raise UserError(f"{workdir.config} is in the way and is not a run's: give another --workdir")
     workdir.create()
     if experiment.corpus.folds:
         return _run_folds(experiment, workdir, until, part)
@@ -31,8 +37,8 @@ def run(experiment: Experiment, workdir: Workdir, *, until: str = "evaluate", pa
 
 def _run_stages(experiment: Experiment, workdir: Workdir, until: str, fold: int | None = None) -> list[str] | None:
     reach = STAGES.index(until)
-    record = _open_record(experiment, workdir, fold)
     examples = prepare(experiment, workdir, fold)
+    record = _open_record(experiment, workdir, fold)
     docids = make_docids(experiment, workdir, examples) if reach >= 1 else {}
     if reach >= 2:
         for system in experiment.retrieval.systems:
@@ -47,11 +53,11 @@ def _run_stages(experiment: Experiment, workdir: Workdir, until: str, fold: int 
 
 
 def _open_record(experiment: Experiment, workdir: Workdir, fold: int | None) -> dict:
-    """config.json: the experiment and, each trained system's fingerprint; kept where the experiment is the same."""
+    """config.json: the experiment and each trained system's fingerprint; kept where the experiment is the same."""
     record = {"experiment": json.loads(json.dumps(dataclasses.asdict(experiment))), "fold": fold, "trained": {}}
     if workdir.config.is_file():
         old = read_json(workdir.config)
-        if old.get("experiment") == record["experiment"]:
+        if old["experiment"] == record["experiment"]:
             return record | {"trained": old.get("trained", {})}
     write_json(workdir.config, record)
     return record
@@ -59,6 +65,8 @@ def _open_record(experiment: Experiment, workdir: Workdir, fold: int | None) -> 
 
 def _run_folds(experiment: Experiment, workdir: Workdir, until: str, part: str) -> str | None:
     """Each fold in fold-<i>/; their test runs, which together cover every query once, are scored as one."""
+    if part != "test":
+        raise UserError("the folds' validation queries overlap and are not scored together: use --corpus.folds 0")
     folds = [Workdir(workdir.root / f"fold-{i}") for i in range(experiment.corpus.folds)]
     for i, directory in enumerate(folds):
         say(f"fold {i + 1} of {len(folds)}")
@@ -67,20 +75,23 @@ def _run_folds(experiment: Experiment, workdir: Workdir, until: str, part: str) 
     if names is None:
         return None
     for name in names:
-        _merge(workdir, folds, name, part)
-    for file in ("qrels.txt", "provenance.json"):
-        workdir.corpus.mkdir(exist_ok=True)
-        (workdir.corpus / file).write_bytes((folds[0].corpus / file).read_bytes())
+        fingerprint = digest([(fold.runs / name / STAGE_FILE).read_text() for fold in folds])
+        run_stage(workdir.runs / name, fingerprint, partial(_merge, folds, name))
+    run_stage(workdir.corpus, digest("folds"), partial(_merge_corpus, folds))
     write_json(workdir.config, {"experiment": dataclasses.asdict(experiment), "folds": len(folds)})
     lines = docid_lines(folds[0], experiment.docids.schemes)
-    return "\n".join([report(experiment, workdir, names, part=part), *lines])
+    return "\n".join([report(experiment, workdir, names), *(f"first fold's {line}" for line in lines)])
 
 
-def _merge(workdir: Workdir, folds: list[Workdir], name: str, part: str) -> None:
-    """One run file of all folds' queries; costs are means over the folds."""
-    target = workdir.runs / name
-    target.mkdir(parents=True, exist_ok=True)
-    runs = [read_run(fold.runs / name / f"{part}.trec") for fold in folds]
-    write_run(target / f"{part}.trec", {query: hits for found in runs for query, hits in found.items()}, name)
+def _merge(folds: list[Workdir], name: str, out: Path) -> None:
+    """One test run of all folds' queries; costs are means over the folds."""
+    runs = [read_run(fold.runs / name / "test.trec") for fold in folds]
+    write_run(out / "test.trec", {query: hits for found in runs for query, hits in found.items()}, name)
     costs = [read_json(fold.runs / name / "cost.json") for fold in folds]
-    write_json(target / "cost.json", {key: sum(c[key] for c in costs) / len(costs) for key in costs[0]})
+    write_json(out / "cost.json", {key: sum(c[key] for c in costs) / len(costs) for key in costs[0]})
+
+
+def _merge_corpus(folds: list[Workdir], out: Path) -> None:
+    """All judgements, and where they come from; the documents stay with the folds."""
+    shutil.copy(folds[0].corpus / "qrels.txt", out / "test.qrels")
+    shutil.copy(folds[0].corpus / "provenance.json", out / "provenance.json")

@@ -5,10 +5,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from gr2_jax.corpus import Document, load_collection, read_collection, sources, write_collection
+from gr2_jax.corpus import (
+    Document,
+    load_collection,
+    read_collection,
+    source_fingerprint,
+    sources,
+    write_collection,
+)
 from gr2_jax.errors import UserError
 
 ir_datasets = pytest.importorskip("ir_datasets")
+requests = pytest.importorskip("requests")
+HashVerificationError = pytest.importorskip("ir_datasets.util.hash").HashVerificationError
 CRANFIELD = Path(__file__).parents[3] / "shared" / "data" / "cranfield"
 
 
@@ -45,6 +54,28 @@ def test_wrong_ids_get_hints():
         load_collection("irds:hand-made/docs")
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (requests.exceptions.ConnectionError("no route\nto host"), "no route to host"),
+        (TimeoutError(), "TimeoutError"),
+        (HashVerificationError("a bad hash"), "a bad hash"),
+        (RuntimeError("log in first"), "log in first"),
+    ],
+)
+@pytest.mark.usefixtures("registered")
+def test_a_failed_download_names_the_data_set_and_the_reason(monkeypatch, error, reason):
+    def failing():
+        raise error
+        yield
+
+    dataset = ir_datasets.load("hand-made")
+    monkeypatch.setattr(ir_datasets, "load", lambda name: dataset)
+    monkeypatch.setattr(dataset, "docs_iter", failing, raising=False)
+    with pytest.raises(UserError, match=f"^ir_datasets cannot download or read 'hand-made': {reason}$"):
+        load_collection("irds:hand-made")
+
+
 def test_cranfield_codes_become_grades(monkeypatch):
     # As in the collection's read-me: code 1 is a complete answer, 4 minimum interest, -1 the source paper.
     labels = {"a": 1, "b": 2, "c": 3, "d": 4, "e": -1}
@@ -79,6 +110,50 @@ def test_the_built_in_collection_is_reached_with_its_libraries(monkeypatch, tmp_
     load_collection("apidocs")
     load_collection("apidocs:numpy, scipy")
     assert asked == [("numpy", "scipy", "jax"), ("numpy", "scipy")]
+
+
+def test_the_fingerprint_of_a_folder_is_that_of_its_bytes(tmp_path):
+    contents = {
+        "documents.jsonl": '{"doc_id": "d1", "text": "t"}\n',
+        "queries.tsv": "q1\tx\n",
+        "qrels.txt": "q1 0 d1 1\n",
+    }
+    for name, text in contents.items():
+        (tmp_path / name).write_text(text)
+    before = source_fingerprint(str(tmp_path))
+    (tmp_path / "notes.txt").write_text("not read")
+    (tmp_path / "documents.jsonl.gz").write_bytes(b"not read beside documents.jsonl")
+    assert source_fingerprint(str(tmp_path)) == before
+    seen = {before}
+    for name, text in contents.items():
+        (tmp_path / name).write_text(text + "\n")
+        seen.add(source_fingerprint(str(tmp_path)))
+        (tmp_path / name).write_text(text)
+    assert len(seen) == 4
+    assert source_fingerprint(str(tmp_path)) == before
+    (tmp_path / "documents.jsonl").unlink()
+    assert source_fingerprint(str(tmp_path)) not in seen
+    (tmp_path / "documents.jsonl").write_text(contents["documents.jsonl"])
+    (tmp_path / "qrels.txt").unlink()
+    for call in (source_fingerprint, load_collection):
+        with pytest.raises(UserError, match=r"no qrels.txt in"):
+            call(str(tmp_path))
+    with pytest.raises(UserError, match="there is no collection folder"):
+        source_fingerprint(str(tmp_path / "none"))
+
+
+def test_the_fingerprint_of_installed_sources_holds_their_versions(monkeypatch):
+    installed = {"numpy": "2.0", "scipy": "1.0", "jax": "0.1", "ir_datasets": "0.5"}
+    monkeypatch.setattr("importlib.metadata.version", installed.__getitem__)
+    assert source_fingerprint("apidocs:scipy, numpy") == "apidocs:numpy=2.0,scipy=1.0"
+    assert source_fingerprint("apidocs") == source_fingerprint("apidocs:numpy,scipy,jax")
+    assert source_fingerprint("irds:cranfield") == "irds:cranfield,ir_datasets=0.5"
+    before = source_fingerprint("apidocs"), source_fingerprint("irds:cranfield")
+    installed |= {"jax": "0.2", "ir_datasets": "0.6"}
+    assert source_fingerprint("apidocs") != before[0]
+    assert source_fingerprint("irds:cranfield") != before[1]
+    with pytest.raises(UserError, match="did you mean 'numpy'"):
+        source_fingerprint("apidocs:nunpy")
 
 
 def _tiny():

@@ -92,6 +92,7 @@ def test_figures():
     lengths = [1, 2, 1, 2, 1]
     assert figures == {
         "documents": 5,
+        "unique_share": 1.0,
         "unique_share_before": 1 / 5,  # (6,) alone; a document without candidates has no docid to be unique
         "needed_later_candidate": 1,
         "needed_suffix": 2,

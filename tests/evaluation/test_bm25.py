@@ -3,10 +3,14 @@ import math
 import pytest
 
 from gr2_jax.errors import UserError
-from gr2_jax.evaluation.bm25 import BM25, bm25_run
+from gr2_jax.evaluation.bm25 import BM25
 from gr2_jax.evaluation.metrics import evaluate_run
 
 DOCS = {"d1": "cats cats dogs", "d2": "the dogs", "d3": "", "d4": "dog", "d5": "birds birds birds birds"}
+
+
+def bm25_run(doc_ids, texts, queries, *, k=100):
+    return BM25(doc_ids, texts).search(queries, k)
 
 
 def _score(tf, length, df, documents=5, average=(3 + 1 + 0 + 1 + 4) / 5):

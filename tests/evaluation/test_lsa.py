@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from gr2_jax.errors import UserError
-from gr2_jax.evaluation.lsa import lsa_run
+from gr2_jax.evaluation.lsa import LSA
 from gr2_jax.evaluation.metrics import evaluate_run
+
+
+def lsa_run(doc_ids, texts, queries, *, k=100, **options):
+    return LSA(doc_ids, texts, **options).search(queries, k)
 
 
 def test_full_rank_is_the_cosine_of_tf_idf():

@@ -9,6 +9,10 @@ from gr2_jax.evaluation.metrics import BINARY_MEASURES, evaluate_run, expected_r
 from gr2_jax.evaluation.trec import read_qrels, read_run
 
 
+def bm25_run(doc_ids, texts, queries, *, k=100):
+    return BM25(doc_ids, texts).search(queries, k)
+
+
 def _random_task(seed, highest, queries=12, documents=40):
     """Runs of many lengths over judgements with grades from -2 up, some documents unjudged."""
     rng = np.random.default_rng(seed)
