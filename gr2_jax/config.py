@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from gr2_jax.models import T5Config, preset
 from gr2_jax.training.objectives import FusionObjective, RetrievalObjective
 
 
@@ -39,6 +40,16 @@ class ModelConfig:
     num_decoder_layers: int = 1
     dropout_rate: float = 0.1
     lsa_start: bool = True
+
+    def t5(self, vocab_size: int) -> T5Config:
+        """The preset with this vocabulary, depth and dropout."""
+        return preset(
+            self.preset,
+            vocab_size=vocab_size,
+            num_encoder_layers=self.num_encoder_layers,
+            num_decoder_layers=self.num_decoder_layers,
+            dropout_rate=self.dropout_rate,
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ DEFAULT = Experiment(
     fusion=FusionConfig(model=_SCRATCH, optimiser=OptimiserConfig(steps=200)),
     retrieval=RetrievalConfig(
         model=_SCRATCH,
-        optimiser=OptimiserConfig(steps=900),
+        optimiser=OptimiserConfig(steps=800),
         batch=BatchConfig(pseudo_share=0.6),
         systems=(
             System("GR2S", "title"),

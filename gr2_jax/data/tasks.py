@@ -52,7 +52,8 @@ def _serialise(tf, example: Example) -> bytes:
 def register_task(name: str, path: Path, *, vocabulary: Path, extra_ids: int):
     """Registers (anew) and returns the seqio task that reads `path`: text tokenised, rows and grades as they are."""
     tf, seqio = libraries()
-    seqio.TaskRegistry.remove(name) if name in seqio.TaskRegistry.names() else None
+    if name in seqio.TaskRegistry.names():
+        seqio.TaskRegistry.remove(name)
     ints = seqio.PassThroughVocabulary(size=2**31 - 1)
     return seqio.TaskRegistry.add(
         name,

@@ -5,7 +5,7 @@ from gr2_jax.models.fusion import Fusion, FusionOutputs, sphere_noise
 from gr2_jax.models.gr2 import GR2, RetrievalOutputs
 from gr2_jax.models.huggingface import load_hf_t5, save_hf_t5
 from gr2_jax.models.scratch import lsa_start
-from gr2_jax.models.t5 import EOS_ID, PAD_ID, T5, empty_cache, shift_right
+from gr2_jax.models.t5 import EOS_ID, PAD_ID, T5, UNK_ID, empty_cache, shift_right
 
 __all__ = [
     "T5",
@@ -24,4 +24,5 @@ __all__ = [
     "lsa_start",
     "PAD_ID",
     "EOS_ID",
+    "UNK_ID",
 ]

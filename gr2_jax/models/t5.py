@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.layers import Attention, FeedForward, KeyValues, RelativePositionBias, RMSNorm
 
-PAD_ID, EOS_ID = 0, 1
+PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
 
 
 class Memory(NamedTuple):

@@ -8,9 +8,9 @@ from gr2_jax.config import Experiment
 from gr2_jax.errors import UserError, nearest
 from gr2_jax.evaluation.metrics import check_measures
 from gr2_jax.models import PRESETS
-from gr2_jax.pipeline.docids import SCHEMES
 from gr2_jax.pipeline.evaluate import BASELINES
 from gr2_jax.pipeline.prepare import QUERY_LENGTH
+from gr2_jax.pipeline.schemes import SCHEMES
 
 _AT_LEAST_ONE = {
     "size", "characters", "steps", "pairs", "document_length", "beams", "max_length", "codebooks", "codes", "queries",

@@ -11,7 +11,7 @@ from gr2_jax.config import Experiment, System
 from gr2_jax.data.batches import BatchShape, GradedBatches
 from gr2_jax.data.tasks import ExampleArrays
 from gr2_jax.models import GR2
-from gr2_jax.pipeline.docids import load_docids, model_config
+from gr2_jax.pipeline.docids import load_docids
 from gr2_jax.pipeline.prepare import load_examples, load_tokenizer, read_corpus
 from gr2_jax.pipeline.semantics import start_values
 from gr2_jax.progress import say
@@ -38,8 +38,7 @@ def train_system(experiment: Experiment, workdir: Workdir, system: System, docid
 
 def retrieval_model(experiment: Experiment, vocab_size: int, docid_vocabulary: np.ndarray) -> GR2:
     """The model over the tokens that the docids use; the others can never be written, so no softmax spends on them."""
-    config = model_config(experiment.retrieval.model, vocab_size)
-    return GR2(config, tuple(int(token) for token in docid_vocabulary))
+    return GR2(experiment.retrieval.model.t5(vocab_size), tuple(int(token) for token in docid_vocabulary))
 
 
 def token_columns(docid_vocabulary: np.ndarray, vocab_size: int) -> np.ndarray:

@@ -35,7 +35,7 @@ class RetrievalObjective:
 
 @dataclasses.dataclass(frozen=True)
 class FusionObjective:
-    """Eq. 3: L_QG + L_AE + alpha L_Rel + beta L_Div, with |r| the radius of the noise at generation."""
+    """Eq. 3: L_QG + L_AE + alpha L_Rel + beta L_Div."""
 
     alpha: float = 1.0
     beta: float = 30.0
