@@ -47,7 +47,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _add_quickstart(parser) -> None:
-    parser.add_argument("--profile", default="default", help="default (minutes) or tiny (numpy only, about one minute)")
+    parser.add_argument("--profile", default="default", help="default (minutes) or tiny (numpy only, 1.5 minutes)")
     _add_run_options(parser)
 
 
