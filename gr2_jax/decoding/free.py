@@ -1,7 +1,7 @@
 """Beam search over all sequences, for writing pseudo-queries."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,11 +34,15 @@ def beam_search(
     start_token: int = 0,
     banned: Bool[Array, "V"] | None = None,
     length_penalty: float = 0.0,
+    early_stopping: bool | Literal["never"] = "never",
 ) -> tuple[Int[Array, "B M L"], Float[Array, "B M"]]:
-    """Generates the M best sequences per query by log-likelihood / length ** length_penalty, best first.
+    """Generates M sequences per query, by log-likelihood / length ** length_penalty, best first.
 
-    The length counts the end token. A sequence cut at `max_length` without one counts as finished. Every live beam may
-    end at every step, whatever its rank. Equal scores: the sequence finished earlier, then the beam of higher rank.
+    The search of Hugging Face's `generate`, with the same sequences and scores. At every step the live beams propose
+    all their continuations. Those of the best M that end are finished and compete for the M results; the best M that do
+    not end live on, so an end token that ranks below M ends nothing. At `max_length` every sequence ends. The length
+    counts the end token. Equal scores: the sequence finished earlier, then the parent of higher rank, then the lower
+    token. One beam without a length penalty is greedy decoding.
 
     Args:
       step: the decoder, see `Step`; its columns are token ids.
@@ -49,13 +53,27 @@ def beam_search(
       eos_token: ends a sequence.
       start_token: what the decoder is fed first; not part of the sequence.
       banned: token ids never generated (padding); the other tokens' probabilities are left as they are.
-      length_penalty: at least 0; 0 ranks by likelihood.
+      length_penalty: 0 ranks by likelihood, more favours long sequences, less short ones.
+      early_stopping: when a query with M finished sequences stops. "never": when no live beam can still reach them,
+        which changes no result. False, the default of Hugging Face: when the best live beam's score at its present
+        length is no better than the M-th, the same without a length penalty and too early with one. True: at once.
 
     Returns:
-      Sequences, padded with 0 after the end token, and their scores; all 0 and -inf where fewer than M sequences exist.
+      Sequences, padded with 0 after the end token, and their scores; all 0 and -inf where fewer than M were found.
+
+    Raises:
+      ValueError: `early_stopping` is none of its three values.
     """
+    if early_stopping not in (True, False, "never"):
+        raise ValueError(f'early_stopping must be True, False or "never", not {early_stopping!r}')
     advance = partial(
-        _advance, step=step, beams=beams, eos_token=eos_token, banned=banned, length_penalty=length_penalty
+        _advance,
+        step=step,
+        beams=beams,
+        eos_token=eos_token,
+        banned=banned,
+        length_penalty=length_penalty,
+        early_stopping=early_stopping,
     )
     start = _State(
         position=jnp.int32(0),
@@ -66,10 +84,8 @@ def beam_search(
         finished=jnp.zeros((batch, beams, max_length), jnp.int32),
         finished_scores=jnp.full((batch, beams), -jnp.inf, jnp.float32),
     )
-    last = lax.while_loop(
-        lambda state: (state.position < max_length) & jnp.any(state.scores > -jnp.inf), advance, advance(start)
-    )
-    return _merge_finished(last, last.sequences, last.scores / max_length**length_penalty)
+    last = lax.while_loop(lambda state: jnp.any(state.scores > -jnp.inf), advance, advance(start))
+    return last.finished, last.finished_scores
 
 
 def _advance(
@@ -80,6 +96,7 @@ def _advance(
     eos_token: int,
     banned: Bool[Array, "V"] | None,
     length_penalty: float,
+    early_stopping: bool | Literal["never"],
 ) -> _State:
     """Grows every live beam by one token."""
     logits, cache = step(state.tokens, state.position, state.cache)
@@ -88,28 +105,49 @@ def _advance(
         log_probs = jnp.where(banned, -jnp.inf, log_probs)
     scores = state.scores[..., None] + log_probs
 
-    length = (state.position + 1).astype(jnp.float32)
-    ended = state.sequences.at[:, :, state.position].set(eos_token)
-    finished, finished_scores = _merge_finished(state, ended, scores[..., eos_token] / length**length_penalty)
+    # 2M hold M that go on: each of the at most M beams has one end token
+    best, index, _ = keep_best(scores.reshape(scores.shape[0], -1), 2 * beams)
+    parents, tokens = jnp.divmod(index, scores.shape[2])
+    sequences = reorder(state.sequences, parents).at[:, :, state.position].set(tokens)
+    length, max_length = state.position + 1, sequences.shape[2]
+    ends = (tokens == eos_token) | (length == max_length)
 
-    batch, _, vocabulary = scores.shape
-    kept, index, _ = keep_best(scores.at[..., eos_token].set(-jnp.inf).reshape(batch, -1), beams)
-    parents, tokens = jnp.divmod(index, vocabulary)
-    # likelihood only falls, so a beam can at best reach its own score divided by the largest length
-    hopeless = kept / state.sequences.shape[2] ** length_penalty < finished_scores[:, -1:]
+    ended = jnp.where(ends, best, -jnp.inf)[:, :beams] / length**length_penalty
+    finished, finished_scores = _merge_finished(state, sequences[:, :beams], ended)
+    kept, rank, _ = keep_best(jnp.where(ends, -jnp.inf, best), beams)
+
+    stops = _stops(kept[:, 0], finished_scores[:, -1], length, max_length, length_penalty, early_stopping)
     return _State(
-        position=state.position + 1,
-        tokens=tokens,
-        sequences=reorder(state.sequences, parents).at[:, :, state.position].set(tokens),
-        scores=jnp.where(hopeless, -jnp.inf, kept),
-        cache=reorder(cache, parents),
+        position=length,
+        tokens=jnp.take_along_axis(tokens, rank, axis=1),
+        sequences=reorder(sequences, rank),
+        # a query's beams die here rather than when the whole batch is done, so that its neighbours change nothing
+        scores=jnp.where(stops[:, None], -jnp.inf, kept),
+        cache=reorder(cache, jnp.take_along_axis(parents, rank, axis=1)),
         finished=finished,
         finished_scores=finished_scores,
     )
 
 
+def _stops(
+    best_live: Float[Array, "B"],
+    worst_finished: Float[Array, "B"],
+    length: Int[Array, ""],
+    max_length: int,
+    length_penalty: float,
+    early_stopping: bool | Literal["never"],
+) -> Bool[Array, "B"]:
+    """Whether each query's search is over; the M-th finished score is -inf until M have finished."""
+    if early_stopping == "never":
+        # likelihood only falls: no beam will score above its present one, divided by the length that flatters it most
+        return best_live / (max_length if length_penalty > 0 else length) ** length_penalty <= worst_finished
+    if early_stopping:
+        return worst_finished > -jnp.inf
+    return best_live / length**length_penalty <= worst_finished
+
+
 def _merge_finished(
-    state: _State, sequences: Int[Array, "B m L"], scores: Float[Array, "B m"]
+    state: _State, sequences: Int[Array, "B M L"], scores: Float[Array, "B M"]
 ) -> tuple[Int[Array, "B M L"], Float[Array, "B M"]]:
     """Returns the best M of the finished sequences and the new ones; of equal scores, those finished first."""
     both = jnp.concatenate([state.finished, sequences], axis=1)

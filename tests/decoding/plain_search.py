@@ -81,8 +81,8 @@ def plain_constrained(table, docids, beams, max_length=LONGEST + 1):
     return sorted(finished, key=lambda hit: (-hit[0], hit[1]))[:beams]
 
 
-def plain_free(table, beams, max_length, banned, length_penalty):
-    """Beam search over all sequences; (score, tokens), best first."""
+def plain_free(table, beams, max_length, banned, length_penalty, early_stopping="never"):
+    """Beam search over all sequences; (score, tokens), best first. "never" never stops: no result may depend on it."""
     live, finished = [(0.0, ())], []
     for length in range(1, max_length + 1):
         grown = [
@@ -91,10 +91,16 @@ def plain_free(table, beams, max_length, banned, length_penalty):
             for token in range(table.shape[1])
             if token not in banned
         ]
-        finished += [(score / length**length_penalty, path) for score, path in grown if path[-1] == EOS]
-        live = sorted([hit for hit in grown if hit[1][-1] != EOS], key=lambda hit: -hit[0])[:beams]
-    finished += [(score / max_length**length_penalty, path) for score, path in live]
-    return sorted(finished, key=lambda hit: -hit[0])[:beams]
+        grown.sort(key=lambda hit: -hit[0])
+        best = [(score / length**length_penalty, path) for score, path in grown[:beams]]
+        finished += [(score, path) for score, path in best if path[-1] == EOS or length == max_length]
+        finished = sorted(finished, key=lambda hit: -hit[0])[:beams]
+        live = [hit for hit in grown if hit[1][-1] != EOS][:beams]
+        if len(finished) < beams or early_stopping == "never":
+            continue
+        if early_stopping or not live or live[0][0] / length**length_penalty <= finished[-1][0]:
+            break
+    return finished
 
 
 def trie_arrays(docids, nodes=NODES):
