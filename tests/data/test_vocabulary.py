@@ -3,8 +3,9 @@ import sys
 
 import numpy as np
 import pytest
+import sentencepiece
 
-from gr2_jax.data.vocabulary import Tokenizer, pad_rows, seqio_vocabulary, train_vocabulary
+from gr2_jax.data.vocabulary import Tokenizer, pad_rows, read_vocabulary, seqio_vocabulary, train_vocabulary
 from gr2_jax.errors import UserError
 
 EXTRA = 7
@@ -53,13 +54,37 @@ def test_sentinels_are_the_extra_ids_at_the_end_which_seqio_names_backwards(voca
     assert not set(tokenizer.sentinels) & {i for text in SAMPLES for i in tokenizer.encode(text)}
 
 
-def test_decode_reads_back_case_folded_text_and_writes_sentinels_by_number(tokenizer):
+def test_a_sentinel_spelt_out_is_that_sentinel_counted_from_the_end(vocabulary, tokenizer):
+    last = tokenizer.size - 1
+    assert tokenizer.encode("<extra_id_0>") == [last]
+    assert tokenizer.encode(f"sort <extra_id_2> array <extra_id_{EXTRA - 1}>") == [
+        *tokenizer.encode("sort"),
+        last - 2,
+        *tokenizer.encode("array"),
+        tokenizer.sentinels.start,
+    ]
+    theirs = seqio_vocabulary(str(vocabulary), EXTRA)
+    odd = ["an<extra_id_0>", "<extra_id_0>an", "<extra_id_0><extra_id_1>", "<EXTRA_ID_1>", f"<extra_id_{EXTRA}>"]
+    for text in [*odd, "a </s> b", "<pad> <unk>"]:
+        assert tokenizer.encode(text) == list(theirs.encode(text)) == theirs.encode_tf(text).numpy().tolist()
+    assert not {0, 1} & {*tokenizer.encode("a </s> b"), *tokenizer.encode("<pad> <unk>")}  # plain text
+
+
+def test_decode_reads_back_case_folded_text_and_names_special_tokens(tokenizer):
     ids = tokenizer.encode("The QUICK brown fox")
     assert tokenizer.decode(ids) == "the quick brown fox"
     assert tokenizer.decode(np.array(ids, np.int32)) == "the quick brown fox"
-    first = tokenizer.sentinels.start
-    assert tokenizer.decode([first, *ids, first + EXTRA - 1]) == f"<0> the quick brown fox <{EXTRA - 1}>"
+    marked = [tokenizer.sentinels.start, *ids, tokenizer.size - 1]
+    assert tokenizer.decode(marked) == f"<extra_id_{EXTRA - 1}> the quick brown fox <extra_id_0>"
+    assert tokenizer.encode(tokenizer.decode(marked)) == marked
+    assert tokenizer.decode([*ids, 1, 0, 0]) == "the quick brown fox</s><pad><pad>"
+    assert tokenizer.decode([*ids, tokenizer.size, tokenizer.size + 27]) == "the quick brown fox<unk><unk>"
     assert tokenizer.decode([]) == ""
+
+
+def test_sentinels_written_and_read_again_are_the_same(tokenizer):
+    docid = [tokenizer.sentinels[i] for i in (3, 0, EXTRA - 1, 3)]
+    assert tokenizer.encode(tokenizer.decode(docid)) == docid
 
 
 def test_case_does_not_matter_and_ids_2_and_below_are_reserved(tokenizer):
@@ -110,3 +135,25 @@ def test_pad_rows():
     assert pad_rows(rows, 4, eos=1).tolist() == [[5, 6, 7, 1], [9, 1, 0, 0], [1, 0, 0, 0]]
     assert pad_rows([], 3).shape == (0, 3)
     assert pad_rows(rows, 3).dtype == np.int32
+
+
+def test_a_vocabulary_is_read_as_it_is(vocabulary):
+    assert read_vocabulary(vocabulary) == vocabulary.read_bytes()
+
+
+def test_a_file_that_is_no_vocabulary_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"cannot use .*absent.model as the vocabulary: No such file"):
+        read_vocabulary(tmp_path / "absent.model")
+    (tmp_path / "text.model").write_text("not a model")
+    with pytest.raises(UserError, match=r"cannot use .*text.model as the vocabulary: it is no SentencePiece model"):
+        read_vocabulary(tmp_path / "text.model")
+
+
+def test_a_vocabulary_with_other_special_ids_is_refused(tmp_path):
+    texts = [f"number {i} of many numbers, sorted" for i in range(50)]
+    prefix = str(tmp_path / "llama")
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts), model_prefix=prefix, vocab_size=40, hard_vocab_limit=False, minloglevel=2
+    )
+    with pytest.raises(UserError, match=r"is not T5's kind, .*: padding -1, end 2, unknown 0"):
+        read_vocabulary(tmp_path / "llama.model")
