@@ -10,6 +10,7 @@ from pathlib import Path
 from gr2_jax.errors import UserError, nearest
 
 GRADED = ("nDCG@5", "nDCG@20", "P@20", "ERR@20")
+_HUGGINGFACE = ("safetensors", "transformers")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"gr2: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
     except ModuleNotFoundError as error:
-        print(f"gr2: {error.name} is not installed: pip install 'gr2_jax[quickstart]'", file=sys.stderr)
+        extra = "huggingface" if str(error.name).startswith(_HUGGINGFACE) else "quickstart"
+        print(f"gr2: {error.name} is not installed: pip install 'gr2_jax[{extra}]'", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         print(f"gr2: {error}", file=sys.stderr)
@@ -80,10 +82,13 @@ def _stage(until: str):
 
 
 def _pipeline(experiment, options, rest: list[str], until: str) -> int:
+    from gr2_jax.host_memory import keep_freed_memory, on_cpu_only
     from gr2_jax.pipeline.run import run
     from gr2_jax.settings import override
     from gr2_jax.workdir import Workdir
 
+    if on_cpu_only():
+        keep_freed_memory()
     experiment = override(experiment, rest)
     if options.workdir:
         experiment = dataclasses.replace(experiment, workdir=options.workdir)
@@ -157,6 +162,19 @@ def _metrics(options, rest: list[str]) -> int:
     return 0
 
 
+def _add_convert(parser) -> None:
+    parser.add_argument("source", help="a Hugging Face T5 directory or hub name, or a T5 checkpoint made from one")
+    parser.add_argument("destination", help="a new folder: the checkpoint, or the Hugging Face directory")
+
+
+def _convert(options, rest: list[str]) -> int:
+    _refuse(rest)
+    from gr2_jax.models.convert import convert
+
+    print("\n".join(convert(options.source, options.destination)))
+    return 0
+
+
 def _refuse(rest: list[str]) -> None:
     if rest:
         raise UserError(f"'{rest[0]}' is no option of this command; see --help")
@@ -171,4 +189,9 @@ COMMANDS: dict[str, tuple] = {
     "evaluate": (_add_config, _stage("evaluate"), "TREC runs and the table of measures"),
     "search": (_add_search, _search, "ranked documents for one query"),
     "metrics": (_add_metrics, _metrics, "scores any TREC run file"),
+    "convert": (
+        _add_convert,
+        _convert,
+        "a T5 from Hugging Face's files into a checkpoint, or back into the same files",
+    ),
 }

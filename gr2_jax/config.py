@@ -3,7 +3,9 @@
 import dataclasses
 from typing import Literal
 
-from gr2_jax.models import T5Config, preset
+from gr2_jax.errors import UserError
+from gr2_jax.models import T5Config, load_t5_config, preset
+from gr2_jax.models.fusion import Latent
 from gr2_jax.training.objectives import FusionObjective, RetrievalObjective
 
 
@@ -24,32 +26,53 @@ class CorpusConfig:
 
 @dataclasses.dataclass(frozen=True)
 class VocabularyConfig:
-    """`size` pieces learnt from at most `characters` of training text, then `extra_ids` for codes and suffixes."""
+    """`size` pieces learnt from at most `characters` of training text, then `extra_ids` for codes and suffixes.
+
+    `model` is a SentencePiece file to use instead, such as a T5's own `spiece.model` (which has 100 extra ids).
+    """
 
     size: int = 8192
     characters: int = 2_000_000
     extra_ids: int = 256
+    model: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """A preset of `gr2_jax.models` with its depth and dropout; `lsa_start` gives it starting values from the corpus."""
+    """A preset of `gr2_jax.models` with its depth, or the T5 of `weights`; `dropout_rate` is that of training.
+
+    weights       a checkpoint, a Hugging Face directory or hub name, as `gr2_jax.models.load_t5` reads them
+    lsa_start     without weights, starting values come from the corpus
+    dtype, scan_layers, remat    how it is computed, see `gr2_jax.models.T5Config`
+    """
 
     preset: str = "scratch"
     num_encoder_layers: int = 0
     num_decoder_layers: int = 1
     dropout_rate: float = 0.1
     lsa_start: bool = True
+    weights: str | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    scan_layers: bool = False
+    remat: Literal["none", "minimal", "full"] = "none"
+
+    @property
+    def starts_from_lsa(self) -> bool:
+        return self.lsa_start and self.weights is None
 
     def t5(self, vocab_size: int) -> T5Config:
-        """The preset with this vocabulary, depth and dropout."""
-        return preset(
-            self.preset,
-            vocab_size=vocab_size,
-            num_encoder_layers=self.num_encoder_layers,
-            num_decoder_layers=self.num_decoder_layers,
-            dropout_rate=self.dropout_rate,
-        )
+        """The model for a vocabulary of this size; a `UserError` where `weights` have fewer rows than that."""
+        computing = {name: getattr(self, name) for name in ("dropout_rate", "dtype", "scan_layers", "remat")}
+        if self.weights is None:
+            depth = {name: getattr(self, name) for name in ("num_encoder_layers", "num_decoder_layers")}
+            return preset(self.preset, vocab_size=vocab_size, **depth, **computing)
+        config = load_t5_config(self.weights)
+        if config.vocab_size < vocab_size:
+            raise UserError(
+                f"the vocabulary has {vocab_size} ids and the model of {self.weights} {config.vocab_size} rows: "
+                "give its own SentencePiece file as vocabulary.model, and fewer vocabulary.extra_ids"
+            )
+        return dataclasses.replace(config, **computing)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,9 +112,13 @@ class DocidConfig:
 
 @dataclasses.dataclass(frozen=True)
 class FusionConfig:
-    """The docid model (paper 4.1): its own T5 parts, Eq. 3, and how pseudo-queries are drawn from it."""
+    """The docid model (paper 4.1): its own T5 parts, Eq. 3, and how pseudo-queries are drawn from it.
+
+    `latent`: how a representation enters the decoder, see `gr2_jax.models.fusion`.
+    """
 
     model: ModelConfig = ModelConfig(num_encoder_layers=1)
+    latent: Latent = "memory"
     optimiser: OptimiserConfig = OptimiserConfig(steps=200)
     objective: FusionObjective = dataclasses.field(default_factory=FusionObjective)
     pairs: int = 128

@@ -1,6 +1,7 @@
 """The shape of a T5, and the sizes people know by name."""
 
 import dataclasses
+import typing
 from typing import Literal
 
 from gr2_jax.errors import UserError, nearest
@@ -8,11 +9,22 @@ from gr2_jax.errors import UserError, nearest
 
 @dataclasses.dataclass(frozen=True)
 class T5Config:
-    """Hyper-parameters of a T5 1.0 (relu, tied) or 1.1 (gated-gelu, untied).
+    """Hyper-parameters of a T5 1.0 (relu, tied) or 1.1 (gated-gelu, untied; mT5 is a 1.1 with another vocabulary).
 
     `num_encoder_layers` may be 0: the encoder is then the embedding and the final norm, which is what a model
-    learnt from scratch in minutes can afford. `dtype` is that of the activations; parameters, softmax and norms
-    are float32.
+    learnt from scratch in minutes can afford.
+
+    How it is computed, which changes no parameter's value:
+
+    dtype        of the activations; parameters, their gradients, softmax, norms and logits are float32
+    scan_layers  a stack is one layer in a loop, which compiles faster; `stack_layers` converts the parameters
+    remat        what a layer's backward pass finds kept: "none" (of remat): everything; "minimal": the products with
+                 weights; "full": only the layer's input
+    attention    "recompute": weights are computed again in the backward pass, never kept; "xla": they are kept,
+                 `jax.nn.dot_product_attention`
+
+    Dropout falls on embeddings, on what every sublayer adds, within feed-forwards and on the stacks' outputs, but not
+    on attention weights, where T5's first implementation has it as well. A value that cannot be raises `UserError`.
     """
 
     vocab_size: int = 32128
@@ -28,15 +40,51 @@ class T5Config:
     relative_attention_max_distance: int = 128
     dropout_rate: float = 0.1
     layer_norm_epsilon: float = 1e-6
-    dtype: str = "float32"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    scan_layers: bool = False
+    remat: Literal["none", "minimal", "full"] = "none"
+    attention: Literal["recompute", "xla"] = "recompute"
+
+    def __post_init__(self):
+        hints = typing.get_type_hints(type(self))
+        for name in ("feed_forward", "dtype", "remat", "attention"):
+            value, allowed = getattr(self, name), typing.get_args(hints[name])
+            if value not in allowed:
+                raise UserError(f"{name} of a T5 is {value!r}: {nearest(str(value), allowed)}")
+        if not 0 <= self.dropout_rate < 1:
+            raise UserError(f"dropout_rate of a T5 is {self.dropout_rate}: it must be at least 0 and below 1")
 
 
+def _sized(d_model: int, d_kv: int, d_ff: int, heads: int, layers: int) -> T5Config:
+    return T5Config(
+        d_model=d_model,
+        d_kv=d_kv,
+        d_ff=d_ff,
+        num_heads=heads,
+        num_encoder_layers=layers,
+        num_decoder_layers=layers,
+    )
+
+
+def _sized_1_1(*sizes: int) -> T5Config:
+    return dataclasses.replace(_sized(*sizes), feed_forward="gated-gelu", tie_word_embeddings=False)
+
+
+# 1.0: Raffel et al. 2020, 3.7; 1.1: the configs released with T5. mT5 has 1.1's sizes and vocab_size 250112.
 PRESETS = {
     "scratch": T5Config(d_model=128, d_kv=32, d_ff=256, num_heads=4, num_encoder_layers=0, num_decoder_layers=1),
-    "tiny": T5Config(d_model=64, d_kv=16, d_ff=128, num_heads=4, num_encoder_layers=2, num_decoder_layers=2),
-    "small": T5Config(),
-    "base": T5Config(d_model=768, d_ff=3072, num_heads=12, num_encoder_layers=12, num_decoder_layers=12),
-    "large": T5Config(d_model=1024, d_ff=4096, num_heads=16, num_encoder_layers=24, num_decoder_layers=24),
+    "tiny": _sized(64, 16, 128, 4, 2),
+    "small": _sized(512, 64, 2048, 8, 6),
+    "base": _sized(768, 64, 3072, 12, 12),
+    "large": _sized(1024, 64, 4096, 16, 24),
+    "3b": _sized(1024, 128, 16384, 32, 24),
+    "11b": _sized(1024, 128, 65536, 128, 24),
+    "1.1-tiny": _sized_1_1(64, 16, 128, 4, 2),
+    "1.1-small": _sized_1_1(512, 64, 1024, 6, 8),
+    "1.1-base": _sized_1_1(768, 64, 2048, 12, 12),
+    "1.1-large": _sized_1_1(1024, 64, 2816, 16, 24),
+    "1.1-xl": _sized_1_1(2048, 64, 5120, 32, 24),
+    "1.1-xxl": _sized_1_1(4096, 64, 10240, 64, 24),
 }
 
 

@@ -1,14 +1,23 @@
 """Query generation and an autoencoder that share one decoder (the paper's 4.1, after SpaceFusion).
 
-How a latent enters the decoder: T5 has no initial state to set, so z is the decoder's whole cross-attention memory, one
-position long. Every layer and every step sees it, nothing else carries information about the document, and a
-pre-trained decoder's weights keep their meaning: it attends to an encoder output that happens to have one token.
+How a latent enters the decoder. The paper makes z the decoder's starting state, which T5 does not have. `latent` says
+what stands for it, without new parameters, so that a pre-trained decoder's weights keep their meaning:
+
+"memory"   z is the decoder's whole cross-attention memory, one position long (default): every layer and every step
+           reads it, and a pre-trained decoder finds what it knows, an encoder's output, that happens to have one token.
+           The softmax over one position is 1, so cross-attention's query and key weights learn nothing.
+"start"    z takes the place of the start token's embedding, the nearest thing to a starting state: later steps reach it
+           through self-attention only.
+"inputs"   z is added to the embedding of every input token, start included.
+
+Without z in it, the memory is one zero vector, which cross-attention, having no biases, turns into nothing at all.
+Measured on docid quality in tests/benchmarks/RESULTS.md.
 
 Scale: Eq. 1 and 2 use plain dot products, which training could grow without bound. Representations are therefore kept
 on the sphere of radius `sqrt(d_model)`, the size that T5's encoder norm gives its states; |r| is measured against it.
 """
 
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +26,10 @@ from jaxtyping import Array, Float, Int
 
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.heads import AttentionPooling
+from gr2_jax.models.layers import Embedding, output_logits
 from gr2_jax.models.t5 import PAD_ID, Decoder, Encoder, Memory, shift_right
+
+Latent = Literal["memory", "start", "inputs"]
 
 
 class FusionOutputs(NamedTuple):
@@ -27,20 +39,22 @@ class FusionOutputs(NamedTuple):
     query_reps: Float[Array, "B D"]
 
 
+class FusionMemory(NamedTuple):
+    """What decoding steps know of a latent."""
+
+    cross: Memory
+    latents: Float[Array, "B D"]
+
+
 class Fusion(nn.Module):
     """Two encoders (documents; queries), one decoder, one tied embedding."""
 
     config: T5Config
+    latent: Latent = "memory"
 
     def setup(self):
         cfg = self.config
-        self.embedding = nn.Embed(
-            cfg.vocab_size,
-            cfg.d_model,
-            embedding_init=nn.initializers.normal(1.0),
-            dtype=cfg.dtype,
-            param_dtype=jnp.float32,
-        )
+        self.embedding = Embedding(cfg)
         self.document_encoder, self.query_encoder = Encoder(cfg), Encoder(cfg)
         self.document_pooling, self.query_pooling = AttentionPooling(), AttentionPooling()
         self.decoder = Decoder(cfg)
@@ -71,20 +85,34 @@ class Fusion(nn.Module):
         radius = self.config.d_model**0.5
         return radius * pooled / jnp.maximum(jnp.linalg.norm(pooled, axis=-1, keepdims=True), 1e-6)
 
-    def memory(self, latents: Float[Array, "B D"]) -> Memory:
-        return self.decoder.memory(latents[:, None], jnp.ones((latents.shape[0], 1), bool))
-
     def decode(self, tokens: Int[Array, "B T"], latents: Float[Array, "B D"], deterministic: bool = True):
-        states = self.decoder(self.embedding(tokens)[:, None], self.memory(latents), deterministic)
+        """Logits [B, T, V] of teacher forcing for decoder inputs `tokens`."""
+        embedded = self._embed(tokens, jnp.arange(tokens.shape[1]) == 0, latents)
+        states = self.decoder(embedded[:, None], *self._cross_states(latents), deterministic)
         return self._logits(states[:, 0])
 
-    def step(self, tokens: Int[Array, "B M"], position, cache, memory: Memory):
+    def memory(self, latents: Float[Array, "B D"]) -> FusionMemory:
+        return FusionMemory(self.decoder.memory(*self._cross_states(latents)), latents)
+
+    def step(self, tokens: Int[Array, "B M"], position: Int[Array, ""], cache: Any, memory: FusionMemory):
         """One beam-search step: (logits [B, M, V], cache)."""
-        states, cache = self.decoder.step(self.embedding(tokens), position, cache, memory)
+        embedded = self._embed(tokens, position == 0, memory.latents)
+        states, cache = self.decoder.step(embedded, position, cache, memory.cross)
         return self._logits(states), cache
 
+    def _embed(self, tokens: Int[Array, "B T"], is_start, latents: Float[Array, "B D"]) -> Float[Array, "B T D"]:
+        embedded, latents = self.embedding(tokens), latents[:, None].astype(self.config.dtype)
+        if self.latent == "start":
+            return jnp.where(jnp.atleast_1d(is_start)[:, None], latents, embedded)
+        return embedded + latents if self.latent == "inputs" else embedded
+
+    def _cross_states(self, latents: Float[Array, "B D"]):
+        """Encoder states [B, 1, D] for the decoder, and their mask."""
+        states = latents[:, None] if self.latent == "memory" else jnp.zeros_like(latents)[:, None]
+        return states, jnp.ones((len(latents), 1), bool)
+
     def _logits(self, states: Float[Array, "... D"]) -> Float[Array, "... V"]:
-        return self.embedding.attend(states * self.config.d_model**-0.5).astype(jnp.float32)
+        return output_logits(states * self.config.d_model**-0.5, self.embedding.table, None, self.config.dtype)
 
 
 def sphere_noise(rng: Array, count: int, features: int, radius: float) -> Float[Array, "N D"]:

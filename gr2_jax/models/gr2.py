@@ -37,7 +37,7 @@ class GR2(nn.Module):
         """Teacher forcing; each docid is decoded against its own query, which is encoded once."""
         mask = query_tokens != PAD_ID
         states = self.t5.encode(query_tokens, deterministic)
-        decoded = self.t5.decode(shift_right(docid_tokens), self.t5.memory(states, mask), deterministic)
+        decoded = self.t5.decode(shift_right(docid_tokens), states, mask, deterministic)
         return RetrievalOutputs(
             self.docid_logits(decoded), self.head(states, mask), self.head(decoded, docid_tokens != PAD_ID)
         )

@@ -1,25 +1,27 @@
-"""T5's parts: norm, attention, feed-forward, relative position bias (Raffel et al. 2020, JMLR 21/140)."""
-
-from typing import NamedTuple
+"""T5's parts beside attention: dense layers, norm, feed-forward, embedding (Raffel et al. 2020, JMLR 21/140)."""
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
+from gr2_jax.models.axes import constrain
 from gr2_jax.models.config import T5Config
+from gr2_jax.models.matmul import matmul
 
 
-class KeyValues(NamedTuple):
-    """Projected keys and values, [batch, positions, heads, d_kv]."""
+class Dense(nn.Module):
+    """x @ kernel, without a bias; `std` is that of the kernel's starting values."""
 
-    keys: Array
-    values: Array
+    features: int
+    std: float
+    dtype: str
 
-
-def _dense(features: int, std: float, dtype: str, name: str | None = None) -> nn.Dense:
-    init = nn.initializers.normal(std)
-    return nn.Dense(features, use_bias=False, kernel_init=init, dtype=dtype, param_dtype=jnp.float32, name=name)
+    @nn.compact
+    def __call__(self, x: Float[Array, "... I"]) -> Float[Array, "... O"]:
+        shape = (x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.normal(self.std), shape, jnp.float32)
+        return matmul(x, jnp.asarray(kernel), self.dtype, self.dtype)
 
 
 class RMSNorm(nn.Module):
@@ -36,83 +38,48 @@ class RMSNorm(nn.Module):
         return (normed * scale).astype(self.config.dtype)
 
 
-class RelativePositionBias(nn.Module):
-    """One learned scalar per head and bucket of (key position - query position); shared by a stack's layers."""
-
-    config: T5Config
-    bidirectional: bool
-
-    @nn.compact
-    def __call__(self, query_positions: Int[Array, "Q"], key_positions: Int[Array, "S"]) -> Float[Array, "1 H Q S"]:
-        cfg = self.config
-        table = self.param(
-            "embedding",
-            nn.initializers.normal(cfg.d_model**-0.5),
-            (cfg.relative_attention_num_buckets, cfg.num_heads),
-            jnp.float32,
-        )
-        buckets = self._bucket(key_positions[None, :] - query_positions[:, None])
-        return jnp.transpose(jnp.asarray(table)[buckets], (2, 0, 1))[None]
-
-    def _bucket(self, distance: Int[Array, "Q S"]) -> Int[Array, "Q S"]:
-        """Half of the buckets are exact distances, the rest grow logarithmically up to the maximum distance."""
-        buckets = self.config.relative_attention_num_buckets
-        offset = 0
-        if self.bidirectional:
-            buckets //= 2
-            offset = jnp.where(distance > 0, buckets, 0)
-            distance = jnp.abs(distance)
-        else:
-            distance = jnp.maximum(-distance, 0)
-        exact = buckets // 2
-        span = jnp.log(self.config.relative_attention_max_distance / exact)
-        # max(., 1) only keeps the logarithm finite where the exact branch is taken anyway
-        growth = jnp.log(jnp.maximum(distance, 1).astype(jnp.float32) / exact) / span
-        far = jnp.minimum(exact + (growth * (buckets - exact)).astype(jnp.int32), buckets - 1)
-        return offset + jnp.where(distance < exact, distance, far)
-
-
-class Attention(nn.Module):
-    """Multi-head attention without T5's (absent) 1/sqrt(d) scaling; keys and values are projected apart from queries
-    so that a query's cross-attention memory is computed once for all its docids and beams."""
-
-    config: T5Config
-
-    def setup(self):
-        cfg = self.config
-        inner = cfg.num_heads * cfg.d_kv
-        self.query = _dense(inner, (cfg.d_model * cfg.d_kv) ** -0.5, cfg.dtype)
-        self.key = _dense(inner, cfg.d_model**-0.5, cfg.dtype)
-        self.value = _dense(inner, cfg.d_model**-0.5, cfg.dtype)
-        self.out = _dense(cfg.d_model, inner**-0.5, cfg.dtype)
-
-    def _heads(self, x: Float[Array, "B T I"]) -> Float[Array, "B T H F"]:
-        return x.reshape(*x.shape[:-1], self.config.num_heads, self.config.d_kv)
-
-    def project(self, states: Float[Array, "B S D"]) -> KeyValues:
-        return KeyValues(self._heads(self.key(states)), self._heads(self.value(states)))
-
-    def __call__(
-        self, x: Float[Array, "B T D"], memory: KeyValues, bias: Float[Array, "#B #H #T S"] | None, mask=None
-    ) -> Float[Array, "B T D"]:
-        queries = self._heads(self.query(x))
-        mixed = jax.nn.dot_product_attention(queries, memory.keys, memory.values, bias=bias, mask=mask, scale=1.0)
-        return self.out(mixed.reshape(*x.shape[:-1], -1))
-
-
 class FeedForward(nn.Module):
     """relu (1.0) or gated tanh-gelu (1.1)."""
 
     config: T5Config
 
     @nn.compact
-    def __call__(self, x: Float[Array, "... D"], deterministic: bool) -> Float[Array, "... D"]:
+    def __call__(self, x: Float[Array, "B T D"], deterministic: bool) -> Float[Array, "B T D"]:
         cfg = self.config
-        hidden = _dense(cfg.d_ff, cfg.d_model**-0.5, cfg.dtype, name="wi")(x)
+        hidden = Dense(cfg.d_ff, cfg.d_model**-0.5, cfg.dtype, name="wi")(x)
         if cfg.feed_forward == "relu":
             hidden = nn.relu(hidden)
         else:
-            gate = _dense(cfg.d_ff, cfg.d_model**-0.5, cfg.dtype, name="gate")(x)
+            gate = Dense(cfg.d_ff, cfg.d_model**-0.5, cfg.dtype, name="gate")(x)
             hidden = nn.gelu(gate, approximate=True) * hidden
+        hidden = constrain(hidden, "batch", "length", "mlp")
         hidden = nn.Dropout(cfg.dropout_rate)(hidden, deterministic)
-        return _dense(cfg.d_model, cfg.d_ff**-0.5, cfg.dtype, name="wo")(hidden)
+        return Dense(cfg.d_model, cfg.d_ff**-0.5, cfg.dtype, name="wo")(hidden)
+
+
+class Embedding(nn.Module):
+    """The table of token vectors, read as inputs and, where tied, as the weights of the output."""
+
+    config: T5Config
+
+    def setup(self):
+        shape = (self.config.vocab_size, self.config.d_model)
+        self.embedding = self.param("embedding", nn.initializers.normal(1.0), shape, jnp.float32)
+
+    @property
+    def table(self) -> Float[Array, "V D"]:
+        # gathered along its width first: else a lookup by split tokens would make whole copies of its result
+        return constrain(jnp.asarray(self.embedding), "vocab", "activation_embed")
+
+    def __call__(self, tokens: Int[Array, "..."]) -> Float[Array, "... D"]:
+        return self.table[tokens].astype(self.config.dtype)
+
+
+def output_logits(
+    states: Float[Array, "... D"], table: Float[Array, "V D"], token_ids: Int[Array, "C"] | None, dtype: str
+) -> Float[Array, "... C"]:
+    """Float32 products with the rows of the output embedding, all or those of `token_ids`."""
+    if token_ids is not None:  # any number of rows, which a mesh axis need not divide
+        return matmul(states, table[token_ids].T, dtype, "float32")
+    logits = matmul(states, table.T, dtype, "float32")
+    return constrain(logits, "batch", *("docids", "length")[4 - logits.ndim :], "vocab")

@@ -2,12 +2,14 @@
 
 import dataclasses
 import re
+from pathlib import Path
 from typing import Any
 
 from gr2_jax.config import Experiment
+from gr2_jax.data.vocabulary import Tokenizer, read_vocabulary
 from gr2_jax.errors import UserError, nearest
 from gr2_jax.evaluation.metrics import check_measures
-from gr2_jax.models import PRESETS
+from gr2_jax.models import PRESETS, preset
 from gr2_jax.pipeline.evaluate import BASELINES
 from gr2_jax.pipeline.prepare import QUERY_LENGTH
 from gr2_jax.pipeline.schemes import SCHEMES
@@ -22,10 +24,7 @@ _SHARES = {"dropout_rate", "pseudo_share", "label_smoothing", "b2"}
 def check(experiment: Experiment) -> None:
     """Raises `UserError` for the first setting out of range, or that names a scheme or preset that there is not."""
     _check_numbers(experiment, "")
-    for section in ("fusion", "retrieval"):
-        name = getattr(experiment, section).model.preset
-        if name not in PRESETS:
-            raise UserError(f"--{section}.model.preset is '{name}': {nearest(name, PRESETS)}")
+    _check_models(experiment)
     batch = experiment.retrieval.batch
     if not batch.shortest_span <= batch.longest_span <= batch.length:
         raise UserError(
@@ -34,12 +33,33 @@ def check(experiment: Experiment) -> None:
         )
     if batch.length > QUERY_LENGTH:
         raise UserError(f"--retrieval.batch.length is {batch.length}: the examples hold {QUERY_LENGTH} tokens")
-    if experiment.fusion.model.preset != experiment.retrieval.model.preset:
-        raise UserError("--fusion.model.preset must be --retrieval.model.preset: both start from the same LSA vectors")
     if not experiment.corpus.folds and experiment.corpus.test_queries < 1:
         raise UserError("--corpus.test_queries must be at least 1: the table is about them")
     check_measures(experiment.evaluation.measures)
     _check_systems(experiment)
+
+
+def _check_models(experiment: Experiment) -> None:
+    models = {name: getattr(experiment, name).model for name in ("fusion", "retrieval")}
+    for section, model in models.items():
+        if model.preset not in PRESETS:
+            raise UserError(f"--{section}.model.preset is '{model.preset}': {nearest(model.preset, PRESETS)}")
+        if model.weights is not None:
+            _check_weights(experiment, section)
+    if len({preset(model.preset).d_model for model in models.values() if model.starts_from_lsa}) > 1:
+        raise UserError("--fusion.model.preset must be --retrieval.model.preset: both start from the same LSA vectors")
+
+
+def _check_weights(experiment: Experiment, section: str) -> None:
+    vocabulary, model = experiment.vocabulary, getattr(experiment, section).model
+    if vocabulary.model is None:
+        raise UserError(
+            f"--{section}.model.weights need --vocabulary.model, the SentencePiece file that their rows are numbered by"
+        )
+    read_vocabulary(Path(vocabulary.model))
+    config = model.t5(Tokenizer(Path(vocabulary.model), extra_ids=vocabulary.extra_ids).size)
+    if section == "fusion" and "fusion" in experiment.docids.schemes and not config.tie_word_embeddings:
+        raise UserError("--fusion.model.weights must be a T5 with tied embeddings (1.0), not 1.1 or mT5")
 
 
 def _check_numbers(section: Any, path: str) -> None:

@@ -19,7 +19,7 @@ from gr2_jax.evaluation.retriever import Retriever
 from gr2_jax.evaluation.trec import Run, write_run
 from gr2_jax.pipeline.docids import load_docids
 from gr2_jax.pipeline.prepare import load_tokenizer, read_corpus
-from gr2_jax.pipeline.retrieval import retrieval_model, token_columns
+from gr2_jax.pipeline.retrieval import token_columns, trained_model
 from gr2_jax.progress import say
 from gr2_jax.settings import experiment_from_json
 from gr2_jax.training.checkpoints import restore_params
@@ -123,9 +123,10 @@ def _retriever(experiment: Experiment, workdir: Workdir, system: System, train_p
     tokenizer = load_tokenizer(experiment, workdir)
     collection, _ = read_corpus(workdir)
     trie, table = load_docids(workdir, system.docids)
-    model = retrieval_model(experiment, tokenizer.size, trie.tokens)
+    directory = workdir.checkpoints(f"{system.name}-{train_print}")
+    model = trained_model(directory, trie.tokens)
     shapes = jax.eval_shape(model.init, jax.random.key(0), np.ones((1, 2), int), table[:1, None])["params"]
-    params, _ = restore_params(workdir.checkpoints(f"{system.name}-{train_print}"), shapes)
+    params, _ = restore_params(directory, shapes)
     length = experiment.evaluation.query_length
     return Retriever(
         model=model,

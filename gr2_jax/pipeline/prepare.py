@@ -1,6 +1,7 @@
 """Stage 1: the collection with its split, a vocabulary, and the training examples as seqio tasks and arrays."""
 
 import dataclasses
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from gr2_jax.corpus import (
 )
 from gr2_jax.data.semantics import token_semantics
 from gr2_jax.data.tasks import Example, ExampleArrays, materialise, register_task, write_examples
-from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer, train_vocabulary
+from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer, read_vocabulary, train_vocabulary
 from gr2_jax.evaluation.trec import write_qrels
 from gr2_jax.models import preset
 from gr2_jax.progress import say
@@ -35,7 +36,9 @@ def prepare(experiment: Experiment, workdir: Workdir, fold: int | None = None) -
     """Makes corpus/, vocabulary/ and examples/; returns the fingerprint of the three."""
     corpus_print = digest([experiment.corpus, source_fingerprint(experiment.corpus.source), experiment.seed, fold])
     run_stage(workdir.corpus, corpus_print, lambda out: _build_corpus(experiment, fold, out))
-    vocabulary_print = digest([corpus_print, experiment.vocabulary])
+    given = experiment.vocabulary.model
+    content = None if given is None else hashlib.sha256(read_vocabulary(Path(given))).hexdigest()
+    vocabulary_print = digest([corpus_print, experiment.vocabulary, content])
     run_stage(workdir.vocabulary, vocabulary_print, lambda out: _build_vocabulary(experiment, workdir, out))
     examples_print = digest([vocabulary_print, experiment.retrieval.batch.entities, _width(experiment)])
     run_stage(workdir.examples, examples_print, lambda out: _build_examples(experiment, workdir, out))
@@ -71,7 +74,9 @@ def _build_corpus(experiment: Experiment, fold: int | None, out: Path) -> None:
 
 
 def _width(experiment: Experiment) -> int:
-    return preset(experiment.retrieval.model.preset).d_model
+    """Of the LSA vectors: a model's that starts from them, else enough for docids."""
+    models = (experiment.retrieval.model, experiment.fusion.model)
+    return next((preset(model.preset).d_model for model in models if model.starts_from_lsa), 128)
 
 
 def read_corpus(workdir: Workdir) -> tuple[Collection, Split]:
@@ -84,6 +89,9 @@ def load_tokenizer(experiment: Experiment, workdir: Workdir) -> Tokenizer:
 
 
 def _build_vocabulary(experiment: Experiment, workdir: Workdir, out: Path) -> None:
+    if experiment.vocabulary.model is not None:
+        (out / MODEL_NAME).write_bytes(read_vocabulary(Path(experiment.vocabulary.model)))
+        return
     collection, split = read_corpus(workdir)
     say(f"learning a vocabulary of {experiment.vocabulary.size:,} pieces")
     texts = list(_vocabulary_texts(collection, split, experiment.vocabulary.characters))

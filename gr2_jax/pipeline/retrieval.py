@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,35 +11,39 @@ import numpy as np
 from gr2_jax.config import Experiment, System
 from gr2_jax.data.batches import BatchShape, GradedBatches
 from gr2_jax.data.tasks import ExampleArrays
-from gr2_jax.models import GR2
+from gr2_jax.models import GR2, T5Config
 from gr2_jax.pipeline.docids import load_docids
 from gr2_jax.pipeline.prepare import load_examples, load_tokenizer, read_corpus
-from gr2_jax.pipeline.semantics import start_values
+from gr2_jax.pipeline.semantics import starting_params, weights_fingerprint
 from gr2_jax.progress import say
 from gr2_jax.training.loop import Plan, adam, train
 from gr2_jax.training.objectives import retrieval_loss
-from gr2_jax.workdir import STAGE_FILE, Workdir, digest, is_done, write_json
+from gr2_jax.workdir import STAGE_FILE, Workdir, digest, is_done, read_json, write_json
 
 
 def train_system(experiment: Experiment, workdir: Workdir, system: System, docids_print: str) -> str:
     """Trains to checkpoints/<name>-<fingerprint>/, going on from what is there; returns the fingerprint."""
-    fingerprint = digest(
-        [docids_print, dataclasses.replace(experiment.retrieval, systems=(system,), checkpoint_seconds=0)]
-    )
+    retrieval = dataclasses.replace(experiment.retrieval, systems=(system,), checkpoint_seconds=0)
+    fingerprint = digest([docids_print, retrieval, weights_fingerprint(retrieval.model)])
     directory = workdir.checkpoints(f"{system.name}-{fingerprint}")
     if is_done(directory, fingerprint):
         return fingerprint
-    plan, params = _plan(experiment, workdir, system)
+    plan, params, config = _plan(experiment, workdir, system)
     say(f"training {system.name} on {system.docids} docids, {plan.steps:,} steps")
     meta = train(plan, params, directory)
-    write_json(directory / STAGE_FILE, {"fingerprint": fingerprint, **meta})
+    write_json(directory / STAGE_FILE, {"fingerprint": fingerprint, "t5": dataclasses.asdict(config), **meta})
     say(f"  {meta['seconds']:.0f} s, last loss {meta['loss']:.3f}")
     return fingerprint
 
 
-def retrieval_model(experiment: Experiment, vocab_size: int, docid_vocabulary: np.ndarray) -> GR2:
+def retrieval_model(config: T5Config, docid_vocabulary: np.ndarray) -> GR2:
     """The model over the tokens that the docids use; the others can never be written, so no softmax spends on them."""
-    return GR2(experiment.retrieval.model.t5(vocab_size), tuple(int(token) for token in docid_vocabulary))
+    return GR2(config, tuple(int(token) for token in docid_vocabulary))
+
+
+def trained_model(directory: Path, docid_vocabulary: np.ndarray) -> GR2:
+    """The model that `train_system` left in `directory`, whatever has become of the weights that it started from."""
+    return retrieval_model(T5Config(**read_json(directory / STAGE_FILE)["t5"]), docid_vocabulary)
 
 
 def token_columns(docid_vocabulary: np.ndarray, vocab_size: int) -> np.ndarray:
@@ -48,14 +53,13 @@ def token_columns(docid_vocabulary: np.ndarray, vocab_size: int) -> np.ndarray:
     return columns
 
 
-def _plan(experiment: Experiment, workdir: Workdir, system: System) -> tuple[Plan, dict]:
+def _plan(experiment: Experiment, workdir: Workdir, system: System) -> tuple[Plan, dict, T5Config]:
     retrieval, examples = experiment.retrieval, load_examples(workdir)
     vocab_size = load_tokenizer(experiment, workdir).size
     trie, table = load_docids(workdir, system.docids)
-    model = retrieval_model(experiment, vocab_size, trie.tokens)
+    model = retrieval_model(retrieval.model.t5(vocab_size), trie.tokens)
     params = model.init(jax.random.key(experiment.seed), np.ones((1, 2), int), table[:1, None])["params"]
-    if retrieval.model.lsa_start:
-        params = start_values(params, model.config, workdir, workdir.docids(system.docids))
+    params = starting_params(params, retrieval.model, model.config, workdir, workdir.docids(system.docids))
     objective = retrieval.objective
     if system.gamma is not None:
         objective = dataclasses.replace(objective, gamma=system.gamma)
@@ -77,7 +81,7 @@ def _plan(experiment: Experiment, workdir: Workdir, system: System) -> tuple[Pla
         seed=experiment.seed,
         checkpoint_seconds=retrieval.checkpoint_seconds,
     )
-    return plan, params
+    return plan, params, model.config
 
 
 def graded_batches(experiment: Experiment, examples: dict[str, ExampleArrays]) -> GradedBatches:

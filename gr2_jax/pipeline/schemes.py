@@ -16,7 +16,7 @@ from gr2_jax.docids import Docid, fusion_candidates, residual_codes
 from gr2_jax.errors import UserError
 from gr2_jax.models import EOS_ID, PAD_ID, UNK_ID, Fusion
 from gr2_jax.pipeline.prepare import load_examples, load_tokenizer, read_corpus
-from gr2_jax.pipeline.semantics import SENTINEL_VECTORS, load_semantics, start_values
+from gr2_jax.pipeline.semantics import SENTINEL_VECTORS, load_semantics, starting_params, weights_fingerprint
 from gr2_jax.progress import track
 from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.training.loop import Plan, adam, train
@@ -76,9 +76,9 @@ def fusion(making: Making) -> Candidates:
     """Pseudo-queries from z = e_d + r of the fusion model (paper 4.1), trained here on the training pairs."""
     config, examples = making.experiment.fusion, load_examples(making.workdir)
     tokenizer = load_tokenizer(making.experiment, making.workdir)
-    model = Fusion(config.model.t5(tokenizer.size))
+    model = Fusion(config.model.t5(tokenizer.size), config.latent)
     params = _trained_fusion(making, model, examples)
-    allowed = np.ones(tokenizer.size, bool)
+    allowed = np.arange(model.config.vocab_size) < tokenizer.size  # a T5 has more rows than its vocabulary has ids
     allowed[[PAD_ID, UNK_ID, *tokenizer.sentinels]] = False  # suffixes are made of sentinels
     generated = fusion_candidates(
         model,
@@ -118,8 +118,7 @@ def _trained_fusion(making: Making, model: Fusion, examples: dict[str, ExampleAr
     )
     first = batches(0)
     params = model.init(jax.random.key(seed), first["document_tokens"][:1], first["query_tokens"][:1])["params"]
-    if config.model.lsa_start:
-        params = start_values(params, model.config, making.workdir)
+    params = starting_params(params, config.model, model.config, making.workdir)
     checkpoints = making.workdir.checkpoints(f"fusion-{making.fingerprint}")
     train(plan, params, checkpoints)
     return restore_params(checkpoints, params)[0]
@@ -133,5 +132,5 @@ def _respell(tokenizer: Tokenizer, docid: Docid) -> Docid:
 SCHEMES = {
     "title": Scheme(titles, lambda experiment: None),
     "codes": Scheme(codes, lambda experiment: [experiment.docids.codebooks, experiment.docids.codes]),
-    "fusion": Scheme(fusion, lambda experiment: experiment.fusion),
+    "fusion": Scheme(fusion, lambda e: [e.fusion, weights_fingerprint(e.fusion.model)]),
 }

@@ -1,13 +1,18 @@
-"""What the corpus says about its tokens, for models that start from scratch."""
+"""What a model starts from: trained weights, or what the corpus says about its tokens."""
 
+import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
 
+from gr2_jax.config import ModelConfig
 from gr2_jax.data.semantics import TokenSemantics
-from gr2_jax.models import T5Config, lsa_start
+from gr2_jax.models import T5Config, load_t5, lsa_start, stack_layers, start_from_t5, unstack_layers
+from gr2_jax.models.checkpoint import model_directory
 from gr2_jax.workdir import Workdir
 
+_END = 1 << 20  # bytes at a file's beginning and end
 SENTINEL_VECTORS = "sentinel_vectors.npz"
 
 
@@ -16,11 +21,34 @@ def load_semantics(workdir: Workdir) -> TokenSemantics:
         return TokenSemantics(*(file[name] for name in TokenSemantics._fields))
 
 
-def start_values(params: dict, config: T5Config, workdir: Workdir, docids: Path | None = None) -> dict:
-    """`lsa_start` of the run's own corpus; a docid scheme may bring vectors for the sentinels that it writes."""
+def starting_params(params: dict, model: ModelConfig, config: T5Config, workdir: Workdir, docids: Path | None = None):
+    """`params` as initialised, from the weights that `model` names, or from the run's own corpus (`lsa_start`).
+
+    A docid scheme may bring vectors for the sentinels that it writes.
+    """
+    if model.weights is not None:
+        return start_from_t5(params, config, load_t5(model.weights)[1])
+    if not model.starts_from_lsa:
+        return params
     semantics = load_semantics(workdir)
     vectors = np.array(semantics.token_vectors)
     if docids is not None and (docids / SENTINEL_VECTORS).is_file():
         with np.load(docids / SENTINEL_VECTORS) as file:
             vectors[file["ids"]] = file["vectors"]
-    return lsa_start(params, config, vectors, semantics.log_idf)
+    started = lsa_start(unstack_layers(params), config, vectors, semantics.log_idf)
+    return stack_layers(started) if config.scan_layers else started
+
+
+def weights_fingerprint(model: ModelConfig) -> str | None:
+    """Of the files that `model` names, by their names, sizes and both ends: other weights are another run."""
+    if model.weights is None:
+        return None
+    folder, seen = model_directory(model.weights), hashlib.blake2b(digest_size=16)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            seen.update(f"{path.relative_to(folder)} {size} ".encode())
+            for start in (0, max(0, size - _END)):
+                file.seek(start)
+                seen.update(file.read(_END))
+    return seen.hexdigest()

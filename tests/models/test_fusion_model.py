@@ -16,9 +16,9 @@ def _run(fusion, *args, method=None):
     return jax.jit(lambda *args: fusion[0].apply({"params": fusion[1]}, *args, method=method))(*args)
 
 
-@pytest.fixture(scope="module")
-def fusion(random_params):
-    module = Fusion(CONFIG)
+@pytest.fixture(scope="module", params=["memory", "start", "inputs"])
+def fusion(request, random_params):
+    module = Fusion(CONFIG, request.param)
     return module, random_params(module, DOCUMENTS, QUERIES)
 
 

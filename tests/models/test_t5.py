@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gr2_jax.models import T5, T5Config, empty_cache, shift_right
-from gr2_jax.models.layers import RelativePositionBias
+from gr2_jax.models.attention import RelativePositionBias, by_position
 
 TIED = T5Config(
     vocab_size=24,
@@ -31,33 +31,33 @@ def _run(model, *args, method):
     return model[0].apply({"params": model[1]}, *args, method=method)
 
 
-def _memory(model, queries):
-    return _run(model, _run(model, queries, method="encode"), queries != 0, method="memory")
+SCANNED = dataclasses.replace(TIED, scan_layers=True)
 
 
-@pytest.fixture(scope="module", params=[TIED, UNTIED], ids=["tied", "untied"])
+@pytest.fixture(scope="module", params=[TIED, UNTIED, SCANNED], ids=["tied", "untied", "scanned"])
 def model(request, random_params):
     t5 = T5(request.param)
     return t5, random_params(t5, QUERIES, DOCIDS)
 
 
 @pytest.fixture(scope="module")
-def memory(model):
-    return _memory(model, QUERIES)
+def states(model):
+    return _run(model, QUERIES, method="encode")
 
 
 @pytest.fixture(scope="module")
-def forced(model, memory):
+def forced(model, states):
     """States of teacher forcing, [B, K, T, D]."""
-    return _run(model, shift_right(DOCIDS), memory, method="decode")
+    return _run(model, shift_right(DOCIDS), states, QUERIES != 0, method="decode")
 
 
 def test_shift_right_starts_with_padding_and_drops_the_last():
     np.testing.assert_array_equal(shift_right(jnp.array([[4, 5, 1], [6, 1, 0]])), [[0, 4, 5], [0, 6, 1]])
 
 
-def test_cached_steps_equal_teacher_forcing(model, memory, forced):
+def test_cached_steps_equal_teacher_forcing(model, states, forced):
     inputs = shift_right(DOCIDS)
+    memory = _run(model, states, QUERIES != 0, method="memory")
     cache = empty_cache(model[0].config, 2, 3, inputs.shape[-1] + 3)  # longer than needed: the rest must stay unseen
     # what the cache holds beyond the position must not matter
     cache = jax.tree.map(lambda x: x + 100.0, cache)
@@ -67,23 +67,23 @@ def test_cached_steps_equal_teacher_forcing(model, memory, forced):
         np.testing.assert_allclose(states, forced[:, :, position], rtol=1e-5, atol=1e-5)
 
 
-def test_docids_decoded_together_equal_each_alone(model, memory, forced):
+def test_docids_decoded_together_equal_each_alone(model, states, forced):
     for k in range(DOCIDS.shape[1]):
-        alone = _run(model, shift_right(DOCIDS[:, k]), memory, method="decode")
+        alone = _run(model, shift_right(DOCIDS[:, k]), states, QUERIES != 0, method="decode")
         np.testing.assert_allclose(alone, forced[:, k], rtol=1e-5, atol=1e-5)
 
 
-def test_numpy_params_may_be_closed_over_by_jit(model, memory, forced):
+def test_numpy_params_may_be_closed_over_by_jit(model, forced):
     """`load_hf_t5` returns numpy arrays, which do not take a traced index."""
     ids = jnp.array([2, 3])
     found = jax.jit(lambda ids: _run(model, forced, ids, method="logits"))(ids)
     np.testing.assert_allclose(found, _run(model, forced, ids, method="logits"), rtol=1e-5, atol=1e-5)
 
 
-def test_each_query_has_its_own_memory(model, memory):
+def test_each_query_has_its_own_memory(model, states):
     same_docids = jnp.broadcast_to(shift_right(DOCIDS[:1]), DOCIDS.shape)
-    states = _run(model, same_docids, memory, method="decode")
-    assert np.abs(states[0] - states[1]).max() > 1e-2
+    decoded = _run(model, same_docids, states, QUERIES != 0, method="decode")
+    assert np.abs(decoded[0] - decoded[1]).max() > 1e-2
 
 
 def test_encoder_padding_does_not_change_logits(model):
@@ -143,10 +143,17 @@ def _one_sided(distance: int, buckets: int, maximum: int) -> int:
 def test_relative_position_buckets(bidirectional, buckets, maximum):
     config = T5Config(num_heads=1, relative_attention_num_buckets=buckets, relative_attention_max_distance=maximum)
     numbers = {"params": {"embedding": jnp.arange(buckets, dtype=jnp.float32)[:, None]}}
-    queries, keys = np.array([0, 70, 299]), np.arange(300)
-    bias = RelativePositionBias(config, bidirectional).apply(numbers, jnp.asarray(queries), jnp.asarray(keys))
-    expected = [[_bucket(int(k - q), bidirectional, buckets, maximum) for k in keys] for q in queries]
-    np.testing.assert_array_equal(bias[0, 0], expected)
+    distances = np.arange(-299, 300)
+    found = RelativePositionBias(config, bidirectional).apply(numbers, jnp.asarray(distances))
+    np.testing.assert_array_equal(found[0], [_bucket(int(d), bidirectional, buckets, maximum) for d in distances])
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_values_by_distance_laid_out_by_position(length):
+    """[0, h, q, k] is head h's value of distance k - q."""
+    values = np.arange(2.0 * (2 * length - 1)).reshape(2, -1)
+    expected = [[[v[k - q + length - 1] for k in range(length)] for q in range(length)] for v in values]
+    np.testing.assert_array_equal(by_position(jnp.asarray(values), length)[0], expected)
 
 
 def test_bfloat16_activations_keep_float32_params(random_params):

@@ -1,12 +1,14 @@
 """Our T5 against transformers' in torch, through the files that both read and write."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import traverse_util
 
-from gr2_jax.models import T5, load_hf_t5, save_hf_t5
+from gr2_jax.models import T5, load_hf_t5, save_hf_t5, stack_layers, unstack_layers
 
 pytestmark = pytest.mark.peers
 torch = pytest.importorskip("torch")
@@ -18,11 +20,12 @@ TARGETS = np.random.default_rng(0).integers(2, 40, (3, 14))
 TARGETS[1, 9:], TARGETS[2, 4:] = 0, 0
 
 
-@pytest.fixture(scope="module", params=["t5-1.0", "t5-1.1"])
+@pytest.fixture(scope="module", params=["t5-1.0", "t5-1.1", "mt5"])
 def peer(request, tmp_path_factory):
     torch.manual_seed(0)
-    untied = request.param == "t5-1.1"
-    config = transformers.T5Config(
+    untied = request.param != "t5-1.0"
+    kind = "MT5" if request.param == "mt5" else "T5"
+    config = getattr(transformers, f"{kind}Config")(
         vocab_size=40,
         d_model=16,
         d_kv=6,
@@ -36,7 +39,7 @@ def peer(request, tmp_path_factory):
         tie_word_embeddings=not untied,
         decoder_start_token_id=0,
     )
-    model = transformers.T5ForConditionalGeneration(config).eval()
+    model = getattr(transformers, f"{kind}ForConditionalGeneration")(config).eval()
     if untied:  # transformers 5 creates every T5 tied
         model.lm_head.weight = torch.nn.Parameter(torch.randn(40, 16))
     with torch.no_grad():
@@ -96,8 +99,23 @@ def test_params_have_the_structure_of_init(peer):
         assert (ours.shape, ours.dtype) == (theirs.shape, np.float32)
 
 
-def test_encoder_states_and_logits(peer, forward):
-    config, params = load_hf_t5(peer[1])
+LAYOUTS = {
+    "unrolled": {},
+    "scanned": {"scan_layers": True},
+    "scanned, full remat": {"scan_layers": True, "remat": "full"},
+    "unrolled, xla attention": {"attention": "xla"},
+}
+across_layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+
+
+def _load(directory, layout):
+    config, params = load_hf_t5(directory)
+    return dataclasses.replace(config, **layout), stack_layers(params) if "scan_layers" in layout else params
+
+
+@across_layouts
+def test_encoder_states_and_logits(peer, forward, layout):
+    config, params = _load(peer[1], layout)
     states = T5(config).apply({"params": params}, jnp.asarray(TOKENS), method="encode")
     inputs = jnp.pad(jnp.asarray(TARGETS)[:, :-1], ((0, 0), (1, 0)))
     logits = T5(config).apply({"params": params}, jnp.asarray(TOKENS), inputs)
@@ -106,13 +124,14 @@ def test_encoder_states_and_logits(peer, forward):
     _assert_close(logits, forward[0].logits, 1e-4)
 
 
-def test_loss_and_gradient_of_every_parameter(peer, forward, tmp_path):
+@across_layouts
+def test_loss_and_gradient_of_every_parameter(peer, forward, tmp_path, layout):
     """Saving the gradients as if they were weights puts them under torch's names and shapes."""
     safetensors_numpy = pytest.importorskip("safetensors.numpy")
-    config, params = load_hf_t5(peer[1])
+    config, params = _load(peer[1], layout)
     loss, gradients = jax.jit(jax.value_and_grad(_loss), static_argnums=1)(params, T5(config))
     np.testing.assert_allclose(loss, forward[0].loss.item(), rtol=1e-4)
-    save_hf_t5(tmp_path, config, gradients)
+    save_hf_t5(tmp_path, config, unstack_layers(gradients))
     ours = safetensors_numpy.load_file(tmp_path / "model.safetensors")
     assert ours.keys() == forward[1].keys()
     for name, theirs in forward[1].items():
@@ -142,7 +161,7 @@ def test_transformers_reads_what_we_save(peer, forward, tmp_path):
 def test_half_precision_weights_are_read_as_float32(peer, tmp_path, kind):
     directory = peer[1]
     flat = traverse_util.flatten_dict(load_hf_t5(directory)[1])
-    model = transformers.T5ForConditionalGeneration.from_pretrained(directory)
+    model = type(peer[0]).from_pretrained(directory)
     model.to(getattr(torch, kind)).save_pretrained(tmp_path)
     rounded = traverse_util.flatten_dict(load_hf_t5(tmp_path)[1])
     for path, value in flat.items():

@@ -1,0 +1,145 @@
+"""A T5 on its own: `t5.json`, `params/` by orbax in the unrolled layout and float32, and the tokenizer's files."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+from flax import traverse_util
+
+from gr2_jax.errors import UserError
+from gr2_jax.models._files import new_directory, read_json
+from gr2_jax.models.config import T5Config
+from gr2_jax.models.huggingface import load_hf_t5
+from gr2_jax.models.huggingface.config import CONFIG, architecture, check_value, read_config
+from gr2_jax.models.huggingface.hub import COMPANIONS, local_directory
+from gr2_jax.models.huggingface.record import RECORD, record_of
+from gr2_jax.models.huggingface.writing import check_params
+
+_DESCRIPTION, _PARAMS, _FORMAT = "t5.json", "params", 1
+
+
+def is_checkpoint(directory: Path) -> bool:
+    return (directory / _DESCRIPTION).is_file()
+
+
+def load_t5(source: str | os.PathLike) -> tuple[T5Config, dict]:
+    """Reads a checkpoint of `save_t5`, a Hugging Face directory or a model of the Hugging Face hub.
+
+    Returns:
+        The config, and `params` as `T5(config).init(...)["params"]` has them, unrolled: numpy arrays, float32.
+
+    Raises:
+        UserError: There is no such model, or it is damaged or of another kind (as `load_hf_t5` says).
+    """
+    directory = model_directory(source)
+    return _load(directory) if is_checkpoint(directory) else load_hf_t5(directory)
+
+
+def load_t5_config(source: str | os.PathLike) -> T5Config:
+    """The config alone of what `load_t5` reads."""
+    directory = model_directory(source)
+    if is_checkpoint(directory):
+        return _read_description(directory / _DESCRIPTION)[0]
+    return read_config(directory / CONFIG)
+
+
+def model_directory(source: str | os.PathLike) -> Path:
+    """The folder of what `load_t5` reads; a hub name's is in the cache. Raises `UserError` where there is no model."""
+    directory = local_directory(source)
+    if not is_checkpoint(directory) and not (directory / CONFIG).is_file():
+        raise UserError(f"{directory} holds no model: neither {_DESCRIPTION} (ours) nor {CONFIG} (Hugging Face's)")
+    return directory
+
+
+def save_t5(
+    directory: str | os.PathLike, config: T5Config, params: dict, source: str | os.PathLike | None = None
+) -> None:
+    """Writes a checkpoint, whole or not at all.
+
+    Args:
+        directory: A new folder.
+        params: Those of `T5(config)`, unrolled; kept in float32.
+        source: What the model was loaded from, before it was trained perhaps. Its tokenizer's files are copied, and
+            where it came from Hugging Face the form of its files is kept, so that `gr2 convert` can write them again.
+
+    Raises:
+        UserError: `directory` is occupied or cannot be written, or `params` are not those of `T5(config)`.
+    """
+    import orbax.checkpoint as ocp
+
+    check_params(config, params)
+    origin = None if source is None else local_directory(source)
+    record = None if origin is None else record_of(origin)
+    values = traverse_util.unflatten_dict(
+        {path: np.asarray(value, np.float32) for path, value in traverse_util.flatten_dict(params).items()}
+    )
+    with new_directory(Path(directory)) as folder:
+        try:
+            with ocp.StandardCheckpointer() as checkpointer:
+                checkpointer.save(folder / _PARAMS, values)
+        except Exception as error:  # orbax and its storage have many of their own for a full or read-only disk
+            raise UserError(f"cannot write {directory}: {_first_line(error)}") from error
+        if record is not None:
+            record.save(folder / RECORD)
+        if origin is not None:
+            copy_companions(origin, folder)
+        files = {str(path.relative_to(folder)): path.stat().st_size for path in _files(folder / _PARAMS)}
+        description = {"format": _FORMAT, "config": architecture(config), "files": files}
+        (folder / _DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n")
+
+
+def copy_companions(origin: Path, destination: Path) -> None:
+    """Copies the tokenizer's files and generation settings that `origin` has."""
+    for name in COMPANIONS:
+        if (origin / name).is_file():
+            shutil.copyfile(origin / name, destination / name)
+
+
+def _load(directory: Path) -> tuple[T5Config, dict]:
+    import orbax.checkpoint as ocp
+
+    config, files = _read_description(directory / _DESCRIPTION)
+    for name, size in files.items():
+        path = directory / name
+        if not path.is_file():
+            raise UserError(f"{directory} is damaged: there is no {name}")
+        if path.stat().st_size != size:
+            raise UserError(f"{directory} is damaged: {name} has {path.stat().st_size} bytes of {size}")
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            params = checkpointer.restore((directory / _PARAMS).resolve())
+    except Exception as error:  # damage shows in too many ways to name them
+        raise UserError(f"{directory / _PARAMS} is damaged: {_first_line(error)}") from error
+    try:
+        check_params(config, params)
+    except UserError as error:
+        raise UserError(f"{directory} is damaged: {error}") from error
+    return config, params
+
+
+def _read_description(path: Path) -> tuple[T5Config, dict[str, int]]:
+    raw = read_json(path)
+    if not isinstance(raw, dict) or not isinstance(raw.get("format"), int):
+        raise UserError(f"{path} is damaged: it has no 'format'")
+    if raw["format"] != _FORMAT:
+        raise UserError(f"{path} is of format {raw['format']}, and this version of gr2_jax reads {_FORMAT}")
+    values, files = raw.get("config"), raw.get("files")
+    expected = architecture(T5Config())
+    if not isinstance(values, dict) or values.keys() != expected.keys() or not isinstance(files, dict):
+        raise UserError(f"{path} is damaged: it does not describe a T5")
+    tied = values["tie_word_embeddings"]
+    if not isinstance(tied, bool):
+        raise UserError(f"{path}: tie_word_embeddings is {tied!r}, not true or false")
+    for name in values.keys() - {"tie_word_embeddings"}:
+        check_value(path, name, name, values[name])
+    return T5Config(**values), files
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

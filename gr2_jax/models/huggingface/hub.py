@@ -1,0 +1,77 @@
+"""Where a model's files are: a folder on this machine, or transformers' cache after its downloader has run."""
+
+import os
+import re
+from pathlib import Path
+
+from gr2_jax.errors import UserError
+from gr2_jax.models.huggingface.config import CONFIG
+from gr2_jax.models.huggingface.reading import INDEX, WEIGHTS, how_to_save_again, read_index
+
+# the files beside the weights that are of use wherever the model goes: the tokenizer's, and how to generate
+COMPANIONS = (
+    "spiece.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "generation_config.json",
+)
+
+
+def local_directory(source: str | os.PathLike) -> Path:
+    """`source` itself where it is a folder; else it is taken as a hub name, and its files are fetched or in the cache.
+
+    A hub name is a string such as "google-t5/t5-base". HF_HOME, HF_HUB_OFFLINE and the like are respected.
+
+    Raises:
+        UserError: Neither a folder nor a name under which the hub or the cache has a config and safetensors weights.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise UserError(f"{path} is a file; name the folder that holds the model")
+    if not isinstance(source, str) or not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", source):
+        raise UserError(f"there is no folder {path}")
+    return _from_hub(source)
+
+
+def _from_hub(name: str) -> Path:
+    config = _fetch(name, CONFIG, None)
+    if config is None:
+        raise UserError(f"there is no folder {name} here, and on the Hugging Face hub '{name}' has no {CONFIG}")
+    directory = config.parent
+    # all of one revision, whatever is uploaded meanwhile
+    revision = directory.name
+    if _fetch(name, WEIGHTS, revision) is None:
+        index = _fetch(name, INDEX, revision)
+        if index is None:
+            raise UserError(
+                f"'{name}' has no safetensors weights in the cache or on the Hugging Face hub, if that could be asked: "
+                f"try again with a network, or {how_to_save_again(name)}"
+            )
+        for shard in read_index(index):
+            _fetch(name, shard, revision)
+    for file in COMPANIONS:
+        _fetch(name, file, revision)
+    return directory
+
+
+def _fetch(name: str, file: str, revision: str | None) -> Path | None:
+    """The file in the cache, or None where the model has none of that name."""
+    try:
+        from transformers.utils import cached_file
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"there is no folder {name} here, and to look on the Hugging Face hub {error.name} is needed: "
+            "pip install 'gr2_jax[huggingface]'"
+        ) from error
+    try:
+        found = cached_file(name, file, revision=revision, _raise_exceptions_for_missing_entries=file == CONFIG)
+    except Exception as error:  # those of the HTTP client come through as they are
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"there is no folder {name} here, and the Hugging Face hub did not give it: {reason}"
+        ) from error
+    return None if found is None else Path(found)

@@ -1,0 +1,44 @@
+"""Matrix products with the precision that T5 trains in: inputs in the activations' type, sums in float32."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.ad_checkpoint import checkpoint_name
+from jaxtyping import Array, Float
+
+PRODUCT = "product"  # what `jax.checkpoint_policies.save_only_these_names` calls the results
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def matmul(x: Float[Array, "... I"], weights: Float[Array, "I O"], dtype: str, out_dtype: str) -> Float[Array, "... O"]:
+    """x @ weights with both cast to `dtype`, summed in float32, returned as `out_dtype`.
+
+    The weights' gradient is never rounded to `dtype`: left to itself, JAX would give it the type of the cast weights,
+    and a pod would add up bfloat16 gradients. The cotangent is, so that no backward product mixes two types, which
+    hardware computes as the wider one. Reverse mode only: there is no `jax.jvp` through it.
+    """
+    return _forward(x, weights, dtype, out_dtype)[0]
+
+
+def _contract(a: Array, b: Array, dtype: str, a_axis: int, b_axis: int) -> Array:
+    axes = (((a_axis,), (b_axis,)), ((), ()))
+    return lax.dot_general(a.astype(dtype), b.astype(dtype), axes, preferred_element_type=jnp.float32)
+
+
+def _forward(x, weights, dtype, out_dtype):
+    # named after the rounding, so that rematerialisation that keeps products keeps the smaller numbers; and the product
+    # itself, not `matmul`: a policy does not look into a custom_vjp
+    return checkpoint_name(_contract(x, weights, dtype, x.ndim - 1, 0).astype(out_dtype), PRODUCT), (x, weights)
+
+
+def _backward(dtype, out_dtype, saved, cotangent):
+    x, weights = saved
+    to_x = _contract(cotangent, weights, dtype, x.ndim - 1, 1).astype(x.dtype)
+    # as matrices: for a sum over several axes, XLA would first write a transposed copy of x
+    rows, to_rows = (y.reshape(-1, y.shape[-1]) for y in (x, cotangent))
+    return to_x, _contract(rows, to_rows, dtype, 0, 0).astype(weights.dtype)
+
+
+matmul.defvjp(_forward, _backward)

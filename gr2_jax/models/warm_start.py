@@ -1,0 +1,29 @@
+"""Starting values from a trained T5."""
+
+import jax
+import numpy as np
+
+from gr2_jax.errors import UserError
+from gr2_jax.models.config import T5Config
+from gr2_jax.models.stack import stack_layers
+
+
+def start_from_t5(params: dict, config: T5Config, t5: dict) -> dict:
+    """`params` (of `GR2` or `Fusion`) with every part of a T5 as in `t5`, as `load_t5` returns it.
+
+    GR2 keeps its projection head. Both encoders of Fusion start as the T5's, and its poolings as they are.
+    `config` is that of the model which `params` belong to; scanned layers are stacked.
+
+    Raises:
+        UserError: Fusion, whose output embedding is its input's, is given a T5 where they differ.
+    """
+    if config.scan_layers:
+        t5 = stack_layers(t5)
+    if "t5" in params:
+        started = params | {"t5": t5}
+    elif "output_embedding" in t5:
+        raise UserError("the fusion model needs a T5 with tied embeddings (1.0), not 1.1 or mT5")
+    else:
+        encoders = {"document_encoder": t5["encoder"], "query_encoder": t5["encoder"]}
+        started = params | encoders | {"embedding": t5["embedding"], "decoder": t5["decoder"]}
+    return jax.tree.map(lambda x: np.asarray(x, np.float32), started)

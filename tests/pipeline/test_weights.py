@@ -1,0 +1,103 @@
+"""A run that starts from a T5 on disk and its SentencePiece file."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from gr2_jax.config import (
+    BatchConfig,
+    CorpusConfig,
+    DocidConfig,
+    Experiment,
+    FusionConfig,
+    ModelConfig,
+    OptimiserConfig,
+    RetrievalConfig,
+    System,
+    VocabularyConfig,
+)
+from gr2_jax.data.vocabulary import Tokenizer, train_vocabulary
+from gr2_jax.errors import UserError
+from gr2_jax.models import GR2, T5, Fusion, load_t5, preset, save_hf_t5, stack_layers
+from gr2_jax.pipeline.run import run
+from gr2_jax.training.checkpoints import restore_params
+from gr2_jax.workdir import Workdir
+
+WORDS = ["sort", "array", "matrix", "vector", "sparse", "dense", "solve", "root", "linear", "cubic"]
+DOCUMENTS = [f"{a} {b} of a {c}" for a in WORDS for b in WORDS[:3] for c in WORDS[5:7]]
+EXTRA_IDS = 20
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    rows = [{"doc_id": f"d{i}", "title": f"{text} {i}", "text": text} for i, text in enumerate(DOCUMENTS)]
+    (folder / "documents.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "queries.tsv").write_text("".join(f"q{i}\thow to {text}\n" for i, text in enumerate(DOCUMENTS)))
+    (folder / "qrels.txt").write_text("".join(f"q{i} 0 d{i} 2\n" for i in range(len(DOCUMENTS))))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A Hugging Face directory: T5's files, with a few more rows than its vocabulary has ids."""
+    folder = tmp_path_factory.mktemp("t5")
+    train_vocabulary([*DOCUMENTS, "how to"], folder / "spiece.model", size=80)
+    size = Tokenizer(folder / "spiece.model", extra_ids=EXTRA_IDS).size
+    config = preset("tiny", vocab_size=size + 5, d_model=16, d_kv=4, d_ff=8)
+    tokens = np.ones((1, 2), np.int32)
+    save_hf_t5(folder, config, jax.jit(T5(config).init)(jax.random.key(0), tokens, tokens)["params"])
+    return folder
+
+
+@pytest.fixture
+def experiment(corpus, weights):
+    model = ModelConfig(weights=str(weights), scan_layers=True, remat="full")
+    still = OptimiserConfig(steps=2, learning_rate=1e-30)
+    return Experiment(
+        name="weights",
+        corpus=CorpusConfig(source=str(corpus), validation_queries=5, test_queries=5),
+        vocabulary=VocabularyConfig(model=str(weights / "spiece.model"), extra_ids=EXTRA_IDS),
+        docids=DocidConfig(schemes=("fusion",), max_length=6),
+        fusion=FusionConfig(
+            model=dataclasses.replace(model, scan_layers=False), optimiser=still, pairs=8, document_length=8, beams=2
+        ),
+        retrieval=RetrievalConfig(
+            model=model,
+            optimiser=still,
+            batch=BatchConfig(queries=4, documents=4, length=8, shortest_span=2, longest_span=6),
+            systems=(System("GR2S", "fusion"),),
+        ),
+    )
+
+
+def _trained(workdir, name, model):
+    """The parameters that the run's checkpoint of `name` holds."""
+    (directory,) = (workdir.root / "checkpoints").glob(f"{name}-*")
+    docids = np.ones((1, 1, 2), int)
+    tokens = docids if isinstance(model, GR2) else docids[0]
+    shapes = jax.eval_shape(model.init, jax.random.key(0), np.ones((1, 2), int), tokens)["params"]
+    return restore_params(directory, shapes)[0]
+
+
+def test_trains_from_the_weights(experiment, weights, tmp_path):
+    """At a learning rate too small to change a number, the trained models are the T5 that they started from."""
+    workdir = Workdir(tmp_path / "run")
+    table = run(experiment, workdir, until="evaluate", part="test")
+    assert "| GR2S" in table
+    assert (workdir.vocabulary / "spiece.model").read_bytes() == (weights / "spiece.model").read_bytes()
+    config, t5 = load_t5(weights)
+    gr2 = _trained(workdir, "GR2S", GR2(dataclasses.replace(config, scan_layers=True)))
+    jax.tree.map(np.testing.assert_array_equal, gr2["t5"], stack_layers(t5))
+    fusion = _trained(workdir, "fusion", Fusion(config))
+    jax.tree.map(np.testing.assert_array_equal, fusion["query_encoder"], t5["encoder"])
+    jax.tree.map(np.testing.assert_array_equal, fusion["decoder"], t5["decoder"])
+
+
+def test_a_vocabulary_that_the_model_has_no_rows_for(experiment, tmp_path):
+    wide = dataclasses.replace(experiment, vocabulary=dataclasses.replace(experiment.vocabulary, extra_ids=400))
+    with pytest.raises(UserError, match=r"the vocabulary has \d+ ids and the model of .* \d+ rows: give its own"):
+        run(wide, Workdir(tmp_path / "run"), until="docids", part="test")
