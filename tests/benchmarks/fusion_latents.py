@@ -27,8 +27,10 @@ def own_rank(workdir: Workdir) -> float:
     table = (line.rstrip("\n").split("\t") for line in (workdir.docids("fusion") / "docids.tsv").open())
     queries = {doc_id: docid.split("<")[0] for doc_id, docid in table}  # without the suffix's sentinels
     ranked = BM25([d.doc_id for d in documents], [d.contents for d in documents]).search(queries, k=100)
-    found = [list(ranked.get(doc_id, {})).index(doc_id) + 1 for doc_id in queries if doc_id in ranked.get(doc_id, {})]
-    return sum(1 / rank for rank in found) / len(queries)
+    places = ([found for found, _ in ranked[doc_id]] for doc_id in queries)
+    return sum(
+        1 / (place.index(doc_id) + 1) for doc_id, place in zip(queries, places, strict=True) if doc_id in place
+    ) / len(queries)
 
 
 def measure(root: Path, latent: str, steps: int, seed: int) -> dict[str, float]:
