@@ -89,7 +89,7 @@ def test_eight_devices_compute_what_one_does(tmp_path):
     command = [sys.executable, sharded_t5.__file__, str(path)]
     shown = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=300)
     assert "Involuntary full rematerialization" not in shown.stderr
-    expected, (found) = sharded_t5.loss_and_gradients(sharded_t5.start()), np.load(path)
+    expected, found = sharded_t5.loss_and_gradients(sharded_t5.start()), np.load(path)
     assert found["devices"] == 8
     np.testing.assert_allclose(found["loss"], expected[0], rtol=1e-5)
     for i, gradient in enumerate(jax.tree.leaves(expected[1])):

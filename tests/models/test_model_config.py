@@ -10,7 +10,7 @@ import pytest
 from gr2_jax.errors import UserError
 from gr2_jax.models import T5, preset
 
-# parameters of the published checkpoints, the shared embedding counted once
+# parameters as quoted for the published models, the shared embedding counted once
 PUBLISHED = {
     "small": 60_506_624,
     "base": 222_903_552,
