@@ -19,10 +19,12 @@ from gr2_jax.config import (
     System,
     VocabularyConfig,
 )
+from gr2_jax.data.semantics import TokenSemantics
 from gr2_jax.data.vocabulary import Tokenizer, train_vocabulary
 from gr2_jax.errors import UserError
 from gr2_jax.models import GR2, T5, Fusion, load_t5, preset, save_hf_t5, stack_layers
 from gr2_jax.pipeline.run import run
+from gr2_jax.pipeline.semantics import starting_params
 from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.workdir import Workdir
 
@@ -101,3 +103,21 @@ def test_a_vocabulary_that_the_model_has_no_rows_for(experiment, tmp_path):
     wide = dataclasses.replace(experiment, vocabulary=dataclasses.replace(experiment.vocabulary, extra_ids=400))
     with pytest.raises(UserError, match=r"the vocabulary has \d+ ids and the model of .* \d+ rows: give its own"):
         run(wide, Workdir(tmp_path / "run"), until="docids", part="test")
+
+
+def test_a_scanned_model_starts_from_the_corpus_as_an_unrolled_one(tmp_path):
+    workdir, rng = Workdir(tmp_path), np.random.default_rng(0)
+    workdir.examples.mkdir(parents=True)
+    semantics = TokenSemantics(
+        token_vectors=rng.normal(size=(20, 14)), log_idf=rng.uniform(size=20), document_vectors=[]
+    )
+    np.savez(workdir.examples / "semantics.npz", **semantics._asdict())
+    config = preset("scratch", vocab_size=20, d_model=16, d_kv=4, d_ff=8, num_encoder_layers=2, num_decoder_layers=2)
+    shapes = jax.eval_shape(GR2(config).init, jax.random.key(0), np.ones((1, 2), int), np.ones((1, 1, 2), int))[
+        "params"
+    ]
+    params = jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), shapes)
+    expected = starting_params(params, ModelConfig(), config, workdir)
+    scanned = dataclasses.replace(config, scan_layers=True)
+    found = starting_params(stack_layers(params), ModelConfig(scan_layers=True), scanned, workdir)
+    jax.tree.map(np.testing.assert_array_equal, found, stack_layers(expected))
