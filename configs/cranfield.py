@@ -16,11 +16,11 @@ experiment = Experiment(
     workdir="runs/cranfield",
     corpus=CorpusConfig(source="../shared/data/cranfield", empty_documents="drop", folds=5, validation_queries=30),
     vocabulary=VocabularyConfig(size=6000, extra_ids=500),
-    docids=DocidConfig(schemes=("codes",), max_length=4, codebooks=2, codes=240),
+    docids=DocidConfig(schemes=("rq",), max_length=4, codebooks=2, codes=240),
     retrieval=dataclasses.replace(
         DEFAULT.retrieval,
         optimiser=OptimiserConfig(steps=400, learning_rate=3e-3),
         batch=BatchConfig(queries=64, docids=3, documents=128, length=32),
-        systems=(System("GR2S", "codes"), System("MLE", "codes", gamma=0.0)),
+        systems=(System("GR2S", "rq"), System("MLE", "rq", gamma=0.0)),
     ),
 )

@@ -15,11 +15,11 @@ experiment = Experiment(
     workdir="runs/msmarco_dl1920_pool",
     corpus=CorpusConfig(source="../shared/data/msmarco_dl1920_pool", folds=5, validation_queries=15),
     vocabulary=VocabularyConfig(extra_ids=1020),
-    docids=DocidConfig(schemes=("codes",), max_length=5, codebooks=2, codes=500),
+    docids=DocidConfig(schemes=("rq",), max_length=5, codebooks=2, codes=500),
     retrieval=dataclasses.replace(
         DEFAULT.retrieval,
         optimiser=OptimiserConfig(steps=1000, learning_rate=3e-3),
         batch=BatchConfig(queries=32, docids=4, documents=192, length=32),
-        systems=(System("GR2S", "codes"), System("MLE", "codes", gamma=0.0)),
+        systems=(System("GR2S", "rq"), System("MLE", "rq", gamma=0.0)),
     ),
 )

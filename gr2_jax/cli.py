@@ -97,6 +97,8 @@ def _pipeline(experiment, options, rest: list[str], until: str) -> int:
     table = run(experiment, workdir, until=until, part=part)
     if table is None:
         return 0
+    if until == "docids":
+        return _show_docids(experiment, workdir, table, options.json)
     measures = workdir.metrics / f"{part}.json"
     if options.json:
         print(json.dumps(json.loads(measures.read_text())))
@@ -106,6 +108,20 @@ def _pipeline(experiment, options, rest: list[str], until: str) -> int:
     if not experiment.corpus.folds:
         query = "indices that would sort an array" if experiment.corpus.source.startswith("apidocs") else "a query"
         print(f'\nnext: gr2 search "{query}" --workdir {workdir.root}')
+    return 0
+
+
+def _show_docids(experiment, workdir, table: str, as_json: bool) -> int:
+    """The first fold's, where there are folds."""
+    if experiment.corpus.folds:
+        workdir = type(workdir)(workdir.root / "fold-0")
+    files = {scheme: workdir.docids(scheme) / "quality.json" for scheme in experiment.docids.schemes}
+    if as_json:
+        print(json.dumps({scheme: json.loads(file.read_text()) for scheme, file in files.items()}))
+        return 0
+    print(f"\n{table}\n")
+    print(f"table    {workdir.report / 'docids.md'}\npicture  {workdir.report / 'docids.png'}")
+    print(f"docids   {workdir.root}/docids/<scheme>/docids.tsv, examples and more in quality.json")
     return 0
 
 
@@ -127,7 +143,7 @@ def _search(options, rest: list[str]) -> int:
     if not query.strip() or options.k < 1:
         raise UserError("search needs a query with words in it, and -k of at least 1")
     if options.k > retriever.beams:
-        retriever = dataclasses.replace(retriever, beams=options.k)
+        retriever = retriever.with_beams(options.k)
     (hits,) = retriever.search([query], options.k)
     if options.json:
         print(json.dumps({"query": query, "hits": [dataclasses.asdict(hit) for hit in hits]}))

@@ -102,19 +102,32 @@ class BatchConfig:
 
 @dataclasses.dataclass(frozen=True)
 class DocidConfig:
-    """Docid schemes to make (`gr2_jax.docids.SCHEMES`), each unique over the corpus, at most `max_length` tokens."""
+    """Docid schemes to make (`gr2_jax.pipeline.schemes.SCHEMES`), each unique over the corpus.
+
+    max_length        tokens per docid at most, its end not counted
+    codebooks, codes  of `rq` and `pq`: how many codes spell a docid, and how many values each has
+    branches, leaf    of `hierarchical`: clusters per level, and the largest cluster that is not divided further
+    """
 
     schemes: tuple[str, ...] = ("title", "fusion")
     max_length: int = 8
     codebooks: int = 3
     codes: int = 64
+    branches: int = 10
+    leaf: int = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class FusionConfig:
     """The docid model (paper 4.1): its own T5 parts, Eq. 3, and how pseudo-queries are drawn from it.
 
-    `latent`: how a representation enters the decoder, see `gr2_jax.models.fusion`.
+    latent     how a representation enters the decoder, see `gr2_jax.models.fusion`
+    radius     |r|; with `radii`, the one of them that validation prefers, see `gr2_jax.pipeline.schemes.radius`
+    beams      candidates per latent
+    latents    points z of the sphere per document whose candidates make up its list
+    resamples  further points, for documents whose candidates are all taken
+
+    The scheme `qg`, plain query generation, is trained and searched with the same settings, and has no latents.
     """
 
     model: ModelConfig = ModelConfig(num_encoder_layers=1)
@@ -124,7 +137,10 @@ class FusionConfig:
     pairs: int = 128
     document_length: int = 64
     radius: float = 2.0
+    radii: tuple[float, ...] = ()
     beams: int = 8
+    latents: int = 1
+    resamples: int = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +154,15 @@ class System:
 
 
 @dataclasses.dataclass(frozen=True)
+class ViewsRow:
+    """One row of the table that reads several trained systems together, each on its own docids
+    (`gr2_jax.evaluation.views`)."""
+
+    name: str
+    systems: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class RetrievalConfig:
     """The retrieval model and its training (paper 4.2)."""
 
@@ -146,6 +171,7 @@ class RetrievalConfig:
     objective: RetrievalObjective = dataclasses.field(default_factory=RetrievalObjective)
     batch: BatchConfig = BatchConfig()
     systems: tuple[System, ...] = (System("GR2S", "title"), System("MLE", "title", gamma=0.0))
+    views: tuple[ViewsRow, ...] = ()
     checkpoint_seconds: float = 20.0
 
 

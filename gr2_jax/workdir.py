@@ -12,7 +12,7 @@ from typing import Any
 from gr2_jax.errors import UserError
 
 STAGE_FILE = "stage.json"
-STAGE_FORMAT = 2  # raise it when a stage writes other bytes for the same settings
+STAGE_FORMAT = 3  # raise it when a stage writes other bytes for the same settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +39,9 @@ class Workdir:
 
     def docids(self, scheme: str) -> Path:
         return self.root / "docids" / scheme
+
+    def candidates(self, name: str) -> Path:
+        return self.root / "candidates" / name
 
     def checkpoints(self, name: str) -> Path:
         return self.root / "checkpoints" / name

@@ -51,8 +51,11 @@ def check_query_text(query: str, text: str, place: str) -> str:
     return text
 
 
-def read_documents(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yields (doc_id, title, text) from JSON lines; a null title or text is "", an id may be a whole number."""
+def read_documents(path: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Yields (doc_id, title, text, url) from JSON lines; a null in the last three is "", an id may be a whole number.
+
+    The title and the URL may be missing.
+    """
     for number, line in _lines(path):
         place = f"{path}, line {number}"
         record = _parse_json(line, place)
@@ -61,8 +64,10 @@ def read_documents(path: Path) -> Iterator[tuple[str, str, str]]:
                 raise UserError(f"{place}: a document needs the field {name!r}; found: {', '.join(record)}")
         given = record["doc_id"]
         doc_id = str(given) if type(given) is int else _string(record, "doc_id", place)
-        title, text = ("" if record.get(name) is None else _string(record, name, place) for name in ("title", "text"))
-        yield check_id("document", doc_id, place), title, text
+        title, text, url = (
+            "" if record.get(name) is None else _string(record, name, place) for name in ("title", "text", "url")
+        )
+        yield check_id("document", doc_id, place), title, text, url
 
 
 def _string(record: dict, name: str, place: str) -> str:

@@ -1,8 +1,8 @@
 """The built-in collection: the documentation of numpy, scipy and jax, read from the running interpreter.
 
-One document per public function or class. Its query is one sentence of its summary, held out of the indexed text.
-Grades: 4 the object itself, 3 an object in its See Also section, 2 one linked in the summary part (before the first
-section), 1 one linked elsewhere; the highest grade of a pair counts.
+One document per public function or class, with the URL of its page in its library's manual. Its query is one sentence
+of its summary, held out of the indexed text. Grades: 4 the object itself, 3 an object in its See Also section, 2 one
+linked in the summary part (before the first section), 1 one linked elsewhere; the highest grade of a pair counts.
 """
 
 import importlib.metadata
@@ -19,6 +19,12 @@ from gr2_jax.errors import UserError, nearest
 LIBRARIES = ("numpy", "scipy", "jax")
 GRADE_ITSELF, GRADE_SEE_ALSO, GRADE_SUMMARY, GRADE_ELSEWHERE = 4, 3, 2, 1
 
+_MANUALS = {
+    "numpy.random.": "https://numpy.org/doc/stable/reference/random/generated/",
+    "numpy.": "https://numpy.org/doc/stable/reference/generated/",
+    "scipy.": "https://docs.scipy.org/doc/scipy/reference/generated/",
+    "jax.": "https://docs.jax.dev/en/latest/_autosummary/",
+}
 _MIN_QUERY_WORDS = 3
 _MIN_REMAINING_WORDS = 5
 _SHORTHANDS = {"np": "numpy", "jnp": "jax.numpy", "sp": "scipy", "lax": "jax.lax"}
@@ -50,7 +56,7 @@ def read_apidocs(libraries: Sequence[str] = LIBRARIES) -> Collection:
         query, text = _hold_out(sections, title)
         if not text and not query:
             continue  # nothing but a signature
-        documents.append(Document(one.name, title, text))
+        documents.append(Document(one.name, title, text, url_of(one.name)))
         links[one.name] = graded_links(one, sections, names)
         if query:
             held_out[one.name] = query
@@ -88,6 +94,12 @@ def title_of(name: str) -> str:
     """Returns a qualified name as words, the telling part first: `numpy.linalg.matrix_rank` gives
     `matrix rank linalg numpy`."""
     return " ".join(" ".join(_words(part)) for part in reversed(name.split(".")))
+
+
+def url_of(name: str) -> str:
+    """Returns the address of an object's page in its library's manual; the manuals lack a page for some objects."""
+    folder = next(folder for package, folder in _MANUALS.items() if name.startswith(package))
+    return f"{folder}{name}.html"
 
 
 def _words(identifier: str) -> list[str]:

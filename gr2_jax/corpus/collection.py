@@ -13,11 +13,15 @@ from gr2_jax.errors import UserError, nearest
 
 @dataclass(frozen=True)
 class Document:
-    """One document. The text may hold paragraphs, separated by blank lines; the title may be ""."""
+    """One document. The text may hold paragraphs, separated by blank lines; the title and the URL may be "".
+
+    The URL is a name of the document, as the title is, and no part of what an index sees.
+    """
 
     doc_id: str
     title: str
     text: str
+    url: str = ""
 
     @property
     def contents(self) -> str:
@@ -62,6 +66,8 @@ def write_collection(collection: Collection, directory: str | Path) -> None:
 
 def _document_line(document: Document) -> str:
     record = {"doc_id": document.doc_id, "title": document.title, "text": document.text}
+    if document.url:
+        record["url"] = document.url
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 

@@ -22,7 +22,7 @@ def load_collection(
 
     `apidocs` or `apidocs:numpy,scipy`: the documentation of installed libraries. `irds:<id>`: a data set of
     ir_datasets, which may download it. Anything else: a folder with documents.jsonl[.gz] (`doc_id`, `text`, optional
-    `title`), queries.tsv and qrels.txt.
+    `title` and `url`), queries.tsv and qrels.txt.
 
     Raises UserError for a source that is not there, is malformed (with file and line), cannot be downloaded or is not
     fit for use.
@@ -111,9 +111,10 @@ def _from_dataset(dataset_id: str, dataset: Any, version: str) -> Collection:
 
 
 def _document(doc: Any) -> Document:
+    url = (getattr(doc, "url", "") or "").strip()
     if hasattr(doc, "text"):
-        return Document(doc.doc_id, (getattr(doc, "title", "") or "").strip(), doc.text.strip())
-    return Document(doc.doc_id, "", doc.default_text().strip())
+        return Document(doc.doc_id, (getattr(doc, "title", "") or "").strip(), doc.text.strip(), url)
+    return Document(doc.doc_id, "", doc.default_text().strip(), url)
 
 
 def cranfield_grade(code: int) -> int:

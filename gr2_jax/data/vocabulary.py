@@ -1,5 +1,6 @@
 """A SentencePiece vocabulary learnt from the training text, with T5's ids: 0 pad, 1 end, 2 unknown, sentinels last."""
 
+import hashlib
 import io
 import os
 from collections.abc import Iterable, Sequence
@@ -69,8 +70,10 @@ class Tokenizer:
     def __init__(self, path: Path, *, extra_ids: int):
         import sentencepiece
 
-        self._model = sentencepiece.SentencePieceProcessor(model_proto=_with_sentinels(path, extra_ids))
+        content = _with_sentinels(path, extra_ids)
+        self._model = sentencepiece.SentencePieceProcessor(model_proto=content)
         self.extra_ids = extra_ids
+        self.fingerprint = hashlib.sha256(content).hexdigest()
 
     @property
     def size(self) -> int:

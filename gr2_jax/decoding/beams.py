@@ -44,7 +44,8 @@ def keep_best(
     """
     missing = max(0, beams + 1 - scores.shape[1])
     padded = jnp.pad(scores, ((0, 0), (0, missing)), constant_values=-jnp.inf)
-    # The barrier keeps XLA from merging top-k's slice with those below: it would no longer see a top-k, and sort all n.
-    best, index = lax.optimization_barrier(lax.top_k(padded, beams + 1))
+    # The barriers keep XLA from merging top-k's slice with those below: it would no longer see a top-k, and sort all n.
+    # One for each array: XLA for CPU aborts on a barrier around both where a program runs on several devices.
+    best, index = map(lax.optimization_barrier, lax.top_k(padded, beams + 1))
     index = jnp.where(index < scores.shape[1], index, 0)
     return best[:, :beams], index[:, :beams], best[:, beams]

@@ -14,20 +14,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.decoding.beams import Cache, Step, first_beam, keep_best, reorder
-
-
-class TrieArrays(NamedTuple):
-    """A prefix trie as flat arrays, nodes numbered level by level, the root 0.
-
-    The end-of-docid edge is an ordinary edge to a leaf, and it comes FIRST among its siblings.
-    """
-
-    first_child: Int[Array, "nodes+1"]
-    """The children of node n are the nodes first_child[n] .. first_child[n + 1] - 1."""
-    token: Int[Array, "nodes"]
-    """The token on the edge into the node (any integer type; 0 at the root)."""
-    row: Int[Array, "nodes"]
-    """The document's row at the end of a docid, else -1."""
+from gr2_jax.decoding.trie_arrays import TrieArrays, first_child, row_of
 
 
 class SearchResult(NamedTuple):
@@ -117,7 +104,7 @@ def _advance(
     logits, cache = step(state.tokens, state.position, state.cache)
     children, scores = _score_children(logits, state, trie, columns, width)
 
-    end_row = trie.row[children[..., 0]]  # only a first child can be an end
+    end_row = row_of(trie, children[..., 0])  # only a first child can be an end
     end_score = jnp.where(end_row >= 0, scores[..., 0], -jnp.inf)
     rows, row_scores, best_lost_row = _merge_finished(state, end_row, end_score)
 
@@ -146,9 +133,11 @@ def _score_children(
     logits: Float[Array, "B m C"], state: _State, trie: TrieArrays, columns: Int[Array, "V"] | None, width: int
 ) -> tuple[Int[Array, "B m W"], Float[Array, "B m W"]]:
     """Returns the children of each beam's node and the score of each; -inf where a node has fewer than `width`."""
-    children = trie.first_child[state.nodes][..., None] + jnp.arange(width, dtype=jnp.int32)
-    exists = children < trie.first_child[state.nodes + 1][..., None]
-    children = jnp.minimum(children, trie.token.shape[0] - 1)
+    first = first_child(trie, state.nodes)
+    count = first_child(trie, state.nodes + 1) - first
+    place = jnp.arange(width, dtype=jnp.int32)
+    exists = place < count[..., None]
+    children = jnp.where(exists, first[..., None] + place, 0)
     tokens = trie.token[children].astype(jnp.int32)
     logits = logits.astype(jnp.float32)
     chosen = jnp.take_along_axis(logits, tokens if columns is None else columns[tokens], axis=-1)

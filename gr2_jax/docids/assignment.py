@@ -1,95 +1,180 @@
 """Giving every document a docid of its own (paper 4.1): the next free candidate of its list, at last a suffix."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Int32, UInt64
 
+from gr2_jax.docids.candidates import SLICE, narrow, slices, stack
+from gr2_jax.docids.first_free import first_free
+from gr2_jax.docids.suffixes import add_suffixes, check_digits
+from gr2_jax.docids.taken import TakenDocids, hash_docids
 from gr2_jax.errors import UserError
 
-Docid = tuple[int, ...]
+Lists = Int[np.ndarray, "S C T"]
+Rows = Int[np.ndarray, "n"]
 
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
     """Which docid each document got, and how."""
 
-    docids: tuple[Docid, ...]
-    """All different, none empty."""
-    choices: Int[np.ndarray, "N"]
-    """The place of the docid in the document's list of candidates, -1 where a suffix was needed."""
+    docids: Int[np.ndarray, "N T"]
+    """All different, none empty; 0-padded to the longest. uint16 where the tokens fit, else int32."""
+    choices: Int32[np.ndarray, "N"]
+    """The place of the docid in the list of candidates it came from, -1 where a suffix was needed."""
+    samples: Int32[np.ndarray, "N"]
+    """The list it came from: 0 is the document's first, k that of the k-th resampling, -1 where a suffix was needed."""
     first_is_unique: int
-    """Documents whose first candidate is no other document's first candidate."""
+    """Documents whose first candidate is no other document's first candidate; an empty one is not unique."""
+
+    @cached_property
+    def lengths(self) -> Int[np.ndarray, "N"]:
+        """Tokens of each docid, without the end of the docid."""
+        return np.count_nonzero(self.docids, axis=1)
 
     def figures(self) -> dict[str, float]:
         """Counts and shares for the report; lengths in tokens, without the end of the docid."""
-        lengths = [len(docid) for docid in self.docids]
+        documents = len(self.docids)
+        hashes = np.concatenate([hash_docids(self.docids[at : at + SLICE]) for at in range(0, documents, SLICE)])
+        hashes.sort()  # equal docids have equal hashes, so a share of 1 is certain
         return {
-            "documents": len(self.docids),
-            "unique_share": len(set(self.docids)) / len(self.docids),
-            "unique_share_before": self.first_is_unique / len(self.docids),
-            "needed_later_candidate": int(np.count_nonzero(self.choices > 0)),
-            "needed_suffix": int(np.count_nonzero(self.choices < 0)),
-            "length_mean": float(np.mean(lengths)),
-            "length_p95": float(np.percentile(lengths, 95)),
+            "documents": documents,
+            "unique_share": (1 + int(np.count_nonzero(hashes[1:] != hashes[:-1]))) / documents,
+            "unique_share_before": self.first_is_unique / documents,
+            "needed_later_candidate": int(np.count_nonzero((self.choices > 0) & (self.samples == 0))),
+            "needed_another_sample": int(np.count_nonzero(self.samples > 0)),
+            "needed_suffix": int(np.count_nonzero(self.samples < 0)),
+            "deepest_choice": int(self.choices.max()),
+            "length_mean": float(self.lengths.mean()),
+            "length_p95": float(np.percentile(self.lengths, 95)),
         }
 
 
 def assign_unique(
-    candidates: Sequence[Sequence[Docid]], *, suffix_tokens: Sequence[int], max_length: int | None = None
+    candidates: Iterable[Lists],
+    *,
+    suffix_tokens: Sequence[int],
+    max_length: int | None = None,
+    resample: Callable[[Rows, int], Iterable[Lists]] | None = None,
+    resamples: int = 0,
 ) -> Assignment:
-    """Goes through the documents in order and gives each the first docid in its list that is still free.
+    """Goes through the documents in order and gives each the first docid of its list that is still free.
 
-    A document whose candidates are all taken gets its first one with the shortest free suffix: a number counted in base
-    len(suffix_tokens) and spelled in those tokens. Empty candidates are passed over; a document without any gets the
-    suffix alone.
+    Documents that get none go through `resamples` further passes, with new lists. In a last pass the rest get their
+    base, the first candidate of their first list (nothing, if that is empty), with the shortest free suffix: a number
+    spelled in the suffix tokens as a, b, aa, ab, ba, bb, aaa and so on.
+
+    The result does not depend on how the documents are cut into shards. In memory are the docids, at most 60 bytes per
+    document besides, as many again for each that comes to the last pass, and the lists of one slice of documents.
+    Docids are compared by 64-bit hashes: should two docids share one, a free docid looks taken; no two documents ever
+    get the same docid.
 
     Args:
-      candidates: for each document, its docids in order of preference.
+      candidates: the documents' lists, in consecutive shards. A list is C docids [C, T], best first, each padded with
+        0; empty ones are passed over. C and T may differ between shards.
       suffix_tokens: the digits of the suffix.
       max_length: longest docid, in tokens; longer candidates are cut, and a suffix that would not fit replaces the end
-        of its candidate.
+        of its base.
+      resample: called with the rows left over, ascending, and the number of the pass, from 1; yields shards of new
+        lists for exactly these rows, in this order.
+      resamples: further passes, at most.
 
     Raises:
-      UserError: no documents, no or repeated suffix tokens, or `max_length` leaves no free docid.
+      UserError: no documents, a shard that is no such array, suffix tokens that cannot count, lists for another number
+        of documents than `resample` was asked for, or `max_length` leaves no free docid.
     """
-    if not candidates:
+    check_digits(suffix_tokens)
+    taken, given = TakenDocids(), deque()
+    first = _first_pass(slices(candidates, max_length), taken, given)
+    rows = first.rows
+    for k in range(1, resamples + 1 if resample else 1):
+        if rows.size:
+            rows = _later_pass(k, rows, slices(resample(rows, k), max_length), taken, given)
+    bases = first.bases[np.searchsorted(first.rows, rows)]
+    for at, docids in add_suffixes(rows, bases, suffix_tokens, max_length, taken):
+        given.append(_Given(rows[at], narrow(docids), np.full(len(docids), -1, np.int32), 0))
+    return Assignment(*_table(given, first.documents), first.unique)
+
+
+class _Given(NamedTuple):
+    """What some documents were given; an empty docid and a choice of -1 where that was nothing."""
+
+    rows: Rows | slice
+    docids: Int[np.ndarray, "n T"]
+    choices: Int32[np.ndarray, "n"]
+    sample: int
+
+
+class _Left(NamedTuple):
+    """What the first pass leaves behind it."""
+
+    documents: int
+    unique: int  # documents with a first candidate of their own
+    rows: Rows  # those without a docid, and their first candidates
+    bases: Int[np.ndarray, "n T"]
+
+
+def _first_pass(lists: Iterable[Lists], taken: TakenDocids, given: deque[_Given]) -> _Left:
+    documents, firsts, rows, bases = 0, [], [], []
+    for block in lists:
+        hashes = hash_docids(block)
+        choices = first_free(hashes, taken)
+        given.append(_Given(slice(documents, documents + len(block)), _chosen(block, choices), choices, 0))
+        base = np.argmax(hashes != 0, axis=1)
+        firsts.append(hashes[np.arange(len(block)), base])
+        left = np.flatnonzero(choices < 0)
+        rows.append(documents + left)
+        bases.append(narrow(block[left, base[left]]))
+        documents += len(block)
+    if not documents:
         raise UserError("there are no documents to give docids to")
-    if not suffix_tokens or len(set(suffix_tokens)) < len(suffix_tokens):
-        raise UserError(f"suffix tokens must be one or more different tokens, not {list(suffix_tokens)}")
-    taken: set[Docid] = set()
-    next_suffix: Counter[Docid] = Counter()  # everything before it is taken, so identical documents cost O(1) each
-    firsts: Counter[Docid] = Counter()
-    docids, choices = [], []
-    for document, listed in enumerate(candidates):
-        cut = [tuple(candidate[:max_length]) for candidate in listed]
-        first = next(filter(None, cut), ())
-        firsts[first] += 1
-        choice = next((i for i, docid in enumerate(cut) if docid and docid not in taken), -1)
-        docid = cut[choice] if choice >= 0 else None
-        while docid is None or docid in taken:
-            docid = _with_suffix(first, next_suffix[first], suffix_tokens, max_length, document)
-            next_suffix[first] += 1
-        taken.add(docid)
-        docids.append(docid)
-        choices.append(choice)
-    first_is_unique = sum(count == 1 for docid, count in firsts.items() if docid)
-    return Assignment(tuple(docids), np.array(choices, np.int32), first_is_unique)
+    return _Left(documents, _count_alone(np.concatenate(firsts)), np.concatenate(rows), stack(bases))
 
 
-def _with_suffix(base: Docid, number: int, tokens: Sequence[int], max_length: int | None, document: int) -> Docid:
-    """Returns `base` with the suffix of this number, counted from 0: a, b, aa, ab, ba, bb, aaa and so on."""
-    suffix: Docid = ()
-    number += 1
-    while number:
-        number, digit = divmod(number - 1, len(tokens))
-        suffix = (tokens[digit], *suffix)
-    if max_length is None:
-        return base + suffix
-    if len(suffix) > max_length:
-        raise UserError(
-            f"document {document} gets no docid: all suffixes of at most {max_length} tokens (max_length) are taken"
-        )
-    return base[: max_length - len(suffix)] + suffix
+def _later_pass(k: int, rows: Rows, lists: Iterable[Lists], taken: TakenDocids, given: deque[_Given]) -> Rows:
+    """Gives docids to `rows` from their new lists; returns the rows still left over."""
+    seen, left = 0, []
+    for block in lists:
+        asked = rows[seen : seen + len(block)]
+        seen += len(block)
+        if seen > rows.size:
+            break
+        choices = first_free(hash_docids(block), taken)
+        got = choices >= 0
+        given.append(_Given(asked[got], _chosen(block[got], choices[got]), choices[got], k))
+        left.append(asked[~got])
+    if seen != rows.size:
+        amount = f"{seen} or more" if seen > rows.size else seen
+        raise UserError(f"resampling {k} gave lists for {amount} documents, but {rows.size} were asked for")
+    return np.concatenate(left)
+
+
+def _chosen(lists: Lists, choices: Int32[np.ndarray, "S"]) -> Int[np.ndarray, "S t"]:
+    docids = lists[np.arange(len(lists)), choices]
+    docids[choices < 0] = 0
+    return narrow(docids)
+
+
+def _count_alone(hashes: UInt64[np.ndarray, "N"]) -> int:
+    """How many of the hashes occur once, that of the empty docid left out."""
+    hashes.sort()
+    differs = np.concatenate([[True], hashes[1:] != hashes[:-1], [True]])
+    return int(np.count_nonzero(differs[:-1] & differs[1:] & (hashes != 0)))
+
+
+def _table(given: deque[_Given], documents: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Docids, choices and samples of all documents; empties `given` on the way, so that docids are not held twice."""
+    width = max(part.docids.shape[1] for part in given)
+    docids = np.zeros((documents, width), reduce(np.promote_types, (part.docids.dtype for part in given)))
+    choices, samples = np.empty((2, documents), np.int32)
+    while given:
+        part = given.popleft()  # later passes come later, and write over what the first left empty
+        docids[part.rows, : part.docids.shape[1]] = part.docids
+        choices[part.rows] = part.choices
+        samples[part.rows] = np.where(part.choices < 0, -1, part.sample)
+    return docids, choices, samples

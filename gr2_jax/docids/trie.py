@@ -1,199 +1,135 @@
-"""The trie of all docids as flat arrays, built level by level from sorted docids, and its file."""
+"""The trie of all docids: built from them, its figures, its file, and the docids read back from it."""
 
-import os
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 
 from gr2_jax.decoding import TrieArrays
+from gr2_jax.docids.trie_blocks import unpack
+from gr2_jax.docids.trie_build import build_arrays, shared_prefix
+from gr2_jax.docids.trie_file import read_trie, write_trie
+from gr2_jax.docids.trie_sort import MOST_INT32, as_matrix, check_tokens, sort_docids
 from gr2_jax.errors import UserError
 
-_FORMAT = "gr2_jax docid trie 1"
+_CHUNK = 1 << 18  # nodes looked at at once
 
 
 @dataclass(frozen=True, eq=False)
 class DocidTrie:
-    """A prefix trie over docids, laid out as `gr2_jax.decoding.TrieArrays` says; every docid ends with an EOS edge."""
+    """A prefix trie over docids, laid out as `TrieArrays` says; every docid ends with an edge of the token `eos_id`.
 
-    first_child: Int[np.ndarray, "nodes+1"]
-    token: Int[np.ndarray, "nodes"]  # uint16 where the tokens fit, else int32
-    row: Int[np.ndarray, "nodes"]
+    `arrays` are NumPy's: put them on the device once. `vocabulary` is the fingerprint of the vocabulary whose ids the
+    tokens are, where it was given.
+    """
+
+    arrays: TrieArrays
+    eos_id: int = 1
+    vocabulary: str | None = None
 
     @classmethod
     def from_sequences(
-        cls, sequences: Sequence[Sequence[int]] | Int[np.ndarray, "N Ti"], *, eos_id: int = 1
+        cls,
+        sequences: Sequence[Sequence[int]] | Int[np.ndarray, "N Ti"],
+        *,
+        eos_id: int = 1,
+        vocabulary: str | None = None,
     ) -> "DocidTrie":
         """Builds the trie of docids, given without EOS as token lists or as an integer array padded with 0.
 
         Row i is document i.
 
         Raises:
-          UserError: no docids, an empty docid, a token that is not positive or is `eos_id`, or the same docid twice.
+          UserError: no docids, an empty docid, a token that is not positive or is `eos_id`, the same docid twice, more
+            docids or nodes than 31 bits can number.
         """
-        matrix, lengths = _as_matrix(sequences)
-        _check_tokens(matrix, lengths, eos_id)
-        matrix = matrix.astype(_token_dtype(int(matrix.max())), copy=False)
-        order = np.lexsort(matrix.T[::-1])  # padding sorts first, so a docid comes before the ones it is a prefix of
-        ordered, lengths = matrix[order], lengths[order]
-        shared = _shared_prefix(ordered)
-        if (same := np.flatnonzero(shared == matrix.shape[1])).size:
-            first, second = sorted(int(r) for r in order[same[0] - 1 : same[0] + 1])
-            docid = ordered[same[0], : lengths[same[0]]].tolist()
-            raise UserError(f"documents {first} and {second} have the same docid {docid}")
-        return cls(*_build(ordered, lengths, shared, order, eos_id))
-
-    @property
-    def arrays(self) -> TrieArrays:
-        """The arrays the search takes (NumPy; put them on the device once)."""
-        return TrieArrays(self.first_child, self.token, self.row)
+        if not 0 < eos_id <= MOST_INT32:
+            raise UserError(f"the end-of-docid token must be a positive 32-bit token id, not {eos_id}")
+        matrix = as_matrix(sequences)
+        order, columns = sort_docids(matrix, check_tokens(matrix, eos_id))
+        shared = shared_prefix(columns)
+        if (same := np.flatnonzero(shared == len(columns))).size:
+            first, second = sorted(int(row) for row in order[same[0] - 1 : same[0] + 1])
+            docid = columns[:, same[0]]
+            raise UserError(f"documents {first} and {second} have the same docid {docid[docid != 0].tolist()}")
+        return cls(build_arrays(columns, shared, order, eos_id), eos_id, vocabulary)
 
     @cached_property
     def widths(self) -> tuple[int, int]:
         """The number of children of the root, and the largest number of children of any other node."""
-        children = np.diff(self.first_child)
-        return int(children[0]), int(children[1:].max())
+        root = int(unpack(self.arrays, 1, 2)[0]) - 1
+        nodes = len(self.arrays.token)
+        chunks = (unpack(self.arrays, at, min(at + _CHUNK, nodes) + 1) for at in range(1, nodes, _CHUNK))
+        return root, max(int(np.diff(first).max()) for first in chunks)
 
-    @cached_property
+    @property
     def max_depth(self) -> int:
         """Edges on the longest path, EOS included."""
-        depth, level = 0, (0, 1)
-        while level[0] < level[1]:
-            depth, level = depth + 1, (int(self.first_child[level[0]]), int(self.first_child[level[1]]))
-        return depth - 1
+        return len(self._levels) - 2
 
-    @cached_property
+    @property
     def num_docids(self) -> int:
-        return int(np.count_nonzero(self.row >= 0))
+        return len(self.arrays.row)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the three arrays."""
+        """Bytes of the arrays."""
         return sum(array.nbytes for array in self.arrays)
 
     @cached_property
     def tokens(self) -> Int[np.ndarray, "T"]:
         """The distinct tokens on the edges, EOS included, ascending: the columns a model's output needs."""
-        return np.unique(self.token[1:])
+        edges = self.arrays.token[1:]
+        return np.unique(np.concatenate([np.unique(edges[at : at + _CHUNK]) for at in range(0, len(edges), _CHUNK)]))
+
+    def docids(self) -> Int[np.ndarray, "N Ti"]:
+        """Returns the docid of each row, without EOS, padded with 0; Ti is the length of the longest."""
+        token, row = self.arrays.token, self.arrays.row
+        docids = np.zeros((len(row), self.max_depth - 1), token.dtype)
+        node = self._leaves()  # of each docid, in the order of the leaves, its node at the depth below
+        ends = np.searchsorted(node, self._levels)  # the docids that end above each level
+        for depth in range(self.max_depth - 1, 0, -1):
+            longer = ends[depth + 1]
+            node[longer:] = self._parents(depth)[node[longer:] - self._levels[depth + 1]]
+            docids[row[longer:], depth - 1] = token[node[longer:]]
+        return docids
 
     def sequences(self) -> list[list[int]]:
-        """Returns the docid of each row, without EOS."""
-        parent = np.zeros(len(self.token), np.int32)
-        parent[1:] = np.repeat(np.arange(len(self.token), dtype=np.int32), np.diff(self.first_child))
-        leaves = np.flatnonzero(self.row >= 0)
-        node = parent[leaves[np.argsort(self.row[leaves])]]
-        upwards = np.zeros((len(node), self.max_depth - 1), self.token.dtype)
-        for column in upwards.T:
-            column[:] = self.token[node]  # 0 once at the root, which is its own parent here
-            node = parent[node]
-        lengths = np.count_nonzero(upwards, axis=1)
-        return [tokens[:n][::-1] for tokens, n in zip(upwards.tolist(), lengths.tolist(), strict=True)]
+        """Returns the docid of each row as a list, without EOS."""
+        docids = self.docids()
+        lengths = np.count_nonzero(docids, axis=1)
+        return [docid[:length] for docid, length in zip(docids.tolist(), lengths.tolist(), strict=True)]
 
     def save(self, path: str | Path) -> None:
-        """Writes the trie to `path` (.npz), beside it first, so that a file with this name is always whole."""
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as file:
-            np.savez(file, format=np.array(_FORMAT), **self.arrays._asdict())
-        os.replace(partial, path)
+        """Writes the trie to the directory `path`, beside it first, so that a trie with this name is always whole."""
+        write_trie(Path(path), self.arrays, self.eos_id, self.vocabulary)
 
     @classmethod
-    def load(cls, path: str | Path) -> "DocidTrie":
-        """Reads a trie written by `save`.
+    def load(cls, path: str | Path, *, vocabulary: str | None = None) -> "DocidTrie":
+        """Maps a trie written by `save` into memory, every byte checked once.
 
         Raises:
-          UserError: the file is missing, damaged, or not a docid trie.
+          UserError: it is missing, damaged, not a docid trie, or made with another vocabulary than the one given here.
         """
-        try:
-            with zipfile.ZipFile(path) as archive:
-                arrays = {name: _read_array(archive, name) for name in ("format", *TrieArrays._fields)}
-        except FileNotFoundError:
-            raise UserError(f"there is no docid trie at {path}") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(f"{path} is not a docid trie, or is damaged ({error})") from error
-        if arrays.pop("format") != _FORMAT or not _is_consistent(**arrays):
-            raise UserError(f"{path} is not a docid trie in the format '{_FORMAT}'")
-        return cls(**arrays)
+        return cls(*read_trie(Path(path), vocabulary))
 
+    @cached_property
+    def _levels(self) -> list[int]:
+        """The first node of each level, and the number of nodes."""
+        levels, nodes = [0], len(self.arrays.token)
+        while levels[-1] < nodes:
+            levels.append(int(unpack(self.arrays, levels[-1], levels[-1] + 1)[0]))
+        return levels
 
-def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    with archive.open(f"{name}.npy") as file:
-        array = np.lib.format.read_array(file, allow_pickle=False)
-        file.read()  # to the end of the member, where its checksum is compared
-        return array
+    def _leaves(self) -> Int[np.ndarray, "N"]:
+        """Returns the leaf of each docid, ascending."""
+        bits = np.unpackbits(self.arrays.leaf_bits.view(np.uint8), bitorder="little")
+        return np.flatnonzero(bits).astype(np.int32)
 
-
-def _is_consistent(first_child: np.ndarray, token: np.ndarray, row: np.ndarray) -> bool:
-    nodes = len(token)
-    lengths_agree = nodes > 1 and first_child.shape == (nodes + 1,) and row.shape == (nodes,)
-    return (
-        lengths_agree and first_child[0] == 1 and first_child[-1] == nodes and bool(np.all(np.diff(first_child) >= 0))
-    )
-
-
-def _token_dtype(largest: int) -> type[np.generic]:
-    return np.uint16 if largest <= np.iinfo(np.uint16).max else np.int32
-
-
-def _as_matrix(sequences: Sequence[Sequence[int]] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the docids as an integer array [N, Ti], padded with 0, and their lengths [N]."""
-    if not len(sequences):
-        raise UserError("a docid trie needs at least one docid")
-    if hasattr(sequences, "__array__"):
-        matrix = np.asarray(sequences)
-        if matrix.ndim != 2 or not np.issubdtype(matrix.dtype, np.integer):
-            raise UserError(f"docids must be an integer array [N, Ti], not {matrix.dtype} {list(matrix.shape)}")
-        used = matrix != 0
-        lengths = np.where(used.any(axis=1), matrix.shape[1] - used[:, ::-1].argmax(axis=1), 0)
-        return matrix[:, : max(1, lengths.max())], lengths
-    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
-    matrix = np.zeros((len(sequences), max(1, lengths.max())), np.int64)
-    matrix[np.arange(matrix.shape[1]) < lengths[:, None]] = np.fromiter(
-        chain.from_iterable(sequences), np.int64, lengths.sum()
-    )
-    return matrix, lengths
-
-
-def _check_tokens(matrix: np.ndarray, lengths: np.ndarray, eos_id: int) -> None:
-    """Raises UserError for the first docid that is empty or holds a token it may not."""
-    if (empty := np.flatnonzero(lengths == 0)).size:
-        raise UserError(f"the docid of document {empty[0]} is empty")
-    inside = np.arange(matrix.shape[1]) < lengths[:, None]
-    wrong = inside & ((matrix <= 0) | (matrix == eos_id) | (matrix > np.iinfo(np.int32).max))
-    if wrong.any():
-        row, position = np.argwhere(wrong)[0]
-        token = int(matrix[row, position])
-        why = "is the end-of-docid token" if token == eos_id else "is not a positive 32-bit token id"
-        raise UserError(f"the docid of document {row} has token {token} at position {position}, which {why}")
-
-
-def _shared_prefix(ordered: np.ndarray) -> np.ndarray:
-    """Returns how many leading columns each row shares with the row before it; -1 for the first row."""
-    differs = ordered[1:] != ordered[:-1]
-    shared = np.where(differs.any(axis=1), differs.argmax(axis=1), ordered.shape[1])
-    return np.concatenate([[-1], shared])
-
-
-def _build(
-    ordered: np.ndarray, lengths: np.ndarray, shared: np.ndarray, order: np.ndarray, eos_id: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lays out the nodes of sorted, distinct docids level by level; a node stands where its first docid does."""
-    dtype = np.promote_types(ordered.dtype, _token_dtype(eos_id))
-    first_child, token, row = [], [np.zeros(1, dtype)], [np.full(1, -1, np.int32)]
-    starts, nodes = np.zeros(1, np.int64), 1
-    for depth in range(int(lengths.max()) + 1):
-        nexts = np.flatnonzero((shared <= depth) & (lengths >= depth))
-        first_child.append(nodes + np.searchsorted(nexts, starts))
-        ends = lengths[nexts] == depth
-        column = np.minimum(depth, ordered.shape[1] - 1)
-        token.append(np.where(ends, eos_id, ordered[nexts, column]).astype(dtype))
-        row.append(np.where(ends, order[nexts], -1).astype(np.int32))
-        starts, nodes = nexts, nodes + len(nexts)
-    first_child.append(np.full(len(starts) + 1, nodes))
-    return np.concatenate(first_child).astype(np.int32), np.concatenate(token), np.concatenate(row)
+    def _parents(self, depth: int) -> Int[np.ndarray, "level"]:
+        """Returns the parent, at `depth`, of each node of the level below."""
+        start, stop = self._levels[depth : depth + 2]
+        return np.repeat(np.arange(start, stop, dtype=np.int32), np.diff(unpack(self.arrays, start, stop + 1)))

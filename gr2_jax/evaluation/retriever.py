@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,9 @@ from jaxtyping import Int
 from gr2_jax.decoding import SearchResult, constrained_beam_search
 from gr2_jax.docids import DocidTrie
 from gr2_jax.models import GR2, empty_cache
+
+if TYPE_CHECKING:
+    from gr2_jax.evaluation.views import Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,13 +50,17 @@ class Retriever:
 
     def __post_init__(self):
         object.__setattr__(self, "_program", jax.jit(self._search))
+        object.__setattr__(self, "_trie", jax.device_put(self.trie.arrays))  # once, not with every batch
 
     @classmethod
-    def from_workdir(cls, workdir: str | os.PathLike, system: str | None = None) -> "Retriever":
+    def from_workdir(cls, workdir: str | os.PathLike, system: str | None = None) -> "Retriever | Views":
         """The trained `system` of a run on disk (default: the first of its config). Raises `UserError` if not there."""
         from gr2_jax.pipeline.evaluate import open_retriever  # the pipeline knows how a run lies on disk
 
         return open_retriever(workdir, system)
+
+    def with_beams(self, beams: int) -> "Retriever":
+        return dataclasses.replace(self, beams=beams)
 
     def search(self, queries: Sequence[str], k: int = 20) -> list[list[Hit]]:
         """The best `k` (at most `beams`) documents of each query, best first."""
@@ -69,7 +77,7 @@ class Retriever:
             piece = tokens[start : start + size]
             padded = np.pad(piece, [(0, size - len(piece)), (0, 0)])
             padded[len(piece) :, 0] = 1  # a padded query must attend to something
-            found = self._program(self.params, padded, self.trie.arrays)
+            found = self._program(self.params, padded, self._trie)
             real = slice(len(piece))
             parts.append(jax.tree.map(lambda x, real=real: np.asarray(x)[real], found))
         return jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)

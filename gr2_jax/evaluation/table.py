@@ -9,7 +9,7 @@ Cell = float | str | int | None
 _MEASURE = re.compile(r"[A-Za-z]\w*(\(.*\))?@\d+")
 
 
-def format_table(rows: Mapping[str, Mapping[str, Cell]], columns: Sequence[str]) -> str:
+def format_table(rows: Mapping[str, Mapping[str, Cell]], columns: Sequence[str], *, heading: str = "run") -> str:
     """Returns aligned lines, one row per run, without a final newline.
 
     A column named as a measure at a cutoff (`nDCG@20`) is written as .4103, and its best value, if two or more rows
@@ -19,8 +19,9 @@ def format_table(rows: Mapping[str, Mapping[str, Cell]], columns: Sequence[str])
     Args:
         rows: Row name -> column -> value.
         columns: The columns to print, in this order.
+        heading: What a row is.
     """
-    names = ["run", *rows]
+    names = [heading, *rows]
     printed = [[name, *_column(name, [row.get(name) for row in rows.values()])] for name in columns]
     widths = [max(map(len, cells)) for cells in printed]
     first = max(map(len, names))

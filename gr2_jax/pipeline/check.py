@@ -16,7 +16,7 @@ from gr2_jax.pipeline.schemes import SCHEMES
 
 _AT_LEAST_ONE = {
     "size", "characters", "steps", "pairs", "document_length", "beams", "max_length", "codebooks", "codes", "queries",
-    "docids", "documents", "shortest_span", "length", "batch", "query_length", "learning_rate",
+    "docids", "documents", "shortest_span", "length", "batch", "query_length", "learning_rate", "leaf", "latents",
 }  # fmt: skip
 _SHARES = {"dropout_rate", "pseudo_share", "label_smoothing", "b2"}
 
@@ -36,6 +36,10 @@ def check(experiment: Experiment) -> None:
     if not experiment.corpus.folds and experiment.corpus.test_queries < 1:
         raise UserError("--corpus.test_queries must be at least 1: the table is about them")
     check_measures(experiment.evaluation.measures)
+    if experiment.docids.branches < 2:
+        raise UserError(f"--docids.branches is {experiment.docids.branches}: a cluster is divided into at least 2")
+    if any(radius < 0 for radius in experiment.fusion.radii):
+        raise UserError(f"--fusion.radii are {experiment.fusion.radii}: a radius is at least 0")
     _check_systems(experiment)
 
 
@@ -87,8 +91,22 @@ def _check_systems(experiment: Experiment) -> None:
                 f"system {system.name} wants docids '{system.docids}', which --docids.schemes does not make: "
                 f"{nearest(system.docids, experiment.docids.schemes)}"
             )
-        if system.name in seen or not re.fullmatch(r"\w[\w.+-]*", system.name):
-            raise UserError(f"system name '{system.name}' is taken, or has more than letters, digits and .+-_")
+        _check_name(system.name, seen)
         if round(experiment.retrieval.optimiser.steps * system.steps) < 1:
             raise UserError(f"system {system.name} has no steps to train")
-        seen.add(system.name)
+    systems = [system.name for system in experiment.retrieval.systems]
+    for row in experiment.retrieval.views:
+        _check_name(row.name, seen)
+        unknown = [name for name in row.systems if name not in systems]
+        if unknown or len(set(row.systems)) < max(2, len(row.systems)):
+            raise UserError(
+                f"views {row.name} must read two or more different systems: "
+                + (nearest(unknown[0], systems) if unknown else f"not {', '.join(row.systems) or 'none'}")
+            )
+
+
+def _check_name(name: str, seen: set[str]) -> None:
+    """A row's name is a file's name as well, and no other's; adds it to `seen`."""
+    if name in seen or not re.fullmatch(r"\w[\w.+-]*", name):
+        raise UserError(f"system name '{name}' is taken, or has more than letters, digits and .+-_")
+    seen.add(name)

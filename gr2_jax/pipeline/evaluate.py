@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from gr2_jax.config import Experiment, System
+from gr2_jax.config import Experiment, System, ViewsRow
 from gr2_jax.corpus import Collection, Split
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import UserError, nearest
@@ -17,6 +17,7 @@ from gr2_jax.evaluation.bm25 import BM25
 from gr2_jax.evaluation.lsa import LSA
 from gr2_jax.evaluation.retriever import Retriever
 from gr2_jax.evaluation.trec import Run, write_run
+from gr2_jax.evaluation.views import Views
 from gr2_jax.pipeline.docids import load_docids
 from gr2_jax.pipeline.prepare import load_tokenizer, read_corpus
 from gr2_jax.pipeline.retrieval import token_columns, trained_model
@@ -41,6 +42,23 @@ def evaluate_system(experiment: Experiment, workdir: Workdir, system: System, tr
         _write_runs(out, workdir, system.name, search, warm_up=retriever.batch, train_seconds=trained["seconds"])
 
     run_stage(workdir.runs / system.name, fingerprint, build)
+    return fingerprint
+
+
+def evaluate_views(experiment: Experiment, workdir: Workdir, row: ViewsRow, trained: dict[str, str]) -> str:
+    """The same for a row that reads several systems together; `trained` holds their fingerprints."""
+    prints = {name: trained[name] for name in row.systems}
+    fingerprint = digest([list(prints.items()), experiment.evaluation.__dict__ | {"measures": None}])
+
+    def build(out: Path) -> None:
+        say(f"searching with {row.name}")
+        views = _views(experiment, workdir, row, trained)
+        search = partial(_search, views, experiment.evaluation.beams)
+        stages = [read_json(workdir.checkpoints(f"{name}-{p}") / STAGE_FILE) for name, p in prints.items()]
+        seconds = sum(stage["seconds"] for stage in stages)
+        _write_runs(out, workdir, row.name, search, warm_up=views.batch, train_seconds=seconds)
+
+    run_stage(workdir.runs / row.name, fingerprint, build)
     return fingerprint
 
 
@@ -93,13 +111,13 @@ def _write_runs(out: Path, workdir: Workdir, name: str, search: Callable, *, war
     write_json(out / "cost.json", cost)
 
 
-def _search(retriever: Retriever, k: int, queries: dict[str, str]) -> Run:
+def _search(retriever: Retriever | Views, k: int, queries: dict[str, str]) -> Run:
     hits = retriever.search(list(queries.values()), k)
     return {query: [(hit.doc_id, hit.score) for hit in found] for query, found in zip(queries, hits, strict=True)}
 
 
-def open_retriever(path: str | os.PathLike, system: str | None = None) -> Retriever:
-    """The retriever of a finished run; `system` is a row's name, by default the first of the run's config."""
+def open_retriever(path: str | os.PathLike, system: str | None = None) -> Retriever | Views:
+    """What searched for a finished run's row `system`, by default the first of the run's config."""
     workdir = Workdir(Path(path))
     if not workdir.config.is_file():
         raise UserError(f"{workdir.root} holds no run (no config.json): make one with `gr2 quickstart --workdir ...`")
@@ -112,17 +130,27 @@ def open_retriever(path: str | os.PathLike, system: str | None = None) -> Retrie
     systems = {s.name: s for s in experiment.retrieval.systems}
     if system is None:
         system = next(iter(systems))
-    if system not in systems:
-        raise UserError(f"{workdir.root} has no system '{system}': {nearest(system, systems)}")
-    if system not in record.get("trained", {}):
-        raise UserError(f"{system} is not trained yet in {workdir.root}: run the same command again to finish it")
-    return _retriever(experiment, workdir, systems[system], record["trained"][system])
+    views = {row.name: row for row in experiment.retrieval.views}
+    if system not in {*systems, *views}:
+        raise UserError(f"{workdir.root} has no system '{system}': {nearest(system, [*systems, *views])}")
+    trained = record.get("trained", {})
+    missing = [name for name in (views[system].systems if system in views else [system]) if name not in trained]
+    if missing:
+        raise UserError(f"{missing[0]} is not trained yet in {workdir.root}: run the same command again to finish it")
+    if system in views:
+        return _views(experiment, workdir, views[system], trained)
+    return _retriever(experiment, workdir, systems[system], trained[system])
+
+
+def _views(experiment: Experiment, workdir: Workdir, row: ViewsRow, trained: dict[str, str]) -> Views:
+    systems = {s.name: s for s in experiment.retrieval.systems}
+    return Views(tuple(_retriever(experiment, workdir, systems[name], trained[name]) for name in row.systems))
 
 
 def _retriever(experiment: Experiment, workdir: Workdir, system: System, train_print: str) -> Retriever:
     tokenizer = load_tokenizer(experiment, workdir)
     collection, _ = read_corpus(workdir)
-    trie, table = load_docids(workdir, system.docids)
+    trie, table = load_docids(experiment, workdir, system.docids)
     directory = workdir.checkpoints(f"{system.name}-{train_print}")
     model = trained_model(directory, trie.tokens)
     shapes = jax.eval_shape(model.init, jax.random.key(0), np.ones((1, 2), int), table[:1, None])["params"]

@@ -23,7 +23,7 @@ from gr2_jax.workdir import STAGE_FILE, Workdir, digest, is_done, read_json, wri
 
 def train_system(experiment: Experiment, workdir: Workdir, system: System, docids_print: str) -> str:
     """Trains to checkpoints/<name>-<fingerprint>/, going on from what is there; returns the fingerprint."""
-    retrieval = dataclasses.replace(experiment.retrieval, systems=(system,), checkpoint_seconds=0)
+    retrieval = dataclasses.replace(experiment.retrieval, systems=(system,), views=(), checkpoint_seconds=0)
     fingerprint = digest([docids_print, retrieval, weights_fingerprint(retrieval.model)])
     directory = workdir.checkpoints(f"{system.name}-{fingerprint}")
     if is_done(directory, fingerprint):
@@ -56,7 +56,7 @@ def token_columns(docid_vocabulary: np.ndarray, vocab_size: int) -> np.ndarray:
 def _plan(experiment: Experiment, workdir: Workdir, system: System) -> tuple[Plan, dict, T5Config]:
     retrieval, examples = experiment.retrieval, load_examples(workdir)
     vocab_size = load_tokenizer(experiment, workdir).size
-    trie, table = load_docids(workdir, system.docids)
+    trie, table = load_docids(experiment, workdir, system.docids)
     model = retrieval_model(retrieval.model.t5(vocab_size), trie.tokens)
     params = model.init(jax.random.key(experiment.seed), np.ones((1, 2), int), table[:1, None])["params"]
     params = starting_params(params, retrieval.model, model.config, workdir, workdir.docids(system.docids))

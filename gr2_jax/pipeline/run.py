@@ -11,8 +11,9 @@ from gr2_jax.errors import UserError
 from gr2_jax.evaluation.trec import read_run, write_run
 from gr2_jax.pipeline.check import check
 from gr2_jax.pipeline.docids import make_docids
-from gr2_jax.pipeline.evaluate import evaluate_baselines, evaluate_system
+from gr2_jax.pipeline.evaluate import evaluate_baselines, evaluate_system, evaluate_views
 from gr2_jax.pipeline.prepare import prepare
+from gr2_jax.pipeline.quality import report_docids
 from gr2_jax.pipeline.report import docid_lines, report
 from gr2_jax.pipeline.retrieval import train_system
 from gr2_jax.progress import say
@@ -22,7 +23,10 @@ STAGES = ("prepare", "docids", "train", "evaluate")
 
 
 def run(experiment: Experiment, workdir: Workdir, *, until: str = "evaluate", part: str = "test") -> str | None:
-    """Brings the run up to the stage `until`, doing only what is not yet done; returns the table after `evaluate`."""
+    """Brings the run up to the stage `until`, doing only what is not yet done.
+
+    Returns the table of measures after `evaluate`, that of docids after `docids` (the first fold's), else None.
+    """
     check(experiment)
     if workdir.config.is_file() and "experiment" not in read_json(workdir.config):
         raise UserError(f"{workdir.config} is in the way and is not a run's: give another --workdir")
@@ -30,6 +34,8 @@ def run(experiment: Experiment, workdir: Workdir, *, until: str = "evaluate", pa
     if experiment.corpus.folds:
         return _run_folds(experiment, workdir, until, part)
     names = _run_stages(experiment, workdir, until)
+    if until == "docids":
+        return (workdir.report / "docids.md").read_text().rstrip()
     if names is None:
         return None
     return "\n".join([report(experiment, workdir, names, part=part), *docid_lines(workdir, experiment.docids.schemes)])
@@ -39,7 +45,9 @@ def _run_stages(experiment: Experiment, workdir: Workdir, until: str, fold: int 
     reach = STAGES.index(until)
     examples = prepare(experiment, workdir, fold)
     record = _open_record(experiment, workdir, fold)
-    docids = make_docids(experiment, workdir, examples) if reach >= 1 else {}
+    if reach >= 1:
+        docids = make_docids(experiment, workdir, examples)
+        report_docids(workdir, experiment.docids.schemes)
     if reach >= 2:
         for system in experiment.retrieval.systems:
             record["trained"][system.name] = train_system(experiment, workdir, system, docids[system.docids])
@@ -48,8 +56,10 @@ def _run_stages(experiment: Experiment, workdir: Workdir, until: str, fold: int 
         return None
     for system in experiment.retrieval.systems:
         evaluate_system(experiment, workdir, system, record["trained"][system.name])
+    for row in experiment.retrieval.views:
+        evaluate_views(experiment, workdir, row, record["trained"])
     baselines = evaluate_baselines(experiment, workdir, examples)
-    return [*(system.name for system in experiment.retrieval.systems), *baselines]
+    return [*(row.name for row in (*experiment.retrieval.systems, *experiment.retrieval.views)), *baselines]
 
 
 def _open_record(experiment: Experiment, workdir: Workdir, fold: int | None) -> dict:
@@ -72,6 +82,8 @@ def _run_folds(experiment: Experiment, workdir: Workdir, until: str, part: str) 
         say(f"fold {i + 1} of {len(folds)}")
         directory.create()
         names = _run_stages(experiment, directory, until, i)
+    if until == "docids":
+        return (folds[0].report / "docids.md").read_text().rstrip()
     if names is None:
         return None
     for name in names:

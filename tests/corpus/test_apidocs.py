@@ -172,6 +172,18 @@ def test_titles_put_the_telling_part_first():
     assert apidocs.title_of("numpy.float64") == "float64 numpy"
 
 
+def test_every_document_has_the_url_of_its_page_in_the_manual(numpy_docs, documents):
+    # As in the address bar of a browser.
+    argsort = "https://numpy.org/doc/stable/reference/generated/numpy.argsort.html"
+    assert documents["numpy.argsort"].url == argsort
+    normal = "https://numpy.org/doc/stable/reference/random/generated/numpy.random.normal.html"
+    assert documents["numpy.random.normal"].url == normal
+    assert len({document.url for document in numpy_docs.documents}) == len(documents)
+    scipy = "https://docs.scipy.org/doc/scipy/reference/generated/scipy.linalg.solve.html"
+    assert apidocs.url_of("scipy.linalg.solve") == scipy
+    assert apidocs.url_of("jax.numpy.dot") == "https://docs.jax.dev/en/latest/_autosummary/jax.numpy.dot.html"
+
+
 def test_an_unknown_library_gets_a_hint():
     with pytest.raises(UserError, match="'nunpy' is read: did you mean 'numpy'"):
         apidocs.read_apidocs(["nunpy"])

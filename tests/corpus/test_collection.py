@@ -11,7 +11,11 @@ from gr2_jax.errors import UserError
 def small() -> Collection:
     return Collection(
         name="small",
-        documents=(Document("d1", "Title", "One.\n\nTwo é."), Document("d2", "", "three"), Document("d3", "", "four")),
+        documents=(
+            Document("d1", "Title", "One.\n\nTwo é."),
+            Document("d2", "", "three"),
+            Document("d3", "", "four", "http://x.org/é"),
+        ),
         queries={"q1": "first query", "q2": "second"},
         qrels={"q1": {"d1": 4, "d2": -1}, "q2": {"d2": 1}},
         provenance={"source": "hand"},
@@ -25,6 +29,7 @@ def changed(**fields) -> Collection:
 
 def test_contents_and_max_grade():
     assert [document.contents for document in small().documents] == ["Title\nOne.\n\nTwo é.", "three", "four"]
+    assert [document.url for document in small().documents] == ["", "", "http://x.org/é"]
     assert small().max_grade == 4
     assert changed(qrels={}).max_grade == 0
 
@@ -33,6 +38,10 @@ def test_written_files_have_the_documented_format_and_read_back_equal(tmp_path):
     write_collection(small(), tmp_path / "new" / "a")
     lines = (tmp_path / "new" / "a" / "documents.jsonl").read_text("utf-8").splitlines()
     assert json.loads(lines[0]) == {"doc_id": "d1", "title": "Title", "text": "One.\n\nTwo é."}
+    assert lines[1:] == [
+        '{"doc_id": "d2", "title": "", "text": "three"}',  # a document without a URL is written as it always was
+        '{"doc_id": "d3", "title": "", "text": "four", "url": "http://x.org/é"}',
+    ]
     assert (tmp_path / "new" / "a" / "queries.tsv").read_bytes() == b"q1\tfirst query\nq2\tsecond\n"
     assert (tmp_path / "new" / "a" / "qrels.txt").read_bytes() == b"q1 0 d1 4\nq1 0 d2 -1\nq2 0 d2 1\n"
     assert read_collection(tmp_path / "new" / "a") == small()
@@ -58,9 +67,10 @@ def test_reader_survives_crlf_blank_lines_negative_grades_gzip_and_missing_title
     )
     (folder / "documents.jsonl").unlink()
     with gzip.open(folder / "documents.jsonl.gz", "wt") as file:
-        file.write('{"doc_id": 1, "text": "x", "title": null, "author": "y"}\n\n{"doc_id": "d2", "text": null}\n')
+        file.write('{"doc_id": 1, "text": "x", "title": null, "author": "y", "url": null}\n\n')
+        file.write('{"doc_id": "d2", "text": null, "url": "u"}\n')
     collection = read_collection(folder)
-    assert collection.documents == (Document("1", "", "x"), Document("d2", "", ""))
+    assert collection.documents == (Document("1", "", "x"), Document("d2", "", "", "u"))
     assert collection.queries == {"q1": "a query", "q2": "another\twith a tab"}
     assert collection.qrels == {"q1": {"d1": -2, "d2": 16}}
 
@@ -76,6 +86,10 @@ def test_reader_survives_crlf_blank_lines_negative_grades_gzip_and_missing_title
         (
             {"documents": '{"doc_id": "d1", "text": "", "title": 0}\n'},
             ["line 1", "'title' must be a string, found '0'"],
+        ),
+        (
+            {"documents": '{"doc_id": "d1", "text": ""}\n{"doc_id": "d2", "text": "", "url": ["u"]}\n'},
+            ["documents.jsonl, line 2", "'url' must be a string, found"],
         ),
         ({"documents": '{"doc_id": null, "text": "t"}\n'}, ["documents.jsonl, line 1", "'doc_id' must be a string"]),
         ({"documents": '\n{"doc_id": "", "text": "t"}\n'}, ["documents.jsonl, line 2", "document id '' is empty"]),

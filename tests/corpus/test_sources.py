@@ -92,6 +92,27 @@ def test_cranfield_codes_become_grades(monkeypatch):
     assert collection.queries == {"1": "a question"}
 
 
+def test_urls_of_ir_datasets(monkeypatch):
+    fielded = ir_datasets.load("msmarco-document").docs_cls()
+    page = ir_datasets.formats.WarcDoc("c", "http://c.org/", "", b"", b"<p>body</p>", "text/html")
+    documents = [
+        fielded("a", " http://a.org/x\n", "title", "body"),
+        fielded("b", "", "title", "body"),
+        page,
+        SimpleNamespace(doc_id="d", title=None, text="body", url=None),
+        SimpleNamespace(doc_id="e", text="body", url="http://e.org"),
+    ]
+    dataset = SimpleNamespace(
+        **{f"has_{part}": lambda: True for part in ("docs", "queries", "qrels")},
+        docs_iter=lambda: iter(documents),
+        queries_iter=lambda: iter([SimpleNamespace(query_id="1", default_text=lambda: "a question")]),
+        qrels_iter=lambda: iter([SimpleNamespace(query_id="1", doc_id="a", relevance=1)]),
+    )
+    monkeypatch.setattr(ir_datasets, "load", lambda name: dataset)
+    found = load_collection("irds:any").documents
+    assert [document.url for document in found] == ["http://a.org/x", "", "http://c.org/", "", "http://e.org"]
+
+
 def test_a_folder_and_the_options_of_validate(tmp_path):
     (tmp_path / "documents.jsonl").write_text('{"doc_id": "d1", "text": "t"}\n{"doc_id": "d2", "text": ""}\n')
     (tmp_path / "queries.tsv").write_text("q1\tx\nq2\ty\n")

@@ -106,7 +106,7 @@ def plain_free(table, beams, max_length, banned, length_penalty, early_stopping=
 def trie_arrays(docids, nodes=NODES):
     """The trie built breadth first, one node at a time, padded with nodes that no edge leads to."""
     paths = {(*docid, EOS): row for row, docid in enumerate(docids)}
-    level, token, row, first_child = [()], [0], [-1], []
+    level, token, row, first_child = [()], [0], [None], []
     while level:
         children = []
         for path in level:
@@ -114,12 +114,34 @@ def trie_arrays(docids, nodes=NODES):
             for child in sorted({p[: len(path) + 1] for p in paths if len(p) > len(path) and p[: len(path)] == path}):
                 children.append(child)
                 token.append(child[-1])
-                row.append(paths.get(child, -1))
+                row.append(paths.get(child))
         level = children
+    return pack_slowly(token, row, first_child, nodes)
+
+
+def pack_slowly(token, row, first_child, nodes, docids=MOST):
+    """`TrieArrays` of `nodes` nodes, filled up with nodes that no edge leads to, one block at a time."""
     padding = nodes - len(token)
-    first_child += [len(token)] * (padding + 1)
+    first_child = first_child + first_child[-1:] * (nodes // 32 * 32 + 32 - len(first_child))
+    base, offset, wide, leaf_bits, leaves_before = [], [], [], [], []
+    for start in range(0, nodes + 1, 32):
+        block, leaves = first_child[start : start + 32], [r is not None for r in row[start : start + 32]]
+        if start % 64 == 0:  # a block may be wide without need: here, every other one is
+            base.append(-1 - len(wide))
+            wide.append(block)
+            offset += [77] * 32
+        else:
+            base.append(block[0])
+            offset += [first - block[0] for first in block]
+        leaf_bits.append(sum(2**i for i, leaf in enumerate(leaves) if leaf))
+        leaves_before.append(sum(r is not None for r in row[:start]))
+    rows = [r for r in row if r is not None]
     return TrieArrays(
-        np.array(first_child, np.int32),
         np.array(token + [0] * padding, np.int32),
-        np.array(row + [-1] * padding, np.int32),
+        np.array(base, np.int32),
+        np.array(offset, np.uint8),
+        np.array(wide, np.int32),
+        np.array(leaf_bits, np.uint32),
+        np.array(leaves_before, np.int32),
+        np.array(rows + [-1] * (docids - len(rows)), np.int32),
     )

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from gr2_jax.docids import residual_codes
+from gr2_jax.docids import codes as codes_module
+from gr2_jax.docids.codes import residual_codes
 from gr2_jax.errors import UserError
 
 LEVELS, CODES = 3, 6
@@ -71,8 +72,28 @@ def test_another_seed_gives_other_codes(found, vectors):
     assert (residual_codes(vectors, levels=1, codes=CODES, seed=2).codes[:, 0] != found.codes[:, 0]).any()
 
 
+def test_a_memory_mapped_file_is_coded_as_its_array_is_and_a_vector_of_zeros_too(found, vectors, tmp_path):
+    np.save(tmp_path / "vectors.npy", vectors)
+    mapped = residual_codes(np.load(tmp_path / "vectors.npy", mmap_mode="r"), levels=LEVELS, codes=CODES, seed=1)
+    np.testing.assert_array_equal(mapped.codes, found.codes)
+    assert mapped.codes.dtype == np.int32
+    assert mapped.centroids.dtype == np.float32
+    assert not np.isnan(mapped.centroids).any()
+
+
+def test_what_was_not_in_the_sample_is_coded_level_by_level_too(monkeypatch):
+    monkeypatch.setattr(codes_module, "SAMPLE_PER_CODE", 4)
+    many = np.random.default_rng(4).normal(size=(200, 4)).astype(np.float32)
+    coded = residual_codes(many, levels=2, codes=5, seed=0)
+    left = unit(many)
+    for level in range(2):
+        expected = [np.square(vector - coded.centroids[level]).sum(axis=-1).argmin() for vector in left]
+        np.testing.assert_array_equal(coded.codes[:, level], expected)
+        left = left - coded.centroids[level][expected]
+
+
 def test_refuses_more_codes_than_documents(vectors):
-    with pytest.raises(UserError, match=r"^121 codes a level need as many documents, and there are 120$"):
+    with pytest.raises(UserError, match=r"^121 codes need .* as many documents, and there are 120$"):
         residual_codes(vectors, levels=1, codes=121, seed=0)
     each = residual_codes(vectors[:4], levels=1, codes=4, seed=0)
     assert sorted(each.codes[:, 0].tolist()) == [0, 1, 2, 3]

@@ -3,7 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gr2_jax.docids import trie_build, trie_sort
 from gr2_jax.docids.trie import DocidTrie
+from gr2_jax.docids.trie_blocks import unpack
 from gr2_jax.errors import UserError
 
 EOS = 1
@@ -13,67 +15,122 @@ token_sets = st.sampled_from(
 docid_lists = token_sets.flatmap(
     lambda tokens: st.lists(st.lists(tokens, min_size=1, max_size=5), min_size=1, max_size=25, unique_by=tuple)
 )
+# nodes with more children than a byte counts, at the root and below two edges, among docids of any kind
+wide_lists = st.builds(
+    lambda docids, prefix, width: [
+        *docids,
+        *(d for d in ([*prefix, 10 + child] for child in range(width)) if d not in docids),
+    ],
+    docid_lists,
+    st.sampled_from([(), (2,), (2, 7)]),
+    st.integers(200, 600),
+)
 
 
-def dict_trie(docids):
-    """A trie as nested dictionaries; an EOS edge leads to the row instead of a dictionary."""
+@pytest.fixture(autouse=True, scope="module", params=[3, 1 << 16])
+def docids_at_once(request):
+    """The build works on pieces of the docids; here on small ones, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (trie_sort, trie_build):
+            patch.setattr(module, "CHUNK", request.param)
+        yield request.param
+
+
+def plain_trie(docids, eos=EOS):
+    """Token, row and first child of every node, level by level from nested dictionaries; an end leads to its row."""
     root = {}
     for row, docid in enumerate(docids):
         node = root
         for token in docid:
             node = node.setdefault(token, {})
-        node[EOS] = row
-    return root
+        node[eos] = row
+    token, row, first_child, level = [0], [-1], [], [root]
+    while level:
+        below = []
+        for node in level:
+            first_child.append(len(token))
+            for edge in sorted(node, key=lambda t: (t != eos, t)) if isinstance(node, dict) else ():
+                below.append(node[edge])
+                token.append(edge)
+                row.append(-1 if isinstance(node[edge], dict) else node[edge])
+        level = below
+    return token, row, [*first_child, len(token)]
 
 
-def walk(trie, dictionary):
-    """Compares every node with its dictionary and returns the nodes visited."""
-    first_child, token, row = trie.arrays
-    visited, todo = [], [(0, dictionary)]
-    while todo:
-        node, expected = todo.pop(0)
-        visited.append(node)
-        children = range(first_child[node], first_child[node + 1])
-        if isinstance(expected, int):
-            assert row[node] == expected
-            assert token[node] == EOS
-            assert len(children) == 0
-            continue
-        assert row[node] == -1
-        assert [int(token[child]) for child in children] == sorted(expected)
-        todo += [(child, expected[int(token[child])]) for child in children]
-    return visited
+def all_rows(arrays):
+    """The row of every node, or -1, from the bits of the leaves."""
+    leaves = np.unpackbits(arrays.leaf_bits.view(np.uint8), bitorder="little")[: len(arrays.token)].astype(bool)
+    rows = np.full(len(arrays.token), -1)
+    rows[leaves] = arrays.row
+    return rows
+
+
+def assert_is_the_plain_trie(trie, docids, eos=EOS):
+    token, row, first_child = plain_trie(docids, eos)
+    arrays = trie.arrays
+    assert arrays.token.tolist() == token
+    assert all_rows(arrays).tolist() == row
+    assert unpack(arrays, 0, len(token) + 1).tolist() == first_child
+    bits = [int(word).bit_count() for word in arrays.leaf_bits]
+    assert arrays.leaves_before.tolist() == [sum(bits[:block]) for block in range(len(bits))]
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(docids=docid_lists)
-def test_equals_a_dict_trie_and_round_trips(docids):
+@given(docids=docid_lists | wide_lists)
+def test_equals_a_dict_trie_and_gives_the_docids_back(docids):
     trie = DocidTrie.from_sequences(docids)
-    # breadth first visits 0, 1, 2, ...: nodes are in level order and every node is reached once
-    assert walk(trie, dict_trie(docids)) == list(range(len(trie.token)))
+    assert_is_the_plain_trie(trie, docids)
     assert trie.sequences() == docids
+    longest = max(map(len, docids))
+    assert trie.docids().tolist() == [docid + [0] * (longest - len(docid)) for docid in docids]
     assert trie.num_docids == len(docids)
-    assert trie.max_depth == max(map(len, docids)) + 1
+    assert trie.max_depth == longest + 1
     assert trie.tokens.tolist() == sorted({EOS, *(token for docid in docids for token in docid)})
-    children = np.diff(trie.first_child)
-    assert trie.widths == (children[0], max(children[1:]))
-    assert trie.token.dtype == (np.uint16 if trie.tokens.max() < 65_536 else np.int32)
-    assert trie.nbytes == len(trie.token) * (4 + trie.token.itemsize + 4) + 4
+    _, _, first_child = plain_trie(docids)
+    assert trie.widths == (first_child[1] - first_child[0], max(np.diff(first_child[1:])))
+    assert trie.arrays.token.dtype == (np.uint16 if trie.tokens.max() < 65_536 else np.int32)
+
+
+def test_docids_of_any_length_at_any_place_of_their_blocks():
+    for length in [*range(28, 36), *range(60, 68), 300]:
+        docids = [[2] * length, [2] * (length - 3)]
+        assert_is_the_plain_trie(DocidTrie.from_sequences(docids), docids)
+
+
+def test_a_wide_node_deep_in_the_trie_takes_a_wide_block():
+    # the ends of 60 leading docids put the wide node's parent's block far from the root's
+    docids = [[2, token, 3] for token in range(100, 160)] + [[2, 130, 4, token] for token in range(10, 400)]
+    trie = DocidTrie.from_sequences(docids)
+    assert_is_the_plain_trie(trie, docids)
+    assert len(trie.arrays.wide) == 2
+    wide_block = int(np.flatnonzero(trie.arrays.base < 0)[-1])
+    assert np.ptp(unpack(trie.arrays, 32 * wide_block, 32 * wide_block + 32)) > 255
+
+
+def test_bytes_per_node():
+    trie = DocidTrie.from_sequences(np.random.default_rng(0).integers(2, 60_000, (2000, 8)))
+    nodes = len(trie.arrays.token)
+    assert trie.nbytes < 3.4 * nodes + 4 * 2000 + 128 * len(trie.arrays.wide)
+    assert len(trie.arrays.wide) <= 1 + (1 + 2000) // 32
 
 
 def test_padded_array_equals_lists():
     docids = [[4, 2], [4], [3, 3, 3]]
     padded = np.array([[4, 2, 0, 0], [4, 0, 0, 0], [3, 3, 3, 0]])
-    for expected, array in zip(
-        DocidTrie.from_sequences(docids).arrays, DocidTrie.from_sequences(padded).arrays, strict=True
-    ):
-        np.testing.assert_array_equal(array, expected)
+    for dtype in (np.uint16, np.int32, np.int64, np.uint64):
+        trie = DocidTrie.from_sequences(padded.astype(dtype))
+        assert_is_the_plain_trie(trie, docids)
+        assert trie.docids().tolist() == padded[:, :3].tolist()
+    assert_is_the_plain_trie(DocidTrie.from_sequences(np.asfortranarray(padded)), docids)
 
 
-def test_another_eos_token_still_comes_first_among_its_siblings():
-    trie = DocidTrie.from_sequences([[5, 2], [5]], eos_id=9)
-    assert trie.token.tolist() == [0, 5, 9, 2, 9]
-    assert trie.row.tolist() == [-1, -1, 1, -1, 0]
+@pytest.mark.parametrize("eos", [9, 70_000])
+def test_another_eos_token_still_comes_first_among_its_siblings(eos):
+    docids = [[5, 2], [5], [10]]
+    trie = DocidTrie.from_sequences(docids, eos_id=eos)
+    assert_is_the_plain_trie(trie, docids, eos)
+    assert trie.arrays.token.tolist() == [0, 5, 10, eos, 2, eos, eos]
+    assert trie.sequences() == docids
 
 
 @pytest.mark.parametrize(
@@ -82,13 +139,20 @@ def test_another_eos_token_still_comes_first_among_its_siblings():
         ([], "at least one docid"),
         ([[2], []], "document 1 is empty"),
         ([[3], [2, 4], [5], [2, 4]], r"documents 1 and 3 have the same docid \[2, 4\]"),
+        ([[2, 4]] * 2, r"documents 0 and 1 have the same docid \[2, 4\]"),
         ([[2], [3, -4]], "document 1 has token -4 at position 1, which is not a positive"),
         ([[2], [3, 0, 2]], "document 1 has token 0 at position 1"),
+        ([[2], [3, 0], [4, 0]], "document 1 has token 0 at position 1"),
+        ([[0]], "document 0 has token 0 at position 0"),
         ([[2, 1]], "document 0 has token 1 at position 1, which is the end-of-docid token"),
+        ([[2], [3], [4], [5, 1]], "document 3 has token 1 at position 1, which is the end-of-docid token"),
         ([[2**31]], "token 2147483648 at position 0"),
+        (np.array([[2**63]], np.uint64), "token 9223372036854775808 at position 0"),
         (np.array([[2, 0], [0, 0]]), "document 1 is empty"),
+        (np.zeros((3, 0), int), "document 0 is empty"),
         (np.array([[2, 3], [0, 4]]), "document 1 has token 0 at position 0"),
         (np.array([[2.0, 3.0]]), r"an integer array \[N, Ti\], not float64 \[1, 2\]"),
+        (np.broadcast_to(np.uint16(2), (2**31, 1)), "at most 2,147,483,647 docids, not 2,147,483,648"),
     ],
 )
 def test_refuses_what_is_not_a_set_of_docids(docids, sentence):
@@ -96,56 +160,13 @@ def test_refuses_what_is_not_a_set_of_docids(docids, sentence):
         DocidTrie.from_sequences(docids)
 
 
-@pytest.fixture
-def saved(tmp_path):
-    path = tmp_path / "trie.npz"
-    DocidTrie.from_sequences([[2, 3], [2], [70_000, 4, 5]]).save(path)
-    return path
+def test_refuses_an_end_token_that_is_padding():
+    with pytest.raises(UserError, match="end-of-docid token must be a positive 32-bit token id, not 0"):
+        DocidTrie.from_sequences([[2]], eos_id=0)
 
 
-def test_file_round_trip(saved):
-    trie = DocidTrie.load(saved)
-    assert trie.sequences() == [[2, 3], [2], [70_000, 4, 5]]
-    assert [path.name for path in saved.parent.iterdir()] == ["trie.npz"]
-    again = saved.with_name("again.npz")
-    trie.save(again)
-    assert again.read_bytes() == saved.read_bytes()
-
-
-def test_a_truncated_file_is_refused(saved):
-    whole = saved.read_bytes()
-    for length in [0, 10, len(whole) // 2, len(whole) - 1]:
-        saved.write_bytes(whole[:length])
-        with pytest.raises(UserError, match="is damaged"):
-            DocidTrie.load(saved)
-
-
-def test_a_changed_byte_is_refused(saved):
-    whole = saved.read_bytes()
-    place = whole.index(np.int32(70_000).tobytes())
-    saved.write_bytes(whole[:place] + b"\x00" + whole[place + 1 :])
-    with pytest.raises(UserError, match="is damaged"):
-        DocidTrie.load(saved)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"format": np.array("another trie")}, {"row": np.array([-1, 0])}, {"first_child": np.zeros(10, np.int32)}],
-)
-def test_foreign_contents_are_refused(saved, change):
-    with np.load(saved) as archive:
-        arrays = dict(archive)
-    assert len(arrays["first_child"]) == 10
-    np.savez(saved, **(arrays | change))
-    with pytest.raises(UserError, match="is not a docid trie"):
-        DocidTrie.load(saved)
-
-
-def test_files_of_another_kind_are_refused(tmp_path):
-    np.save(tmp_path / "array.npy", np.arange(3))
-    np.savez(tmp_path / "other.npz", weights=np.arange(3))
-    for name in ["array.npy", "other.npz"]:
-        with pytest.raises(UserError, match=f"{name} is not a docid trie"):
-            DocidTrie.load(tmp_path / name)
-    with pytest.raises(UserError, match=r"there is no docid trie at .*missing\.npz"):
-        DocidTrie.load(tmp_path / "missing.npz")
+def test_refuses_more_nodes_than_can_be_numbered(monkeypatch):
+    monkeypatch.setattr(trie_build, "MOST_INT32", 6)
+    assert len(DocidTrie.from_sequences([[2, 3], [2, 4]]).arrays.token) == 6
+    with pytest.raises(UserError, match="at most 6 nodes; these docids need 7"):
+        DocidTrie.from_sequences([[2, 3], [2, 4], [2]])

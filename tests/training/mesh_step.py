@@ -1,4 +1,4 @@
-"""One step of training on a graded batch, and, as a program, the same on as many devices as there are:
+"""One step of training on a graded batch, or one of pairs, and, as a program, the same on as many devices as there are:
 `python mesh_step.py DIRECTORY LOSS` trains there and prints what it saw as JSON."""
 
 import functools
@@ -12,16 +12,17 @@ import numpy as np
 import optax
 
 from gr2_jax.losses import grade_matrix, mgcc_loss
-from gr2_jax.models import GR2, T5Config
+from gr2_jax.models import GR2, Fusion, T5Config
 from gr2_jax.training.loop import Plan, train
 from gr2_jax.training.mesh import data_mesh, put_batch
-from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
+from gr2_jax.training.objectives import FusionObjective, RetrievalObjective, fusion_loss, retrieval_loss
 
 TABLE = np.array([[4, 5, 1], [6, 1, 0], [5, 5, 1], [9, 9, 1], [7, 1, 0], [8, 4, 1]])
 CONFIG = T5Config(
     vocab_size=16, d_model=8, d_kv=4, d_ff=8, num_heads=2, num_encoder_layers=0, num_decoder_layers=1, dropout_rate=0.2
 )
 MODEL = GR2(CONFIG)
+FUSION = Fusion(CONFIG)
 
 
 def embedding_loss(params, batch, rng):
@@ -49,6 +50,7 @@ LOSSES = {
         target_columns=jnp.arange(16),
         num_grades=3,
     ),
+    "fusion": functools.partial(fusion_loss, model=FUSION, objective=FusionObjective()),
 }
 
 
@@ -56,6 +58,8 @@ def start(name):
     shapes = {"table": jax.ShapeDtypeStruct((16, 8), jnp.float32)}
     if name == "retrieval":
         shapes = jax.eval_shape(MODEL.init, jax.random.key(0), np.ones((1, 2), int), TABLE[:1, None])["params"]
+    if name == "fusion":
+        shapes = jax.eval_shape(FUSION.init, jax.random.key(0), *np.ones((2, 1, 2), int))["params"]
     rng = np.random.default_rng(0)
     return jax.tree.map(lambda x: 0.5 * rng.normal(size=x.shape).astype(np.float32), shapes)
 
@@ -75,9 +79,17 @@ def batch(step):
     }
 
 
+def pairs(step):
+    """Four documents, each with two of its queries: Eq. 1 and 2 compare all pairs."""
+    rng = np.random.default_rng(step)
+    tokens = rng.integers(2, 16, (8, 7))
+    return {"document_tokens": tokens[:, :4], "query_tokens": tokens[:, 4:], "document_rows": np.arange(8) // 2}
+
+
 def train_one_step(directory, name):
     """Plain gradient descent: Adam's first step would make noise of the smallest gradients."""
-    return train(Plan("mesh", LOSSES[name], batch, optax.sgd(0.1), 1, 0, 1e9), start(name), directory)
+    batches = pairs if name == "fusion" else batch
+    return train(Plan("mesh", LOSSES[name], batches, optax.sgd(0.1), 1, 0, 1e9), start(name), directory)
 
 
 def _places(array):

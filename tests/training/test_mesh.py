@@ -14,7 +14,7 @@ from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.training.mesh import data_mesh, put_batch
 
 
-@pytest.fixture(scope="module", params=["embedding", pytest.param("retrieval", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["embedding", "fusion", pytest.param("retrieval", marks=pytest.mark.slow)])
 def on_eight(request, tmp_path_factory):
     """(the loss, the directory of its run, what the process with eight devices saw)."""
     directory = tmp_path_factory.mktemp("eight")

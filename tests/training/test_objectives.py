@@ -12,9 +12,15 @@ import plain_objectives as plain
 import pytest
 from flax import linen as nn
 
-from gr2_jax.models import GR2, Fusion, T5Config
+from gr2_jax.models import GR2, T5, Fusion, T5Config
 from gr2_jax.training.loop import Plan, adam, train
-from gr2_jax.training.objectives import FusionObjective, RetrievalObjective, fusion_loss, retrieval_loss
+from gr2_jax.training.objectives import (
+    FusionObjective,
+    RetrievalObjective,
+    fusion_loss,
+    query_generation_loss,
+    retrieval_loss,
+)
 
 # Untied: an embedding row then has a gradient only if some text or decoder input of the batch holds its token.
 CONFIG = T5Config(
@@ -235,3 +241,19 @@ def test_the_fusion_model_learns_to_write_queries(random_params, tmp_path):
     assert parts["reconstruction"] < math.log(2) / 8
     # the least that eight pairs of unit vectors can have: spread evenly, each query at its document
     np.testing.assert_allclose(parts["distinctness"], -2 / 7 - 1, atol=0.03)
+
+
+def test_query_generation_is_the_mean_nll_of_queries_given_every_token_of_their_documents(random_params):
+    model = T5(CONFIG)
+    params = random_params(model, PAIRS["document_tokens"], PAIRS["query_tokens"], seed=2)
+    loss, parts = jax.jit(
+        functools.partial(query_generation_loss, model=model, objective=FusionObjective(label_smoothing=0.1))
+    )({"t5": params}, PAIRS, jax.random.key(0))
+    expected = 0.0
+    for document, query in zip(PAIRS["document_tokens"], PAIRS["query_tokens"], strict=True):
+        inputs = np.concatenate([[0], query[:-1]])
+        logits = model.apply({"params": params}, document[None, document > 0], inputs[None])[0]
+        expected += plain.sequence_nll(logits, query, range(24), 0.1) / 4
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    assert parts.keys() == {"generation"}
+    assert parts["generation"] == loss

@@ -1,0 +1,81 @@
+"""Candidate lists as arrays: token lists packed into them, shards of them checked and cut into slices."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+import numpy as np
+from jaxtyping import Int
+
+from gr2_jax.errors import UserError
+
+SLICE = 65536  # documents decided on together: what bounds the memory
+_LARGEST = np.iinfo(np.int32).max
+
+
+def pack_candidates(lists: Sequence[Sequence[Sequence[int]]]) -> Int[np.ndarray, "S C T"]:
+    """Packs each document's docids, token lists of any number and length, into one array padded with 0.
+
+    Raises:
+      UserError: a token that is not positive.
+    """
+    docids = list(chain.from_iterable(lists))
+    counts, lengths = (np.fromiter(map(len, of), np.int64, len(of)) for of in (lists, docids))
+    tokens = np.fromiter(chain.from_iterable(docids), np.int64, lengths.sum())
+    if tokens.min(initial=1) < 1:
+        raise UserError(f"a candidate docid has the token {tokens.min()}: tokens run from 1 to {_LARGEST}")
+    packed = np.zeros((len(docids), lengths.max(initial=0)), np.int64)
+    packed[np.arange(packed.shape[1]) < lengths[:, None]] = tokens
+    result = np.zeros((len(lists), counts.max(initial=0), packed.shape[1]), np.int64)
+    result[np.arange(result.shape[1]) < counts[:, None]] = packed
+    return result
+
+
+def slices(shards: Iterable[Int[np.ndarray, "S C T"]], max_length: int | None) -> Iterator[Int[np.ndarray, "s C t"]]:
+    """Yields the lists of all shards, `SLICE` documents at most at a time, each docid cut to `max_length`; C >= 1.
+
+    Raises:
+      UserError: as `check_lists`.
+    """
+    for shard in shards:
+        _check_array(shard)
+        for start in range(0, len(shard), SLICE):
+            lists = np.asarray(shard[start : start + SLICE])
+            _check_tokens(lists)
+            yield lists[..., :max_length] if lists.shape[1] else np.zeros((len(lists), 1, 1), np.int32)
+
+
+def check_lists(lists: Int[np.ndarray, "S C T"]) -> None:
+    """Raises `UserError` for what is no array of whole numbers of rank 3, or has a token out of range or after a 0."""
+    _check_array(lists)
+    _check_tokens(lists)
+
+
+def _check_array(lists: Int[np.ndarray, "S C T"]) -> None:
+    dtype, shape = getattr(lists, "dtype", np.dtype(object)), getattr(lists, "shape", ())
+    if dtype.kind not in "iu" or len(shape) != 3:
+        raise UserError(
+            "candidates come in arrays of whole numbers [documents, candidates, tokens],"
+            f" not in a {type(lists).__name__} of {dtype} {list(shape)}"
+        )
+
+
+def _check_tokens(lists: Int[np.ndarray, "S C T"]) -> None:
+    for extreme in (lists.min(initial=0), lists.max(initial=0)):
+        if not 0 <= extreme <= _LARGEST:
+            raise UserError(f"a candidate docid has the token {extreme}: tokens run from 1 to {_LARGEST}, 0 is padding")
+    holes = ((lists[..., :-1] == 0) & (lists[..., 1:] != 0)).any(axis=-1)
+    if holes.any():
+        raise UserError(f"the candidate docid {lists[holes][0].tolist()} has a token after its padding (0)")
+
+
+def narrow(docids: Int[np.ndarray, "n T"]) -> Int[np.ndarray, "n t"]:
+    """A copy trimmed to the longest docid, in uint16 where the tokens fit, else int32."""
+    width = np.count_nonzero(docids.any(axis=0))  # padding is at the end, so no column before is empty
+    fits = docids.max(initial=0) <= np.iinfo(np.uint16).max
+    return docids[:, :width].astype(np.uint16 if fits else np.int32)
+
+
+def stack(parts: Sequence[Int[np.ndarray, "_n _t"]]) -> Int[np.ndarray, "n t"]:
+    """The narrow arrays below each other, in the widest shape and type among them."""
+    width = max(part.shape[1] for part in parts)
+    return np.concatenate([np.pad(part, [(0, 0), (0, width - part.shape[1])]) for part in parts])

@@ -1,0 +1,104 @@
+"""k-means over any number of vectors: the centroids are learnt from a sample, the labels given chunk by chunk."""
+
+import functools
+import warnings
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from gr2_jax.errors import UserError
+
+SAMPLE_PER_CODE = 256  # vectors to learn a centroid from, as in FAISS; from more, a mean hardly moves
+_CHUNK = 4096  # rows: with 4,096 centroids, 64 MiB of scores
+
+
+class Vectors(Protocol):
+    """What is clustered: an array, a memory-mapped one, or `UnitRows`, read only by slices and by ascending rows."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: slice | Int[np.ndarray, " S"]) -> Float[np.ndarray, "S F"]: ...
+
+
+class UnitRows:
+    """Some rows of the vectors (all by default), in ascending order, each made float32 of unit length as it is read.
+
+    A vector of zeros stays one.
+    """
+
+    def __init__(self, vectors: Float[np.ndarray, "N F"], rows: Int[np.ndarray, " M"] | None = None):
+        self.vectors, self.rows = vectors, rows
+
+    def __len__(self) -> int:
+        return len(self.vectors if self.rows is None else self.rows)
+
+    def __getitem__(self, index: slice | Int[np.ndarray, " S"]) -> Float[np.ndarray, "S F"]:
+        read = np.asarray(self.vectors[index if self.rows is None else self.rows[index]], np.float32)
+        return read / np.maximum(np.linalg.norm(read, axis=1, keepdims=True), np.float32(1e-9))
+
+
+class Clusters(NamedTuple):
+    labels: Int[np.ndarray, " N"]
+    """The number of each vector's nearest centroid, int32."""
+    centroids: Float[np.ndarray, "C F"]
+
+
+def k_means(vectors: Vectors, codes: int, *, seed: int, sample: int | None = None) -> Clusters:
+    """Lloyd's k-means with `codes` centroids, learnt from at most `sample` vectors (256 a code) drawn by the seed.
+
+    Memory beside the labels is that of the sample and a chunk. Raises UserError for fewer vectors than codes.
+    """
+    drawn = draw(vectors, SAMPLE_PER_CODE * codes if sample is None else sample, seed=seed)
+    centroids = learn_centroids(drawn, codes, seed=seed)
+    return Clusters(nearest(vectors, centroids), centroids)
+
+
+def draw(vectors: Vectors, count: int, *, seed: int) -> Float[np.ndarray, "S F"]:
+    """`count` different vectors in the order of their rows; all, where there are no more."""
+    if len(vectors) <= count:
+        return np.asarray(vectors[:], np.float32)
+    rows = np.random.default_rng(seed).choice(len(vectors), count, replace=False, shuffle=False)
+    return np.asarray(vectors[np.sort(rows)], np.float32)
+
+
+def learn_centroids(vectors: Float[np.ndarray, "S F"], codes: int, *, seed: int) -> Float[np.ndarray, "C F"]:
+    """scikit-learn's KMeans, one start; some centroids are the same where fewer than `codes` vectors differ."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    if not 1 <= codes <= len(vectors):
+        raise UserError(f"{codes} codes need at least 1 code and as many documents, and there are {len(vectors)}")
+    # Several threads add up in an order of their own: other bytes every time.
+    with _threads().limit(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of vectors that are the same
+        return KMeans(codes, n_init=1, random_state=seed).fit(vectors).cluster_centers_.astype(np.float32)
+
+
+def nearest(vectors: Vectors, centroids: Float[np.ndarray, "C F"]) -> Int[np.ndarray, " N"]:
+    """The nearest centroid of each vector by Euclidean distance, the first of equals, as int32."""
+    # |x - c|² = |x|² - 2 (x·c - |c|²/2), and |x|² is the same for every c. Around the centroids' own middle little is
+    # lost by cancellation.
+    middle = centroids.mean(axis=0)
+    centred = centroids - middle
+    half_squares = np.square(centred).sum(axis=1) / 2
+    labels = np.empty(len(vectors), np.int32)
+    with _threads().limit(limits=1):
+        for rows in chunks(len(vectors)):
+            scores = (np.asarray(vectors[rows], np.float32) - middle) @ centred.T
+            labels[rows] = np.argmax(np.subtract(scores, half_squares, out=scores), axis=1)
+    return labels
+
+
+def chunks(count: int) -> Iterator[slice]:
+    """Slices that cover 0 .. count-1, each of a few thousand rows."""
+    return (slice(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK))
+
+
+@functools.cache
+def _threads():
+    """The controller of the thread pools of BLAS and scikit-learn; to look for them takes longer than a small fit."""
+    import sklearn.cluster  # noqa: F401 - loads the pools
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -1,0 +1,132 @@
+"""Pseudo-query docids by beam search: from z = e_d + r of a fusion model (paper 4.1), or from a plain query generator.
+
+The docids of a document are a function of the model, the seed and the document's row: neither its neighbours in a batch
+nor the number of devices or hosts changes them. Every device searches for documents of its own, without a word to the
+others.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Bool, Float, Int
+
+from gr2_jax.decoding import beam_search
+from gr2_jax.models import EOS_ID, PAD_ID, T5, Fusion, T5Config, empty_cache, sphere_noise
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Writing:
+    """How pseudo-queries are searched for."""
+
+    beams: int
+    """Candidates per document (and latent)."""
+    max_length: int
+    """In tokens, EOS included."""
+    allowed: Bool[np.ndarray, "V"]
+    """Tokens that may be written; EOS must be among them."""
+    seed: int = 0
+    batch: int = 64
+    """Documents per device and step."""
+
+
+Candidates = Int[np.ndarray, "n C T"]
+
+
+class Writer:
+    """`writer(document_tokens [n, S], rows [n]) -> candidates [n, C, T]`, best first, 0-padded, without EOS."""
+
+    def __init__(self, params: dict, config: T5Config, writing: Writing, read: Callable, step: Callable, latents: int):
+        self._batch = writing.batch * jax.local_device_count()
+        self._search = _search_program(config, writing, read, step, latents)
+        self._params = params
+
+    def __call__(
+        self,
+        document_tokens: Int[np.ndarray, "n S"],
+        rows: Int[np.ndarray, "n"],
+        *,
+        sample: int = 0,
+        radius: float = 0.0,
+    ) -> Candidates:
+        """Rows give each document a direction of noise of its own; another `sample` gives all of them new ones."""
+        found = []
+        for start in range(0, len(rows), self._batch):
+            places = np.minimum(np.arange(start, start + self._batch), len(rows) - 1)
+            written = self._search(
+                self._params, document_tokens[places], rows[places], np.int32(sample), np.float32(radius)
+            )
+            found.append(np.asarray(written)[: len(rows) - start])
+        return np.concatenate(found)
+
+
+def fusion_writer(model: Fusion, params: dict, writing: Writing, *, latents: int = 1) -> Writer:
+    """Writes from z = e_d + r, r of length `radius` in a direction uniform on the sphere.
+
+    With several `latents` a document's candidates come from as many z, the best of each first, then the second of each.
+    """
+
+    def read(params, tokens, rows, sample, radius):
+        reps = model.apply({"params": params}, tokens, method="encode_documents")
+        draw = partial(_noise, seed=writing.seed, sample=sample, count=latents, features=reps.shape[-1])
+        latent = reps[:, None] + radius * jax.vmap(draw)(rows)
+        return model.apply({"params": params}, latent.reshape(-1, reps.shape[-1]), method="memory")
+
+    def step(params, last, position, cache, memory):
+        return model.apply({"params": params}, last, position, cache, memory, method="step")
+
+    return Writer(params, model.config, writing, read, step, latents)
+
+
+def query_writer(model: T5, params: dict, writing: Writing) -> Writer:
+    """Writes from a plain query generator, which reads the document's every token (the paper's -RF); no noise."""
+
+    def read(params, tokens, rows, sample, radius):
+        states = model.apply({"params": params["t5"]}, tokens, method="encode")
+        return model.apply({"params": params["t5"]}, states, tokens != PAD_ID, method="memory")
+
+    def step(params, last, position, cache, memory):
+        states, cache = model.apply({"params": params["t5"]}, last, position, cache, memory, method="decode_step")
+        return model.apply({"params": params["t5"]}, states, method="logits"), cache
+
+    return Writer(params, model.config, writing, read, step, latents=1)
+
+
+def _noise(row: Int[Array, ""], *, seed: int, sample: Int[Array, ""], count: int, features: int) -> Float[Array, "P D"]:
+    """Directions on the unit sphere, a function of the seed, the row and the sample alone."""
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), row), sample)
+    return sphere_noise(key, count, features, 1.0)
+
+
+def _search_program(config: T5Config, writing: Writing, read: Callable, step: Callable, latents: int) -> Callable:
+    """The search of every device's own documents, as one program over this host's devices."""
+    banned = jnp.asarray(~writing.allowed)
+
+    def search(params, tokens, rows, sample, radius) -> Int[Array, "B C T"]:
+        memory = read(params, tokens, rows, sample, radius)
+        batch = len(tokens) * latents
+        written, _ = beam_search(
+            lambda last, position, cache: step(params, last, position, cache, memory),
+            empty_cache(config, batch, 1, writing.max_length),
+            batch=batch,
+            beams=writing.beams,
+            max_length=writing.max_length,
+            banned=banned,
+        )
+        by_rank = written.reshape(len(tokens), latents, writing.beams, -1).swapaxes(1, 2)
+        return jnp.where(by_rank == EOS_ID, PAD_ID, by_rank).reshape(len(tokens), latents * writing.beams, -1)
+
+    everywhere, split = PartitionSpec(), PartitionSpec("data")
+    return jax.jit(
+        jax.shard_map(
+            search,
+            mesh=Mesh(np.array(jax.local_devices()), ("data",)),
+            in_specs=(everywhere, split, split, everywhere, everywhere),
+            out_specs=split,
+            check_vma=False,
+        )
+    )

@@ -1,0 +1,122 @@
+"""The trie's file: a directory of arrays to map into memory, and `trie.json`, which says what they are."""
+
+import json
+import os
+import shutil
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gr2_jax.decoding.trie_arrays import BLOCK, TrieArrays
+from gr2_jax.errors import UserError
+
+_FORMAT = "gr2_jax docid trie 2"
+_HEADER = "trie.json"
+
+
+def write_trie(path: Path, arrays: TrieArrays, eos_id: int, vocabulary: str | None) -> None:
+    """Writes the directory `path`, beside it first; the same trie gives the same bytes.
+
+    A directory cannot take another's place in one step: an older trie is first renamed to `<path>.old`. Whoever is
+    killed between the two renames leaves both, whole, beside `path`.
+    """
+    partial, old = path.with_name(path.name + ".partial"), path.with_name(path.name + ".old")
+    _remove(partial)
+    partial.mkdir(parents=True)
+    for name, array in arrays._asdict().items():
+        np.save(partial / f"{name}.npy", array, allow_pickle=False)
+    header = {
+        "format": _FORMAT,
+        "vocabulary": vocabulary,
+        "eos_id": eos_id,
+        "counts": {"docids": len(arrays.row), "nodes": len(arrays.token)},
+        "crc32": {name: _crc32(partial / f"{name}.npy") for name in TrieArrays._fields},
+    }
+    (partial / _HEADER).write_text(_as_text(header), encoding="utf-8")
+    if path.exists():
+        _remove(old)
+        os.replace(path, old)
+    os.replace(partial, path)
+    _remove(old)
+
+
+def read_trie(path: Path, vocabulary: str | None) -> tuple[TrieArrays, int, str | None]:
+    """Maps the arrays of a trie into memory, and returns them with its end-of-docid token and its vocabulary.
+
+    Raises:
+      UserError: there is none, it is damaged, of another format, or made with another vocabulary than the given one.
+    """
+    if not path.exists():
+        raise UserError(f"there is no docid trie at {path}")
+    header = _read_header(path)
+    if vocabulary is not None and header["vocabulary"] != vocabulary:
+        made = f"of fingerprint {header['vocabulary']}" if header["vocabulary"] else "that was not recorded"
+        raise UserError(f"the docid trie at {path} was made with another vocabulary, {made}, not {vocabulary}")
+    arrays = TrieArrays(*(_map_array(path, name, header["crc32"][name]) for name in TrieArrays._fields))
+    if not _is_consistent(arrays, **header["counts"]):
+        raise UserError(f"the docid trie at {path} is damaged: its arrays do not fit together")
+    return arrays, header["eos_id"], header["vocabulary"]
+
+
+def _as_text(header: dict[str, Any]) -> str:
+    """The header with a checksum of itself."""
+    checksum = zlib.crc32(json.dumps(header).encode())
+    return json.dumps(header | {"checksum": checksum}, indent=1) + "\n"
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    try:
+        text = (path / _HEADER).read_bytes().decode("utf-8")
+        header = json.loads(text)
+        format_ = header["format"]
+    except (OSError, ValueError, LookupError, TypeError):
+        raise UserError(f"{path} is not a docid trie, or its {_HEADER} is missing or damaged") from None
+    if format_ != _FORMAT:
+        raise UserError(f"{path} is not a docid trie in the format '{_FORMAT}' but in '{format_}': make it again")
+    header.pop("checksum", None)
+    if _as_text(header) != text:
+        raise UserError(f"the docid trie at {path} is damaged: its {_HEADER} does not have its checksum")
+    return header
+
+
+def _map_array(path: Path, name: str, checksum: int) -> np.ndarray:
+    file = path / f"{name}.npy"
+    if not file.is_file():
+        raise UserError(f"the docid trie at {path} is damaged: {file.name} is missing")
+    if _crc32(file) != checksum:
+        raise UserError(f"the docid trie at {path} is damaged: {file.name} is truncated or changed")
+    return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+
+
+def _is_consistent(arrays: TrieArrays, docids: int, nodes: int) -> bool:
+    """Whether the shapes, the number of leaves and both ends of `first_child` agree; not a look at every node."""
+    token, base, offset, wide, leaf_bits, leaves_before, row = arrays
+    blocks = nodes // BLOCK + 1
+    shapes = (nodes,), (blocks,), (BLOCK * blocks,), (len(wide), BLOCK), (blocks,), (blocks,), (docids,)
+    return (
+        tuple(array.shape for array in arrays) == shapes
+        and token.dtype in (np.uint16, np.int32)
+        and (offset.dtype, leaf_bits.dtype) == (np.uint8, np.uint32)
+        and all(array.dtype == np.int32 for array in (base, wide, leaves_before, row))
+        and leaves_before[-1] + np.bitwise_count(leaf_bits[-1]) == docids
+        and base.min() == -len(wide)
+        and wide[0, 0] == 1
+        and (wide[-1, nodes % BLOCK] if base[-1] < 0 else base[-1] + offset[nodes]) == nodes
+    )
+
+
+def _crc32(file: Path) -> int:
+    checksum = 0
+    with file.open("rb") as opened:
+        while chunk := opened.read(1 << 20):
+            checksum = zlib.crc32(chunk, checksum)
+    return checksum
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,31 @@
+"""Docids from URLs: what of one can be read."""
+
+import re
+from urllib.parse import unquote, urlparse
+
+_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
+_SERVER = re.compile(r"(?:.*@)?(?:www\d*\.)?(.*?)(?::\d*)?", re.IGNORECASE)  # less user, www and port
+_ENDING = re.compile(r"\.(?:[sx]?html?|php\d?|aspx?|jspx?|cfm|cgi|pdf|txt|xml)$", re.IGNORECASE)
+_SEPARATORS = re.compile(r"[-_./+\s]+")
+
+
+def url_text(url: str) -> str:
+    """Returns the words of a URL for a tokenizer: the segments of its path, the last first, and then its host.
+
+    Without scheme, user, "www.", port, parameters, query, fragment and the usual endings of files; percent-decoded
+    (UTF-8); `-_./+` are spaces; upper case stays. A path without scheme and host is read alike. A URL of which
+    nothing is left, or that cannot be parsed, gives "".
+
+    `https://numpy.org/doc/stable/numpy.argsort.html?x#y` gives `numpy argsort stable doc numpy org`.
+    """
+    url = url.strip()
+    try:
+        # Without the slashes, `host:80/path` would be of the scheme `host`.
+        parsed = urlparse(url if _SCHEME.match(url) else f"//{url}")
+    except ValueError:  # such as unbalanced brackets
+        return ""
+    server = _SERVER.fullmatch(parsed.netloc)[1]
+    segments = [unquote(segment, errors="ignore") for segment in (server, *parsed.path.split("/")) if segment]
+    if segments:
+        segments[-1] = _ENDING.sub("", segments[-1])
+    return _SEPARATORS.sub(" ", " ".join(reversed(segments))).strip()

@@ -1,0 +1,45 @@
+"""Several docid views of every document: models that each write their own kind of docid, read together."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from gr2_jax.evaluation.retriever import Hit, Retriever
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Views:
+    """Searches with every retriever and ranks by the mean of their likelihoods, P(d|q) = (1/V) sum_v P_v(docid_v(d)|q).
+
+    A document that a view did not return counts nothing there, so that the mean is a lower bound of the true one.
+    """
+
+    retrievers: tuple[Retriever, ...]
+
+    @property
+    def beams(self) -> int:
+        return min(retriever.beams for retriever in self.retrievers)
+
+    @property
+    def batch(self) -> int:
+        return max(retriever.batch for retriever in self.retrievers)
+
+    def with_beams(self, beams: int) -> "Views":
+        return Views(tuple(retriever.with_beams(beams) for retriever in self.retrievers))
+
+    def search(self, queries: Sequence[str], k: int = 20) -> list[list[Hit]]:
+        """The best `k` documents of each query, best first; equal scores by document id. A hit's `docid` is that of the
+        view which finds it likeliest, its `score` the logarithm of the mean; none is proven exact."""
+        found = [retriever.search(queries, retriever.beams) for retriever in self.retrievers]
+        return [self._merge(lists)[:k] for lists in zip(*found, strict=True)]
+
+    def _merge(self, lists: Sequence[list[Hit]]) -> list[Hit]:
+        by_document: dict[str, list[Hit]] = {}
+        for hit in (hit for hits in lists for hit in hits):
+            by_document.setdefault(hit.doc_id, []).append(hit)
+        merged = []
+        for doc_id, hits in by_document.items():
+            likeliest = max(hits, key=lambda hit: hit.score)
+            mean = sum(math.exp(hit.score - likeliest.score) for hit in hits) / len(self.retrievers)
+            merged.append(Hit(doc_id, likeliest.docid, likeliest.score + math.log(mean), exact=False))
+        return sorted(merged, key=lambda hit: (-hit.score, hit.doc_id))

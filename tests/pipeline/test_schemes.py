@@ -1,0 +1,274 @@
+"""Every docid scheme through the pipeline, on a small collection."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+
+from gr2_jax.config import (
+    BatchConfig,
+    CorpusConfig,
+    DocidConfig,
+    Experiment,
+    FusionConfig,
+    ModelConfig,
+    OptimiserConfig,
+    RetrievalConfig,
+    System,
+    ViewsRow,
+    VocabularyConfig,
+)
+from gr2_jax.docids import DocidTrie
+from gr2_jax.errors import UserError
+from gr2_jax.evaluation import Retriever, read_run
+from gr2_jax.pipeline import docids as docids_stage
+from gr2_jax.pipeline.docids import load_docids
+from gr2_jax.pipeline.prepare import load_tokenizer
+from gr2_jax.pipeline.run import run
+from gr2_jax.pipeline.schemes import SCHEMES, SUFFIX_DIGITS
+from gr2_jax.workdir import Workdir
+
+WORDS = ["sort", "array", "matrix", "vector", "sparse", "dense", "solve", "root", "linear", "cubic"]
+TITLES = [f"{a} {b} {c}" for a in WORDS for b in WORDS[:3] for c in WORDS[5:7]]
+COUNT = len(TITLES)
+MODEL = ModelConfig(dropout_rate=0.0)
+EXPERIMENT = Experiment(
+    name="schemes",
+    corpus=CorpusConfig(validation_queries=5, test_queries=5),
+    vocabulary=VocabularyConfig(size=80, extra_ids=100),
+    docids=DocidConfig(schemes=tuple(SCHEMES), max_length=10, codebooks=2, codes=8, branches=3, leaf=4),
+    fusion=FusionConfig(
+        model=MODEL,
+        optimiser=OptimiserConfig(steps=30),
+        pairs=16,
+        document_length=16,
+        beams=2,
+        radii=(0.0, 4.0),
+        resamples=1,
+    ),
+    retrieval=RetrievalConfig(
+        model=MODEL,
+        optimiser=OptimiserConfig(steps=3),
+        batch=BatchConfig(queries=4, documents=4, length=8, shortest_span=2, longest_span=6),
+        systems=(System("A", "title"), System("B", "rq")),
+        views=(ViewsRow("Both", ("A", "B")),),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Sixty documents, the last six of which say the same."""
+    folder = tmp_path_factory.mktemp("corpus")
+    texts = [*TITLES[:-6], *[TITLES[-6]] * 6]
+    rows = [
+        {
+            "doc_id": f"d{i}",
+            "title": text,
+            "text": f"how to {text}",
+            "url": f"https://x.org/{'/'.join(text.split())}.html",
+        }
+        for i, text in enumerate(texts)
+    ]
+    (folder / "documents.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "queries.tsv").write_text("".join(f"q{i}\thow to {text}\n" for i, text in enumerate(texts)))
+    (folder / "qrels.txt").write_text("".join(f"q{i} 0 d{i} 2\n" for i in range(COUNT)))
+    return folder
+
+
+def of(corpus, **docids):
+    """The experiment over `corpus`; with other settings for docids, one system on the first of the schemes."""
+    source = dataclasses.replace(EXPERIMENT.corpus, source=str(corpus))
+    experiment = dataclasses.replace(EXPERIMENT, corpus=source)
+    if not docids:
+        return experiment
+    system = System("A", docids["schemes"][0])
+    return dataclasses.replace(
+        experiment,
+        docids=dataclasses.replace(EXPERIMENT.docids, **docids),
+        retrieval=dataclasses.replace(EXPERIMENT.retrieval, systems=(system,), views=()),
+    )
+
+
+@pytest.fixture(scope="module")
+def made(corpus, tmp_path_factory):
+    """The docids of all schemes: (experiment, workdir, the printed table)."""
+    experiment, workdir = of(corpus), Workdir(tmp_path_factory.mktemp("schemes") / "run")
+    return experiment, workdir, run(experiment, workdir, until="docids")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(made):
+    return load_tokenizer(*made[:2])
+
+
+def table_of(made, scheme):
+    """Document -> docid, as docids.tsv says."""
+    lines = (made[1].docids(scheme) / "docids.tsv").read_text().splitlines()
+    return dict(line.split("\t") for line in lines)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_document_has_a_docid_of_its_own(made, scheme):
+    table = table_of(made, scheme)
+    assert list(table) == [f"d{i}" for i in range(COUNT)]
+    assert len(set(table.values())) == COUNT
+    figures = json.loads((made[1].docids(scheme) / "figures.json").read_text())
+    assert figures["documents"] == COUNT
+    assert figures["unique_share"] == 1.0
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_trie_table_and_text_agree(made, tokenizer, scheme):
+    trie, table = load_docids(*made[:2], scheme)
+    assert table.max() < tokenizer.size
+    for row, (docid, text) in enumerate(zip(table, table_of(made, scheme).values(), strict=True)):
+        (end,) = np.flatnonzero(docid == 1)
+        assert not docid[end + 1 :].any()
+        assert tokenizer.decode(docid[:end]) == text
+        assert trie.docids()[row, :end].tolist() == docid[:end].tolist()
+
+
+def test_titles_and_urls_are_what_the_document_brings(made):
+    titles, urls = table_of(made, "title"), table_of(made, "url")
+    assert [titles[f"d{i}"] for i in range(3)] == TITLES[:3]
+    assert urls["d0"] == " ".join([*reversed(TITLES[0].split()), "x org"])
+    assert titles["d54"] == TITLES[54]  # the first of the six that say the same
+    assert titles["d55"].startswith(TITLES[54] + " <extra_id_")  # a suffix
+
+
+def test_numbers_are_random_and_say_nothing(made, tokenizer):
+    _, table = load_docids(*made[:2], "number")
+    digits = table[:, :2] - tokenizer.sentinels.start
+    assert sorted((digits @ [10, 1]).tolist()) == list(range(COUNT))
+    assert (np.diff(digits @ [10, 1]) == 1).mean() < 0.2
+
+
+@pytest.mark.parametrize("scheme", ["rq", "pq"])
+def test_codes_are_spelled_level_by_level_and_bring_their_centroids(made, tokenizer, scheme):
+    _, table = load_docids(*made[:2], scheme)
+    codes = table[:, :2] - tokenizer.sentinels.start
+    assert (codes[:, 0] < 8).all()
+    assert ((codes[:, 1] >= 8) & (codes[:, 1] < 16)).all()
+    with np.load(made[1].docids(scheme) / "sentinel_vectors.npz") as file:
+        assert file["ids"].tolist() == list(range(tokenizer.sentinels.start, tokenizer.sentinels.start + 16))
+        assert np.abs(file["vectors"]).max() > 0
+
+
+def test_identical_documents_share_a_cluster_until_the_last_code(made):
+    _, table = load_docids(*made[:2], "hierarchical")
+    same = table[54:60]
+    assert len({tuple(row[:1]) for row in same}) == 1
+    figures = json.loads((made[1].docids("hierarchical") / "figures.json").read_text())
+    assert figures["needed_suffix"] == 0
+
+
+@pytest.mark.parametrize("scheme", ["qg", "fusion"])
+def test_pseudo_queries_are_words_and_suffixes_their_only_sentinels(made, tokenizer, scheme):
+    _, table = load_docids(*made[:2], scheme)
+    used = np.unique(table[table > 1])
+    digits = set(list(tokenizer.sentinels)[-SUFFIX_DIGITS:])
+    assert not (set(used.tolist()) & set(tokenizer.sentinels)) - digits
+    assert 2 not in used
+
+
+def test_validation_chose_the_radius_with_the_best_trade_off(made):
+    record = json.loads((made[1].docids("fusion") / "radius.json").read_text())
+    assert set(record["figures"]) == {"0.0", "4.0"}
+    for figures in record["figures"].values():
+        a, b = figures["relevance"], figures["distinctness"]
+        assert figures["mean"] == pytest.approx(2 * a * b / (a + b))
+    best = max(record["figures"], key=lambda radius: record["figures"][radius]["mean"])
+    assert record["radius"] == float(best)
+
+
+def test_quality_of_every_scheme_is_reported(made):
+    _, workdir, printed = made
+    rows = [line.split("|")[1].strip() for line in printed.splitlines()[2:]]
+    assert rows == list(SCHEMES)
+    assert (workdir.report / "docids.png").read_bytes().startswith(b"\x89PNG")
+    for scheme in SCHEMES:
+        quality = json.loads((workdir.docids(scheme) / "quality.json").read_text())
+        textual = scheme in ("title", "url", "qg", "fusion")
+        assert (quality["own_rank"] is not None) == textual
+        assert (quality["held_out"] is not None) == (scheme in ("qg", "fusion"))
+        assert (quality["vector_similarity"] is not None) == (scheme == "fusion")
+    held_out = quality["held_out"]  # fusion's: better than guessing among the vocabulary's ids
+    assert 0 < held_out["nll_per_token"] < math.log(80)
+    assert held_out["perplexity"] == pytest.approx(math.exp(held_out["nll_per_token"]))
+
+
+def test_a_trie_of_another_vocabulary_is_refused(made):
+    with pytest.raises(UserError, match="another vocabulary"):
+        DocidTrie.load(made[1].docids("title") / "trie", vocabulary="0" * 64)
+
+
+def test_killed_while_pseudo_queries_are_written_it_goes_on_with_the_same_result(made, corpus, tmp_path, monkeypatch):
+    """Shards of 16 documents; the third is never written the first time."""
+    experiment = of(corpus, schemes=("fusion",))
+    workdir = Workdir(tmp_path / "run")
+    monkeypatch.setattr(docids_stage, "_SHARD", 16)
+    scheme, asked = SCHEMES["fusion"], []
+    write = scheme.candidates
+
+    def killed(self, rows, sample=0):
+        asked.append(rows.tolist())
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return write(self, rows, sample)
+
+    monkeypatch.setattr(scheme, "candidates", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(experiment, workdir, until="docids")
+    assert not workdir.docids("fusion").exists()
+    asked.append("again")
+    run(experiment, workdir, until="docids")
+    assert asked[4] == list(range(32, 48))  # the first two shards are kept
+    assert not list((workdir.root / "candidates").iterdir())
+    for name in ("docids.tsv", "figures.json", "radius.json"):
+        assert (workdir.docids("fusion") / name).read_bytes() == (made[1].docids("fusion") / name).read_bytes()
+
+
+def test_two_views_of_each_document_are_read_together(corpus, tmp_path):
+    two = dataclasses.replace(EXPERIMENT.docids, schemes=("title", "rq"))
+    experiment = dataclasses.replace(of(corpus), docids=two)
+    workdir = Workdir(tmp_path / "run")
+    table = run(experiment, workdir)
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:5]] == ["A", "B", "Both"]
+    runs = {name: read_run(workdir.runs / name / "test.trec") for name in ("A", "B", "Both")}
+    for query, hits in runs["Both"].items():
+        probability = {name: {d: math.exp(s) for d, s in runs[name][query]} for name in ("A", "B")}
+        expected = {d: sum(p.get(d, 0.0) for p in probability.values()) / 2 for p in probability.values() for d in p}
+        best = sorted(expected, key=lambda d: (-expected[d], d))[: len(hits)]
+        assert [d for d, _ in hits] == best
+        assert [math.exp(s) for _, s in hits] == pytest.approx([expected[d] for d in best], rel=1e-5)
+    (found,) = Retriever.from_workdir(workdir.root, "Both").search(["how to sort"], k=4)
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"schemes": ("codes",)}, "no docid scheme 'codes'"),
+        ({"schemes": ("number",), "max_length": 1}, "2 codes: --docids.max_length must be 2 or more"),
+        ({"schemes": ("rq",), "codes": 50}, "2 levels of 50 codes need --vocabulary.extra_ids of 110 or more, not 100"),
+        ({"schemes": ("hierarchical",), "branches": 1}, "--docids.branches is 1"),
+    ],
+)
+def test_settings_that_make_no_docids_are_refused(made, corpus, changes, sentence):
+    with pytest.raises(UserError, match=sentence):
+        run(of(corpus, **changes), made[1], until="docids")
+
+
+def test_documents_without_a_url_are_named(corpus, tmp_path):
+    lines = [json.loads(line) for line in (corpus / "documents.jsonl").read_text().splitlines()]
+    del lines[7]["url"]
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "documents.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for name in ("queries.tsv", "qrels.txt"):
+        (folder / name).write_bytes((corpus / name).read_bytes())
+    with pytest.raises(UserError, match=r"document d7 of .* has no URL \(and 0 more\), so URLs cannot be docids"):
+        run(of(folder, schemes=("url",)), Workdir(tmp_path / "run"), until="docids")
