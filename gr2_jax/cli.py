@@ -93,6 +93,8 @@ def _pipeline(experiment, options, rest: list[str], until: str) -> int:
     if options.workdir:
         experiment = dataclasses.replace(experiment, workdir=options.workdir)
     workdir = Workdir(Path(experiment.workdir))
+    if options.validation and until != "evaluate":
+        raise UserError("--validation is for commands that score: run, evaluate and quickstart")
     part = "validation" if options.validation else "test"
     table = run(experiment, workdir, until=until, part=part)
     if table is None:
@@ -112,16 +114,16 @@ def _pipeline(experiment, options, rest: list[str], until: str) -> int:
 
 
 def _show_docids(experiment, workdir, table: str, as_json: bool) -> int:
-    """The first fold's, where there are folds."""
     if experiment.corpus.folds:
         workdir = type(workdir)(workdir.root / "fold-0")
-    files = {scheme: workdir.docids(scheme) / "quality.json" for scheme in experiment.docids.schemes}
+        print("the first fold's docids:", file=sys.stderr)
+    files = {scheme: workdir.quality(scheme) / "quality.json" for scheme in experiment.docids.schemes}
     if as_json:
         print(json.dumps({scheme: json.loads(file.read_text()) for scheme, file in files.items()}))
         return 0
     print(f"\n{table}\n")
     print(f"table    {workdir.report / 'docids.md'}\npicture  {workdir.report / 'docids.png'}")
-    print(f"docids   {workdir.root}/docids/<scheme>/docids.tsv, examples and more in quality.json")
+    print(f"docids   {workdir.root}/docids/<scheme>/docids.tsv\nquality  {workdir.root}/quality/<scheme>/quality.json")
     return 0
 
 

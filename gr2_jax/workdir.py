@@ -40,6 +40,9 @@ class Workdir:
     def docids(self, scheme: str) -> Path:
         return self.root / "docids" / scheme
 
+    def quality(self, scheme: str) -> Path:
+        return self.root / "quality" / scheme
+
     def candidates(self, name: str) -> Path:
         return self.root / "candidates" / name
 

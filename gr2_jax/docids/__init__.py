@@ -8,7 +8,6 @@ from gr2_jax.docids.numbers import random_numbers
 from gr2_jax.docids.product import product_codes
 from gr2_jax.docids.pseudo_queries import Writer, Writing, fusion_writer, query_writer
 from gr2_jax.docids.shards import make_shards, read_shards
-from gr2_jax.docids.structure import structure
 from gr2_jax.docids.trie import DocidTrie
 from gr2_jax.docids.urls import url_text
 
@@ -29,5 +28,4 @@ __all__ = [
     "hierarchical_codes",
     "random_numbers",
     "url_text",
-    "structure",
 ]

@@ -11,7 +11,7 @@ from jaxtyping import Int, Int32, UInt64
 
 from gr2_jax.docids.candidates import SLICE, narrow, slices, stack
 from gr2_jax.docids.first_free import first_free
-from gr2_jax.docids.suffixes import add_suffixes, check_digits
+from gr2_jax.docids.suffixes import add_suffixes, as_digits
 from gr2_jax.docids.taken import TakenDocids, hash_docids
 from gr2_jax.errors import UserError
 
@@ -85,10 +85,12 @@ def assign_unique(
       resamples: further passes, at most.
 
     Raises:
-      UserError: no documents, a shard that is no such array, suffix tokens that cannot count, lists for another number
-        of documents than `resample` was asked for, or `max_length` leaves no free docid.
+      UserError: no documents, a shard that is no such array, suffix tokens that cannot count, a `max_length` below 1,
+        lists for another number of documents than `resample` was asked for, or `max_length` leaves no free docid.
     """
-    check_digits(suffix_tokens)
+    digits = as_digits(suffix_tokens)
+    if max_length is not None and max_length < 1:
+        raise UserError(f"docids need a max_length of 1 token or more, not {max_length}")
     taken, given = TakenDocids(), deque()
     first = _first_pass(slices(candidates, max_length), taken, given)
     rows = first.rows
@@ -96,7 +98,7 @@ def assign_unique(
         if rows.size:
             rows = _later_pass(k, rows, slices(resample(rows, k), max_length), taken, given)
     bases = first.bases[np.searchsorted(first.rows, rows)]
-    for at, docids in add_suffixes(rows, bases, suffix_tokens, max_length, taken):
+    for at, docids in add_suffixes(rows, bases, digits, max_length, taken):
         given.append(_Given(rows[at], narrow(docids), np.full(len(docids), -1, np.int32), 0))
     return Assignment(*_table(given, first.documents), first.unique)
 

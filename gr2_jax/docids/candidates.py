@@ -2,32 +2,36 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
+from gr2_jax.docids.tokens import MOST_INT32, flat_tokens
 from gr2_jax.errors import UserError
 
 SLICE = 65536  # documents decided on together: what bounds the memory
-_LARGEST = np.iinfo(np.int32).max
 
 
 def pack_candidates(lists: Sequence[Sequence[Sequence[int]]]) -> Int[np.ndarray, "S C T"]:
     """Packs each document's docids, token lists of any number and length, into one array padded with 0.
 
     Raises:
-      UserError: a token that is not positive.
+      UserError: a token that is no whole number from 1 to 2^31 - 1.
     """
     docids = list(chain.from_iterable(lists))
-    counts, lengths = (np.fromiter(map(len, of), np.int64, len(of)) for of in (lists, docids))
-    tokens = np.fromiter(chain.from_iterable(docids), np.int64, lengths.sum())
-    if tokens.min(initial=1) < 1:
-        raise UserError(f"a candidate docid has the token {tokens.min()}: tokens run from 1 to {_LARGEST}")
+    counts = np.fromiter(map(len, lists), np.int64, len(lists))
+    tokens, lengths = flat_tokens(docids, _wrong_token)
     packed = np.zeros((len(docids), lengths.max(initial=0)), np.int64)
     packed[np.arange(packed.shape[1]) < lengths[:, None]] = tokens
     result = np.zeros((len(lists), counts.max(initial=0), packed.shape[1]), np.int64)
     result[np.arange(result.shape[1]) < counts[:, None]] = packed
     return result
+
+
+def _wrong_token(_place: int, position: int, token: Any) -> UserError:
+    where = f"a candidate docid has the token {token} at position {position}"
+    return UserError(f"{where}: tokens are whole numbers from 1 to {MOST_INT32}")
 
 
 def slices(shards: Iterable[Int[np.ndarray, "S C T"]], max_length: int | None) -> Iterator[Int[np.ndarray, "s C t"]]:
@@ -61,8 +65,10 @@ def _check_array(lists: Int[np.ndarray, "S C T"]) -> None:
 
 def _check_tokens(lists: Int[np.ndarray, "S C T"]) -> None:
     for extreme in (lists.min(initial=0), lists.max(initial=0)):
-        if not 0 <= extreme <= _LARGEST:
-            raise UserError(f"a candidate docid has the token {extreme}: tokens run from 1 to {_LARGEST}, 0 is padding")
+        if not 0 <= extreme <= MOST_INT32:
+            raise UserError(
+                f"a candidate docid has the token {extreme}: tokens run from 1 to {MOST_INT32}, 0 is padding"
+            )
     holes = ((lists[..., :-1] == 0) & (lists[..., 1:] != 0)).any(axis=-1)
     if holes.any():
         raise UserError(f"the candidate docid {lists[holes][0].tolist()} has a token after its padding (0)")

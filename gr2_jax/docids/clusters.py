@@ -47,7 +47,7 @@ class Clusters(NamedTuple):
 def k_means(vectors: Vectors, codes: int, *, seed: int, sample: int | None = None) -> Clusters:
     """Lloyd's k-means with `codes` centroids, learnt from at most `sample` vectors (256 a code) drawn by the seed.
 
-    Memory beside the labels is that of the sample and a chunk. Raises UserError for fewer vectors than codes.
+    Memory beside the labels is that of the sample and a chunk. Raises UserError for no codes or fewer vectors.
     """
     drawn = draw(vectors, SAMPLE_PER_CODE * codes if sample is None else sample, seed=seed)
     centroids = learn_centroids(drawn, codes, seed=seed)
@@ -58,7 +58,7 @@ def draw(vectors: Vectors, count: int, *, seed: int) -> Float[np.ndarray, "S F"]
     """`count` different vectors in the order of their rows; all, where there are no more."""
     if len(vectors) <= count:
         return np.asarray(vectors[:], np.float32)
-    rows = np.random.default_rng(seed).choice(len(vectors), count, replace=False, shuffle=False)
+    rows = np.random.default_rng(seed).choice(len(vectors), max(count, 0), replace=False, shuffle=False)
     return np.asarray(vectors[np.sort(rows)], np.float32)
 
 
@@ -67,8 +67,13 @@ def learn_centroids(vectors: Float[np.ndarray, "S F"], codes: int, *, seed: int)
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    if not 1 <= codes <= len(vectors):
-        raise UserError(f"{codes} codes need at least 1 code and as many documents, and there are {len(vectors)}")
+    if codes < 1:
+        raise UserError(f"at least 1 code must be learnt, not {codes}")
+    if codes > len(vectors):
+        documents = f"{len(vectors)} document{'' if len(vectors) == 1 else 's'}"
+        raise UserError(
+            f"{codes} codes cannot be learnt from {documents}: there must be at least as many documents as codes"
+        )
     # Several threads add up in an order of their own: other bytes every time.
     with _threads().limit(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # of vectors that are the same

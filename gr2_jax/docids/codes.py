@@ -21,7 +21,7 @@ def residual_codes(vectors: Float[np.ndarray, "N F"], *, levels: int, codes: int
     """k-means on the unit vectors, then on the residuals, `levels` times, as RIPOR (Zeng et al. 2024) does.
 
     The centroids are learnt from a sample of 256 vectors a code; then all vectors, which may be memory-mapped, are
-    read once and coded chunk by chunk. Raises UserError for fewer documents than codes.
+    read once and coded chunk by chunk. Raises UserError for fewer documents than codes or no codes.
     """
     documents = UnitRows(vectors)
     left, centroids = draw(documents, SAMPLE_PER_CODE * codes, seed=seed), []

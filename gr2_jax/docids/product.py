@@ -13,11 +13,16 @@ def product_codes(vectors: Float[np.ndarray, "N F"], *, parts: int, codes: int, 
 
     Where `parts` does not divide F, the first slices are one feature longer. The centroids are zero outside their own
     slice, so that they add up to a vector as those of residual codes do; `vectors` may be memory-mapped. Raises
-    UserError for more parts than features or fewer documents than codes.
+    UserError for more parts than features, fewer documents than codes, no parts or no codes.
     """
     features = vectors.shape[1]
-    if not 1 <= parts <= features:
-        raise UserError(f"vectors of {features} features can be cut into 1 to {features} parts, not {parts}")
+    if parts < 1:
+        raise UserError(f"vectors must be cut into at least 1 part, not {parts}")
+    if parts > features:
+        number = f"{features} feature{'' if features == 1 else 's'}"
+        raise UserError(
+            f"vectors of {number} cannot be cut into {parts} parts: there must be at least as many features as parts"
+        )
     documents = UnitRows(vectors)
     sample = draw(documents, SAMPLE_PER_CODE * codes, seed=seed)
     slices = np.array_split(np.arange(features), parts)

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from gr2_jax.errors import UserError
+
 
 def structure(docids: Int[np.ndarray, "N T"]) -> dict[str, Any]:
     """Describes N different docids, given without EOS and padded with 0, in the order of any rows.
@@ -23,7 +25,7 @@ def structure(docids: Int[np.ndarray, "N T"]) -> dict[str, Any]:
     (measured: 10 million in 9 seconds).
 
     Raises:
-      ValueError: no docids, an empty one, a negative token, a 0 before a docid's end, or two that are the same.
+      UserError: no docids, an empty one, a negative token, a 0 before a docid's end, or two that are the same.
     """
     _check(docids)
     rows = _sorted(docids)
@@ -50,12 +52,12 @@ def structure(docids: Int[np.ndarray, "N T"]) -> dict[str, Any]:
 
 def _check(docids: np.ndarray) -> None:
     if docids.ndim != 2 or not np.issubdtype(docids.dtype, np.integer) or docids.size == 0:
-        raise ValueError(f"docids must be a filled integer array [N, T], not {docids.dtype} {list(docids.shape)}")
+        raise UserError(f"docids must be a filled integer array [N, T], not {docids.dtype} {list(docids.shape)}")
     if docids.min() < 0:
-        raise ValueError("docids hold a negative token")
+        raise UserError("docids hold a negative token")
     used = docids != 0
     if not used[:, 0].all() or (used[:, 1:] > used[:, :-1]).any():
-        raise ValueError("a docid is empty or has a 0 before its end")
+        raise UserError("a docid is empty or has a 0 before its end")
 
 
 def _sorted(docids: np.ndarray) -> np.ndarray:
@@ -72,7 +74,7 @@ def _shared_with_previous(rows: np.ndarray) -> np.ndarray:
     differs = rows[1:] != rows[:-1]
     shared = differs.argmax(axis=1)
     if not np.take_along_axis(differs, shared[:, None], axis=1).all():
-        raise ValueError("two docids are the same")
+        raise UserError("two docids are the same")
     return np.concatenate([[-1], shared])
 
 

@@ -10,21 +10,26 @@ from jaxtyping import Int, UInt64
 
 from gr2_jax.docids.candidates import SLICE
 from gr2_jax.docids.taken import TakenDocids, hash_docids, hash_tokens
+from gr2_jax.docids.tokens import MOST_INT32
 from gr2_jax.errors import UserError
 
 _WINDOW = 1 << 20  # suffixes of one stem looked up together, at most
 
 
-def check_digits(tokens: Sequence[int]) -> None:
-    """Raises `UserError` unless the tokens are one or more, positive and different."""
-    if not len(tokens) or len(set(tokens)) < len(tokens) or min(tokens) < 1:
-        raise UserError(f"suffix tokens must be one or more different positive tokens, not {list(tokens)}")
+def as_digits(tokens: Sequence[int]) -> Int[np.ndarray, "D"]:
+    """The suffix tokens as an array; `UserError` unless they are one or more different whole numbers of 31 bits."""
+    digits = np.asarray(tokens)
+    are_tokens = digits.ndim == 1 and digits.dtype.kind in "iu" and digits.min(initial=1) > 0
+    if not are_tokens or digits.max(initial=1) > MOST_INT32 or not 0 < digits.size == len(np.unique(digits)):
+        wanted = f"one or more different whole numbers from 1 to {MOST_INT32}"
+        raise UserError(f"suffix tokens must be {wanted}, not {tokens}")
+    return digits.astype(np.int64)
 
 
 def add_suffixes(
     rows: Int[np.ndarray, "L"],
     bases: Int[np.ndarray, "L T"],
-    digits: Sequence[int],
+    digits: Int[np.ndarray, "D"],
     max_length: int | None,
     taken: TakenDocids,
 ) -> Iterator[tuple[slice, Int[np.ndarray, "l t"]]]:
@@ -42,7 +47,7 @@ def add_suffixes(
     Raises:
       UserError: all suffixes of at most `max_length` tokens are taken.
     """
-    work = _Work(bases, np.asarray(digits), max_length, taken)
+    work = _Work(bases, digits, max_length, taken)
     sizes, values, hashes = work.by_rank()
     hashes = np.sort(hashes[sizes > 0])
     if (hashes[1:] == hashes[:-1]).any():

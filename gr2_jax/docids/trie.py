@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import jax
 import numpy as np
 from jaxtyping import Int
 
 from gr2_jax.decoding import TrieArrays
+from gr2_jax.docids.tokens import MOST_INT32
 from gr2_jax.docids.trie_blocks import unpack
 from gr2_jax.docids.trie_build import build_arrays, shared_prefix
 from gr2_jax.docids.trie_file import read_trie, write_trie
-from gr2_jax.docids.trie_sort import MOST_INT32, as_matrix, check_tokens, sort_docids
+from gr2_jax.docids.trie_sort import as_matrix, check_tokens, sort_docids
 from gr2_jax.errors import UserError
 
 _CHUNK = 1 << 18  # nodes looked at at once
@@ -22,8 +24,8 @@ _CHUNK = 1 << 18  # nodes looked at at once
 class DocidTrie:
     """A prefix trie over docids, laid out as `TrieArrays` says; every docid ends with an edge of the token `eos_id`.
 
-    `arrays` are NumPy's: put them on the device once. `vocabulary` is the fingerprint of the vocabulary whose ids the
-    tokens are, where it was given.
+    `arrays` are NumPy's, `on_device` the same on the device. `vocabulary` is the fingerprint of the vocabulary whose
+    ids the tokens are, where it was given.
     """
 
     arrays: TrieArrays
@@ -43,8 +45,8 @@ class DocidTrie:
         Row i is document i.
 
         Raises:
-          UserError: no docids, an empty docid, a token that is not positive or is `eos_id`, the same docid twice, more
-            docids or nodes than 31 bits can number.
+          UserError: no docids, an empty docid, a token that is no whole number from 1 to 2^31 - 1 or is `eos_id`, the
+            same docid twice, more docids or nodes than 31 bits can number.
         """
         if not 0 < eos_id <= MOST_INT32:
             raise UserError(f"the end-of-docid token must be a positive 32-bit token id, not {eos_id}")
@@ -56,6 +58,12 @@ class DocidTrie:
             docid = columns[:, same[0]]
             raise UserError(f"documents {first} and {second} have the same docid {docid[docid != 0].tolist()}")
         return cls(build_arrays(columns, shared, order, eos_id), eos_id, vocabulary)
+
+    @cached_property
+    def on_device(self) -> TrieArrays:
+        """The arrays on JAX's default device, copied there once: what a search takes."""
+        with jax.ensure_compile_time_eval():  # asked for first within a jit, it would keep that jit's tracers
+            return jax.device_put(self.arrays)
 
     @cached_property
     def widths(self) -> tuple[int, int]:
@@ -104,7 +112,14 @@ class DocidTrie:
         return [docid[:length] for docid, length in zip(docids.tolist(), lengths.tolist(), strict=True)]
 
     def save(self, path: str | Path) -> None:
-        """Writes the trie to the directory `path`, beside it first, so that a trie with this name is always whole."""
+        """Writes the trie to the directory `path`, beside it first; only an older trie is replaced.
+
+        What has this name is a whole trie, the older or the new one. For an instant between two renames there is none;
+        a writer killed then leaves the older as `.<name>.gr2-old` beside `path`, and `load` says so.
+
+        Raises:
+          UserError: `path` has no name of its own, or something other than a docid trie is there.
+        """
         write_trie(Path(path), self.arrays, self.eos_id, self.vocabulary)
 
     @classmethod

@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from gr2_jax.decoding.trie_arrays import TrieArrays
+from gr2_jax.docids.tokens import MOST_INT32
 from gr2_jax.docids.trie_blocks import BlockPacker, pack_leaves
-from gr2_jax.docids.trie_sort import CHUNK, MOST_INT32, token_dtype
+from gr2_jax.docids.trie_sort import CHUNK, token_dtype
 from gr2_jax.errors import UserError
 
 

@@ -12,17 +12,23 @@ import numpy as np
 from gr2_jax.decoding.trie_arrays import BLOCK, TrieArrays
 from gr2_jax.errors import UserError
 
-_FORMAT = "gr2_jax docid trie 2"
+_ANY_FORMAT = "gr2_jax docid trie "
+_FORMAT = _ANY_FORMAT + "2"
 _HEADER = "trie.json"
+_NAMELESS = ("", "..")  # of '.', '/' and '..'
 
 
 def write_trie(path: Path, arrays: TrieArrays, eos_id: int, vocabulary: str | None) -> None:
     """Writes the directory `path`, beside it first; the same trie gives the same bytes.
 
-    A directory cannot take another's place in one step: an older trie is first renamed to `<path>.old`. Whoever is
-    killed between the two renames leaves both, whole, beside `path`.
+    A directory cannot take another's place in one step: an older trie is first renamed. Whoever is killed between the
+    two renames leaves both, whole, beside `path`, under names that are this program's alone.
+
+    Raises:
+      UserError: `path` has no name of its own, or something other than a docid trie is there.
     """
-    partial, old = path.with_name(path.name + ".partial"), path.with_name(path.name + ".old")
+    _check_place(path)
+    partial, old = _beside(path, "partial"), _beside(path, "old")
     _remove(partial)
     partial.mkdir(parents=True)
     for name, array in arrays._asdict().items():
@@ -49,7 +55,7 @@ def read_trie(path: Path, vocabulary: str | None) -> tuple[TrieArrays, int, str 
       UserError: there is none, it is damaged, of another format, or made with another vocabulary than the given one.
     """
     if not path.exists():
-        raise UserError(f"there is no docid trie at {path}")
+        raise UserError(f"there is no docid trie at {path}{_hint_of_old(path)}")
     header = _read_header(path)
     if vocabulary is not None and header["vocabulary"] != vocabulary:
         made = f"of fingerprint {header['vocabulary']}" if header["vocabulary"] else "that was not recorded"
@@ -58,6 +64,39 @@ def read_trie(path: Path, vocabulary: str | None) -> tuple[TrieArrays, int, str 
     if not _is_consistent(arrays, **header["counts"]):
         raise UserError(f"the docid trie at {path} is damaged: its arrays do not fit together")
     return arrays, header["eos_id"], header["vocabulary"]
+
+
+def _beside(path: Path, state: str) -> Path:
+    return path.with_name(f".{path.name}.gr2-{state}")
+
+
+def _hint_of_old(path: Path) -> str:
+    if path.name in _NAMELESS or not (old := _beside(path, "old")).exists():
+        return ""
+    return f", but an interrupted save left the older one at {old}: rename it to {path.name}, or save again"
+
+
+def _check_place(path: Path) -> None:
+    """Raises UserError unless there is nothing at `path`, or a docid trie, of any format, and nothing else."""
+    if path.name in _NAMELESS:
+        raise UserError(f"a docid trie cannot be saved as '{path}': give the name of a directory, as {path / 'trie'}")
+    if os.path.lexists(path) and (why := _why_no_trie(path)):
+        raise UserError(f"{path} is in the way of the docid trie, for it {why}: remove it, or save under another name")
+
+
+def _why_no_trie(path: Path) -> str | None:
+    if path.is_symlink() or not path.is_dir():
+        return f"is a {'symbolic link' if path.is_symlink() else 'file'}"
+    try:
+        header = json.loads((path / _HEADER).read_bytes())
+        is_trie = header["format"].startswith(_ANY_FORMAT)
+        own = {_HEADER, *(f"{name}.npy" for name in header["crc32"])}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        is_trie = False
+    if not is_trie:
+        return f"is a directory without a readable {_HEADER} of a docid trie"
+    others = sorted({file.name for file in path.iterdir()} - own)
+    return f"holds other files too, such as {others[0]}" if others else None
 
 
 def _as_text(header: dict[str, Any]) -> str:
@@ -116,7 +155,5 @@ def _crc32(file: Path) -> int:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.exists():
         shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -1,14 +1,15 @@
 """Docids as an integer array: checked, and sorted as one sorts words."""
 
 from collections.abc import Sequence
-from itertools import chain, pairwise
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
+from gr2_jax.docids.tokens import MOST_INT32, flat_tokens
 from gr2_jax.errors import UserError
 
-MOST_INT32 = np.iinfo(np.int32).max
 CHUNK = 1 << 16  # docids worked on at once: what fits in the cache
 
 
@@ -18,7 +19,10 @@ def token_dtype(largest: int) -> type[np.generic]:
 
 
 def as_matrix(sequences: Sequence[Sequence[int]] | Int[np.ndarray, "N Ti"]) -> Int[np.ndarray, "N Ti"]:
-    """Returns docids as an integer array, padded with 0. Raises UserError for none, too many, or another array."""
+    """Returns docids as an integer array, padded with 0.
+
+    Raises UserError for none, too many, another array, or a list with a token that is no whole number of 1 .. 2^31 - 1.
+    """
     if not len(sequences):
         raise UserError("a docid trie needs at least one docid")
     if len(sequences) > MOST_INT32:
@@ -28,12 +32,7 @@ def as_matrix(sequences: Sequence[Sequence[int]] | Int[np.ndarray, "N Ti"]) -> I
         if matrix.ndim != 2 or not np.issubdtype(matrix.dtype, np.integer):
             raise UserError(f"docids must be an integer array [N, Ti], not {matrix.dtype} {list(matrix.shape)}")
         return matrix
-    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
-    flat = np.fromiter(chain.from_iterable(sequences), np.int64, lengths.sum())
-    if not flat.all():  # in lists, a 0 is never padding
-        place = int(np.argmin(flat != 0))
-        row = int(np.searchsorted(np.cumsum(lengths), place, side="right"))
-        raise _wrong_token(row, place - int(lengths[:row].sum()), 0, "is not a positive 32-bit token id")
+    flat, lengths = flat_tokens(sequences, _no_token)  # in lists, a 0 is never padding
     matrix = np.zeros((len(sequences), max(1, lengths.max())), np.int64)
     matrix[np.arange(matrix.shape[1]) < lengths[:, None]] = flat
     return matrix
@@ -65,10 +64,14 @@ def _refuse_first(chunk: np.ndarray, start: int, eos_id: int) -> None:
             if token == eos_id:
                 raise _wrong_token(row, position, token, "is the end-of-docid token")
             if not 0 < token <= MOST_INT32:
-                raise _wrong_token(row, position, token, "is not a positive 32-bit token id")
+                raise _no_token(row, position, token)
 
 
-def _wrong_token(row: int, position: int, token: int, why: str) -> UserError:
+def _no_token(row: int, position: int, token: Any) -> UserError:
+    return _wrong_token(row, position, token, "is not a positive 32-bit token id")
+
+
+def _wrong_token(row: int, position: int, token: Any, why: str) -> UserError:
     return UserError(f"the docid of document {row} has token {token} at position {position}, which {why}")
 
 

@@ -78,9 +78,8 @@ def quality_table(schemes: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _row(quality: Mapping[str, Any]) -> dict[str, Cell]:
-    assignment, own, near, held_out = (
-        quality.get(part) or {} for part in ("assignment", "own_rank", "neighbour_similarity", "held_out")
-    )
+    parts = ("assignment", "own_rank", "neighbour_similarity", "vector_similarity", "held_out")
+    assignment, own, near, alike, held_out = (quality.get(part) or {} for part in parts)
     unique = (quality.get("structure") or {}).get("unique_by_depth")
     return {
         "documents": assignment.get("documents"),
@@ -94,6 +93,7 @@ def _row(quality: Mapping[str, Any]) -> dict[str, Cell]:
         "rank 1": own.get("rank_1_share"),
         "MRR": own.get("mrr"),
         "nearest": near.get("mean"),
+        "alike": alike.get("mean"),
         "nll": held_out.get("nll_per_token"),
     }
 

@@ -50,7 +50,6 @@ class Retriever:
 
     def __post_init__(self):
         object.__setattr__(self, "_program", jax.jit(self._search))
-        object.__setattr__(self, "_trie", jax.device_put(self.trie.arrays))  # once, not with every batch
 
     @classmethod
     def from_workdir(cls, workdir: str | os.PathLike, system: str | None = None) -> "Retriever | Views":
@@ -77,7 +76,7 @@ class Retriever:
             piece = tokens[start : start + size]
             padded = np.pad(piece, [(0, size - len(piece)), (0, 0)])
             padded[len(piece) :, 0] = 1  # a padded query must attend to something
-            found = self._program(self.params, padded, self._trie)
+            found = self._program(self.params, padded, self.trie.on_device)
             real = slice(len(piece))
             parts.append(jax.tree.map(lambda x, real=real: np.asarray(x)[real], found))
         return jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)

@@ -12,7 +12,7 @@ from gr2_jax.evaluation.metrics import check_measures
 from gr2_jax.models import PRESETS, preset
 from gr2_jax.pipeline.evaluate import BASELINES
 from gr2_jax.pipeline.prepare import QUERY_LENGTH
-from gr2_jax.pipeline.schemes import SCHEMES
+from gr2_jax.pipeline.schemes import SCHEMES, SUFFIX_DIGITS
 
 _AT_LEAST_ONE = {
     "size", "characters", "steps", "pairs", "document_length", "beams", "max_length", "codebooks", "codes", "queries",
@@ -36,6 +36,11 @@ def check(experiment: Experiment) -> None:
     if not experiment.corpus.folds and experiment.corpus.test_queries < 1:
         raise UserError("--corpus.test_queries must be at least 1: the table is about them")
     check_measures(experiment.evaluation.measures)
+    if experiment.vocabulary.extra_ids < SUFFIX_DIGITS:
+        raise UserError(
+            f"--vocabulary.extra_ids is {experiment.vocabulary.extra_ids}: it must be at least {SUFFIX_DIGITS}, the "
+            "digits of the suffixes that tell equal docids apart"
+        )
     if experiment.docids.branches < 2:
         raise UserError(f"--docids.branches is {experiment.docids.branches}: a cluster is divided into at least 2")
     if any(radius < 0 for radius in experiment.fusion.radii):
@@ -84,6 +89,7 @@ def _check_systems(experiment: Experiment) -> None:
     for scheme in experiment.docids.schemes:
         if scheme not in SCHEMES:
             raise UserError(f"--docids.schemes: no docid scheme '{scheme}': {nearest(scheme, SCHEMES)}")
+        SCHEMES[scheme].check(experiment)
     seen = {*BASELINES, "provenance"}
     for system in experiment.retrieval.systems:
         if system.docids not in experiment.docids.schemes:

@@ -1,11 +1,10 @@
-"""Stage 2: for each scheme, candidates for every document, their unique assignment, the trie, the table, quality."""
+"""Stage 2: for each scheme, candidates for every document, their unique assignment, the trie and the table."""
 
 import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import jax
 import numpy as np
 from jaxtyping import Int
 
@@ -14,27 +13,28 @@ from gr2_jax.docids import Assignment, DocidTrie, assign_unique, make_shards, re
 from gr2_jax.models import EOS_ID
 from gr2_jax.pipeline.prepare import load_tokenizer
 from gr2_jax.pipeline.quality import Quality
-from gr2_jax.pipeline.schemes import SCHEMES, SUFFIX_DIGITS, Making, Scheme
+from gr2_jax.pipeline.schemes import SCHEMES, SUFFIX_DIGITS, Scheme, Sources
 from gr2_jax.progress import progress, say
-from gr2_jax.workdir import Workdir, digest, run_stage, write_json
+from gr2_jax.workdir import Workdir, is_done, run_stage, write_json
 
-_SHARD = 4096  # documents whose candidates are lost at most when a host is killed
+_SHARD = 4096  # documents whose candidates are lost at most when the program is killed
 _SLICE = 65536  # documents whose candidates are in memory at a time
 
 
 def make_docids(experiment: Experiment, workdir: Workdir, upstream: str) -> dict[str, str]:
-    """Makes docids/<scheme>/ for every scheme of the config; returns each one's fingerprint."""
-    prints, quality = {}, Quality(workdir)
-    for scheme in experiment.docids.schemes:
-        settings = [experiment.docids.max_length, experiment.seed, SCHEMES[scheme].settings(experiment)]
-        prints[scheme] = digest([upstream, scheme, settings])
-
-        def build(out: Path, scheme: str = scheme) -> None:
-            _build(Making(scheme, experiment, workdir, prints[scheme], out), quality)
-
-        run_stage(workdir.docids(scheme), prints[scheme], build)
-        shutil.rmtree(workdir.candidates(f"{scheme}-{prints[scheme]}"), ignore_errors=True)
-    return prints
+    """Makes docids/<scheme>/ and quality/<scheme>/ for every scheme of the config; returns the docids' fingerprints."""
+    sources = Sources(experiment, workdir)
+    schemes = [SCHEMES[name](name, sources, upstream) for name in experiment.docids.schemes]
+    for scheme in schemes:
+        if not is_done(workdir.docids(scheme.name), scheme.fingerprint):
+            scheme.check_corpus()
+    quality = Quality(sources)
+    for scheme in schemes:
+        run_stage(workdir.docids(scheme.name), scheme.fingerprint, partial(_build, scheme))
+        for done in workdir.candidates(scheme.name).parent.glob(f"{scheme.name}-*"):
+            shutil.rmtree(done, ignore_errors=True)
+        run_stage(workdir.quality(scheme.name), scheme.fingerprint, partial(quality.write, scheme))
+    return {scheme.name: scheme.fingerprint for scheme in schemes}
 
 
 def load_docids(experiment: Experiment, workdir: Workdir, scheme: str) -> tuple[DocidTrie, Int[np.ndarray, "N T"]]:
@@ -46,50 +46,43 @@ def load_docids(experiment: Experiment, workdir: Workdir, scheme: str) -> tuple[
     return trie, table
 
 
-def _build(making: Making, quality: Quality) -> None:
-    say(f"docids: {making.name}")
-    scheme = SCHEMES[making.name](making)
-    collection, _ = scheme.corpus
+def _build(scheme: Scheme, out: Path) -> None:
+    say(f"docids: {scheme.name}")
+    tokenizer = scheme.sources.tokenizer
     assignment = assign_unique(
-        _candidates(scheme, np.arange(len(collection.documents))),
-        suffix_tokens=list(scheme.tokenizer.sentinels)[-SUFFIX_DIGITS:],
-        max_length=making.experiment.docids.max_length,
+        _candidates(scheme, np.arange(len(scheme.sources.corpus[0].documents))),
+        suffix_tokens=list(tokenizer.sentinels)[-SUFFIX_DIGITS:],
+        max_length=scheme.experiment.docids.max_length,
         resample=partial(_candidates, scheme),
         resamples=scheme.resamples,
     )
-    DocidTrie.from_sequences(assignment.docids, vocabulary=scheme.tokenizer.fingerprint).save(making.out / "trie")
-    _write_table(scheme, assignment)
+    DocidTrie.from_sequences(assignment.docids, vocabulary=tokenizer.fingerprint).save(out / "trie")
+    _write_table(scheme, assignment, out)
+    scheme.leave(out)
     figures = assignment.figures()
-    write_json(making.out / "figures.json", figures)
-    write_json(making.out / "quality.json", quality(scheme, assignment))
+    write_json(out / "figures.json", figures)
     say(f"  {describe(figures)}")
 
 
 def _candidates(scheme: Scheme, rows: Int[np.ndarray, "n"], sample: int = 0) -> Iterator[Int[np.ndarray, "s C T"]]:
-    """Lists of the documents `rows`, in order; costly ones by way of files, which all hosts make and each one reads."""
+    """Lists of the documents `rows`, in order; costly ones by way of files, which outlive the program."""
     if not len(rows):
         return
     if not scheme.costly:
         for start in range(0, len(rows), _SLICE):
             yield scheme.candidates(rows[start : start + _SLICE], sample)
         return
-    making = scheme.making
-    directory = making.workdir.candidates(f"{making.name}-{making.fingerprint}") / f"sample-{sample}"
+    fingerprint = scheme.candidates_fingerprint
+    directory = scheme.sources.workdir.candidates(f"{scheme.name}-{fingerprint}") / f"sample-{sample}"
     with progress(len(rows), "pseudo-queries" if sample == 0 else f"pseudo-queries, sample {sample + 1}") as bar:
         make_shards(
             directory,
             rows,
             partial(scheme.candidates, sample=sample),
             shard_size=_SHARD,
-            fingerprint=making.fingerprint,
-            host=jax.process_index(),
-            hosts=jax.process_count(),
+            fingerprint=fingerprint,
             advance=bar.advance,
         )
-    if jax.process_count() > 1:
-        from jax.experimental.multihost_utils import sync_global_devices
-
-        sync_global_devices(str(directory))
     yield from read_shards(directory)
 
 
@@ -102,9 +95,9 @@ def describe(figures: dict[str, float]) -> str:
     )
 
 
-def _write_table(scheme: Scheme, assignment: Assignment) -> None:
+def _write_table(scheme: Scheme, assignment: Assignment, out: Path) -> None:
     """docids.tsv: document id and docid, as text."""
-    documents, decode = scheme.corpus[0].documents, scheme.tokenizer.decode
-    with (scheme.making.out / "docids.tsv").open("w", encoding="utf-8", newline="\n") as file:
+    documents, decode = scheme.sources.corpus[0].documents, scheme.sources.tokenizer.decode
+    with (out / "docids.tsv").open("w", encoding="utf-8", newline="\n") as file:
         for document, docid in zip(documents, assignment.docids, strict=True):
             file.write(f"{document.doc_id}\t{decode(docid[docid != 0])}\n")

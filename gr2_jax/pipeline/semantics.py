@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from gr2_jax.config import ModelConfig
 from gr2_jax.data.semantics import TokenSemantics
@@ -31,12 +32,18 @@ def starting_params(params: dict, model: ModelConfig, config: T5Config, workdir:
     if not model.starts_from_lsa:
         return params
     semantics = load_semantics(workdir)
+    vectors = docid_token_vectors(semantics, docids)
+    started = lsa_start(unstack_layers(params), config, vectors, semantics.log_idf)
+    return stack_layers(started) if config.scan_layers else started
+
+
+def docid_token_vectors(semantics: TokenSemantics, docids: Path | None) -> Float[np.ndarray, "V F"]:
+    """The tokens' vectors, those of the sentinels that the docids in this directory are written in included."""
     vectors = np.array(semantics.token_vectors)
     if docids is not None and (docids / SENTINEL_VECTORS).is_file():
         with np.load(docids / SENTINEL_VECTORS) as file:
             vectors[file["ids"]] = file["vectors"]
-    started = lsa_start(unstack_layers(params), config, vectors, semantics.log_idf)
-    return stack_layers(started) if config.scan_layers else started
+    return vectors
 
 
 def weights_fingerprint(model: ModelConfig) -> str | None:

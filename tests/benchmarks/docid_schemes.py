@@ -5,7 +5,7 @@ python tests/benchmarks/docid_schemes.py CONFIG WORKDIR [--schemes fusion qg] [-
 Per seed one run of the config with these schemes and one GR2S for each, on that seed's split (or all folds). Prints,
 per scheme and seed, the quality of the docids (of the first fold) and the measures on the test queries; then means over
 seeds and the standard deviation of nDCG@20; and for each pair of schemes the paired t-test of nDCG@20 over all queries
-that were tested, a query's score being its mean over the seeds that tested it. Settings go to the config as `gr2 run`'s.
+that were tested, a query's score being its mean over the seeds that tested it. Settings go to the config as usual.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def measure(experiment: Experiment, workdir: Workdir) -> tuple[dict[str, Scores]
     first = Workdir(workdir.root / "fold-0") if experiment.corpus.folds else workdir
     figures, queries = {}, {}
     for scheme in experiment.docids.schemes:
-        quality = read_json(first.docids(scheme) / "quality.json")
+        quality = read_json(first.quality(scheme) / "quality.json")
         assignment, own, held_out = (quality[part] or {} for part in ("assignment", "own_rank", "held_out"))
         figures[scheme] = {
             "unique": assignment["unique_share_before"],
@@ -46,6 +46,7 @@ def measure(experiment: Experiment, workdir: Workdir) -> tuple[dict[str, Scores]
             "length": assignment["length_mean"],
             "own MRR": own.get("mrr"),
             "nearest": quality["neighbour_similarity"]["mean"],
+            "alike": (quality["vector_similarity"] or {}).get("mean"),
             "nll": held_out.get("nll_per_token"),
         } | {name: summary[scheme][name] for name in experiment.evaluation.measures}
         queries[scheme] = read_json(workdir.metrics / "test" / f"{scheme}.json")[MEASURE]

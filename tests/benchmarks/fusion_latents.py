@@ -47,7 +47,10 @@ def measure(root: Path, latent: str, steps: int, seed: int) -> dict[str, float]:
     run(experiment, workdir, until="evaluate", part="validation")
     figures = json.loads((workdir.docids("fusion") / "figures.json").read_text())
     scores = json.loads((workdir.metrics / "validation.json").read_text())
-    kept = {name: figures[name] for name in ("unique_share_before", "needed_later_candidate", "needed_suffix")}
+    kept = {
+        name: figures[name]
+        for name in ("unique_share_before", "needed_later_candidate", "needed_another_sample", "needed_suffix")
+    }
     return kept | {"length_mean": figures["length_mean"], "MRR": own_rank(workdir)} | scores["GR2S-fusion"]
 
 

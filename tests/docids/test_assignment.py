@@ -67,7 +67,7 @@ def as_tuples(assignment):
     return list(zip(rows, assignment.choices.tolist(), assignment.samples.tolist(), strict=True))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(
     corpus=corpora,
     cuts=st.lists(st.integers(0, 39), max_size=5),
@@ -82,7 +82,7 @@ def test_unique_and_equal_to_the_definition(corpus, cuts, max_length, resamples)
     assert result == plain_assignment(corpus, max_length, resamples)
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50)
 @given(corpus=corpora, cuts=st.lists(st.integers(0, 39), max_size=8), slice_size=st.integers(1, 7))
 def test_cuts_do_not_change_a_byte(corpus, cuts, slice_size):
     whole = assign(corpus, resamples=2, max_length=5)
@@ -96,7 +96,7 @@ def test_cuts_do_not_change_a_byte(corpus, cuts, slice_size):
     assert whole.first_is_unique == in_pieces.first_is_unique
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(rows=st.lists(st.integers(0, 2), min_size=1, max_size=150), max_length=st.sampled_from([None, 8, 9]))
 def test_suffixes_of_few_bases_that_lead_into_each_other(rows, max_length):
     bases = [(), (4,), (4, 2, 3)]
@@ -193,10 +193,25 @@ def test_tokens_beyond_16_bits_widen_the_table():
     assert beyond.docids.tolist() == [[4, 0], [4, 70_000]]
 
 
-@pytest.mark.parametrize("suffix_tokens", [[], [2, 3, 2], [0, 2]])
+@pytest.mark.parametrize(
+    "suffix_tokens", [[], [2, 3, 2], [0, 2], [2, -1], [2, 2.5], [2, 2**31], [2, 2**70], ["2"], np.array([[2, 3]])]
+)
 def test_refuses_suffix_tokens_that_cannot_count(suffix_tokens):
-    with pytest.raises(UserError, match="suffix tokens"):
+    with pytest.raises(
+        UserError, match=r"^suffix tokens must be .* different whole numbers from 1 to 2147483647, not "
+    ):
         assign_unique([pack_candidates([[(4,)]])], suffix_tokens=suffix_tokens)
+
+
+def test_the_largest_token_is_a_suffix():
+    assigned = assign_unique([pack_candidates([[(4,)]] * 2)], suffix_tokens=[2**31 - 1])
+    assert assigned.docids.tolist() == [[4, 0], [4, 2**31 - 1]]
+
+
+@pytest.mark.parametrize("max_length", [0, -1])
+def test_refuses_docids_without_a_token(max_length):
+    with pytest.raises(UserError, match=f"^docids need a max_length of 1 token or more, not {max_length}$"):
+        assign(only([(4, 5)], [(6,)]), max_length=max_length)
 
 
 @pytest.mark.parametrize("shards", [[], [np.zeros((0, 2, 3), int)]])
@@ -256,5 +271,11 @@ def test_packs_ragged_lists():
         [[6, 0, 0], [7, 8, 9], [4, 0, 0]],
     ]
     assert pack_candidates([]).shape == (0, 0, 0)
-    with pytest.raises(UserError, match="the token 0"):
-        pack_candidates([[[4, 0]]])
+    assert pack_candidates([[np.array([3, 2**31 - 1])]]).tolist() == [[[3, 2**31 - 1]]]
+
+
+@pytest.mark.parametrize("token", [0, -1, 2**31, 2**70, 2.5, "4", None])
+def test_packs_nothing_but_tokens(token):
+    sentence = f"the token {token} at position 1: tokens are whole numbers from 1 to 2147483647"
+    with pytest.raises(UserError, match=f"^a candidate docid has {sentence}$"):
+        pack_candidates([[[4, 5], []], [[5, token, 6], [0]]])

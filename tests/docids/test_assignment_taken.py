@@ -26,7 +26,7 @@ def test_hashes_use_all_bits():
     np.testing.assert_allclose(bits.mean(axis=0), 0.5, atol=0.02)  # 7 standard deviations
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(batches=st.lists(st.sets(st.integers(1, 60)), max_size=12))
 def test_taken_is_a_set_in_few_sorted_arrays(batches):
     taken, plain = TakenDocids(), {0}
@@ -40,7 +40,7 @@ def test_taken_is_a_set_in_few_sorted_arrays(batches):
         assert all(longer >= 4 * shorter for longer, shorter in itertools.pairwise(sizes))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     corpus=st.lists(st.lists(st.lists(st.integers(2, 9), max_size=3), min_size=1, max_size=3), min_size=1, max_size=30)
 )

@@ -103,7 +103,16 @@ def test_the_same_vectors_are_one_cluster_without_a_warning():
         assert set(k_means(np.ones((9, 2), np.float32), 3, seed=0).labels) == {0}
 
 
-@pytest.mark.parametrize(("codes", "sample", "there_are"), [(301, None, 300), (0, None, 0), (5, 4, 4)])
-def test_refuses_more_codes_than_vectors_to_learn_them_from(vectors, codes, sample, there_are):
-    with pytest.raises(UserError, match=rf"^{codes} codes need .* as many documents, and there are {there_are}$"):
+@pytest.mark.parametrize(
+    ("codes", "sample", "sentence"),
+    [
+        (301, None, "301 codes cannot be learnt from 300 documents: there must be at least as many documents as codes"),
+        (5, 4, "5 codes cannot be learnt from 4 documents: there must be at least as many documents as codes"),
+        (2, 1, "2 codes cannot be learnt from 1 document: there must be at least as many documents as codes"),
+        (0, None, "at least 1 code must be learnt, not 0"),
+        (-1, None, "at least 1 code must be learnt, not -1"),
+    ],
+)
+def test_refuses_more_codes_than_vectors_to_learn_them_from(vectors, codes, sample, sentence):
+    with pytest.raises(UserError, match=f"^{sentence}$"):
         k_means(vectors, codes, seed=0, sample=sample)

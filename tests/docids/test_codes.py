@@ -93,7 +93,9 @@ def test_what_was_not_in_the_sample_is_coded_level_by_level_too(monkeypatch):
 
 
 def test_refuses_more_codes_than_documents(vectors):
-    with pytest.raises(UserError, match=r"^121 codes need .* as many documents, and there are 120$"):
+    with pytest.raises(UserError, match=r"^121 codes cannot be learnt from 120 documents: there must be "):
         residual_codes(vectors, levels=1, codes=121, seed=0)
+    with pytest.raises(UserError, match=r"^8 codes cannot be learnt from 1 document: there must be at least as many"):
+        residual_codes(vectors[:1], levels=1, codes=8, seed=0)
     each = residual_codes(vectors[:4], levels=1, codes=4, seed=0)
     assert sorted(each.codes[:, 0].tolist()) == [0, 1, 2, 3]

@@ -29,7 +29,7 @@ def check(codes, branches):
     assert codes.shape[1] <= 3 * max(1, math.ceil(round(math.log(len(found), branches), 9)))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     shape=st.tuples(st.integers(1, 40), st.integers(1, 3)),
     different=st.integers(1, 40),

@@ -9,7 +9,7 @@ from gr2_jax.docids.numbers import digits_needed, random_numbers
 from gr2_jax.errors import UserError
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(count=st.integers(1, 300), base=st.integers(2, 20), seed=st.integers(0, 5))
 def test_the_rows_are_the_first_numbers_in_counting_order_once_each(count, base, seed):
     found = random_numbers(count, seed=seed, base=base)

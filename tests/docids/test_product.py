@@ -59,12 +59,19 @@ def test_only_the_direction_matters_and_a_seed_decides(found, vectors):
     assert (product_codes(vectors, parts=PARTS, codes=CODES, seed=2).codes != found.codes).any()
 
 
-@pytest.mark.parametrize("parts", [0, 8])
-def test_refuses_parts_without_a_feature(vectors, parts):
-    with pytest.raises(UserError, match=rf"^vectors of 7 features can be cut into 1 to 7 parts, not {parts}$"):
-        product_codes(vectors, parts=parts, codes=2, seed=0)
+@pytest.mark.parametrize(
+    ("features", "parts", "sentence"),
+    [
+        (7, 8, "vectors of 7 features cannot be cut into 8 parts: there must be at least as many features as parts"),
+        (1, 2, "vectors of 1 feature cannot be cut into 2 parts: there must be at least as many features as parts"),
+        (7, 0, "vectors must be cut into at least 1 part, not 0"),
+    ],
+)
+def test_refuses_parts_without_a_feature(vectors, features, parts, sentence):
+    with pytest.raises(UserError, match=f"^{sentence}$"):
+        product_codes(vectors[:, :features], parts=parts, codes=2, seed=0)
 
 
 def test_refuses_more_codes_than_documents(vectors):
-    with pytest.raises(UserError, match=r"^151 codes need .*there are 150$"):
+    with pytest.raises(UserError, match=r"^151 codes cannot be learnt from 150 documents: "):
         product_codes(vectors, parts=2, codes=151, seed=0)

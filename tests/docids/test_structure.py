@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gr2_jax.docids.structure import structure
+from gr2_jax.errors import UserError
 
 END = "end"
 
@@ -56,7 +57,7 @@ docid_sets = st.lists(st.lists(tokens, min_size=1, max_size=4).map(tuple), min_s
 
 
 @given(docid_sets, st.integers(0, 2))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_equals_a_trie_of_dictionaries(docids, padding):
     found = structure(padded(docids, max(map(len, docids)) + padding))
     assert found == plain(docids)
@@ -91,5 +92,5 @@ def test_the_type_and_layout_of_the_array_do_not_matter():
     ],
 )
 def test_refuses(docids, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         structure(docids)

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import zlib
 
@@ -10,6 +11,7 @@ from gr2_jax.docids.trie import DocidTrie
 from gr2_jax.errors import UserError
 
 DOCIDS = [[2, 3], [2], [70_000, 4, 5], *([2, 6, token] for token in range(10, 300))]
+LEFTOVERS = [".trie.gr2-partial", ".trie.gr2-old"]
 FILES = [f"{name}.npy" for name in TrieArrays._fields]
 
 
@@ -52,8 +54,9 @@ def test_is_mapped_not_read(saved):
 
 def test_takes_the_place_of_an_older_one(saved):
     old = DocidTrie.load(saved)
-    (saved.with_name("trie.partial")).mkdir()
-    (saved.with_name("trie.partial") / "left.npy").write_bytes(b"by a writer that was killed")
+    for leftover in LEFTOVERS:
+        saved.with_name(leftover).mkdir()
+        (saved.with_name(leftover) / "left.npy").write_bytes(b"by a writer that was killed")
     DocidTrie.from_sequences([[9]]).save(saved)
     assert DocidTrie.load(saved).sequences() == [[9]]
     assert [path.name for path in saved.parent.iterdir()] == ["trie"]
@@ -63,12 +66,81 @@ def test_takes_the_place_of_an_older_one(saved):
     assert DocidTrie.load(saved).sequences() == [[9]]
 
 
-def test_takes_the_place_of_a_file(tmp_path):
-    (tmp_path / "trie").write_bytes(b"of an older version")
-    with pytest.raises(UserError, match="trie is not a docid trie"):
-        DocidTrie.load(tmp_path / "trie")
-    DocidTrie.from_sequences([[9]]).save(tmp_path / "trie")
-    assert DocidTrie.load(tmp_path / "trie").sequences() == [[9]]
+def test_takes_the_place_of_one_in_another_format_or_damaged(saved):
+    write_header(saved, format="gr2_jax docid trie 9")
+    (saved / "row.npy").unlink()
+    DocidTrie.from_sequences([[9]]).save(saved)
+    assert DocidTrie.load(saved).sequences() == [[9]]
+
+
+def everything(folder):
+    """What is in the folder and below: the bytes of files, and where links lead."""
+    names = sorted(folder.rglob("*"))
+    return {name: name.readlink() if name.is_symlink() else name.is_file() and name.read_bytes() for name in names}
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: path.write_bytes(b"the user's"), "is a file"),
+        (lambda path: path.mkdir(), r"is a directory without a readable trie\.json of a docid trie"),
+        (lambda path: [path.mkdir(), (path / "notes").touch()], r"is a directory without a readable trie\.json"),
+        (lambda path: [path.mkdir(), (path / "trie.json").write_text('{"format": "oak", "crc32": {}}')], "without a"),
+        (lambda path: [path.mkdir(), (path / "trie.json").write_text("[]")], "without a readable"),
+        (lambda path: [path.mkdir(), (path / "trie.json").write_bytes(b"\xff")], "without a readable"),
+        (lambda path: path.symlink_to("nowhere"), "is a symbolic link"),
+        (lambda path: path.symlink_to("written"), "is a symbolic link"),
+        (lambda path: [shutil.copytree(path.with_name("written"), path), (path / "notes").touch()], "such as notes:"),
+    ],
+)
+def test_what_a_user_has_there_is_left_alone(written, tmp_path, make, why):
+    path = tmp_path / "trie"
+    shutil.copytree(written, tmp_path / "written")
+    make(path)
+    before = everything(tmp_path)
+    with pytest.raises(UserError, match=f"trie is in the way of the docid trie, for it .*{why}"):
+        DocidTrie.from_sequences([[9]]).save(path)
+    assert everything(tmp_path) == before
+
+
+def test_neighbours_with_like_names_are_left_alone(saved):
+    for end in ("old", "partial"):
+        saved.with_name(f"trie.{end}").mkdir()
+        (saved.with_name(f"trie.{end}") / "notes").write_text("the user's")
+    DocidTrie.from_sequences([[9]]).save(saved)
+    assert sorted(path.name for path in saved.parent.glob("*/notes")) == ["notes", "notes"]
+    assert sorted(path.name for path in saved.parent.iterdir()) == ["trie", "trie.old", "trie.partial"]
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "/", "folder/.."])
+def test_a_path_without_a_name_is_refused(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        UserError, match=r"^a docid trie cannot be saved as '.*': give the name of a directory, as .*trie$"
+    ):
+        DocidTrie.from_sequences([[9]]).save(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_save_killed_between_the_renames_is_told_of_and_can_be_repeated(saved, monkeypatch):
+    real = os.replace
+
+    def killed(source, target):
+        if target == saved:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            DocidTrie.from_sequences([[9]]).save(saved)
+    old = saved.with_name(".trie.gr2-old")
+    with pytest.raises(UserError, match=f"^there is no docid trie at {saved}, but an .* older one at {old}: rename"):
+        DocidTrie.load(saved)
+    assert DocidTrie.load(old).sequences() == DOCIDS
+    DocidTrie.from_sequences([[9]]).save(saved)
+    assert DocidTrie.load(saved).sequences() == [[9]]
+    assert [path.name for path in saved.parent.iterdir()] == ["trie"]
 
 
 def test_another_vocabulary_is_refused(saved):
@@ -148,7 +220,7 @@ def test_arrays_that_do_not_fit_together_are_refused(saved, name, change):
 
 
 def test_what_is_not_a_trie_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"there is no docid trie at .*missing"):
+    with pytest.raises(UserError, match=r"there is no docid trie at .*missing$"):
         DocidTrie.load(tmp_path / "missing")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"empty is not a docid trie, or its trie\.json is missing"):

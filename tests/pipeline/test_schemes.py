@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from gr2_jax.cli import main
 from gr2_jax.config import (
     BatchConfig,
     CorpusConfig,
@@ -27,7 +28,7 @@ from gr2_jax.pipeline import docids as docids_stage
 from gr2_jax.pipeline.docids import load_docids
 from gr2_jax.pipeline.prepare import load_tokenizer
 from gr2_jax.pipeline.run import run
-from gr2_jax.pipeline.schemes import SCHEMES, SUFFIX_DIGITS
+from gr2_jax.pipeline.schemes import SCHEMES, SUFFIX_DIGITS, Sources
 from gr2_jax.workdir import Workdir
 
 WORDS = ["sort", "array", "matrix", "vector", "sparse", "dense", "solve", "root", "linear", "cubic"]
@@ -68,7 +69,7 @@ def corpus(tmp_path_factory):
             "doc_id": f"d{i}",
             "title": text,
             "text": f"how to {text}",
-            "url": f"https://x.org/{'/'.join(text.split())}.html",
+            "url": f"https://sparse.root/{'/'.join(text.split())}.html",
         }
         for i, text in enumerate(texts)
     ]
@@ -134,7 +135,7 @@ def test_trie_table_and_text_agree(made, tokenizer, scheme):
 def test_titles_and_urls_are_what_the_document_brings(made):
     titles, urls = table_of(made, "title"), table_of(made, "url")
     assert [titles[f"d{i}"] for i in range(3)] == TITLES[:3]
-    assert urls["d0"] == " ".join([*reversed(TITLES[0].split()), "x org"])
+    assert urls["d0"] == " ".join([*reversed(TITLES[0].split()), "sparse root"])
     assert titles["d54"] == TITLES[54]  # the first of the six that say the same
     assert titles["d55"].startswith(TITLES[54] + " <extra_id_")  # a suffix
 
@@ -157,10 +158,12 @@ def test_codes_are_spelled_level_by_level_and_bring_their_centroids(made, tokeni
         assert np.abs(file["vectors"]).max() > 0
 
 
-def test_identical_documents_share_a_cluster_until_the_last_code(made):
+def test_documents_that_read_alike_go_down_the_tree_together(made):
+    """For two of the four or five codes of three values: their vectors are the same but for rounding."""
     _, table = load_docids(*made[:2], "hierarchical")
-    same = table[54:60]
-    assert len({tuple(row[:1]) for row in same}) == 1
+    same = [row[row > 1].tolist() for row in table[54:60]]
+    assert len({tuple(codes[:2]) for codes in same}) == 1
+    assert len({tuple(codes) for codes in same}) == 6
     figures = json.loads((made[1].docids("hierarchical") / "figures.json").read_text())
     assert figures["needed_suffix"] == 0
 
@@ -174,30 +177,74 @@ def test_pseudo_queries_are_words_and_suffixes_their_only_sentinels(made, tokeni
     assert 2 not in used
 
 
-def test_validation_chose_the_radius_with_the_best_trade_off(made):
-    record = json.loads((made[1].docids("fusion") / "radius.json").read_text())
-    assert set(record["figures"]) == {"0.0", "4.0"}
-    for figures in record["figures"].values():
-        a, b = figures["relevance"], figures["distinctness"]
-        assert figures["mean"] == pytest.approx(2 * a * b / (a + b))
-    best = max(record["figures"], key=lambda radius: record["figures"][radius]["mean"])
-    assert record["radius"] == float(best)
-
-
 def test_quality_of_every_scheme_is_reported(made):
     _, workdir, printed = made
     rows = [line.split("|")[1].strip() for line in printed.splitlines()[2:]]
     assert rows == list(SCHEMES)
     assert (workdir.report / "docids.png").read_bytes().startswith(b"\x89PNG")
     for scheme in SCHEMES:
-        quality = json.loads((workdir.docids(scheme) / "quality.json").read_text())
+        quality = json.loads((workdir.quality(scheme) / "quality.json").read_text())
         textual = scheme in ("title", "url", "qg", "fusion")
         assert (quality["own_rank"] is not None) == textual
         assert (quality["held_out"] is not None) == (scheme in ("qg", "fusion"))
-        assert (quality["vector_similarity"] is not None) == (scheme == "fusion")
-    held_out = quality["held_out"]  # fusion's: better than guessing among the vocabulary's ids
-    assert 0 < held_out["nll_per_token"] < math.log(80)
-    assert held_out["perplexity"] == pytest.approx(math.exp(held_out["nll_per_token"]))
+        assert (quality["vector_similarity"] is not None) == (scheme not in ("hierarchical", "number"))
+
+
+@pytest.mark.parametrize("name", ["qg", "fusion"])
+def test_held_out_likelihood_is_that_of_the_validation_queries_token_by_token(made, corpus, name):
+    experiment, workdir, _ = made
+    upstream = json.loads((workdir.examples / "stage.json").read_text())["fingerprint"]
+    scheme = SCHEMES[name](name, Sources(experiment, workdir), upstream)
+    texts = dict(line.split("\t") for line in (corpus / "queries.tsv").read_text().splitlines())
+    nll, tokens = 0.0, 0
+    for query in json.loads((workdir.corpus / "split.json").read_text())["validation"]:
+        ids = [*scheme.sources.tokenizer.encode(texts[query])[:10], 1]
+        document = scheme.sources.examples["documents"].tokens[int(query[1:]), None, :16]  # query i is about document i
+        logits = np.asarray(scheme.logits(scheme.params, document, np.array([ids])), np.float64)[0]
+        for row, token in zip(logits, ids, strict=True):
+            nll -= row[token] - np.log(np.exp(row).sum())
+            tokens += 1
+    held_out = json.loads((workdir.quality(name) / "quality.json").read_text())["held_out"]
+    assert held_out["nll_per_token"] == pytest.approx(nll / tokens, rel=1e-5)
+    assert held_out["perplexity"] == pytest.approx(math.exp(nll / tokens), rel=1e-4)
+
+
+def test_other_settings_of_the_search_do_not_train_again(made, corpus, tmp_path):
+    experiment = of(corpus, schemes=("qg", "fusion"))
+    fusion = dataclasses.replace(experiment.fusion, radii=(), radius=3.0, beams=3, latents=2)
+    changed = dataclasses.replace(experiment, fusion=fusion)
+    for name in ("qg", "fusion"):
+        before, after = (SCHEMES[name](name, Sources(e, made[1]), "x") for e in (experiment, changed))
+        assert before.fingerprint != after.fingerprint
+        assert before.training_settings(experiment) == after.training_settings(changed)
+
+
+@pytest.fixture
+def command(made, tmp_path):
+    """`gr2 docids` on the finished run."""
+    config = tmp_path / "schemes.py"
+    config.write_text(
+        "import json\nfrom gr2_jax.settings import experiment_from_json\n"
+        f"experiment = experiment_from_json(json.load(open({str(made[1].config)!r}))['experiment'])\n"
+    )
+    return ["docids", str(config), "--workdir", str(made[1].root)]
+
+
+def test_the_command_prints_the_table_and_where_everything_is(made, command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(command)
+    printed = capsys.readouterr().out
+    assert made[2] in printed
+    places = [line.split()[-1] for line in printed.splitlines() if line.startswith(("table", "picture"))]
+    assert places == [str(made[1].report / name) for name in ("docids.md", "docids.png")]
+    with pytest.raises(SystemExit, match="0"):
+        main([*command, "--json"])
+    qualities = json.loads(capsys.readouterr().out)
+    assert list(qualities) == list(SCHEMES)
+    assert qualities["title"]["assignment"]["needed_suffix"] == 5
+    with pytest.raises(SystemExit, match="2"):
+        main([*command, "--validation"])
+    assert "--validation is for commands that score" in capsys.readouterr().err
 
 
 def test_a_trie_of_another_vocabulary_is_refused(made):
@@ -223,6 +270,8 @@ def test_killed_while_pseudo_queries_are_written_it_goes_on_with_the_same_result
     with pytest.raises(KeyboardInterrupt):
         run(experiment, workdir, until="docids")
     assert not workdir.docids("fusion").exists()
+    stale = workdir.candidates("fusion-of-other-settings")
+    stale.mkdir()
     asked.append("again")
     run(experiment, workdir, until="docids")
     assert asked[4] == list(range(32, 48))  # the first two shards are kept
@@ -252,8 +301,14 @@ def test_two_views_of_each_document_are_read_together(corpus, tmp_path):
     ("changes", "sentence"),
     [
         ({"schemes": ("codes",)}, "no docid scheme 'codes'"),
-        ({"schemes": ("number",), "max_length": 1}, "2 codes: --docids.max_length must be 2 or more"),
-        ({"schemes": ("rq",), "codes": 50}, "2 levels of 50 codes need --vocabulary.extra_ids of 110 or more, not 100"),
+        ({"schemes": ("number",), "max_length": 1}, "docids of 2 codes need --docids.max_length of 2 or more"),
+        ({"schemes": ("pq",), "max_length": 1}, "docids of 2 codes need --docids.max_length of 2 or more"),
+        (
+            {"schemes": ("rq",), "codes": 50},
+            "docids of 2 codes, 100 different ones, need --vocabulary.extra_ids of 110 or more, not 100",
+        ),
+        ({"schemes": ("rq",), "codes": 61, "codebooks": 1}, "--docids.codes is 61, and there are only 60 documents"),
+        ({"schemes": ("pq",), "max_length": 200, "codebooks": 150, "codes": 1}, "--vocabulary.extra_ids of 160"),
         ({"schemes": ("hierarchical",), "branches": 1}, "--docids.branches is 1"),
     ],
 )

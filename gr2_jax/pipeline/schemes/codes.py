@@ -2,22 +2,25 @@
 
 import abc
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Int
 
 from gr2_jax.config import Experiment
-from gr2_jax.docids import hierarchical_codes, product_codes, random_numbers, residual_codes
+from gr2_jax.docids import Codes, hierarchical_codes, product_codes, random_numbers, residual_codes
 from gr2_jax.errors import UserError
 from gr2_jax.pipeline.schemes.base import SUFFIX_DIGITS, Candidates, Scheme
-from gr2_jax.pipeline.semantics import SENTINEL_VECTORS, load_semantics
+from gr2_jax.pipeline.semantics import SENTINEL_VECTORS
 
 
 class CodeScheme(Scheme):
     """One candidate per document: a code per level. Code c of level l is the sentinel number l * base + c."""
 
     reads_as_text = False
+    levels_differ: ClassVar[bool] = True
+    """Whether the same number at another level is another token."""
 
     @abc.abstractmethod
     def codes(self) -> Int[np.ndarray, "N L"]:
@@ -27,68 +30,75 @@ class CodeScheme(Scheme):
     def base(self) -> int:
         """Different codes per level."""
 
-    levels_differ: ClassVar[bool] = True
-    """Whether the same number at another level is another token."""
-
     @cached_property
     def tokens(self) -> Int[np.ndarray, "N L"]:
-        codes, base = self.codes(), self.base()
+        codes = self.codes()
         levels = codes.shape[1]
-        if levels > self.making.experiment.docids.max_length:
-            raise UserError(f"these docids have {levels} codes: --docids.max_length must be {levels} or more")
-        ids = self._sentinels(levels if self.levels_differ else 1, base)
+        _check_room(self.experiment, levels, self.base() * (levels if self.levels_differ else 1))
+        ids = self.sentinels(levels if self.levels_differ else 1)
         written = ids[np.arange(levels) if self.levels_differ else np.zeros(levels, int), codes]
         return np.where(codes >= 0, written, 0)
 
     def candidates(self, rows: Int[np.ndarray, "n"], sample: int = 0) -> Candidates:
         return self.tokens[rows][:, None]
 
-    def _sentinels(self, levels: int, base: int) -> Int[np.ndarray, "L C"]:
-        sentinels, needed = self.tokenizer.sentinels, levels * base + SUFFIX_DIGITS
-        if needed > len(sentinels):
-            raise UserError(
-                f"{levels} levels of {base} codes need --vocabulary.extra_ids of {needed} or more, not {len(sentinels)}"
-            )
-        return sentinels.start + np.arange(levels * base, dtype=np.int32).reshape(levels, base)
-
-    def _vectors(self) -> np.ndarray:
-        return load_semantics(self.making.workdir).document_vectors
+    def sentinels(self, levels: int) -> Int[np.ndarray, "L C"]:
+        base = self.base()
+        return self.sources.tokenizer.sentinels.start + np.arange(levels * base, dtype=np.int32).reshape(levels, base)
 
 
-class _Quantised(CodeScheme):
+class Quantised(CodeScheme):
     """Codes whose centroids are vectors of the documents' own space: the retrieval model may start from them."""
 
     @classmethod
     def settings(cls, experiment: Experiment) -> list:
         return [experiment.docids.codebooks, experiment.docids.codes]
 
+    @classmethod
+    def check(cls, experiment: Experiment) -> None:
+        _check_room(experiment, experiment.docids.codebooks, experiment.docids.codebooks * experiment.docids.codes)
+
+    def check_corpus(self) -> None:
+        documents, features = self.sources.semantics.document_vectors.shape
+        if self.base() > documents:
+            raise UserError(f"--docids.codes is {self.base()}, and there are only {documents} documents to learn from")
+        if self.experiment.docids.codebooks > features:
+            raise UserError(
+                f"--docids.codebooks is {self.experiment.docids.codebooks}, and documents have vectors of {features}"
+            )
+
     def base(self) -> int:
-        return self.making.experiment.docids.codes
+        return self.experiment.docids.codes
 
     def codes(self) -> Int[np.ndarray, "N L"]:
-        found = self.quantise(self._vectors())
-        ids = self._sentinels(*found.centroids.shape[:2])
-        np.savez(self.making.out / SENTINEL_VECTORS, ids=ids.ravel(), vectors=found.centroids.reshape(ids.size, -1))
-        return found.codes
+        return self.quantised.codes
 
+    @cached_property
     @abc.abstractmethod
-    def quantise(self, vectors: np.ndarray): ...
+    def quantised(self) -> Codes: ...
+
+    def leave(self, out: Path) -> None:
+        centroids = self.quantised.centroids
+        ids = self.sentinels(len(centroids))
+        np.savez(out / SENTINEL_VECTORS, ids=ids.ravel(), vectors=centroids.reshape(ids.size, -1))
 
 
-class ResidualCodes(_Quantised):
+class ResidualCodes(Quantised):
     """Residual k-means (RIPOR, Zeng et al. 2024): each code says what those before it left unsaid."""
 
-    def quantise(self, vectors: np.ndarray):
-        docids = self.making.experiment.docids
-        return residual_codes(vectors, levels=docids.codebooks, codes=docids.codes, seed=self.making.experiment.seed)
+    @cached_property
+    def quantised(self) -> Codes:
+        docids, vectors = self.experiment.docids, self.sources.semantics.document_vectors
+        return residual_codes(vectors, levels=docids.codebooks, codes=docids.codes, seed=self.experiment.seed)
 
 
-class ProductCodes(_Quantised):
+class ProductCodes(Quantised):
     """Product quantisation (Ultron-PQ, Zhou et al. 2022): each code says one part of the vector."""
 
-    def quantise(self, vectors: np.ndarray):
-        docids = self.making.experiment.docids
-        return product_codes(vectors, parts=docids.codebooks, codes=docids.codes, seed=self.making.experiment.seed)
+    @cached_property
+    def quantised(self) -> Codes:
+        docids, vectors = self.experiment.docids, self.sources.semantics.document_vectors
+        return product_codes(vectors, parts=docids.codebooks, codes=docids.codes, seed=self.experiment.seed)
 
 
 class HierarchicalCodes(CodeScheme):
@@ -99,13 +109,11 @@ class HierarchicalCodes(CodeScheme):
         return [experiment.docids.branches, experiment.docids.leaf]
 
     def base(self) -> int:
-        return self.making.experiment.docids.branches
+        return self.experiment.docids.branches
 
     def codes(self) -> Int[np.ndarray, "N L"]:
-        docids = self.making.experiment.docids
-        return hierarchical_codes(
-            self._vectors(), branches=docids.branches, leaf=docids.leaf, seed=self.making.experiment.seed
-        )
+        docids, vectors = self.experiment.docids, self.sources.semantics.document_vectors
+        return hierarchical_codes(vectors, branches=docids.branches, leaf=docids.leaf, seed=self.experiment.seed)
 
 
 class RandomNumbers(CodeScheme):
@@ -117,4 +125,15 @@ class RandomNumbers(CodeScheme):
         return 10
 
     def codes(self) -> Int[np.ndarray, "N L"]:
-        return random_numbers(len(self.corpus[0].documents), seed=self.making.experiment.seed)
+        return random_numbers(len(self.sources.corpus[0].documents), seed=self.experiment.seed)
+
+
+def _check_room(experiment: Experiment, levels: int, tokens: int) -> None:
+    """Whether docids may be so long, and the vocabulary has so many sentinels beside those of suffixes."""
+    if levels > experiment.docids.max_length:
+        raise UserError(f"docids of {levels} codes need --docids.max_length of {levels} or more")
+    if tokens + SUFFIX_DIGITS > experiment.vocabulary.extra_ids:
+        raise UserError(
+            f"docids of {levels} codes, {tokens} different ones, need --vocabulary.extra_ids of "
+            f"{tokens + SUFFIX_DIGITS} or more, not {experiment.vocabulary.extra_ids}"
+        )

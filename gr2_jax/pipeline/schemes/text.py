@@ -9,7 +9,7 @@ from jaxtyping import Int
 from gr2_jax.corpus.collection import Document
 from gr2_jax.docids import pack_candidates, url_text
 from gr2_jax.errors import UserError
-from gr2_jax.pipeline.schemes.base import Candidates, Making, Scheme
+from gr2_jax.pipeline.schemes.base import Candidates, Scheme
 
 
 class OwnText(Scheme):
@@ -17,9 +17,12 @@ class OwnText(Scheme):
 
     what: ClassVar[str]
 
-    def __init__(self, making: Making):
-        super().__init__(making)
-        collection, _ = self.corpus
+    @staticmethod
+    @abc.abstractmethod
+    def text(document: Document) -> str: ...
+
+    def check_corpus(self) -> None:
+        collection, _ = self.sources.corpus
         without = [document.doc_id for document in collection.documents if not self.text(document)]
         if without:
             raise UserError(
@@ -27,13 +30,10 @@ class OwnText(Scheme):
                 f"{self.what}s cannot be docids: choose another of docids.schemes"
             )
 
-    @staticmethod
-    @abc.abstractmethod
-    def text(document: Document) -> str: ...
-
     def candidates(self, rows: Int[np.ndarray, "n"], sample: int = 0) -> Candidates:
-        documents = self.corpus[0].documents
-        return pack_candidates([[ids] for ids in self.tokenizer.encode_batch([self.text(documents[r]) for r in rows])])
+        documents = self.sources.corpus[0].documents
+        texts = [self.text(documents[row]) for row in rows]
+        return pack_candidates([[ids] for ids in self.sources.tokenizer.encode_batch(texts)])
 
 
 class Titles(OwnText):
@@ -43,7 +43,7 @@ class Titles(OwnText):
 
     @staticmethod
     def text(document: Document) -> str:
-        return document.title
+        return document.title.strip()
 
 
 class Urls(OwnText):
