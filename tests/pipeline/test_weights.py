@@ -94,7 +94,7 @@ def test_trains_from_the_weights(experiment, weights, tmp_path):
     config, t5 = load_t5(weights)
     gr2 = _trained(workdir, "GR2S", GR2(dataclasses.replace(config, scan_layers=True)))
     jax.tree.map(np.testing.assert_array_equal, gr2["t5"], stack_layers(t5))
-    fusion = _trained(workdir, "fusion", Fusion(config))
+    fusion = _trained(workdir, "docids-fusion", Fusion(config))
     jax.tree.map(np.testing.assert_array_equal, fusion["query_encoder"], t5["encoder"])
     jax.tree.map(np.testing.assert_array_equal, fusion["decoder"], t5["decoder"])
 

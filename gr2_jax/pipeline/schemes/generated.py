@@ -131,7 +131,7 @@ class PseudoQueries(Scheme):
         workdir = self.sources.workdir
         params = starting_params(params, self.experiment.fusion.model, self.model.config, workdir)
         fingerprint = self.fingerprint_of(self.training_settings(self.experiment))
-        checkpoints = workdir.checkpoints(f"{self.name}-{fingerprint}")
+        checkpoints = workdir.checkpoints(f"docids-{self.name}-{fingerprint}")
         train(plan, params, checkpoints)
         return restore_params(checkpoints, params)[0]
 
