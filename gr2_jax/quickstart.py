@@ -19,7 +19,7 @@ from gr2_jax.training.objectives import FusionObjective
 # Minutes from scratch: no dropout (it cost .04 nDCG@20 and a quarter of the steps), one decoder layer, LSA start.
 _SCRATCH = ModelConfig(preset="scratch", num_encoder_layers=0, num_decoder_layers=1, dropout_rate=0.0)
 
-# On vectors of unit length the paper's beta of 30 outweighs the likelihoods: 1 made docids more unique and more telling.
+# On vectors of unit length the paper's beta, 30, outweighs the likelihoods: with 1 docids are more unique and telling.
 DEFAULT = Experiment(
     docids=DocidConfig(schemes=("title", "fusion"), max_length=6),
     fusion=FusionConfig(model=_SCRATCH, optimiser=OptimiserConfig(steps=300), objective=FusionObjective(beta=1.0)),
