@@ -43,8 +43,8 @@ class Workdir:
     def quality(self, scheme: str) -> Path:
         return self.root / "quality" / scheme
 
-    def candidates(self, name: str) -> Path:
-        return self.root / "candidates" / name
+    def candidates(self, scheme: str) -> Path:
+        return self.root / "candidates" / scheme
 
     def checkpoints(self, name: str) -> Path:
         return self.root / "checkpoints" / name

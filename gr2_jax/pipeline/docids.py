@@ -31,8 +31,7 @@ def make_docids(experiment: Experiment, workdir: Workdir, upstream: str) -> dict
     quality = Quality(sources)
     for scheme in schemes:
         run_stage(workdir.docids(scheme.name), scheme.fingerprint, partial(_build, scheme))
-        for done in workdir.candidates(scheme.name).parent.glob(f"{scheme.name}-*"):
-            shutil.rmtree(done, ignore_errors=True)
+        shutil.rmtree(workdir.candidates(scheme.name), ignore_errors=True)
         run_stage(workdir.quality(scheme.name), scheme.fingerprint, partial(quality.write, scheme))
     return {scheme.name: scheme.fingerprint for scheme in schemes}
 
@@ -73,7 +72,7 @@ def _candidates(scheme: Scheme, rows: Int[np.ndarray, "n"], sample: int = 0) -> 
             yield scheme.candidates(rows[start : start + _SLICE], sample)
         return
     fingerprint = scheme.candidates_fingerprint
-    directory = scheme.sources.workdir.candidates(f"{scheme.name}-{fingerprint}") / f"sample-{sample}"
+    directory = scheme.sources.workdir.candidates(scheme.name) / fingerprint / f"sample-{sample}"
     with progress(len(rows), "pseudo-queries" if sample == 0 else f"pseudo-queries, sample {sample + 1}") as bar:
         make_shards(
             directory,

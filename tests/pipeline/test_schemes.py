@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from small_collection import TEXTS as TITLES
+from small_collection import write_folder
 
 from gr2_jax.cli import main
 from gr2_jax.config import (
@@ -21,6 +23,7 @@ from gr2_jax.config import (
     ViewsRow,
     VocabularyConfig,
 )
+from gr2_jax.corpus.collection import Document
 from gr2_jax.docids import DocidTrie
 from gr2_jax.errors import UserError
 from gr2_jax.evaluation import Retriever, read_run
@@ -31,8 +34,6 @@ from gr2_jax.pipeline.run import run
 from gr2_jax.pipeline.schemes import SCHEMES, SUFFIX_DIGITS, Sources
 from gr2_jax.workdir import Workdir
 
-WORDS = ["sort", "array", "matrix", "vector", "sparse", "dense", "solve", "root", "linear", "cubic"]
-TITLES = [f"{a} {b} {c}" for a in WORDS for b in WORDS[:3] for c in WORDS[5:7]]
 COUNT = len(TITLES)
 MODEL = ModelConfig(dropout_rate=0.0)
 EXPERIMENT = Experiment(
@@ -64,18 +65,11 @@ def corpus(tmp_path_factory):
     """Sixty documents, the last six of which say the same."""
     folder = tmp_path_factory.mktemp("corpus")
     texts = [*TITLES[:-6], *[TITLES[-6]] * 6]
-    rows = [
-        {
-            "doc_id": f"d{i}",
-            "title": text,
-            "text": f"how to {text}",
-            "url": f"https://sparse.root/{'/'.join(text.split())}.html",
-        }
+    documents = [
+        Document(f"d{i}", text, f"how to {text}", f"https://sparse.root/{'/'.join(text.split())}.html")
         for i, text in enumerate(texts)
     ]
-    (folder / "documents.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "queries.tsv").write_text("".join(f"q{i}\thow to {text}\n" for i, text in enumerate(texts)))
-    (folder / "qrels.txt").write_text("".join(f"q{i} 0 d{i} 2\n" for i in range(COUNT)))
+    write_folder(folder, documents, texts)
     return folder
 
 
@@ -270,7 +264,7 @@ def test_killed_while_pseudo_queries_are_written_it_goes_on_with_the_same_result
     with pytest.raises(KeyboardInterrupt):
         run(experiment, workdir, until="docids")
     assert not workdir.docids("fusion").exists()
-    stale = workdir.candidates("fusion-of-other-settings")
+    stale = workdir.candidates("fusion") / "of-other-settings"
     stale.mkdir()
     asked.append("again")
     run(experiment, workdir, until="docids")

@@ -1,11 +1,11 @@
 """A run that starts from a T5 on disk and its SentencePiece file."""
 
 import dataclasses
-import json
 
 import jax
 import numpy as np
 import pytest
+from small_collection import TEXTS, write_folder
 
 from gr2_jax.config import (
     BatchConfig,
@@ -19,6 +19,7 @@ from gr2_jax.config import (
     System,
     VocabularyConfig,
 )
+from gr2_jax.corpus.collection import Document
 from gr2_jax.data.semantics import TokenSemantics
 from gr2_jax.data.vocabulary import Tokenizer, train_vocabulary
 from gr2_jax.errors import UserError
@@ -28,18 +29,13 @@ from gr2_jax.pipeline.semantics import starting_params
 from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.workdir import Workdir
 
-WORDS = ["sort", "array", "matrix", "vector", "sparse", "dense", "solve", "root", "linear", "cubic"]
-DOCUMENTS = [f"{a} {b} of a {c}" for a in WORDS for b in WORDS[:3] for c in WORDS[5:7]]
 EXTRA_IDS = 20
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
-    rows = [{"doc_id": f"d{i}", "title": f"{text} {i}", "text": text} for i, text in enumerate(DOCUMENTS)]
-    (folder / "documents.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "queries.tsv").write_text("".join(f"q{i}\thow to {text}\n" for i, text in enumerate(DOCUMENTS)))
-    (folder / "qrels.txt").write_text("".join(f"q{i} 0 d{i} 2\n" for i in range(len(DOCUMENTS))))
+    write_folder(folder, [Document(f"d{i}", f"{text} {i}", text) for i, text in enumerate(TEXTS)], TEXTS)
     return folder
 
 
@@ -47,7 +43,7 @@ def corpus(tmp_path_factory):
 def weights(tmp_path_factory):
     """A Hugging Face directory: T5's files, with a few more rows than its vocabulary has ids."""
     folder = tmp_path_factory.mktemp("t5")
-    train_vocabulary([*DOCUMENTS, "how to"], folder / "spiece.model", size=80)
+    train_vocabulary([*TEXTS, "how to"], folder / "spiece.model", size=80)
     size = Tokenizer(folder / "spiece.model", extra_ids=EXTRA_IDS).size
     config = preset("tiny", vocab_size=size + 5, d_model=16, d_kv=4, d_ff=8)
     tokens = np.ones((1, 2), np.int32)

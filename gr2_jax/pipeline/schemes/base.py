@@ -34,6 +34,14 @@ class Sources:
         return read_corpus(self.workdir)
 
     @cached_property
+    def validation_rows(self) -> Int[np.ndarray, "n"]:
+        """A document of the best grade for each validation query, the first judged of several."""
+        collection, split = self.corpus
+        row = {document.doc_id: i for i, document in enumerate(collection.documents)}
+        judged = (collection.qrels[query] for query in split.validation)
+        return np.array([row[max(grades, key=grades.__getitem__)] for grades in judged], np.int64)
+
+    @cached_property
     def tokenizer(self) -> Tokenizer:
         return load_tokenizer(self.experiment, self.workdir)
 

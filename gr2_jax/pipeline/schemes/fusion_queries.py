@@ -63,7 +63,13 @@ class FusionQueries(PseudoQueries):
         config = self.experiment.fusion
         if not config.radii:
             return None
-        return choose_radius(config.radii, self._best_queries, self.sources.corpus, seed=self.experiment.seed)
+        return choose_radius(
+            config.radii,
+            self._best_queries,
+            self.sources.corpus[0].documents,
+            self.sources.validation_rows,
+            seed=self.experiment.seed,
+        )
 
     @property
     def radius(self) -> float:

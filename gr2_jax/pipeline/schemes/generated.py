@@ -75,19 +75,14 @@ class PseudoQueries(Scheme):
     def held_out(self) -> dict[str, float] | None:
         """Negative log-likelihood per token, EOS included, of validation queries given a document of their best grade
         (and no noise), in natural logarithms; queries are cut as in training."""
-        rows, queries = self.validation_pairs()
+        collection, split = self.sources.corpus
+        rows = self.sources.validation_rows
         if not len(rows):
             return None
+        texts = self.sources.tokenizer.encode_batch([collection.queries[query] for query in split.validation])
+        queries = pad_rows(texts, self._query_length, eos=EOS_ID)
         per_token = float(self._nll(self._document_tokens(rows), queries).sum()) / np.count_nonzero(queries)
         return {"nll_per_token": per_token, "perplexity": float(np.exp(per_token))}
-
-    def validation_pairs(self) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n T"]]:
-        """Rows of documents, and the validation queries' tokens."""
-        collection, split = self.sources.corpus
-        row = {document.doc_id: i for i, document in enumerate(collection.documents)}
-        best = [max(collection.qrels[q].items(), key=lambda judged: judged[1])[0] for q in split.validation]
-        texts = self.sources.tokenizer.encode_batch([collection.queries[q] for q in split.validation])
-        return np.array([row[d] for d in best], np.int64), pad_rows(texts, self._query_length, eos=EOS_ID)
 
     def _nll(self, documents: Int[np.ndarray, "n S"], queries: Int[np.ndarray, "n T"]) -> Float[np.ndarray, "n"]:
         """In batches of one size: one compilation."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from gr2_jax.corpus import Collection, Split
+from gr2_jax.corpus.collection import Document
 from gr2_jax.evaluation.bm25 import BM25
 from gr2_jax.progress import say
 
@@ -34,18 +34,23 @@ class Choice:
 def choose_radius(
     radii: Sequence[float],
     write: Callable[[Int[np.ndarray, "n"], float], list[str]],
-    corpus: tuple[Collection, Split],
+    documents: Sequence[Document],
+    first: Int[np.ndarray, "v"],
     *,
     seed: int,
 ) -> Choice:
-    """The radius with the best trade-off (the smallest of equals); `write` gives the docids of rows at a radius."""
-    rows = _rows(*corpus, seed)
-    documents = [corpus[0].documents[row] for row in rows]
-    index = BM25([d.doc_id for d in documents], [d.contents for d in documents])
+    """The radius with the best trade-off (the smallest of equals); `write` gives the docids of rows at a radius.
+
+    `first` are the rows of validation queries' documents.
+    """
+    others = np.random.default_rng(seed).permutation(len(documents))[:DOCUMENTS]
+    rows = np.array(list(dict.fromkeys([*first.tolist(), *others.tolist()]))[:DOCUMENTS], np.int64)
+    asked = [documents[row] for row in rows]
+    index = BM25([d.doc_id for d in asked], [d.contents for d in asked])
     figures = {}
     for radius in sorted(set(radii)):
         docids = write(rows, radius)
-        relevance = _reciprocal_rank(index, {d.doc_id: docid for d, docid in zip(documents, docids, strict=True)})
+        relevance = _reciprocal_rank(index, {d.doc_id: docid for d, docid in zip(asked, docids, strict=True)})
         distinctness = sum(count == 1 for count in Counter(docids).values()) / len(docids)
         mean = 2 * relevance * distinctness / max(relevance + distinctness, 1e-9)
         figures[radius] = {"relevance": relevance, "distinctness": distinctness, "mean": mean}
@@ -61,10 +66,3 @@ def _reciprocal_rank(index: BM25, docids: dict[str, str]) -> float:
     found = index.search(docids, k=_DEPTH)
     places = {own: [doc_id for doc_id, _ in hits] for own, hits in found.items()}
     return sum(1 / (places[own].index(own) + 1) for own in docids if own in places[own]) / len(docids)
-
-
-def _rows(collection: Collection, split: Split, seed: int) -> Int[np.ndarray, "n"]:
-    row = {document.doc_id: i for i, document in enumerate(collection.documents)}
-    best = [row[max(collection.qrels[q].items(), key=lambda judged: judged[1])[0]] for q in split.validation]
-    others = np.random.default_rng(seed).permutation(len(row))[:DOCUMENTS].tolist()
-    return np.array(list(dict.fromkeys([*best, *others]))[:DOCUMENTS], np.int64)
