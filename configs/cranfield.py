@@ -21,6 +21,6 @@ experiment = Experiment(
         DEFAULT.retrieval,
         optimiser=OptimiserConfig(steps=400, learning_rate=3e-3),
         batch=BatchConfig(queries=64, docids=3, documents=128, length=32),
-        systems=(System("GR2S", "rq"), System("MLE", "rq", gamma=0.0)),
+        systems=(System("GR2S", "rq"), System("MLE", "rq", {"gamma": 0.0})),
     ),
 )

@@ -20,6 +20,6 @@ experiment = Experiment(
         DEFAULT.retrieval,
         optimiser=OptimiserConfig(steps=1000, learning_rate=3e-3),
         batch=BatchConfig(queries=32, docids=4, documents=192, length=32),
-        systems=(System("GR2S", "rq"), System("MLE", "rq", gamma=0.0)),
+        systems=(System("GR2S", "rq"), System("MLE", "rq", {"gamma": 0.0})),
     ),
 )

@@ -1,7 +1,8 @@
 """The typed experiment: frozen dataclasses, filled by a config file and changed by `--section.field value`."""
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from gr2_jax.errors import UserError
 from gr2_jax.models import T5Config, load_t5_config, preset
@@ -145,11 +146,14 @@ class FusionConfig:
 
 @dataclasses.dataclass(frozen=True)
 class System:
-    """One trained row of the table: which docids, how much MGCC (None: the objective's), and its share of the steps."""
+    """One trained row of the table: which docids, what it changes of the objective, and its share of the steps.
+
+    `System("MLE", "title", objective={"gamma": 0.0})` is `RetrievalConfig.objective` with gamma 0.
+    """
 
     name: str
     docids: str
-    gamma: float | None = None
+    objective: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     steps: float = 1.0
 
 
@@ -170,7 +174,7 @@ class RetrievalConfig:
     optimiser: OptimiserConfig = OptimiserConfig()
     objective: RetrievalObjective = dataclasses.field(default_factory=RetrievalObjective)
     batch: BatchConfig = BatchConfig()
-    systems: tuple[System, ...] = (System("GR2S", "title"), System("MLE", "title", gamma=0.0))
+    systems: tuple[System, ...] = (System("GR2S", "title"), System("MLE", "title", {"gamma": 0.0}))
     views: tuple[ViewsRow, ...] = ()
     checkpoint_seconds: float = 20.0
 

@@ -29,8 +29,8 @@ DEFAULT = Experiment(
         batch=BatchConfig(pseudo_share=0.6),
         systems=(
             System("GR2S", "title"),
-            System("MLE", "title", gamma=0.0),
-            System("MLE-time", "title", gamma=0.0, steps=1.05),
+            System("MLE", "title", {"gamma": 0.0}),
+            System("MLE-time", "title", {"gamma": 0.0}, steps=1.05),
             System("GR2S-fusion", "fusion"),
         ),
     ),

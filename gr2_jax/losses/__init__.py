@@ -7,21 +7,28 @@ Grades are integers: 0 = not relevant or padding, `num_grades` = the most releva
 """
 
 from gr2_jax.losses.contrastive import supervised_contrastive_loss
+from gr2_jax.losses.cross_entropy import graded_cross_entropy_loss
 from gr2_jax.losses.fusion import distinctness_loss, relevance_loss
 from gr2_jax.losses.grades import grade_matrix
-from gr2_jax.losses.likelihood import indexing_loss, label_smoothed_nll, query_likelihood_loss
+from gr2_jax.losses.lambdarank import lambdarank_loss
+from gr2_jax.losses.likelihood import graded_likelihood_loss, indexing_loss, label_smoothed_nll, query_likelihood_loss
 from gr2_jax.losses.mgcc import mgcc_loss
 from gr2_jax.losses.mgcc_parts import MgccParts, mgcc_parts
+from gr2_jax.losses.similarity import scaled_similarities
 
 __all__ = [
     "mgcc_loss",
     "mgcc_parts",
     "MgccParts",
     "supervised_contrastive_loss",
+    "graded_cross_entropy_loss",
+    "lambdarank_loss",
+    "scaled_similarities",
     "grade_matrix",
     "relevance_loss",
     "distinctness_loss",
     "label_smoothed_nll",
     "query_likelihood_loss",
+    "graded_likelihood_loss",
     "indexing_loss",
 ]

@@ -17,3 +17,10 @@ def check_shape(name: str, array: Array, expected: tuple[int, ...]) -> None:
     """Raises UserError unless `array` has exactly this shape: a smaller one would broadcast into a wrong loss."""
     if array.shape != expected:
         raise UserError(f"{name} has shape {array.shape}, but the other arguments need {expected}")
+
+
+def check_judgements(scores: Array, grades: Array, docid_mask: Array | None) -> None:
+    """Raises UserError unless the grades are shaped like the [B,N] scores, and the mask like one row of them."""
+    check_shape("the [B,N] matrix of judgements", grades, scores.shape)
+    if docid_mask is not None:
+        check_shape("docid_mask", docid_mask, scores.shape[-1:])

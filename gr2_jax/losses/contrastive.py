@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from gr2_jax.losses.checks import check_judgements
 from gr2_jax.losses.reduction import Reduction, reduce_masked
 from gr2_jax.losses.similarity import Similarity, masked_log_softmax, scaled_similarities
 
@@ -25,7 +26,8 @@ def supervised_contrastive_loss(
 
     Raises UserError for an unknown option or arrays whose shapes do not fit together.
     """
-    logits = scaled_similarities(query_embeddings, docid_embeddings, positives, docid_mask, temperature, similarity)
+    logits = scaled_similarities(query_embeddings, docid_embeddings, temperature=temperature, similarity=similarity)
+    check_judgements(logits, positives, docid_mask)
     pair_losses = -masked_log_softmax(logits, docid_mask)
     if docid_mask is not None:
         positives = positives & docid_mask

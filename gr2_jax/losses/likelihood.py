@@ -59,6 +59,23 @@ def query_likelihood_loss(
     return graded_loss(losses, grades, num_grades=num_grades, grade_weights=1.0, reduction=reduction)
 
 
+def graded_likelihood_loss(
+    sequence_nll: Float[Array, "B K"], grades: Int[Array, "B K"], *, reduction: Reduction = "mean"
+) -> Float[Array, ""]:
+    """Per query Σ_k grade_k / (Σ_j grade_j) · -log P(id_k|q): the query likelihood with the grades as weights.
+
+    Where Eq. 11 gives each grade the same weight, this gives each docid its grade: cross-entropy (CE) read as the
+    decoder's. Grades of 0 and below are padding; mean or sum over queries that have a positive.
+
+    Raises UserError for an unknown reduction, or grades not shaped like sequence_nll.
+    """
+    check_shape("grades", grades, sequence_nll.shape)
+    weights = jnp.maximum(grades, 0).astype(jnp.float32)
+    total = jnp.sum(weights, axis=-1)
+    losses = jnp.where(weights > 0, weights * sequence_nll.astype(jnp.float32), 0.0)
+    return reduce_masked(jnp.sum(losses, axis=-1) / jnp.maximum(total, 1.0), total > 0, reduction)
+
+
 def indexing_loss(
     sequence_nll: Float[Array, "B"], mask: Bool[Array, "B"] | None = None, *, reduction: Reduction = "mean"
 ) -> Float[Array, ""]:

@@ -5,7 +5,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from gr2_jax.losses.checks import check_choice, check_shape
+from gr2_jax.losses.checks import check_choice, check_judgements, check_shape
 from gr2_jax.losses.per_grade import graded_loss
 from gr2_jax.losses.reduction import Reduction
 from gr2_jax.losses.similarity import Similarity, masked_log_softmax, scaled_similarities
@@ -62,7 +62,8 @@ def mgcc_loss(
       UserError: an unknown option, or arrays whose shapes do not fit together.
     """
     weights = grade_penalties(penalty, num_grades)
-    logits = scaled_similarities(query_embeddings, docid_embeddings, grades, docid_mask, temperature, similarity)
+    logits = scaled_similarities(query_embeddings, docid_embeddings, temperature=temperature, similarity=similarity)
+    check_judgements(logits, grades, docid_mask)
     grades = mask_grades(grades, docid_mask)
     losses = constrain(-masked_log_softmax(logits, docid_mask), grades, num_grades, constraint)
     return graded_loss(losses, grades, num_grades=num_grades, grade_weights=weights, reduction=reduction)
@@ -77,7 +78,9 @@ def grade_penalties(penalty: Penalty, num_grades: int) -> Float[Array, "L"]:
     """λ_l at index l - 1. Raises UserError for an unknown name or a vector that is not [num_grades]."""
     grade = jnp.arange(1, num_grades + 1, dtype=jnp.float32)
     if isinstance(penalty, str):
-        check_choice("penalty", penalty, ("rank", "grade"))
+        check_choice("penalty", penalty, ("rank", "grade", "equal"))
+        if penalty == "equal":
+            return jnp.ones(num_grades)
         return 1.0 / jnp.square(num_grades - grade + 1 if penalty == "rank" else grade)
     vector = jnp.asarray(penalty, dtype=jnp.float32)
     check_shape("penalty", vector, (num_grades,))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from gr2_jax.losses.checks import check_judgements
 from gr2_jax.losses.mgcc import Constraint, Penalty, constrain, grade_penalties, mask_grades
 from gr2_jax.losses.per_grade import graded_loss, means_and_counts
 from gr2_jax.losses.reduction import Reduction
@@ -49,7 +50,8 @@ def mgcc_parts(
     `jax.value_and_grad(lambda ...: ((parts := mgcc_parts(...)).loss, parts), has_aux=True)` gives both in one pass.
     """
     weights = grade_penalties(penalty, num_grades)
-    logits = scaled_similarities(query_embeddings, docid_embeddings, grades, docid_mask, temperature, similarity)
+    logits = scaled_similarities(query_embeddings, docid_embeddings, temperature=temperature, similarity=similarity)
+    check_judgements(logits, grades, docid_mask)
     grades = mask_grades(grades, docid_mask)
     pair_losses = -masked_log_softmax(logits, docid_mask)
     losses = constrain(pair_losses, grades, num_grades, constraint)

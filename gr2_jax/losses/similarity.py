@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from gr2_jax.losses.checks import check_choice, check_shape
+from gr2_jax.losses.checks import check_choice
 
 Similarity = Literal["cosine", "dot"]
 
@@ -42,16 +42,11 @@ def masked_log_softmax(logits: Float[Array, "*A C"], mask: Bool[Array, "*#A C"] 
 def scaled_similarities(
     query_embeddings: Float[Array, "B D"],
     docid_embeddings: Float[Array, "N D"],
-    judgements: Array,
-    docid_mask: Bool[Array, "N"] | None,
-    temperature: float | Float[Array, ""],
-    similarity: Similarity,
+    *,
+    temperature: float | Float[Array, ""] = 0.1,
+    similarity: Similarity = "cosine",
 ) -> Float[Array, "B N"]:
-    """sim(f_q, f_id) / τ of Eq. 4. Raises UserError where `judgements` is not [B,N] or `docid_mask` not [N]."""
-    b, n = query_embeddings.shape[0], docid_embeddings.shape[0]
-    check_shape("the [B,N] matrix of judgements", judgements, (b, n))
-    if docid_mask is not None:
-        check_shape("docid_mask", docid_mask, (n,))
+    """sim(f_q, f_id) / τ of Eq. 4, in float32. Raises UserError for an unknown similarity."""
     return similarity_matrix(query_embeddings, docid_embeddings, similarity) / temperature
 
 

@@ -2,10 +2,11 @@
 
 import dataclasses
 import re
+import typing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from gr2_jax.config import Experiment
+from gr2_jax.config import Experiment, System
 from gr2_jax.data.vocabulary import Tokenizer, read_vocabulary
 from gr2_jax.errors import UserError, nearest
 from gr2_jax.evaluation.metrics import check_measures
@@ -13,6 +14,7 @@ from gr2_jax.models import PRESETS, preset
 from gr2_jax.pipeline.evaluate import BASELINES
 from gr2_jax.pipeline.prepare import QUERY_LENGTH
 from gr2_jax.pipeline.schemes import SCHEMES, SUFFIX_DIGITS
+from gr2_jax.training.objectives import RetrievalObjective
 
 _AT_LEAST_ONE = {
     "size", "characters", "steps", "pairs", "document_length", "beams", "max_length", "codebooks", "codes", "queries",
@@ -98,6 +100,7 @@ def _check_systems(experiment: Experiment) -> None:
                 f"{nearest(system.docids, experiment.docids.schemes)}"
             )
         _check_name(system.name, seen)
+        _check_objective(experiment.retrieval.objective, system)
         if round(experiment.retrieval.optimiser.steps * system.steps) < 1:
             raise UserError(f"system {system.name} has no steps to train")
     systems = [system.name for system in experiment.retrieval.systems]
@@ -109,6 +112,21 @@ def _check_systems(experiment: Experiment) -> None:
                 f"views {row.name} must read two or more different systems: "
                 + (nearest(unknown[0], systems) if unknown else f"not {', '.join(row.systems) or 'none'}")
             )
+
+
+def _check_objective(objective: RetrievalObjective, system: System) -> None:
+    """The names and values that a system changes of the objective, and the ones that it leaves."""
+    hints = typing.get_type_hints(RetrievalObjective)
+    unknown = sorted(set(system.objective) - set(hints))
+    if unknown:
+        raise UserError(f"system {system.name}: the objective has no '{unknown[0]}': {nearest(unknown[0], hints)}")
+    for name, value in (dataclasses.asdict(objective) | dict(system.objective)).items():
+        if typing.get_origin(hints[name]) is Literal:
+            valid = typing.get_args(hints[name])
+            if value not in valid:
+                raise UserError(f"system {system.name}: {name}={value!r} is not known: {nearest(str(value), valid)}")
+        elif not isinstance(value, (int, float)) or value < 0:
+            raise UserError(f"system {system.name}: {name} is {value!r}: it must be a number of at least 0")
 
 
 def _check_name(name: str, seen: set[str]) -> None:

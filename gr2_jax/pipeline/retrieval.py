@@ -60,13 +60,10 @@ def _plan(experiment: Experiment, workdir: Workdir, system: System) -> tuple[Pla
     model = retrieval_model(retrieval.model.t5(vocab_size), trie.tokens)
     params = model.init(jax.random.key(experiment.seed), np.ones((1, 2), int), table[:1, None])["params"]
     params = starting_params(params, retrieval.model, model.config, workdir, workdir.docids(system.docids))
-    objective = retrieval.objective
-    if system.gamma is not None:
-        objective = dataclasses.replace(objective, gamma=system.gamma)
     loss = partial(
         retrieval_loss,
         model=model,
-        objective=objective,
+        objective=dataclasses.replace(retrieval.objective, **system.objective),
         docid_table=jnp.asarray(table),
         target_columns=jnp.asarray(token_columns(trie.tokens, vocab_size)),
         num_grades=read_corpus(workdir)[0].max_grade,

@@ -11,11 +11,16 @@ from jaxtyping import Array, Float, Int
 from gr2_jax.losses import (
     distinctness_loss,
     grade_matrix,
+    graded_cross_entropy_loss,
+    graded_likelihood_loss,
     indexing_loss,
     label_smoothed_nll,
+    lambdarank_loss,
     mgcc_loss,
     query_likelihood_loss,
     relevance_loss,
+    scaled_similarities,
+    supervised_contrastive_loss,
 )
 from gr2_jax.models import GR2, PAD_ID, T5, Fusion, shift_right
 
@@ -24,11 +29,18 @@ Parts = dict[str, Float[Array, ""]]
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalObjective:
-    """Eq. 10: gamma L_MGCC + L_MLE^q + L_MLE^d. gamma = 0 is the paper's likelihood-only variant (MLE)."""
+    """Eq. 10: gamma L_MGCC + L_MLE^q + L_MLE^d. gamma = 0 is the paper's likelihood-only variant (MLE).
+
+    graded    what stands in the place of L_MGCC: "mgcc"; "contrastive", all positives alike; "cross_entropy" (CE),
+              grades as labels of one softmax over the docids of the batch; "likelihood", grades as weights of
+              -log P(id|q); "lambdarank" (LR)
+    penalty, constraint    MGCC's; "equal" and "off" are the paper's variants -lambda and -Max
+    """
 
     gamma: float = 1.0
+    graded: Literal["mgcc", "contrastive", "cross_entropy", "likelihood", "lambdarank"] = "mgcc"
     temperature: float = 0.1
-    penalty: Literal["rank", "grade"] = "rank"
+    penalty: Literal["rank", "grade", "equal"] = "rank"
     constraint: Literal["running_max", "literal", "off"] = "running_max"
     similarity: Literal["cosine", "dot"] = "cosine"
     label_smoothing: float = 0.1
@@ -64,11 +76,8 @@ def retrieval_loss(
     outputs = model.apply(
         {"params": params}, batch["query_tokens"], docids, deterministic=False, rngs={"dropout": query_rng}
     )
-    query_part = query_likelihood_loss(
-        _sequence_nll(outputs.logits, docids, target_columns, objective.label_smoothing),
-        batch["grades"],
-        num_grades=num_grades,
-    )
+    query_nll = _sequence_nll(outputs.logits, docids, target_columns, objective.label_smoothing)
+    query_part = query_likelihood_loss(query_nll, batch["grades"], num_grades=num_grades)
     indexed = docid_table[batch["document_rows"]][:, None]
     indexing = model.apply(
         {"params": params}, batch["document_tokens"], indexed, deterministic=False, rngs={"dropout": document_rng}
@@ -76,25 +85,35 @@ def retrieval_loss(
     nll = _sequence_nll(indexing.logits, indexed, target_columns, objective.label_smoothing)
     parts = {"likelihood_q": query_part, "likelihood_d": indexing_loss(nll[:, 0])}
     if objective.gamma:
-        parts["mgcc"] = _mgcc(outputs, batch, objective, num_grades)
+        parts[objective.graded] = _graded_part(outputs, query_nll, batch, objective, num_grades)
     queries, documents = len(batch["query_tokens"]), len(batch["document_tokens"])
-    total = queries * (query_part + objective.gamma * parts.get("mgcc", 0.0)) + documents * parts["likelihood_d"]
+    query_part += objective.gamma * parts.get(objective.graded, 0.0)
+    total = queries * query_part + documents * parts["likelihood_d"]
     return total / (queries + documents), parts
 
 
-def _mgcc(outputs, batch, objective: RetrievalObjective, num_grades: int) -> Float[Array, ""]:
+def _graded_part(
+    outputs, query_nll: Float[Array, "B K"], batch, objective: RetrievalObjective, num_grades: int
+) -> Float[Array, ""]:
+    if objective.graded == "likelihood":
+        return graded_likelihood_loss(query_nll, batch["grades"])
     rows = jnp.where(batch["grades"] > 0, batch["docid_rows"], -1).reshape(-1)
     grades, mask = grade_matrix(rows, batch["judged_rows"], batch["judged_grades"])
+    embeddings = outputs.query_embeddings, outputs.docid_embeddings.reshape(len(rows), -1)
+    scale = {"temperature": objective.temperature, "similarity": objective.similarity}
+    if objective.graded == "contrastive":
+        return supervised_contrastive_loss(*embeddings, grades > 0, docid_mask=mask, **scale)
+    if objective.graded in ("cross_entropy", "lambdarank"):
+        loss = graded_cross_entropy_loss if objective.graded == "cross_entropy" else lambdarank_loss
+        return loss(scaled_similarities(*embeddings, **scale), grades, docid_mask=mask)
     return mgcc_loss(
-        outputs.query_embeddings,
-        outputs.docid_embeddings.reshape(len(rows), -1),
+        *embeddings,
         grades,
         num_grades=num_grades,
-        temperature=objective.temperature,
         penalty=objective.penalty,
         constraint=objective.constraint,
-        similarity=objective.similarity,
         docid_mask=mask,
+        **scale,
     )
 
 

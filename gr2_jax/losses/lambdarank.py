@@ -1,0 +1,58 @@
+"""LambdaRank: the ablation "LR" of MGCC, which knows grades through nDCG."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from gr2_jax.losses.checks import check_choice, check_judgements
+from gr2_jax.losses.reduction import Reduction, reduce_masked
+
+Gain = Literal["exponential", "linear"]
+
+
+def lambdarank_loss(
+    scores: Float[Array, "B N"],
+    grades: Int[Array, "B N"],
+    *,
+    docid_mask: Bool[Array, "N"] | None = None,
+    gain: Gain = "exponential",
+    reduction: Reduction = "mean",
+) -> Float[Array, ""]:
+    """Per query Σ over pairs with grade_i > grade_j of |ΔnDCG_ij| · log(1 + exp(score_j - score_i)).
+
+    |ΔnDCG_ij| is what nDCG over the whole list would change by if the two docids changed places (Burges et al., 2006;
+    the form with a logarithm: Wang et al., "The LambdaLoss Framework", 2018). Ranks come from the scores, best first,
+    equal scores in their order; no gradient flows through them.
+
+    Args:
+      scores: any score, higher = better: `scaled_similarities` of embeddings, or log P(id|q) of a query's own docids.
+      grades: 0 and below = not relevant.
+      docid_mask: False excludes a docid.
+      gain: "exponential": 2^grade - 1; "linear": the grade.
+      reduction: mean or sum over queries that have a positive.
+
+    Raises UserError for an unknown option or arrays whose shapes do not fit together.
+    """
+    check_choice("gain", gain, ("exponential", "linear"))
+    check_judgements(scores, grades, docid_mask)
+    scores = scores.astype(jnp.float32)
+    mask = jnp.ones(scores.shape, bool) if docid_mask is None else jnp.broadcast_to(docid_mask, scores.shape)
+    grades = jnp.where(mask, jnp.maximum(grades, 0), 0)
+    gains = (jnp.exp2(grades) - 1 if gain == "exponential" else grades).astype(jnp.float32)
+    places = jnp.log2(jnp.arange(scores.shape[-1]) + 2.0)
+    gains /= jnp.maximum(jnp.sum(-jnp.sort(-gains) / places, axis=-1, keepdims=True), 1.0)
+    order = jnp.argsort(jax.lax.stop_gradient(jnp.where(mask, -scores, jnp.inf)), axis=-1, stable=True)
+    discounts = 1.0 / places[jnp.argsort(order, axis=-1)]
+
+    @jax.checkpoint
+    def add_pairs_of(total: Float[Array, "B"], docid) -> tuple[Float[Array, "B"], None]:
+        score, gain, discount = (x[:, None] for x in docid)
+        change = (gain - gains) * jnp.abs(discount - discounts)
+        losses = jnp.where((gain > gains) & mask, change * jax.nn.softplus(scores - score), 0.0)
+        return total + jnp.sum(losses, axis=-1), None
+
+    # one docid after the other against all: [B,N] at a time, and not [B,N,N]
+    per_query, _ = jax.lax.scan(add_pairs_of, jnp.zeros_like(scores[:, 0]), (scores.T, gains.T, discounts.T))
+    return reduce_masked(per_query, jnp.any(grades > 0, axis=-1), reduction)
