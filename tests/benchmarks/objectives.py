@@ -2,10 +2,10 @@
 
 python tests/benchmarks/objectives.py CONFIG WORKDIR [--seeds 0 1 2] [--rows MGCC MLE ...] [--section.field VALUE]
 
-Per seed one run of the config with the rows below on its first docid scheme, on that seed's split (or all folds). Prints
-the measures per seed, then per row the mean and standard deviation over seeds, and the difference from MGCC in nDCG@20 with
-its 95% confidence interval and Holm-corrected p (paired t-test over all queries tested, a query's score being its mean
-over the seeds that tested it). Settings go to the config as usual.
+Per seed one run of the config with the rows below on its first docid scheme, on that seed's split (or all folds).
+Prints the measures per seed, then per row the mean and standard deviation over seeds, and the difference from MGCC in
+nDCG@20 with its 95% confidence interval and Holm-corrected p (paired t-test over all queries tested, a query's score
+being its mean over the seeds that tested it). Settings go to the config as usual.
 """
 
 import argparse
