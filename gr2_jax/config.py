@@ -89,7 +89,10 @@ class OptimiserConfig:
 
 @dataclasses.dataclass(frozen=True)
 class BatchConfig:
-    """What a retrieval batch holds; see `gr2_jax.data.batches.BatchShape`. `entities` per document are augmentation."""
+    """What a retrieval batch holds; see `gr2_jax.data.batches.BatchShape`. `entities` per document are augmentation.
+
+    microbatches    parts that the model reads one after the other, while the loss sees the whole batch
+    """
 
     queries: int = 76
     docids: int = 2
@@ -99,6 +102,7 @@ class BatchConfig:
     shortest_span: int = 6
     longest_span: int = 24
     length: int = 24
+    microbatches: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ from gr2_jax.losses.lambdarank import lambdarank_loss
 from gr2_jax.losses.likelihood import graded_likelihood_loss, indexing_loss, label_smoothed_nll, query_likelihood_loss
 from gr2_jax.losses.mgcc import mgcc_loss
 from gr2_jax.losses.mgcc_parts import MgccParts, mgcc_parts
+from gr2_jax.losses.self_negatives import self_negative_loss
 from gr2_jax.losses.similarity import scaled_similarities
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "query_likelihood_loss",
     "graded_likelihood_loss",
     "indexing_loss",
+    "self_negative_loss",
 ]

@@ -19,6 +19,7 @@ from gr2_jax.training.objectives import RetrievalObjective
 _AT_LEAST_ONE = {
     "size", "characters", "steps", "pairs", "document_length", "beams", "max_length", "codebooks", "codes", "queries",
     "docids", "documents", "shortest_span", "length", "batch", "query_length", "learning_rate", "leaf", "latents",
+    "microbatches",
 }  # fmt: skip
 _SHARES = {"dropout_rate", "pseudo_share", "label_smoothing", "b2"}
 
@@ -33,6 +34,10 @@ def check(experiment: Experiment) -> None:
             f"spans of {batch.shortest_span} to {batch.longest_span} tokens do not fit an input of {batch.length}: "
             "--retrieval.batch.shortest_span <= longest_span <= length"
         )
+    for name in ("queries", "documents"):
+        rows = getattr(batch, name)
+        if rows % batch.microbatches:
+            raise UserError(f"--retrieval.batch.{name} is {rows}: {batch.microbatches} microbatches do not divide it")
     if batch.length > QUERY_LENGTH:
         raise UserError(f"--retrieval.batch.length is {batch.length}: the examples hold {QUERY_LENGTH} tokens")
     if not experiment.corpus.folds and experiment.corpus.test_queries < 1:

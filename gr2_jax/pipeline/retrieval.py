@@ -67,6 +67,7 @@ def _plan(experiment: Experiment, workdir: Workdir, system: System) -> tuple[Pla
         docid_table=jnp.asarray(table),
         target_columns=jnp.asarray(token_columns(trie.tokens, vocab_size)),
         num_grades=read_corpus(workdir)[0].max_grade,
+        microbatches=retrieval.batch.microbatches,
     )
     steps = round(retrieval.optimiser.steps * system.steps)
     plan = Plan(

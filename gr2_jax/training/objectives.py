@@ -2,7 +2,7 @@
 parameters and a batch."""
 
 import dataclasses
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,8 @@ from gr2_jax.losses import (
     supervised_contrastive_loss,
 )
 from gr2_jax.models import GR2, PAD_ID, T5, Fusion, shift_right
+from gr2_jax.models.gr2 import RetrievalOutputs
+from gr2_jax.training.microbatches import in_microbatches
 
 Parts = dict[str, Float[Array, ""]]
 
@@ -55,6 +57,15 @@ class FusionObjective:
     label_smoothing: float = 0.1
 
 
+class TextOutputs(NamedTuple):
+    """What Eq. 10 needs of each text of the batch: a query with its K docids, a document with its one."""
+
+    query_nll: Float[Array, "B K"]
+    document_nll: Float[Array, "E"]
+    query_embeddings: Float[Array, "B F"]
+    docid_embeddings: Float[Array, "B K F"]
+
+
 def retrieval_loss(
     params: dict,
     batch: dict[str, Array],
@@ -65,41 +76,50 @@ def retrieval_loss(
     docid_table: Int[Array, "N T"],
     target_columns: Int[Array, "V"],
     num_grades: int,
+    microbatches: int = 1,
 ) -> tuple[Float[Array, ""], Parts]:
     """Eq. 10, each sum divided by the number of texts in the batch, so that a step's size is a matter of the rate only.
 
     `docid_table` holds every document's docid (EOS included, 0-padded); `target_columns` maps a vocabulary id to its
-    column of the logits. The query likelihood and MGCC use the same decoder states.
+    column of the logits. The query likelihood and MGCC use the same decoder states. With `microbatches` the model sees
+    a part of the batch at a time and the loss still all of it, see `gr2_jax.training.microbatches`.
     """
-    query_rng, document_rng = jax.random.split(rng)
-    docids = docid_table[jnp.maximum(batch["docid_rows"], 0)] * (batch["grades"] > 0)[..., None]
-    outputs = model.apply(
-        {"params": params}, batch["query_tokens"], docids, deterministic=False, rngs={"dropout": query_rng}
-    )
-    query_nll = _sequence_nll(outputs.logits, docids, target_columns, objective.label_smoothing)
-    query_part = query_likelihood_loss(query_nll, batch["grades"], num_grades=num_grades)
-    indexed = docid_table[batch["document_rows"]][:, None]
-    indexing = model.apply(
-        {"params": params}, batch["document_tokens"], indexed, deterministic=False, rngs={"dropout": document_rng}
-    )
-    nll = _sequence_nll(indexing.logits, indexed, target_columns, objective.label_smoothing)
-    parts = {"likelihood_q": query_part, "likelihood_d": indexing_loss(nll[:, 0])}
+
+    def read(texts: dict[str, Array], rng: Array) -> TextOutputs:
+        query_rng, document_rng = jax.random.split(rng)
+        docids = docid_table[jnp.maximum(texts["docid_rows"], 0)] * (texts["grades"] > 0)[..., None]
+        queries = _teacher_forced(model, params, texts["query_tokens"], docids, query_rng)
+        indexed = docid_table[texts["document_rows"]][:, None]
+        documents = _teacher_forced(model, params, texts["document_tokens"], indexed, document_rng)
+        return TextOutputs(
+            _sequence_nll(queries.logits, docids, target_columns, objective.label_smoothing),
+            _sequence_nll(documents.logits, indexed, target_columns, objective.label_smoothing)[:, 0],
+            queries.query_embeddings,
+            queries.docid_embeddings,
+        )
+
+    texts = in_microbatches(read, batch, rng, count=microbatches)
+    query_part = query_likelihood_loss(texts.query_nll, batch["grades"], num_grades=num_grades)
+    parts = {"likelihood_q": query_part, "likelihood_d": indexing_loss(texts.document_nll)}
     if objective.gamma:
-        parts[objective.graded] = _graded_part(outputs, query_nll, batch, objective, num_grades)
+        parts[objective.graded] = _graded_part(texts, batch, objective, num_grades)
     queries, documents = len(batch["query_tokens"]), len(batch["document_tokens"])
     query_part += objective.gamma * parts.get(objective.graded, 0.0)
-    total = queries * query_part + documents * parts["likelihood_d"]
-    return total / (queries + documents), parts
+    return (queries * query_part + documents * parts["likelihood_d"]) / (queries + documents), parts
+
+
+def _teacher_forced(model: GR2, params: dict, tokens, docids, rng) -> RetrievalOutputs:
+    return model.apply({"params": params}, tokens, docids, deterministic=False, rngs={"dropout": rng})
 
 
 def _graded_part(
-    outputs, query_nll: Float[Array, "B K"], batch, objective: RetrievalObjective, num_grades: int
+    texts: TextOutputs, batch: dict[str, Array], objective: RetrievalObjective, num_grades: int
 ) -> Float[Array, ""]:
     if objective.graded == "likelihood":
-        return graded_likelihood_loss(query_nll, batch["grades"])
+        return graded_likelihood_loss(texts.query_nll, batch["grades"])
     rows = jnp.where(batch["grades"] > 0, batch["docid_rows"], -1).reshape(-1)
     grades, mask = grade_matrix(rows, batch["judged_rows"], batch["judged_grades"])
-    embeddings = outputs.query_embeddings, outputs.docid_embeddings.reshape(len(rows), -1)
+    embeddings = texts.query_embeddings, texts.docid_embeddings.reshape(len(rows), -1)
     scale = {"temperature": objective.temperature, "similarity": objective.similarity}
     if objective.graded == "contrastive":
         return supervised_contrastive_loss(*embeddings, grades > 0, docid_mask=mask, **scale)

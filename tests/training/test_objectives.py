@@ -124,6 +124,34 @@ def test_gamma_0_is_the_likelihoods_alone(params, expected):
     assert set(parts) == {"likelihood_q", "likelihood_d"}
 
 
+def test_microbatches_give_the_gradient_of_the_whole_batch(params):
+    """Documents of one part are graded for the queries of the other."""
+
+    def twice(x):
+        return np.concatenate([x, x[::-1]])
+
+    batch = jax.tree.map(twice, BATCH)
+    one, two = (
+        jax.jit(jax.value_and_grad(functools.partial(_loss(OBJECTIVE), microbatches=count), has_aux=True))
+        for count in (1, 2)
+    )
+    (loss, parts), gradients = one(params, batch, jax.random.key(0))
+    (again, parts_again), gradients_again = two(params, batch, jax.random.key(0))
+    np.testing.assert_allclose(again, loss, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), parts_again, parts)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), gradients_again, gradients)
+
+
+@pytest.mark.parametrize("graded", ["contrastive", "cross_entropy", "likelihood", "lambdarank"])
+def test_another_graded_loss_takes_the_place_of_mgcc(params, expected, graded):
+    """Its value, from the model's outputs, is checked with the losses; here what it is given."""
+    objective = dataclasses.replace(OBJECTIVE, graded=graded)
+    loss, parts = jax.jit(_loss(objective))(params, BATCH, jax.random.key(0))
+    assert set(parts) == {"likelihood_q", "likelihood_d", graded}
+    total = 3 * 0.7 * parts[graded] + expected["likelihood_q"] + expected["likelihood_d"]
+    np.testing.assert_allclose(loss, total / 5, rtol=1e-5)
+
+
 def test_mgcc_and_the_likelihood_share_one_pass(params):
     """Two encoder and two decoder passes, one for the queries and one for indexing, with MGCC or without."""
 

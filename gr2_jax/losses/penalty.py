@@ -1,0 +1,59 @@
+"""The grade penalty λ of Eq. 9: fixed by rank or by grade, given, or learnt."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gr2_jax.errors import UserError
+from gr2_jax.losses.checks import check_choice, check_shape
+
+Penalty = Literal["rank", "grade", "equal"] | Float[Array, "L"]
+
+
+def grade_penalties(penalty: Penalty, num_grades: int) -> Float[Array, "L"]:
+    """λ_l at index l - 1: "rank" 1/(L - l + 1)², "grade" 1/l², "equal" 1, or the given vector.
+
+    Raises UserError for an unknown name, a vector that is not [num_grades], or num_grades below 1.
+    """
+    if num_grades < 1:
+        raise UserError(f"num_grades={num_grades} leaves no relevant grade: it is at least 1")
+    if not isinstance(penalty, str):
+        vector = jnp.asarray(penalty, dtype=jnp.float32)
+        check_shape("penalty", vector, (num_grades,))
+        return vector
+    check_choice("penalty", penalty, ("rank", "grade", "equal"))
+    grade = jnp.arange(1, num_grades + 1, dtype=jnp.float32)
+    return {"rank": 1 / (num_grades - grade + 1) ** 2, "grade": 1 / grade**2, "equal": jnp.ones(num_grades)}[penalty]
+
+
+def learnable_penalty(parameters: Float[Array, "L"]) -> Float[Array, "L"]:
+    """λ from free parameters θ, for `penalty=` of `mgcc_loss`: positive, larger for higher grades, 1 for the best.
+
+        λ_l = Σ_{m<=l} softplus(θ_m) / Σ_{m<=L} softplus(θ_m)
+
+    The paper leaves a learnable penalty open; this is ours. Descent on the loss alone would take the lower grades'
+    weights to 0: add `penalty_prior` of the result.
+    """
+    weights = jnp.cumsum(jax.nn.softplus(parameters.astype(jnp.float32)))
+    return weights / weights[-1]
+
+
+def penalty_parameters(penalty: Penalty, num_grades: int) -> Float[Array, "L"]:
+    """The θ from which `learnable_penalty` starts at this penalty ("rank", or an increasing vector), scaled to λ_L = 1.
+
+    A penalty that does not increase with the grade gives NaN. Raises UserError as `grade_penalties` does.
+    """
+    weights = grade_penalties(penalty, num_grades)
+    steps = jnp.diff(weights / weights[-1], prepend=0.0)
+    return jnp.log(jnp.expm1(jnp.where(steps > 0, steps, jnp.nan)))
+
+
+def penalty_prior(penalties: Float[Array, "L"]) -> Float[Array, ""]:
+    """-mean of log λ_l: at least 0, and 0 where every grade weighs 1.
+
+    With it, the λ_l that minimises λ_l · loss_l - log λ_l is 1/loss_l, as in weighting tasks by their uncertainty
+    (Kendall et al., CVPR 2018).
+    """
+    return -jnp.mean(jnp.log(penalties))

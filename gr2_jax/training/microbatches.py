@@ -1,0 +1,35 @@
+"""A batch larger than the device: representations part by part, so that one loss still sees all of them (GradCache)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from gr2_jax.errors import UserError
+
+
+def in_microbatches(function: Callable[[Any, jax.Array], Any], batch: Any, rng: jax.Array, *, count: int) -> Any:
+    """`function(batch, rng)`, computed on a `count`-th of the batch's rows at a time.
+
+    `function` maps arrays [b, ...] to a tree of arrays [b, ...], each row from its own row alone: representations,
+    losses of tokens. The forward pass keeps nothing but its results, and the backward pass computes each part again
+    (GradCache, Gao et al., RepL4NLP 2021; here rematerialisation of a loop's body). A loss of the results, such as one
+    with in-batch negatives, therefore has exactly the value and the gradients of the whole batch, in the memory of a
+    part and for one more forward pass. What `function` draws from `rng` (dropout) differs from part to part.
+
+    A part is every `count`-th row: where the rows are sharded over devices, each part is, evenly.
+
+    Raises UserError where `count` does not divide the rows of some array.
+    """
+    if count == 1:
+        return function(batch, rng)
+    for size in sorted({len(rows) for rows in jax.tree.leaves(batch)}):
+        if size % count:
+            raise UserError(
+                f"{size} rows of a batch cannot be divided into {count} microbatches of the same size, and unequal "
+                "ones would not give the gradient of the whole batch"
+            )
+    parts = jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1), batch)
+    compute = jax.checkpoint(function, prevent_cse=False)  # a loop's body is never merged with its recomputation
+    results = jax.lax.map(lambda part: compute(*part), (parts, jax.random.split(rng, count)))
+    return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), results)
