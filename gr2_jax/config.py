@@ -7,7 +7,8 @@ from typing import Any, Literal
 from gr2_jax.errors import UserError
 from gr2_jax.models import T5Config, load_t5_config, preset
 from gr2_jax.models.fusion import Latent
-from gr2_jax.training.objectives import FusionObjective, RetrievalObjective
+from gr2_jax.training.docid_objectives import FusionObjective
+from gr2_jax.training.objectives import RetrievalObjective
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,12 +154,35 @@ class System:
     """One trained row of the table: which docids, what it changes of the objective, and its share of the steps.
 
     `System("MLE", "title", objective={"gamma": 0.0})` is `RetrievalConfig.objective` with gamma 0.
+    `System("GR2S-negatives", "title", self_negatives_of="GR2S")` goes on from the weights of GR2S, a row above it that
+    writes the same docids, with `RetrievalConfig.self_negatives`; it does not take over what GR2S changes of the
+    objective.
     """
 
     name: str
     docids: str
     objective: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     steps: float = 1.0
+    self_negatives_of: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class SelfNegativeConfig:
+    """Fine-tuning of a trained system against the docids that it ranks high and wrongly (paper 5.1, after RIPOR).
+
+    steps, learning_rate    of the fine-tuning; the rest is `RetrievalConfig.optimiser`'s
+    beams, depth            width of the search over the training queries, and how many of the documents found that are
+                            not judged relevant are kept for each
+    negatives               H, how many of these a batch holds per query, drawn anew each time
+    weight                  of `gr2_jax.losses.self_negative_loss`
+    """
+
+    steps: int = 200
+    learning_rate: float = 1e-3
+    beams: int = 20
+    depth: int = 10
+    negatives: int = 4
+    weight: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,9 +202,20 @@ class RetrievalConfig:
     optimiser: OptimiserConfig = OptimiserConfig()
     objective: RetrievalObjective = dataclasses.field(default_factory=RetrievalObjective)
     batch: BatchConfig = BatchConfig()
+    self_negatives: SelfNegativeConfig = SelfNegativeConfig()
     systems: tuple[System, ...] = (System("GR2S", "title"), System("MLE", "title", {"gamma": 0.0}))
     views: tuple[ViewsRow, ...] = ()
     checkpoint_seconds: float = 20.0
+
+    def optimiser_of(self, system: System) -> OptimiserConfig:
+        """Steps and learning rate of this system's training, or of its fine-tuning."""
+        stage = self.optimiser if system.self_negatives_of is None else self.self_negatives
+        steps = round(stage.steps * system.steps)
+        return dataclasses.replace(self.optimiser, steps=steps, learning_rate=stage.learning_rate)
+
+    def objective_of(self, system: System) -> RetrievalObjective:
+        """The objective with what this system changes of it."""
+        return dataclasses.replace(self.objective, **system.objective)
 
 
 @dataclasses.dataclass(frozen=True)

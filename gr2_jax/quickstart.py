@@ -14,7 +14,7 @@ from gr2_jax.config import (
     System,
     VocabularyConfig,
 )
-from gr2_jax.training.objectives import FusionObjective
+from gr2_jax.training.docid_objectives import FusionObjective
 
 # Minutes from scratch: no dropout (it cost .04 nDCG@20 and a quarter of the steps), one decoder layer, LSA start.
 _SCRATCH = ModelConfig(preset="scratch", num_encoder_layers=0, num_decoder_layers=1, dropout_rate=0.0)

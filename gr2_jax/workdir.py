@@ -49,6 +49,9 @@ class Workdir:
     def checkpoints(self, name: str) -> Path:
         return self.root / "checkpoints" / name
 
+    def negatives(self, system: str) -> Path:
+        return self.root / "negatives" / system
+
     @property
     def runs(self) -> Path:
         return self.root / "runs"

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 import numpy as np
+from jaxtyping import Int
 
 from gr2_jax.data.tasks import ExampleArrays
 
@@ -17,6 +18,7 @@ class BatchShape:
     pseudo_share     share of `documents` drawn from the augmentation; the rest are spans of the documents' own text
     span             shortest and longest span, in tokens
     length           tokens per encoder input, Tq
+    negatives        H, mined wrong documents per query, where there are any to draw from
     """
 
     queries: int
@@ -25,6 +27,7 @@ class BatchShape:
     pseudo_share: float
     span: tuple[int, int]
     length: int
+    negatives: int = 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,7 +35,9 @@ class GradedBatches:
     """`batches(step)` -> numpy arrays: query_tokens [B,Tq], docid_rows [B,K], grades [B,K], judged_rows [B,J],
     judged_grades [B,J] for the queries; document_tokens [E,Tq], document_rows [E] for indexing.
 
-    Each source is walked in a new random order per epoch, so within an epoch nothing is lost or repeated.
+    Each source is walked in a new random order per epoch, so within an epoch nothing is lost or repeated. With
+    `negatives`, -1-padded rows of wrong documents for each query, there is also negative_rows [B,H], -1-padded: H of
+    them (at most depth) without replacement, all alike. Everything else in the batch is what it is without.
     """
 
     queries: ExampleArrays
@@ -40,6 +45,7 @@ class GradedBatches:
     documents: ExampleArrays
     shape: BatchShape
     seed: int
+    negatives: Int[np.ndarray, "queries depth"] | None = None
 
     def __call__(self, step: int) -> dict[str, np.ndarray]:
         rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, step, 0, 0]))
@@ -49,13 +55,17 @@ class GradedBatches:
         chosen = _walk(len(self.queries.tokens), self.shape.queries, step, self.seed, 0)
         judged_rows, judged_grades = self.queries.docid_rows[chosen], self.queries.grades[chosen]
         picked = draw_by_grade(judged_grades, self.shape.docids, rng)
-        return {
+        part = {
             "query_tokens": self.queries.tokens[chosen, : self.shape.length],
             "docid_rows": np.take_along_axis(judged_rows, picked, 1),
             "grades": np.take_along_axis(judged_grades, picked, 1),
             "judged_rows": judged_rows,
             "judged_grades": judged_grades,
         }
+        if self.negatives is None:
+            return part
+        own_rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, step, 0, 3]))
+        return part | {"negative_rows": draw_rows(self.negatives[chosen], self.shape.negatives, own_rng)}
 
     def _document_part(self, step: int, rng) -> dict[str, np.ndarray]:
         num_pseudo = round(self.shape.documents * self.shape.pseudo_share)
@@ -77,6 +87,12 @@ def draw_by_grade(grades: np.ndarray, count: int, rng: np.random.Generator) -> n
     best = np.where(grades == grades.max(axis=1, keepdims=True), rng.random(grades.shape), -1.0).argmax(axis=1)
     keys[np.arange(len(keys)), best] = 2.0
     return np.argsort(-keys, axis=1, kind="stable")[:, :count]
+
+
+def draw_rows(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """[B, count] of the `rows` [B, depth] (-1 = padding), without replacement; short lists keep their padding."""
+    keys = np.where(rows >= 0, rng.random(rows.shape), -1.0)
+    return np.take_along_axis(rows, np.argsort(-keys, axis=1, kind="stable")[:, :count], 1)
 
 
 def cut_spans(tokens: np.ndarray, span: tuple[int, int], length: int, rng: np.random.Generator) -> np.ndarray:

@@ -6,14 +6,17 @@ looks at values in Python. Option strings, `num_grades` and the presence of opti
 Grades are integers: 0 = not relevant or padding, `num_grades` = the most relevant.
 """
 
+from gr2_jax.losses.chunked import chunked_mgcc_loss
 from gr2_jax.losses.contrastive import supervised_contrastive_loss
 from gr2_jax.losses.cross_entropy import graded_cross_entropy_loss
 from gr2_jax.losses.fusion import distinctness_loss, relevance_loss
-from gr2_jax.losses.grades import grade_matrix
+from gr2_jax.losses.grades import grade_matrix, judged_columns
 from gr2_jax.losses.lambdarank import lambdarank_loss
 from gr2_jax.losses.likelihood import graded_likelihood_loss, indexing_loss, label_smoothed_nll, query_likelihood_loss
-from gr2_jax.losses.mgcc import mgcc_loss
+from gr2_jax.losses.mgcc import mgcc_from_scores, mgcc_loss
 from gr2_jax.losses.mgcc_parts import MgccParts, mgcc_parts
+from gr2_jax.losses.microbatches import in_microbatches
+from gr2_jax.losses.penalty import learnable_penalty, penalty_parameters, penalty_prior
 from gr2_jax.losses.self_negatives import self_negative_loss
 from gr2_jax.losses.similarity import scaled_similarities
 
@@ -21,11 +24,18 @@ __all__ = [
     "mgcc_loss",
     "mgcc_parts",
     "MgccParts",
+    "mgcc_from_scores",
+    "chunked_mgcc_loss",
     "supervised_contrastive_loss",
     "graded_cross_entropy_loss",
     "lambdarank_loss",
     "scaled_similarities",
     "grade_matrix",
+    "judged_columns",
+    "in_microbatches",
+    "learnable_penalty",
+    "penalty_parameters",
+    "penalty_prior",
     "relevance_loss",
     "distinctness_loss",
     "label_smoothed_nll",

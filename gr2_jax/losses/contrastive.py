@@ -3,11 +3,15 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from gr2_jax.losses.any_mesh import on_any_mesh
 from gr2_jax.losses.checks import check_judgements
+from gr2_jax.losses.pairs import pair_losses, tell_apart
+from gr2_jax.losses.per_grade import means_and_counts
 from gr2_jax.losses.reduction import Reduction, reduce_masked
-from gr2_jax.losses.similarity import Similarity, masked_log_softmax, scaled_similarities
+from gr2_jax.losses.similarity import Similarity, scaled_similarities
 
 
+@on_any_mesh()
 def supervised_contrastive_loss(
     query_embeddings: Float[Array, "B D"],
     docid_embeddings: Float[Array, "N D"],
@@ -16,6 +20,7 @@ def supervised_contrastive_loss(
     temperature: float | Float[Array, ""] = 0.1,
     similarity: Similarity = "cosine",
     docid_mask: Bool[Array, "N"] | None = None,
+    max_positives: int | None = None,
     reduction: Reduction = "mean",
 ) -> Float[Array, ""]:
     """Mean of -l_pair (Eq. 4) over each query's positives, then the mean or sum over queries that have one.
@@ -26,11 +31,11 @@ def supervised_contrastive_loss(
 
     Raises UserError for an unknown option or arrays whose shapes do not fit together.
     """
-    logits = scaled_similarities(query_embeddings, docid_embeddings, temperature=temperature, similarity=similarity)
-    check_judgements(logits, positives, docid_mask)
-    pair_losses = -masked_log_softmax(logits, docid_mask)
-    if docid_mask is not None:
-        positives = positives & docid_mask
-    counts = jnp.sum(positives, axis=-1)
-    per_query = jnp.sum(jnp.where(positives, pair_losses, 0.0), axis=-1) / jnp.maximum(counts, 1)
-    return reduce_masked(per_query, counts > 0, reduction)
+    scores = scaled_similarities(query_embeddings, docid_embeddings, temperature=temperature, similarity=similarity)
+    check_judgements(scores, positives, docid_mask)
+    apart = tell_apart(
+        scores, positives.astype(jnp.int32), num_grades=1, docid_mask=docid_mask, max_positives=max_positives
+    )
+    means, counts = means_and_counts(pair_losses(apart, num_grades=1, denominator="batch"), apart.grades, 1)
+    per_query = jnp.where(apart.valid, means[:, 0], jnp.nan)
+    return reduce_masked(per_query, counts[:, 0] > 0, reduction)

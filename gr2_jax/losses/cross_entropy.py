@@ -3,11 +3,13 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from gr2_jax.losses.any_mesh import on_any_mesh
 from gr2_jax.losses.checks import check_judgements
 from gr2_jax.losses.reduction import Reduction, reduce_masked
 from gr2_jax.losses.similarity import masked_log_softmax
 
 
+@on_any_mesh()
 def graded_cross_entropy_loss(
     scores: Float[Array, "B N"],
     grades: Int[Array, "B N"],

@@ -8,10 +8,12 @@ each row where a batch may hold one twice.
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from gr2_jax.losses.any_mesh import on_any_mesh
 from gr2_jax.losses.checks import check_shape
 from gr2_jax.losses.similarity import masked_log_softmax, similarity_matrix
 
 
+@on_any_mesh()
 def relevance_loss(
     document_reps: Float[Array, "P D"],
     query_reps: Float[Array, "P D"],
@@ -35,6 +37,7 @@ def relevance_loss(
     return -jnp.mean(jnp.exp(jnp.diagonal(masked_log_softmax(dots, in_ratio))))
 
 
+@on_any_mesh()
 def distinctness_loss(
     document_reps: Float[Array, "P D"],
     query_reps: Float[Array, "P D"],

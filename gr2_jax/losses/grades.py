@@ -1,11 +1,14 @@
-"""The [B,N] grade matrix of a batch, made on the device from rows and judgements."""
+"""The grades of a batch, made on the device from rows and judgements: as a [B,N] matrix, or as columns."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
+from gr2_jax.losses.any_mesh import on_any_mesh
 from gr2_jax.losses.checks import check_shape
 
 
+@on_any_mesh(rows=(1, 0))
 def grade_matrix(
     docid_rows: Int[Array, "N"], judged_rows: Int[Array, "B J"], judged_grades: Int[Array, "B J"]
 ) -> tuple[Int[Array, "B N"], Bool[Array, "N"]]:
@@ -32,5 +35,36 @@ def grade_matrix(
     # Under jit the [B,N,J] comparison is fused into its reduction.
     judged = (judged_rows[:, None, :] == docid_rows[:, None]) & (docid_rows[:, None] >= 0)
     grades = jnp.max(jnp.where(judged, judged_grades[:, None, :], 0), axis=-1, initial=0)
-    first = jnp.argmax(docid_rows[:, None] == docid_rows, axis=-1) == jnp.arange(docid_rows.shape[0])
-    return grades.astype(jnp.int32), first & (docid_rows >= 0)
+    return grades.astype(jnp.int32), _first_column(docid_rows, docid_rows) == jnp.arange(len(docid_rows))
+
+
+@on_any_mesh(rows=(1, 1, 0))
+def judged_columns(
+    docid_rows: Int[Array, "N"], judged_rows: Int[Array, "B J"], judged_grades: Int[Array, "B J"]
+) -> tuple[Int[Array, "B J"], Int[Array, "B J"], Bool[Array, "N"]]:
+    """What `grade_matrix` says, without a [B,N] array: where each query's relevant docids stand in the batch.
+
+    Returns:
+      (columns int32 [B,J], grades int32 [B,J], docid_mask bool [N]): docid columns[b,j] of the batch, the first
+      occurrence of its document, has grade grades[b,j] for query b. Where the grade is 0 (not relevant, not in the
+      batch, padding, judged twice) the column means nothing. Every other docid has grade 0.
+
+    Raises:
+      UserError: judged_grades is not shaped like judged_rows.
+    """
+    check_shape("judged_grades", judged_grades, judged_rows.shape)
+    # rows ascending and, of one row, the best grade first: what follows its like is judged twice
+    judged_rows, worst_first = jax.lax.sort((judged_rows, -judged_grades), dimension=-1, num_keys=2)
+    again = jnp.pad(judged_rows[:, 1:] == judged_rows[:, :-1], [(0, 0), (1, 0)])
+    columns = _first_column(docid_rows, judged_rows)
+    grades = jnp.where((columns < len(docid_rows)) & ~again, jnp.maximum(-worst_first, 0), 0)
+    return columns, grades.astype(jnp.int32), _first_column(docid_rows, docid_rows) == jnp.arange(len(docid_rows))
+
+
+def _first_column(docid_rows: Int[Array, "N"], rows: Int[Array, "*S"]) -> Int[Array, "*S"]:
+    """Where each row first occurs among the docids of the batch; N where it does not, and for padding."""
+    size = len(docid_rows)
+    order = jnp.argsort(docid_rows, stable=True)
+    in_order = docid_rows[order]
+    place = jnp.minimum(jnp.searchsorted(in_order, rows), size - 1)
+    return jnp.where((in_order[place] == rows) & (rows >= 0), order[place], size)

@@ -6,12 +6,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from gr2_jax.losses.any_mesh import on_any_mesh
 from gr2_jax.losses.checks import check_choice, check_judgements
 from gr2_jax.losses.reduction import Reduction, reduce_masked
 
 Gain = Literal["exponential", "linear"]
 
 
+@on_any_mesh()
 def lambdarank_loss(
     scores: Float[Array, "B N"],
     grades: Int[Array, "B N"],

@@ -4,11 +4,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from gr2_jax.losses.any_mesh import on_any_mesh
 from gr2_jax.losses.checks import check_shape
 from gr2_jax.losses.per_grade import graded_loss
 from gr2_jax.losses.reduction import Reduction, reduce_masked
 
 
+@on_any_mesh(rows=0)
 def label_smoothed_nll(
     logits: Float[Array, "*S T V"],
     targets: Int[Array, "*S T"],
@@ -36,6 +38,7 @@ def label_smoothed_nll(
     return jnp.sum(jnp.where(weights != 0, weights * token_loss, 0.0), axis=-1)
 
 
+@on_any_mesh()
 def query_likelihood_loss(
     sequence_nll: Float[Array, "B K"],
     grades: Int[Array, "B K"],
@@ -56,9 +59,10 @@ def query_likelihood_loss(
     """
     check_shape("grades", grades, sequence_nll.shape)
     losses = sequence_nll.astype(jnp.float32)
-    return graded_loss(losses, grades, num_grades=num_grades, grade_weights=1.0, reduction=reduction)
+    return graded_loss(losses, grades, num_grades=num_grades, reduction=reduction)
 
 
+@on_any_mesh()
 def graded_likelihood_loss(
     sequence_nll: Float[Array, "B K"], grades: Int[Array, "B K"], *, reduction: Reduction = "mean"
 ) -> Float[Array, ""]:
@@ -76,6 +80,7 @@ def graded_likelihood_loss(
     return reduce_masked(jnp.sum(losses, axis=-1) / jnp.maximum(total, 1.0), total > 0, reduction)
 
 
+@on_any_mesh()
 def indexing_loss(
     sequence_nll: Float[Array, "B"], mask: Bool[Array, "B"] | None = None, *, reduction: Reduction = "mean"
 ) -> Float[Array, ""]:

@@ -1,19 +1,23 @@
 """MGCC, the multi-graded constrained contrastive loss (Eq. 4-9)."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from gr2_jax.losses.checks import check_choice, check_judgements, check_shape
-from gr2_jax.losses.per_grade import graded_loss
-from gr2_jax.losses.reduction import Reduction
-from gr2_jax.losses.similarity import Similarity, masked_log_softmax, scaled_similarities
+from gr2_jax.losses.any_mesh import on_any_mesh
+from gr2_jax.losses.checks import check_choice, check_judgements
+from gr2_jax.losses.constraint import Constraint, constrain
+from gr2_jax.losses.pairs import Denominator, Positives, pair_losses, tell_apart
+from gr2_jax.losses.penalty import Penalty, grade_penalties
+from gr2_jax.losses.per_grade import means_and_counts, over_grades
+from gr2_jax.losses.reduction import Reduction, reduce_masked
+from gr2_jax.losses.similarity import Similarity, scaled_similarities
 
-Penalty = Literal["rank", "grade"] | Float[Array, "L"]
-Constraint = Literal["running_max", "literal", "off"]
+Bound = Literal["pair", "grade"]
 
 
+@on_any_mesh()
 def mgcc_loss(
     query_embeddings: Float[Array, "B D"],
     docid_embeddings: Float[Array, "N D"],
@@ -23,8 +27,12 @@ def mgcc_loss(
     temperature: float | Float[Array, ""] = 0.1,
     penalty: Penalty = "rank",
     constraint: Constraint = "running_max",
+    bound: Bound = "pair",
+    bound_gradient: bool = True,
+    denominator: Denominator = "batch",
     similarity: Similarity = "cosine",
     docid_mask: Bool[Array, "N"] | None = None,
+    max_positives: int | None = None,
     reduction: Reduction = "mean",
 ) -> Float[Array, ""]:
     """The multi-graded constrained contrastive loss, Eq. 9.
@@ -36,7 +44,7 @@ def mgcc_loss(
     The constraint gives the final pair losses; they are averaged within each grade, weighted by the penalty λ_l, summed
     over the grades and divided by the number of grades that q has; then the mean over queries that have a positive. A
     batch without positives gives 0 with zero gradients. With num_grades=1 this is `supervised_contrastive_loss` exactly
-    (penalty "rank" or "grade").
+    (penalty "rank", "grade" or "equal", denominator "batch").
 
     Args:
       query_embeddings: f_q, one row per query of the batch (Eq. 5, 7).
@@ -48,64 +56,96 @@ def mgcc_loss(
       num_grades: L, the best grade of the data set's scale, whether or not the batch has it.
       temperature: τ.
       penalty: "rank": λ_l = 1/r², r = L - l + 1, so that the best grade has the largest weight (the paper's intent).
-        "grade": λ_l = 1/l², the paper's letter. Or λ itself, λ_l at index l - 1.
-      constraint: "running_max": a pair loss becomes the larger of itself and the largest pair loss of ALL higher grades
-        of its query, so no higher grade has a larger loss than a lower one (the paper's intent). Where this binds, the
+        "grade": λ_l = 1/l², the paper's letter. "equal": 1, the paper's variant -λ. Or λ itself, λ_l at index l - 1,
+        for example of `learnable_penalty`.
+      constraint: "running_max": a loss becomes the larger of itself and the largest loss of ALL higher grades of its
+        query, so no higher grade has a larger loss than a lower one (the paper's intent). Where this binds, the
         gradient goes to the higher grade's pair. "literal": the paper's letter, -max(l_pair, largest l_pair of grade
-        l + 1), which lowers losses; an empty grade l + 1 binds nothing. "off": the pair losses as they are.
+        l + 1), which lowers losses; an empty grade l + 1 binds nothing. "off": as they are, the paper's variant -Max.
+      bound: what the constraint compares. "pair": single pair losses, as Eq. 9. "grade": each grade's mean pair loss,
+        as the published code of HiMulConE compares whole levels.
+      bound_gradient: False lets no gradient through the bound: where it binds, a pair has none.
+      denominator: what Σ_a runs over. "batch": all docids of the batch, as Eq. 4. "negatives": the pair's own docid and
+        those not relevant to q, so that no relevant docid repels another. "lower": its own and those of lower grades,
+        0 included, so that no docid repels a better one.
       similarity: "cosine", or "dot" as the paper writes.
       docid_mask: False excludes a docid (padding, a duplicate) as a positive and from the denominator. All docids
         without it.
+      max_positives: how many relevant docids a query of this batch has at most (K, and those that other queries
+        brought). Changes nothing but the cost: the terms above are then computed for so many and not for all N, which
+        takes a third of the memory or less on CPU. A query with more makes the loss NaN.
       reduction: "mean", or "sum" over queries (the paper's form).
 
     Raises:
       UserError: an unknown option, or arrays whose shapes do not fit together.
     """
+    return mgcc_from_scores(
+        scaled_similarities(query_embeddings, docid_embeddings, temperature=temperature, similarity=similarity),
+        grades,
+        num_grades=num_grades,
+        penalty=penalty,
+        constraint=constraint,
+        bound=bound,
+        bound_gradient=bound_gradient,
+        denominator=denominator,
+        docid_mask=docid_mask,
+        max_positives=max_positives,
+        reduction=reduction,
+    )
+
+
+@on_any_mesh()
+def mgcc_from_scores(
+    scores: Float[Array, "B N"],
+    grades: Int[Array, "B N"],
+    *,
+    num_grades: int,
+    docid_mask: Bool[Array, "N"] | None = None,
+    max_positives: int | None = None,
+    reduction: Reduction = "mean",
+    **options,
+) -> Float[Array, ""]:
+    """`mgcc_loss` of scores sim/τ that come from elsewhere; the other options as there."""
+    check_judgements(scores, grades, docid_mask)
+    positives = tell_apart(scores, grades, num_grades=num_grades, docid_mask=docid_mask, max_positives=max_positives)
+    terms = mgcc_terms(positives, num_grades=num_grades, **options)
+    return reduce_masked(terms.per_query, jnp.any(positives.grades > 0, axis=-1), reduction)
+
+
+class MgccTerms(NamedTuple):
+    """Eq. 9 before the mean over queries."""
+
+    per_query: Float[Array, "B"]
+    means: Float[Array, "B L"]
+    """The final mean of each grade, 0 where the query has none of it."""
+    counts: Int[Array, "B L"]
+    """How many docids of each grade the query has."""
+    bound_pairs: Int[Array, "B"]
+    """How many of them have another loss by the constraint (bound="grade": all of a grade whose mean has)."""
+
+
+def mgcc_terms(
+    positives: Positives,
+    *,
+    num_grades: int,
+    penalty: Penalty = "rank",
+    constraint: Constraint = "running_max",
+    bound: Bound = "pair",
+    bound_gradient: bool = True,
+    denominator: Denominator = "batch",
+) -> MgccTerms:
+    """Raises UserError for an unknown option."""
+    check_choice("bound", bound, ("pair", "grade"))
     weights = grade_penalties(penalty, num_grades)
-    logits = scaled_similarities(query_embeddings, docid_embeddings, temperature=temperature, similarity=similarity)
-    check_judgements(logits, grades, docid_mask)
-    grades = mask_grades(grades, docid_mask)
-    losses = constrain(-masked_log_softmax(logits, docid_mask), grades, num_grades, constraint)
-    return graded_loss(losses, grades, num_grades=num_grades, grade_weights=weights, reduction=reduction)
-
-
-def mask_grades(grades: Int[Array, "B N"], docid_mask: Bool[Array, "N"] | None) -> Int[Array, "B N"]:
-    """The grades, with 0 for every excluded docid."""
-    return grades if docid_mask is None else jnp.where(docid_mask, grades, 0)
-
-
-def grade_penalties(penalty: Penalty, num_grades: int) -> Float[Array, "L"]:
-    """λ_l at index l - 1. Raises UserError for an unknown name or a vector that is not [num_grades]."""
-    grade = jnp.arange(1, num_grades + 1, dtype=jnp.float32)
-    if isinstance(penalty, str):
-        check_choice("penalty", penalty, ("rank", "grade", "equal"))
-        if penalty == "equal":
-            return jnp.ones(num_grades)
-        return 1.0 / jnp.square(num_grades - grade + 1 if penalty == "rank" else grade)
-    vector = jnp.asarray(penalty, dtype=jnp.float32)
-    check_shape("penalty", vector, (num_grades,))
-    return vector
-
-
-def constrain(
-    pair_losses: Float[Array, "B N"], grades: Int[Array, "B N"], num_grades: int, constraint: Constraint
-) -> Float[Array, "B N"]:
-    """The pair losses after the grade constraint of Eq. 9; entries of grade 0 pass as they are.
-
-    Raises UserError for an unknown constraint.
-    """
-    check_choice("constraint", constraint, ("running_max", "literal", "off"))
-    if constraint == "off":
-        return pair_losses
-    final = pair_losses
-    higher = jnp.full_like(pair_losses[..., :1], -jnp.inf if constraint == "running_max" else jnp.inf)
-    for l in range(num_grades, 0, -1):
-        of_grade = grades == l
-        if constraint == "running_max":
-            final = jnp.where(of_grade, jnp.maximum(pair_losses, higher), final)
-            largest = jnp.max(jnp.where(of_grade, pair_losses, -jnp.inf), axis=-1, keepdims=True)
-            higher = jnp.maximum(higher, largest)
-        else:  # -max(l_pair, max l_pair) = min(loss, min loss)
-            final = jnp.where(of_grade, jnp.minimum(pair_losses, higher), final)
-            higher = jnp.min(jnp.where(of_grade, pair_losses, jnp.inf), axis=-1, keepdims=True)
-    return final
+    how = {"num_grades": num_grades, "constraint": constraint, "gradient": bound_gradient}
+    pairs = pair_losses(positives, num_grades=num_grades, denominator=denominator)
+    if bound == "pair":
+        final = constrain(pairs, positives.grades, **how)
+        means, counts = means_and_counts(final, positives.grades, num_grades)
+        bound_pairs = jnp.sum(final != pairs, axis=-1)
+    else:
+        free, counts = means_and_counts(pairs, positives.grades, num_grades)
+        means = constrain(free, jnp.where(counts > 0, jnp.arange(1, num_grades + 1), 0), **how)
+        bound_pairs = jnp.sum(jnp.where(means != free, counts, 0), axis=-1)
+    per_query = jnp.where(positives.valid, over_grades(means, counts, weights), jnp.nan)
+    return MgccTerms(per_query, means, counts, bound_pairs)

@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from gr2_jax.losses.any_mesh import on_any_mesh
 from gr2_jax.losses.checks import check_judgements
-from gr2_jax.losses.mgcc import Constraint, Penalty, constrain, grade_penalties, mask_grades
-from gr2_jax.losses.per_grade import graded_loss, means_and_counts
-from gr2_jax.losses.reduction import Reduction
-from gr2_jax.losses.similarity import Similarity, masked_log_softmax, scaled_similarities
+from gr2_jax.losses.mgcc import mgcc_terms
+from gr2_jax.losses.pairs import tell_apart
+from gr2_jax.losses.reduction import Reduction, reduce_masked
+from gr2_jax.losses.similarity import Similarity, scaled_similarities
 
 
 class MgccParts(NamedTuple):
@@ -32,6 +33,7 @@ class MgccParts(NamedTuple):
     """How many such pairs there are, over all queries."""
 
 
+@on_any_mesh()
 def mgcc_parts(
     query_embeddings: Float[Array, "B D"],
     docid_embeddings: Float[Array, "N D"],
@@ -39,35 +41,31 @@ def mgcc_parts(
     *,
     num_grades: int,
     temperature: float | Float[Array, ""] = 0.1,
-    penalty: Penalty = "rank",
-    constraint: Constraint = "running_max",
     similarity: Similarity = "cosine",
     docid_mask: Bool[Array, "N"] | None = None,
+    max_positives: int | None = None,
     reduction: Reduction = "mean",
+    **options,
 ) -> MgccParts:
     """The loss of `mgcc_loss` and what it is made of, from the same arguments.
 
     `jax.value_and_grad(lambda ...: ((parts := mgcc_parts(...)).loss, parts), has_aux=True)` gives both in one pass.
     """
-    weights = grade_penalties(penalty, num_grades)
-    logits = scaled_similarities(query_embeddings, docid_embeddings, temperature=temperature, similarity=similarity)
-    check_judgements(logits, grades, docid_mask)
-    grades = mask_grades(grades, docid_mask)
-    pair_losses = -masked_log_softmax(logits, docid_mask)
-    losses = constrain(pair_losses, grades, num_grades, constraint)
-    loss = graded_loss(losses, grades, num_grades=num_grades, grade_weights=weights, reduction=reduction)
+    scores = scaled_similarities(query_embeddings, docid_embeddings, temperature=temperature, similarity=similarity)
+    check_judgements(scores, grades, docid_mask)
+    positives = tell_apart(scores, grades, num_grades=num_grades, docid_mask=docid_mask, max_positives=max_positives)
+    terms = mgcc_terms(positives, num_grades=num_grades, **options)
+    present = positives.grades > 0
+    loss = reduce_masked(terms.per_query, jnp.any(present, axis=-1), reduction)
 
-    means, counts = means_and_counts(losses, grades, num_grades)
-    grade_queries = jnp.sum(counts > 0, axis=0)
-    positive = grades > 0
-    positive_pairs = jnp.sum(positive)
-    right, ordered = _count_ordered(logits, grades, num_grades)
+    grade_queries = jnp.sum(terms.counts > 0, axis=0)
+    right, ordered = _count_ordered(positives.scores, positives.grades, num_grades)
     parts = MgccParts(
         loss=loss,
-        grade_loss=jnp.sum(means, axis=0) / jnp.maximum(grade_queries, 1),
+        grade_loss=jnp.sum(terms.means, axis=0) / jnp.maximum(grade_queries, 1),
         grade_queries=grade_queries,
-        bound_share=jnp.sum(positive & (losses != pair_losses)) / jnp.maximum(positive_pairs, 1),
-        positive_pairs=positive_pairs,
+        bound_share=jnp.sum(terms.bound_pairs) / jnp.maximum(jnp.sum(present), 1),
+        positive_pairs=jnp.sum(present),
         order_accuracy=right / jnp.maximum(ordered, 1),
         ordered_pairs=ordered,
     )

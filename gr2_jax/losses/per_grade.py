@@ -22,20 +22,26 @@ def means_and_counts(
     return sums / jnp.maximum(counts, 1), counts
 
 
+def over_grades(
+    means: Float[Array, "B L"], counts: Int[Array, "B L"], grade_weights: Float[Array, "L"] | float
+) -> Float[Array, "B"]:
+    """1/|grades present| Σ_l w_l · mean_l of each query; 0 for a query without positives."""
+    present = jnp.sum(counts > 0, axis=-1)
+    return jnp.sum(grade_weights * means, axis=-1) / jnp.maximum(present, 1)
+
+
 def graded_loss(
     losses: Float[Array, "B N"],
     grades: Int[Array, "B N"],
     *,
     num_grades: int,
-    grade_weights: Float[Array, "L"] | float,
     reduction: Reduction,
 ) -> Float[Array, ""]:
-    """Per query 1/|grades present| Σ_l w_l · mean of its losses of grade l; mean or sum over queries with a positive.
+    """Losses averaged within each grade, then over the grades of a query; mean or sum over queries with a positive.
 
     A query that has a grade above num_grades is NaN: a wrong scale would otherwise drop its best documents unseen.
     """
     means, counts = means_and_counts(losses, grades, num_grades)
-    present = jnp.sum(counts > 0, axis=-1)
-    per_query = jnp.sum(grade_weights * means, axis=-1) / jnp.maximum(present, 1)
+    per_query = over_grades(means, counts, 1.0)
     per_query = jnp.where(jnp.any(grades > num_grades, axis=-1), jnp.nan, per_query)
     return reduce_masked(per_query, jnp.any(grades > 0, axis=-1), reduction)

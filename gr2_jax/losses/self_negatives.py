@@ -4,11 +4,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from gr2_jax.losses.any_mesh import on_any_mesh
 from gr2_jax.losses.checks import check_shape
 from gr2_jax.losses.per_grade import graded_loss
 from gr2_jax.losses.reduction import Reduction
 
 
+@on_any_mesh()
 def self_negative_loss(
     positive_nll: Float[Array, "B K"],
     grades: Int[Array, "B K"],
@@ -20,12 +22,13 @@ def self_negative_loss(
 ) -> Float[Array, ""]:
     """-log( P(id⁺|q) / (P(id⁺|q) + Σ_h P(id_h|q)) ) for each relevant docid id⁺ of a query, id_h its negatives.
 
-    Averaged within each grade, then over the grades that the query has, as Eq. 11. P = exp(-nll). Where no negative
-    has a share of the sum worth the name the loss is 0, and nothing is pulled: the docids' own likelihood is Eq. 11's.
+    Averaged within each grade, then over the grades that the query has, as Eq. 11; P = exp(-nll). A docid that is far
+    more likely than every negative adds next to nothing: how likely it is in itself is Eq. 11's matter.
 
     The paper (and RIPOR, which it follows) says only that the model's highly ranked wrong docids become negatives. This
     form, a choice between sequences by the likelihood that retrieval ranks them by, is our reading. In the retrieval
-    objective the same docids ALSO enter MGCC's denominator, as docids of grade 0 decoded against their query.
+    objective the same docids ALSO enter MGCC's denominator, as docids of grade 0 decoded against their query (but a
+    document that the batch holds more than once counts once there, see `grade_matrix`).
 
     Args:
       positive_nll: -log P(id|q), not smoothed, of each query's own docids.
@@ -46,4 +49,4 @@ def self_negative_loss(
     # log(1 + Σ_h exp(nll⁺ - nll_h)), whose 1 keeps the sum of a query without negatives from being log 0
     ratios = jnp.where(negative_mask[:, None], positive - negative, -jnp.inf)
     losses = jax.nn.logsumexp(jnp.pad(ratios, [(0, 0), (0, 0), (0, 1)]), axis=-1)
-    return graded_loss(losses, grades, num_grades=num_grades, grade_weights=1.0, reduction=reduction)
+    return graded_loss(losses, grades, num_grades=num_grades, reduction=reduction)

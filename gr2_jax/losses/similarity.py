@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from gr2_jax.losses.any_mesh import on_any_mesh
 from gr2_jax.losses.checks import check_choice
 
 Similarity = Literal["cosine", "dot"]
@@ -23,10 +24,19 @@ def similarity_matrix(
     """
     check_choice("similarity", similarity, ("cosine", "dot"))
     left, right = left.astype(jnp.float32), right.astype(jnp.float32)
-    if similarity == "cosine":
-        left, right = _unit(left), _unit(right)
-    # By default accelerators round the factors; a small temperature would multiply that error.
-    return jnp.einsum("ad,cd->ac", left, right, precision=jax.lax.Precision.HIGHEST)
+    return _cosines(left, right) if similarity == "cosine" else _product("ad,cd->ac", left, right)
+
+
+@on_any_mesh(rows=0)
+def scaled_similarities(
+    query_embeddings: Float[Array, "B D"],
+    docid_embeddings: Float[Array, "N D"],
+    *,
+    temperature: float | Float[Array, ""] = 0.1,
+    similarity: Similarity = "cosine",
+) -> Float[Array, "B N"]:
+    """sim(f_q, f_id) / τ of Eq. 4, in float32. Raises UserError for an unknown similarity."""
+    return similarity_matrix(query_embeddings, docid_embeddings, similarity) / temperature
 
 
 def masked_log_softmax(logits: Float[Array, "*A C"], mask: Bool[Array, "*#A C"] | None) -> Float[Array, "*A C"]:
@@ -39,19 +49,40 @@ def masked_log_softmax(logits: Float[Array, "*A C"], mask: Bool[Array, "*#A C"] 
     return jax.nn.log_softmax(logits, axis=-1)
 
 
-def scaled_similarities(
-    query_embeddings: Float[Array, "B D"],
-    docid_embeddings: Float[Array, "N D"],
-    *,
-    temperature: float | Float[Array, ""] = 0.1,
-    similarity: Similarity = "cosine",
-) -> Float[Array, "B N"]:
-    """sim(f_q, f_id) / τ of Eq. 4, in float32. Raises UserError for an unknown similarity."""
-    return similarity_matrix(query_embeddings, docid_embeddings, similarity) / temperature
+def _product(axes: str, a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, "..."]:
+    # By default accelerators round the factors; a small temperature would multiply that error.
+    return jnp.einsum(axes, a, b, precision=jax.lax.Precision.HIGHEST)
 
 
-def _unit(vectors: Float[Array, "A D"]) -> Float[Array, "A D"]:
+@jax.custom_vjp
+def _cosines(left: Float[Array, "A D"], right: Float[Array, "C D"]) -> Float[Array, "A C"]:
+    return _product("ad,cd->ac", left, right) * _inverse_length(left) * _inverse_length(right)[:, 0]
+
+
+def _cosines_forward(left, right):
+    return _cosines(left, right), (left, right)
+
+
+def _cosines_backward(factors, slopes):
+    """Like a dot product's, with the lengths on the [A,C] side, so that no unit copies of the factors are made."""
+    left, right = factors
+    slopes = slopes * _inverse_length(left) * _inverse_length(right)[:, 0]
+    return (
+        _across(left, _product("ac,cd->ad", slopes, right)),
+        _across(right, _product("ac,ad->cd", slopes, left)),
+    )
+
+
+_cosines.defvjp(_cosines_forward, _cosines_backward)
+
+
+def _across(vectors: Float[Array, "A D"], slopes: Float[Array, "A D"]) -> Float[Array, "A D"]:
+    """The slopes without their part along the vectors: a cosine does not change with a vector's length."""
+    along = jnp.sum(vectors * slopes, axis=-1, keepdims=True) * jnp.square(_inverse_length(vectors))
+    return slopes - vectors * along
+
+
+def _inverse_length(vectors: Float[Array, "A D"]) -> Float[Array, "A 1"]:
     squared = jnp.sum(jnp.square(vectors), axis=-1, keepdims=True)
     usable = squared > _SMALLEST_SQUARED_NORM
-    # The inner `where` keeps sqrt away from 0, whose infinite slope would reach the gradient as 0 * inf.
-    return jnp.where(usable, vectors / jnp.sqrt(jnp.where(usable, squared, 1.0)), 0.0)
+    return jnp.where(usable, jax.lax.rsqrt(jnp.where(usable, squared, 1.0)), 0.0)

@@ -6,7 +6,7 @@ import typing
 from pathlib import Path
 from typing import Any, Literal
 
-from gr2_jax.config import Experiment, System
+from gr2_jax.config import Experiment, RetrievalConfig, System
 from gr2_jax.data.vocabulary import Tokenizer, read_vocabulary
 from gr2_jax.errors import UserError, nearest
 from gr2_jax.evaluation.metrics import check_measures
@@ -19,7 +19,7 @@ from gr2_jax.training.objectives import RetrievalObjective
 _AT_LEAST_ONE = {
     "size", "characters", "steps", "pairs", "document_length", "beams", "max_length", "codebooks", "codes", "queries",
     "docids", "documents", "shortest_span", "length", "batch", "query_length", "learning_rate", "leaf", "latents",
-    "microbatches",
+    "microbatches", "depth", "negatives",
 }  # fmt: skip
 _SHARES = {"dropout_rate", "pseudo_share", "label_smoothing", "b2"}
 
@@ -106,8 +106,9 @@ def _check_systems(experiment: Experiment) -> None:
             )
         _check_name(system.name, seen)
         _check_objective(experiment.retrieval.objective, system)
-        if round(experiment.retrieval.optimiser.steps * system.steps) < 1:
+        if experiment.retrieval.optimiser_of(system).steps < 1:
             raise UserError(f"system {system.name} has no steps to train")
+    _check_self_negatives(experiment.retrieval)
     systems = [system.name for system in experiment.retrieval.systems]
     for row in experiment.retrieval.views:
         _check_name(row.name, seen)
@@ -117,6 +118,27 @@ def _check_systems(experiment: Experiment) -> None:
                 f"views {row.name} must read two or more different systems: "
                 + (nearest(unknown[0], systems) if unknown else f"not {', '.join(row.systems) or 'none'}")
             )
+
+
+def _check_self_negatives(retrieval: RetrievalConfig) -> None:
+    """What each fine-tuned system starts from, and that there is something to draw for a batch."""
+    settings, above = retrieval.self_negatives, {}
+    for system in retrieval.systems:
+        name = system.self_negatives_of
+        if name is not None and name not in above:
+            hint = nearest(name, above) if above else "it is the first"
+            raise UserError(f"system {system.name} starts from '{name}', no system above it: {hint}")
+        if name is not None and above[name] != system.docids:
+            raise UserError(
+                f"system {system.name} writes '{system.docids}' docids and starts from {name}, which writes "
+                f"'{above[name]}' docids: both must write the same"
+            )
+        above[system.name] = system.docids
+    if not settings.negatives <= settings.depth <= settings.beams:
+        raise UserError(
+            f"--retrieval.self_negatives draws {settings.negatives} negatives from {settings.depth} kept of "
+            f"{settings.beams} found: it must be negatives <= depth <= beams"
+        )
 
 
 def _check_objective(objective: RetrievalObjective, system: System) -> None:

@@ -6,24 +6,18 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import jax
-import numpy as np
-
 from gr2_jax.config import Experiment, System, ViewsRow
 from gr2_jax.corpus import Collection, Split
-from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import UserError, nearest
 from gr2_jax.evaluation.bm25 import BM25
 from gr2_jax.evaluation.lsa import LSA
 from gr2_jax.evaluation.retriever import Retriever
 from gr2_jax.evaluation.trec import Run, write_run
 from gr2_jax.evaluation.views import Views
-from gr2_jax.pipeline.docids import load_docids
-from gr2_jax.pipeline.prepare import load_tokenizer, read_corpus
-from gr2_jax.pipeline.retrieval import token_columns, trained_model
+from gr2_jax.pipeline.prepare import read_corpus
+from gr2_jax.pipeline.trained import load_retriever
 from gr2_jax.progress import say
 from gr2_jax.settings import experiment_from_json
-from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.workdir import STAGE_FILE, Workdir, digest, read_json, run_stage, write_json
 
 BASELINES = ("BM25", "BM25+queries", "LSA")
@@ -36,7 +30,7 @@ def evaluate_system(experiment: Experiment, workdir: Workdir, system: System, tr
 
     def build(out: Path) -> None:
         say(f"searching with {system.name}")
-        retriever = _retriever(experiment, workdir, system, train_print)
+        retriever = load_retriever(experiment, workdir, system, train_print)
         search = partial(_search, retriever, experiment.evaluation.beams)
         trained = read_json(workdir.checkpoints(f"{system.name}-{train_print}") / STAGE_FILE)
         _write_runs(out, workdir, system.name, search, warm_up=retriever.batch, train_seconds=trained["seconds"])
@@ -139,31 +133,9 @@ def open_retriever(path: str | os.PathLike, system: str | None = None) -> Retrie
         raise UserError(f"{missing[0]} is not trained yet in {workdir.root}: run the same command again to finish it")
     if system in views:
         return _views(experiment, workdir, views[system], trained)
-    return _retriever(experiment, workdir, systems[system], trained[system])
+    return load_retriever(experiment, workdir, systems[system], trained[system])
 
 
 def _views(experiment: Experiment, workdir: Workdir, row: ViewsRow, trained: dict[str, str]) -> Views:
     systems = {s.name: s for s in experiment.retrieval.systems}
-    return Views(tuple(_retriever(experiment, workdir, systems[name], trained[name]) for name in row.systems))
-
-
-def _retriever(experiment: Experiment, workdir: Workdir, system: System, train_print: str) -> Retriever:
-    tokenizer = load_tokenizer(experiment, workdir)
-    collection, _ = read_corpus(workdir)
-    trie, table = load_docids(experiment, workdir, system.docids)
-    directory = workdir.checkpoints(f"{system.name}-{train_print}")
-    model = trained_model(directory, trie.tokens)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), np.ones((1, 2), int), table[:1, None])["params"]
-    params, _ = restore_params(directory, shapes)
-    length = experiment.evaluation.query_length
-    return Retriever(
-        model=model,
-        params=params,
-        trie=trie,
-        columns=token_columns(trie.tokens, tokenizer.size),
-        encode=lambda texts: pad_rows(tokenizer.encode_batch(texts), length),
-        doc_ids=[document.doc_id for document in collection.documents],
-        docids=[tokenizer.decode(docid) for docid in trie.sequences()],
-        beams=experiment.evaluation.beams,
-        batch=experiment.evaluation.batch,
-    )
+    return Views(tuple(load_retriever(experiment, workdir, systems[name], trained[name]) for name in row.systems))

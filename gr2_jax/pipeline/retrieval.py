@@ -2,87 +2,116 @@
 
 import dataclasses
 from functools import partial
-from pathlib import Path
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
-from gr2_jax.config import Experiment, System
+from gr2_jax.config import Experiment, SelfNegativeConfig, System
 from gr2_jax.data.batches import BatchShape, GradedBatches
 from gr2_jax.data.tasks import ExampleArrays
-from gr2_jax.models import GR2, T5Config
+from gr2_jax.losses import penalty_parameters
+from gr2_jax.models import GR2
 from gr2_jax.pipeline.docids import load_docids
 from gr2_jax.pipeline.prepare import load_examples, load_tokenizer, read_corpus
+from gr2_jax.pipeline.self_negatives import mined_negatives
 from gr2_jax.pipeline.semantics import starting_params, weights_fingerprint
+from gr2_jax.pipeline.trained import initial_params, load_retriever, retrieval_model, token_columns
 from gr2_jax.progress import say
 from gr2_jax.training.loop import Plan, adam, train
-from gr2_jax.training.objectives import retrieval_loss
+from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
 from gr2_jax.workdir import STAGE_FILE, Workdir, digest, is_done, read_json, write_json
 
 
-def train_system(experiment: Experiment, workdir: Workdir, system: System, docids_print: str) -> str:
-    """Trains to checkpoints/<name>-<fingerprint>/, going on from what is there; returns the fingerprint."""
+def train_system(
+    experiment: Experiment, workdir: Workdir, system: System, docids_print: str, trained: dict[str, str]
+) -> str:
+    """Trains to checkpoints/<name>-<fingerprint>/, going on from what is there; returns the fingerprint.
+
+    `trained` holds the fingerprints of the systems before it, among them the one that `self_negatives_of` names.
+    """
     retrieval = dataclasses.replace(experiment.retrieval, systems=(system,), views=(), checkpoint_seconds=0)
-    fingerprint = digest([docids_print, retrieval, weights_fingerprint(retrieval.model)])
+    start_print = None if system.self_negatives_of is None else trained[system.self_negatives_of]
+    if start_print is None:
+        retrieval = dataclasses.replace(retrieval, self_negatives=SelfNegativeConfig())  # which it does not use
+    fingerprint = digest([docids_print, retrieval, weights_fingerprint(retrieval.model), start_print])
     directory = workdir.checkpoints(f"{system.name}-{fingerprint}")
     if is_done(directory, fingerprint):
         return fingerprint
-    plan, params, config = _plan(experiment, workdir, system)
+    if start_print is None:
+        start = _start_anew(experiment, workdir, system)
+    else:
+        start = _start_from(experiment, workdir, system, start_print)
+    plan = _plan(experiment, workdir, system, start)
     say(f"training {system.name} on {system.docids} docids, {plan.steps:,} steps")
-    meta = train(plan, params, directory)
-    write_json(directory / STAGE_FILE, {"fingerprint": fingerprint, "t5": dataclasses.asdict(config), **meta})
+    objective, num_grades = experiment.retrieval.objective_of(system), read_corpus(workdir)[0].max_grade
+    meta = train(plan, _with_penalty(start.params, objective, num_grades), directory)
     say(f"  {meta['seconds']:.0f} s, last loss {meta['loss']:.3f}")
+    meta["seconds"] += start.seconds
+    t5 = dataclasses.asdict(start.model.config)
+    write_json(directory / STAGE_FILE, {"fingerprint": fingerprint, "t5": t5, **meta})
     return fingerprint
 
 
-def retrieval_model(config: T5Config, docid_vocabulary: np.ndarray) -> GR2:
-    """The model over the tokens that the docids use; the others can never be written, so no softmax spends on them."""
-    return GR2(config, tuple(int(token) for token in docid_vocabulary))
+class _Start(NamedTuple):
+    """What training sets out from; `seconds` went into it before."""
+
+    model: GR2
+    params: dict
+    negatives: Int[np.ndarray, "E depth"] | None = None
+    seconds: float = 0.0
 
 
-def trained_model(directory: Path, docid_vocabulary: np.ndarray) -> GR2:
-    """The model that `train_system` left in `directory`, whatever has become of the weights that it started from."""
-    return retrieval_model(T5Config(**read_json(directory / STAGE_FILE)["t5"]), docid_vocabulary)
+def _start_anew(experiment: Experiment, workdir: Workdir, system: System) -> _Start:
+    config = experiment.retrieval.model
+    trie, _ = load_docids(experiment, workdir, system.docids)
+    model = retrieval_model(config.t5(load_tokenizer(experiment, workdir).size), trie.tokens)
+    params = initial_params(model, experiment.seed)
+    return _Start(model, starting_params(params, config, model.config, workdir, workdir.docids(system.docids)))
 
 
-def token_columns(docid_vocabulary: np.ndarray, vocab_size: int) -> np.ndarray:
-    """[V]: the column of the model's logits for each token of a docid (0 for the others, which are never asked for)."""
-    columns = np.zeros(vocab_size, np.int32)
-    columns[docid_vocabulary] = np.arange(len(docid_vocabulary))
-    return columns
+def _with_penalty(params: dict, objective: RetrievalObjective, num_grades: int) -> dict:
+    """With the parameters of a learnable penalty, at the paper's values; searching has no use for them."""
+    return params | ({"penalty": penalty_parameters("rank", num_grades)} if objective.penalty == "learnable" else {})
 
 
-def _plan(experiment: Experiment, workdir: Workdir, system: System) -> tuple[Plan, dict, T5Config]:
-    retrieval, examples = experiment.retrieval, load_examples(workdir)
-    vocab_size = load_tokenizer(experiment, workdir).size
+def _start_from(experiment: Experiment, workdir: Workdir, system: System, train_print: str) -> _Start:
+    """The weights of the system that `self_negatives_of` names, and what it finds wrongly for the training queries."""
+    other = dataclasses.replace(system, name=system.self_negatives_of)
+    retriever = load_retriever(experiment, workdir, other, train_print)
+    mined = mined_negatives(workdir, other.name, train_print, retriever, experiment.retrieval.self_negatives)
+    trained = read_json(workdir.checkpoints(f"{other.name}-{train_print}") / STAGE_FILE)
+    return _Start(retriever.model, retriever.params, mined.rows, trained["seconds"] + mined.seconds)
+
+
+def _plan(experiment: Experiment, workdir: Workdir, system: System, start: _Start) -> Plan:
+    retrieval, optimiser = experiment.retrieval, experiment.retrieval.optimiser_of(system)
     trie, table = load_docids(experiment, workdir, system.docids)
-    model = retrieval_model(retrieval.model.t5(vocab_size), trie.tokens)
-    params = model.init(jax.random.key(experiment.seed), np.ones((1, 2), int), table[:1, None])["params"]
-    params = starting_params(params, retrieval.model, model.config, workdir, workdir.docids(system.docids))
     loss = partial(
         retrieval_loss,
-        model=model,
-        objective=dataclasses.replace(retrieval.objective, **system.objective),
+        model=start.model,
+        objective=retrieval.objective_of(system),
         docid_table=jnp.asarray(table),
-        target_columns=jnp.asarray(token_columns(trie.tokens, vocab_size)),
+        target_columns=jnp.asarray(token_columns(trie.tokens, load_tokenizer(experiment, workdir).size)),
         num_grades=read_corpus(workdir)[0].max_grade,
         microbatches=retrieval.batch.microbatches,
+        self_negative_weight=retrieval.self_negatives.weight,
     )
-    steps = round(retrieval.optimiser.steps * system.steps)
-    plan = Plan(
+    return Plan(
         label=system.name,
         loss=loss,
-        batches=graded_batches(experiment, examples),
-        optimiser=adam(**vars(retrieval.optimiser) | {"steps": steps}),
-        steps=steps,
+        batches=graded_batches(experiment, load_examples(workdir), start.negatives),
+        optimiser=adam(**vars(optimiser)),
+        steps=optimiser.steps,
         seed=experiment.seed,
         checkpoint_seconds=retrieval.checkpoint_seconds,
     )
-    return plan, params, model.config
 
 
-def graded_batches(experiment: Experiment, examples: dict[str, ExampleArrays]) -> GradedBatches:
+def graded_batches(
+    experiment: Experiment, examples: dict[str, ExampleArrays], negatives: Int[np.ndarray, "E depth"] | None
+) -> GradedBatches:
     batch = experiment.retrieval.batch
     shape = BatchShape(
         queries=batch.queries,
@@ -91,5 +120,7 @@ def graded_batches(experiment: Experiment, examples: dict[str, ExampleArrays]) -
         pseudo_share=batch.pseudo_share,
         span=(batch.shortest_span, batch.longest_span),
         length=batch.length,
+        negatives=experiment.retrieval.self_negatives.negatives,
     )
-    return GradedBatches(examples["queries"], examples["pseudo"], examples["documents"], shape, experiment.seed)
+    sources = examples["queries"], examples["pseudo"], examples["documents"]
+    return GradedBatches(*sources, shape, experiment.seed, negatives)

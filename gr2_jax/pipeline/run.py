@@ -50,7 +50,8 @@ def _run_stages(experiment: Experiment, workdir: Workdir, until: str, fold: int 
         report_docids(workdir, experiment.docids.schemes)
     if reach >= 2:
         for system in experiment.retrieval.systems:
-            record["trained"][system.name] = train_system(experiment, workdir, system, docids[system.docids])
+            trained = record["trained"]
+            trained[system.name] = train_system(experiment, workdir, system, docids[system.docids], trained)
             write_json(workdir.config, record)
     if reach < 3:
         return None

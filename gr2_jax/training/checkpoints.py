@@ -49,7 +49,8 @@ class Checkpoints:
 def restore_params(directory: Path, template: Any) -> tuple[Any, dict]:
     """(params, meta) of the newest checkpoint alone: what evaluation needs, on every device.
 
-    `template` (arrays or their shapes) gives structure, shapes and dtypes. Raises `UserError` where no checkpoint is.
+    `template` (arrays or their shapes) gives structure, shapes and dtypes; what else was trained stays on disk. Raises
+    `UserError` where no checkpoint is.
     """
     if not directory.is_dir():
         raise UserError(f"there is no checkpoint in {directory}: train first")
@@ -61,6 +62,13 @@ def restore_params(directory: Path, template: Any) -> tuple[Any, dict]:
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), template)
         restored = manager.restore(
             manager.latest_step(),
-            args=ocp.args.Composite(params=ocp.args.StandardRestore(abstract), meta=ocp.args.JsonRestore()),
+            args=ocp.args.Composite(
+                params=ocp.args.PyTreeRestore(
+                    abstract,
+                    restore_args=ocp.checkpoint_utils.construct_restore_args(abstract),
+                    partial_restore=True,
+                ),
+                meta=ocp.args.JsonRestore(),
+            ),
         )
         return restored.params, restored.meta

@@ -4,7 +4,7 @@ import itertools
 import numpy as np
 import pytest
 
-from gr2_jax.data.batches import BatchShape, GradedBatches, PairBatches, cut_spans, draw_by_grade
+from gr2_jax.data.batches import BatchShape, GradedBatches, PairBatches, cut_spans, draw_by_grade, draw_rows
 from gr2_jax.data.tasks import ExampleArrays
 
 EOS = 1
@@ -136,6 +136,39 @@ def test_odds_are_in_proportion_to_the_grade(grades):
     for draw, probability in exact.items():
         spread = (count * probability * (1 - probability)) ** 0.5
         assert abs(seen.get(draw, 0) - count * probability) <= 4.5 * spread, (draw, probability)
+
+
+MINED = np.array([[2, 4, 1], [3, -1, -1], [1, 4, 3], [2, -1, -1], [0, 1, 3], [-1, -1, -1], [0, 1, -1]], np.int32)
+
+
+def test_negatives_come_from_the_query_s_own_list_and_change_nothing_else(sources):
+    shape = dataclasses.replace(SHAPE, queries=9, negatives=2)
+    without = GradedBatches(**sources, shape=shape, seed=3)
+    batches = GradedBatches(**sources, shape=shape, seed=3, negatives=MINED)
+    seen, later = [[] for _ in MINED], GradedBatches(**sources, shape=shape, seed=3, negatives=MINED)
+    for step in range(40):
+        batch = batches(step)
+        rows = batch.pop("negative_rows")
+        assert_same(batch, without(step))
+        assert rows.dtype == np.int32
+        assert rows.shape == (9, 2)
+        for query, drawn in zip(example_of(batch["query_tokens"], 100), rows.tolist(), strict=True):
+            seen[query].append(tuple(drawn))
+    for mined, drawn in zip(MINED.tolist(), seen, strict=True):
+        real = [row for row in mined if row >= 0]
+        pairs = set(itertools.permutations(real, 2)) if len(real) > 1 else {(*real, -1, -1)[:2]}
+        assert set(drawn) == pairs
+    np.testing.assert_array_equal(later(17)["negative_rows"], batches(17)["negative_rows"])
+    other = GradedBatches(**sources, shape=shape, seed=4, negatives=MINED)
+    assert any((other(step)["negative_rows"] != batches(step)["negative_rows"]).any() for step in range(3))
+
+
+def test_every_row_of_a_list_is_drawn_equally_often():
+    rows = np.tile([7, 3, 9, 5, -1], (20_000, 1))
+    drawn = draw_rows(rows, 2, np.random.default_rng(5))
+    counts = np.bincount(drawn.ravel(), minlength=10)[[3, 5, 7, 9]]
+    assert counts.sum() == 40_000
+    assert np.abs(counts - 10_000).max() < 4.5 * (20_000 * 0.25) ** 0.5  # each is in half of the draws of two
 
 
 @pytest.mark.parametrize(("span", "length", "width"), [((2, 5), 8, WIDTH), ((3, 12), 7, WIDTH), ((4, 6), 8, 5)])

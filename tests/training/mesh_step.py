@@ -13,9 +13,10 @@ import optax
 
 from gr2_jax.losses import grade_matrix, mgcc_loss
 from gr2_jax.models import GR2, Fusion, T5Config
+from gr2_jax.training.docid_objectives import FusionObjective, fusion_loss
 from gr2_jax.training.loop import Plan, train
 from gr2_jax.training.mesh import data_mesh, put_batch
-from gr2_jax.training.objectives import FusionObjective, RetrievalObjective, fusion_loss, retrieval_loss
+from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
 
 TABLE = np.array([[4, 5, 1], [6, 1, 0], [5, 5, 1], [9, 9, 1], [7, 1, 0], [8, 4, 1]])
 CONFIG = T5Config(

@@ -29,6 +29,16 @@ def query_likelihood(nll, grades):
     return total
 
 
+def self_negative(nll, grades, negative_nll):
+    """Sum over queries: each relevant docid's share of its own probability and the negatives', as Eq. 11 averages."""
+    total = 0.0
+    for losses, judged, wrong in zip(nll, grades, negative_nll, strict=True):
+        against = sum(math.exp(-x) for x in wrong)
+        chosen = [-math.log(math.exp(-x) / (math.exp(-x) + against)) for x in losses]
+        total += mean_by_grade({l: [x for x, g in zip(chosen, judged, strict=True) if g == l] for l in (1, 2, 3)})
+    return total
+
+
 def mgcc(queries, docids, judgements, num_grades, temperature):
     """Eq. 4 and 9's sum over queries, cosine, best grade first, running maximum over all higher grades.
 

@@ -13,14 +13,9 @@ import pytest
 from flax import linen as nn
 
 from gr2_jax.models import GR2, T5, Fusion, T5Config
+from gr2_jax.training.docid_objectives import FusionObjective, fusion_loss, query_generation_loss
 from gr2_jax.training.loop import Plan, adam, train
-from gr2_jax.training.objectives import (
-    FusionObjective,
-    RetrievalObjective,
-    fusion_loss,
-    query_generation_loss,
-    retrieval_loss,
-)
+from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
 
 # Untied: an embedding row then has a gradient only if some text or decoder input of the batch holds its token.
 CONFIG = T5Config(
@@ -49,6 +44,9 @@ BATCH = {
     "document_tokens": np.array([[16, 17, 18, 1], [19, 1, 0, 0]]),
     "document_rows": np.array([0, 4]),
 }
+# Mined: document 1 for two queries, before and after the one whose own it is; document 3, judged not relevant for the
+# third query, for the second; document 4, the first query's own.
+NEGATIVES = {"negative_rows": np.array([[1, 0], [3, 1], [4, -1]])}
 OBJECTIVE = RetrievalObjective(gamma=0.7, temperature=0.3, label_smoothing=0.1)
 MODEL = GR2(CONFIG, DOCIDS)
 
@@ -83,30 +81,44 @@ def graded():
     return jax.jit(jax.value_and_grad(_loss(OBJECTIVE), has_aux=True))
 
 
-@pytest.fixture(scope="module")
-def expected(params):
-    """The three sums of Eq. 10, from teacher-forced outputs."""
-    own = np.where(BATCH["grades"][..., None] > 0, TABLE[BATCH["docid_rows"]], 0)
-    indexed = TABLE[BATCH["document_rows"]][:, None]
+def expected_sums(params, batch):
+    """The sums of Eq. 10, and of self-negative fine-tuning, from teacher-forced outputs."""
+    grades, none = batch["grades"], np.zeros((3, 0), int)
+    own, negatives = np.where(grades > 0, batch["docid_rows"], -1), batch.get("negative_rows", none)
+    rows = np.concatenate([own, negatives], axis=1)
+    docids = np.where(rows[..., None] >= 0, TABLE[rows], 0)
+    indexed = TABLE[batch["document_rows"]][:, None]
     apply = jax.jit(functools.partial(MODEL.apply, {"params": params}))
-    queries, documents = apply(BATCH["query_tokens"], own), apply(BATCH["document_tokens"], indexed)
+    queries, documents = apply(batch["query_tokens"], docids), apply(batch["document_tokens"], indexed)
 
-    def nll(logits, docids):
+    def nll(logits, docids, smoothing=0.1):
         return [
-            [plain.sequence_nll(x, tokens, COLUMNS, 0.1) for x, tokens in zip(*row, strict=True)]
+            [plain.sequence_nll(x, tokens, COLUMNS, smoothing) for x, tokens in zip(*row, strict=True)]
             for row in zip(logits, docids, strict=True)
         ]
 
     vectors, judgements = {}, []
-    for b, k in np.argwhere(BATCH["grades"] > 0):  # the first occurrence of a document stands for it
-        vectors.setdefault(BATCH["docid_rows"][b, k], np.asarray(queries.docid_embeddings[b, k], np.float64))
-    for rows, grades in zip(BATCH["judged_rows"], BATCH["judged_grades"], strict=True):
-        judgements.append({row: grade for row, grade in zip(rows, grades, strict=True) if grade > 0})
+    # the first occurrence of a document stands for it, a query's own before any negative
+    for b, k in sorted(np.argwhere(rows >= 0).tolist(), key=lambda place: (place[1] >= 3, place)):
+        vectors.setdefault(rows[b, k], np.asarray(queries.docid_embeddings[b, k], np.float64))
+    for judged, its_grades in zip(batch["judged_rows"], batch["judged_grades"], strict=True):
+        judgements.append({row: grade for row, grade in zip(judged, its_grades, strict=True) if grade > 0})
+    smoothed, exact = (nll(queries.logits, docids, smoothing) for smoothing in (0.1, 0.0))
+    wrong = [
+        [x for x, row in zip(xs[3:], mined, strict=True) if row >= 0]
+        for xs, mined in zip(exact, negatives, strict=True)
+    ]
     return {
         "mgcc": plain.mgcc(queries.query_embeddings, vectors, judgements, 3, 0.3),
-        "likelihood_q": plain.query_likelihood(nll(queries.logits, own), BATCH["grades"]),
+        "likelihood_q": plain.query_likelihood([xs[:3] for xs in smoothed], grades),
         "likelihood_d": sum(x for (x,) in nll(documents.logits, indexed)),
+        "self_negative": plain.self_negative([xs[:3] for xs in exact], grades, wrong),
     }
+
+
+@pytest.fixture(scope="module")
+def expected(params):
+    return expected_sums(params, BATCH)
 
 
 def test_retrieval_loss_is_eq_10(params, graded, expected):
@@ -130,7 +142,7 @@ def test_microbatches_give_the_gradient_of_the_whole_batch(params):
     def twice(x):
         return np.concatenate([x, x[::-1]])
 
-    batch = jax.tree.map(twice, BATCH)
+    batch = jax.tree.map(twice, BATCH | NEGATIVES)
     one, two = (
         jax.jit(jax.value_and_grad(functools.partial(_loss(OBJECTIVE), microbatches=count), has_aux=True))
         for count in (1, 2)
@@ -152,10 +164,36 @@ def test_another_graded_loss_takes_the_place_of_mgcc(params, expected, graded):
     np.testing.assert_allclose(loss, total / 5, rtol=1e-5)
 
 
-def test_mgcc_and_the_likelihood_share_one_pass(params):
-    """Two encoder and two decoder passes, one for the queries and one for indexing, with MGCC or without."""
+def test_negatives_are_decoded_beside_the_query_s_own_docids(params, expected):
+    """The likelihood knows nothing of them; MGCC sees them as documents of the batch; and they have a part of their
+    own, by likelihoods that are not smoothed."""
+    sums = expected_sums(params, BATCH | NEGATIVES)
+    assert sums["likelihood_q"] == pytest.approx(expected["likelihood_q"], rel=1e-5)
+    assert sums["mgcc"] != pytest.approx(expected["mgcc"], rel=1e-3)
+    loss, parts = jax.jit(functools.partial(_loss(OBJECTIVE), self_negative_weight=0.3))(
+        params, BATCH | NEGATIVES, jax.random.key(0)
+    )
+    total = 0.7 * sums["mgcc"] + 0.3 * sums["self_negative"] + sums["likelihood_q"] + sums["likelihood_d"]
+    np.testing.assert_allclose(loss, total / 5, rtol=1e-5)
+    for name in ("mgcc", "likelihood_q", "self_negative"):
+        np.testing.assert_allclose(parts[name], sums[name] / 3, rtol=1e-5, err_msg=name)
 
-    def passes(gamma):
+
+def test_padding_in_the_place_of_negatives_changes_nothing(params, graded):
+    (loss, parts), gradients = graded(params, BATCH, jax.random.key(0))
+    padded = BATCH | {"negative_rows": np.full((3, 2), -1)}
+    (again, parts_again), gradients_again = graded(params, padded, jax.random.key(0))
+    assert parts_again.pop("self_negative") == 0
+    np.testing.assert_allclose(again, loss, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), parts_again, parts)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), gradients_again, gradients)
+
+
+def test_mgcc_and_the_likelihood_share_one_pass(params):
+    """Two encoder and two decoder passes, one for the queries and one for indexing, with MGCC or without, and with
+    negatives."""
+
+    def passes(gamma, batch):
         counts = collections.Counter()
 
         def count(call, args, kwargs, context):
@@ -164,10 +202,11 @@ def test_mgcc_and_the_likelihood_share_one_pass(params):
 
         with nn.intercept_methods(count):
             loss = _loss(dataclasses.replace(OBJECTIVE, gamma=gamma))
-            jax.eval_shape(loss, params, BATCH, jax.random.key(0))
+            jax.eval_shape(loss, params, batch, jax.random.key(0))
         return {name: counts[name] for name in ("GR2", "Encoder", "Decoder")}
 
-    assert passes(1.0) == passes(0.0) == {"GR2": 2, "Encoder": 2, "Decoder": 2}
+    once_each = {"GR2": 2, "Encoder": 2, "Decoder": 2}
+    assert passes(0.0, BATCH) == passes(1.0, BATCH) == passes(1.0, BATCH | NEGATIVES) == once_each
 
 
 def test_padded_docids_get_no_gradient(params, graded):

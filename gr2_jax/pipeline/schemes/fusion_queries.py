@@ -14,7 +14,7 @@ from gr2_jax.models import Fusion, shift_right
 from gr2_jax.pipeline.schemes.generated import PseudoQueries
 from gr2_jax.pipeline.schemes.radius import Choice, choose_radius
 from gr2_jax.pipeline.semantics import weights_fingerprint
-from gr2_jax.training.objectives import fusion_loss
+from gr2_jax.training.docid_objectives import fusion_loss
 from gr2_jax.workdir import digest, write_json
 
 _WRITING = ("radius", "radii", "beams", "latents", "resamples")

@@ -9,7 +9,7 @@ from gr2_jax.docids import Writer, query_writer
 from gr2_jax.models import T5, shift_right
 from gr2_jax.pipeline.schemes.generated import PseudoQueries
 from gr2_jax.pipeline.semantics import weights_fingerprint
-from gr2_jax.training.objectives import query_generation_loss
+from gr2_jax.training.docid_objectives import query_generation_loss
 
 
 class PlainQueries(PseudoQueries):

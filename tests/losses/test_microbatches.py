@@ -7,7 +7,7 @@ import pytest
 
 from gr2_jax.errors import UserError
 from gr2_jax.losses import mgcc_loss
-from gr2_jax.training.microbatches import in_microbatches
+from gr2_jax.losses.microbatches import in_microbatches
 
 B, K, D = 8, 2, 16
 

@@ -8,8 +8,8 @@ import jax
 from gr2_jax.errors import UserError
 
 
-def in_microbatches(function: Callable[[Any, jax.Array], Any], batch: Any, rng: jax.Array, *, count: int) -> Any:
-    """`function(batch, rng)`, computed on a `count`-th of the batch's rows at a time.
+def in_microbatches(function: Callable, batch: Any, rng: jax.Array | None = None, *, count: int) -> Any:
+    """`function(batch)`, or `function(batch, rng)` where a key is given, on a `count`-th of the batch's rows at a time.
 
     `function` maps arrays [b, ...] to a tree of arrays [b, ...], each row from its own row alone: representations,
     losses of tokens. The forward pass keeps nothing but its results, and the backward pass computes each part again
@@ -21,8 +21,9 @@ def in_microbatches(function: Callable[[Any, jax.Array], Any], batch: Any, rng: 
 
     Raises UserError where `count` does not divide the rows of some array.
     """
+    keyed = () if rng is None else (rng,)
     if count == 1:
-        return function(batch, rng)
+        return function(batch, *keyed)
     for size in sorted({len(rows) for rows in jax.tree.leaves(batch)}):
         if size % count:
             raise UserError(
@@ -31,5 +32,5 @@ def in_microbatches(function: Callable[[Any, jax.Array], Any], batch: Any, rng: 
             )
     parts = jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1), batch)
     compute = jax.checkpoint(function, prevent_cse=False)  # a loop's body is never merged with its recomputation
-    results = jax.lax.map(lambda part: compute(*part), (parts, jax.random.split(rng, count)))
+    results = jax.lax.map(lambda part: compute(*part), (parts, *(jax.random.split(key, count) for key in keyed)))
     return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), results)

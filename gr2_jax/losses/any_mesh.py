@@ -1,0 +1,45 @@
+"""The losses on a mesh with Explicit axes (what `jax.make_mesh` makes by itself), as on one with Auto axes."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+from jax.sharding import AbstractMesh, NamedSharding, PartitionSpec
+
+Rows = int | None | tuple[int | None, ...]
+
+
+def on_any_mesh(rows: Rows = None) -> Callable:
+    """A decorator: on a mesh with Explicit axes the compiler places what is inside the function, as on Auto axes.
+
+    JAX by itself would refuse the product of queries and docids that are sharded along the same axis. `rows` is the
+    argument whose first dimension the result's is, and like which it stays sharded; None: the result is on every
+    device. A tuple says so for each of several results.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def anywhere(*args, **options):
+            arrays = {name: value for name, value in options.items() if hasattr(value, "dtype")}
+            mesh = _explicit_mesh([*args, *arrays.values()])
+            if mesh is None:
+                return function(*args, **options)
+
+            def place(argument: int | None) -> NamedSharding:
+                spec = () if argument is None else jax.typeof(args[argument]).sharding.spec[:1]
+                return NamedSharding(mesh, PartitionSpec(*spec))
+
+            others = {name: value for name, value in options.items() if name not in arrays}
+            return jax.sharding.auto_axes(
+                lambda args, arrays: function(*args, **arrays, **others),
+                out_sharding=tuple(map(place, rows)) if isinstance(rows, tuple) else place(rows),
+            )(args, arrays)
+
+        return anywhere
+
+    return decorate
+
+
+def _explicit_mesh(values: list) -> AbstractMesh | None:
+    meshes = (jax.typeof(value).sharding.mesh for value in values if hasattr(value, "dtype"))
+    return next((mesh for mesh in meshes if mesh.explicit_axes), None)

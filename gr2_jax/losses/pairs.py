@@ -1,0 +1,114 @@
+"""The pair losses of Eq. 4: each query against each of its relevant docids, among the docids of the batch.
+
+A query has few relevant docids and the batch many. So the relevant ones are told apart first: what is left matters only
+through one log-sum-exp per query, and everything that follows works on [B,P], P positives per query at most.
+"""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from gr2_jax.losses.checks import check_choice
+
+Denominator = Literal["batch", "negatives", "lower"]
+
+_NOTHING = jnp.finfo(jnp.float32).min  # a finite log(0): a row without any entry, and its gradient, stay finite
+
+
+class Positives(NamedTuple):
+    """The relevant docids of each query, and the rest of its row of scores."""
+
+    scores: Float[Array, "B P"]
+    """sim / τ of each; its value means nothing where the grade is 0."""
+    grades: Int[Array, "B P"]
+    """Their grades, 0 = padding."""
+    rest: Float[Array, "B"]
+    """log Σ exp(score) over the docids that are not relevant."""
+    valid: Bool[Array, "B"]
+    """False where the arguments left out a positive, whose loss then is NaN."""
+
+
+def tell_apart(
+    scores: Float[Array, "B N"],
+    grades: Int[Array, "B N"],
+    *,
+    num_grades: int,
+    docid_mask: Bool[Array, "N"] | None,
+    max_positives: int | None,
+) -> Positives:
+    """The positives from a matrix of grades; P is `max_positives`, or all N columns where that is None."""
+    scores = scores.astype(jnp.float32)
+    if docid_mask is not None:
+        scores, grades = jnp.where(docid_mask, scores, _NOTHING), jnp.where(docid_mask, grades, 0)
+    if max_positives is None or max_positives >= scores.shape[-1]:
+        rest = jax.nn.logsumexp(jnp.where(grades > 0, _NOTHING, scores), axis=-1)
+        return Positives(scores, jnp.maximum(grades, 0), rest, jnp.max(grades, axis=-1) <= num_grades)
+    # top_k of floats has a fast kernel on CPU, of integers a whole sort
+    kept, columns = jax.lax.top_k(grades.astype(jnp.float32), max_positives)
+    few = jnp.sum((grades > 0).astype(jnp.float32), axis=-1) <= max_positives
+    return at_columns(scores, columns, kept.astype(jnp.int32), num_grades=num_grades)._replace(
+        valid=few & (kept[:, 0] <= num_grades)
+    )
+
+
+def at_columns(
+    scores: Float[Array, "B N"], columns: Int[Array, "B P"], grades: Int[Array, "B P"], *, num_grades: int
+) -> Positives:
+    """The positives from their columns, each at most once in a row; columns where the grade is 0 mean nothing."""
+    grades = jnp.maximum(grades, 0)
+    chosen, rest = _split(scores, jnp.where(grades > 0, columns, scores.shape[-1]))
+    return Positives(chosen, grades, rest, jnp.max(grades, axis=-1) <= num_grades)
+
+
+def pair_losses(positives: Positives, *, num_grades: int, denominator: Denominator) -> Float[Array, "B P"]:
+    """-l_pair >= 0 of Eq. 4, for entries with a grade; Σ_a runs over what `denominator` says, see `mgcc_loss`.
+
+    Raises UserError for an unknown denominator.
+    """
+    check_choice("denominator", denominator, ("batch", "negatives", "lower"))
+    scores, grades, rest, _ = positives
+    rest = rest[:, None]
+
+    def total_of(included: Bool[Array, "B P"]) -> Float[Array, "B 1"]:
+        return jax.nn.logsumexp(jnp.where(included, scores, _NOTHING), axis=-1, keepdims=True)
+
+    if denominator == "batch":
+        everything = jnp.logaddexp(rest, total_of(grades > 0))
+    elif denominator == "negatives":
+        everything = jnp.logaddexp(rest, scores)
+    else:
+        below = rest
+        everything = rest
+        for l in range(1, num_grades + 1):
+            everything = jnp.where(grades == l, jnp.logaddexp(below, scores), everything)
+            below = jnp.logaddexp(below, total_of(grades == l))
+    return jnp.where(grades > 0, everything - scores, 0.0)
+
+
+@jax.custom_vjp
+def _split(scores: Float[Array, "B N"], columns: Int[Array, "B P"]) -> tuple[Float[Array, "B P"], Float[Array, "B"]]:
+    """The scores at the columns (column N: none, value unspecified), and the log-sum-exp of all other scores."""
+    return _split_forward(scores, columns)[0]
+
+
+def _split_forward(scores, columns):
+    chosen = jnp.take_along_axis(scores, jnp.minimum(columns, scores.shape[-1] - 1), axis=-1)
+    rows = jnp.arange(len(scores))[:, None]
+    others = scores.at[rows, columns].set(_NOTHING, mode="drop")
+    largest = jnp.max(others, axis=-1, keepdims=True)
+    shares = jnp.exp(others - largest)
+    total = jnp.sum(shares, axis=-1, keepdims=True)
+    return (chosen, (jnp.log(total) + largest)[:, 0]), (shares, total, columns)
+
+
+def _split_backward(kept, slopes):
+    """One array of the scores' size is kept, and changed in place; autodiff's scatter would add another."""
+    shares, total, columns = kept
+    of_chosen, of_rest = slopes
+    rows = jnp.arange(len(shares))[:, None]
+    return (shares * (of_rest[:, None] / total)).at[rows, columns].set(of_chosen, mode="drop"), None
+
+
+_split.defvjp(_split_forward, _split_backward)

@@ -1,0 +1,69 @@
+"""Mining: what a trained system ranks high for the training queries, and should not."""
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from gr2_jax.config import SelfNegativeConfig
+from gr2_jax.data.tasks import ExampleArrays
+from gr2_jax.evaluation.retriever import Retriever
+from gr2_jax.pipeline.prepare import load_examples
+from gr2_jax.progress import progress, say
+from gr2_jax.workdir import Workdir, digest, read_json, run_stage, write_json
+
+_BATCHES_PER_REPORT = 4
+
+
+class Mined(NamedTuple):
+    """What `mine` found, and the seconds that it took."""
+
+    rows: Int[np.ndarray, "E depth"]
+    seconds: float
+
+
+def mined_negatives(
+    workdir: Workdir, system: str, train_print: str, retriever: Retriever, settings: SelfNegativeConfig
+) -> Mined:
+    """Kept in negatives/<system>/; `retriever` searches with the weights that `train_print` is the fingerprint of."""
+    directory = workdir.negatives(system)
+
+    def build(out: Path) -> None:
+        say(f"searching for what {system} finds wrongly")
+        started = time.monotonic()
+        rows = mine(retriever.with_beams(settings.beams), load_examples(workdir)["queries"], settings.depth)
+        seconds, found = time.monotonic() - started, (rows >= 0).sum(axis=1)
+        np.save(out / "rows.npy", rows)
+        figures = {"queries": len(rows), "per_query": float(found.mean()), "none": int((found == 0).sum())}
+        write_json(out / "figures.json", figures | {"seconds": seconds})
+        say(f"  {figures['per_query']:.1f} wrong documents per query; {figures['none']:,} queries have none")
+
+    run_stage(directory, digest([train_print, settings.beams, settings.depth]), build)
+    return Mined(np.load(directory / "rows.npy"), read_json(directory / "figures.json")["seconds"])
+
+
+def mine(retriever: Retriever, queries: ExampleArrays, depth: int) -> Int[np.ndarray, "E depth"]:
+    """Rows of the documents that constrained beam search finds for each query, best first, without those that are
+    judged relevant to it; at most `depth`, -1-padded. Judged 0 and never judged are alike."""
+    size = min(retriever.batch, len(queries.tokens))
+    # whole batches only: another shape would be compiled anew
+    tokens = np.pad(queries.tokens, [(0, -len(queries.tokens) % size), (0, 0)], mode="edge")
+    found = []
+    with progress(len(tokens), "mining") as bar:
+        for start in range(0, len(tokens), size * _BATCHES_PER_REPORT):
+            found.append(retriever.search_tokens(tokens[start : start + size * _BATCHES_PER_REPORT]).rows)
+            bar.advance(len(found[-1]))
+    return wrong_rows(np.concatenate(found)[: len(queries.tokens)], queries.docid_rows, queries.grades, depth)
+
+
+def wrong_rows(
+    found: Int[np.ndarray, "E M"], judged: Int[np.ndarray, "E J"], grades: Int[np.ndarray, "E J"], depth: int
+) -> Int[np.ndarray, "E depth"]:
+    """The first `depth` of each row of `found` (-1 = nothing) that are not judged with a grade above 0; -1-padded."""
+    wrong = np.full((len(found), depth), -1, np.int32)
+    for query, ranked in enumerate(found):
+        kept = ranked[(ranked >= 0) & ~np.isin(ranked, judged[query][grades[query] > 0])][:depth]
+        wrong[query, : len(kept)] = kept
+    return wrong

@@ -1,0 +1,234 @@
+"""Mining a system's wrong documents and fine-tuning it against them, on a small collection."""
+
+import dataclasses
+import shutil
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+from small_collection import TEXTS, write_folder
+
+from gr2_jax.config import (
+    BatchConfig,
+    CorpusConfig,
+    DocidConfig,
+    EvaluationConfig,
+    Experiment,
+    ModelConfig,
+    OptimiserConfig,
+    RetrievalConfig,
+    SelfNegativeConfig,
+    System,
+    VocabularyConfig,
+)
+from gr2_jax.corpus.collection import Document
+from gr2_jax.data.batches import GradedBatches
+from gr2_jax.data.tasks import ExampleArrays
+from gr2_jax.errors import UserError
+from gr2_jax.evaluation import Retriever
+from gr2_jax.pipeline.check import check
+from gr2_jax.pipeline.docids import load_docids
+from gr2_jax.pipeline.prepare import load_examples
+from gr2_jax.pipeline.run import run
+from gr2_jax.pipeline.self_negatives import mine, wrong_rows
+from gr2_jax.workdir import Workdir, read_json
+
+COUNT, TUNED = len(TEXTS), "GR2S-negatives"
+EXPERIMENT = Experiment(
+    name="self_negatives",
+    corpus=CorpusConfig(validation_queries=5, test_queries=5),
+    vocabulary=VocabularyConfig(size=80, extra_ids=20),
+    docids=DocidConfig(schemes=("title",)),
+    retrieval=RetrievalConfig(
+        model=ModelConfig(dropout_rate=0.0),
+        optimiser=OptimiserConfig(steps=20, warmup_steps=2),
+        batch=BatchConfig(queries=8, documents=4, length=8, shortest_span=2, longest_span=6),
+        self_negatives=SelfNegativeConfig(steps=30, learning_rate=3e-3, beams=COUNT, depth=4, negatives=2),
+        systems=(System("GR2S", "title"), System(TUNED, "title", self_negatives_of="GR2S")),
+    ),
+    evaluation=EvaluationConfig(batch=4),
+)
+
+
+def fine_tuned_with(experiment, **changes):
+    settings = dataclasses.replace(experiment.retrieval.self_negatives, **changes)
+    return dataclasses.replace(experiment, retrieval=dataclasses.replace(experiment.retrieval, self_negatives=settings))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """(experiment, workdir, the printed table) of an undisturbed run."""
+    folder = tmp_path_factory.mktemp("corpus")
+    write_folder(folder, [Document(f"d{i}", text, f"{text} again") for i, text in enumerate(TEXTS)], TEXTS)
+    source = dataclasses.replace(EXPERIMENT.corpus, source=str(folder))
+    experiment = dataclasses.replace(EXPERIMENT, corpus=source)
+    workdir = Workdir(tmp_path_factory.mktemp("self_negatives") / "run")
+    return experiment, workdir, run(experiment, workdir)
+
+
+def mined(workdir):
+    return np.load(workdir.negatives("GR2S") / "rows.npy")
+
+
+@pytest.fixture(scope="module")
+def likelihoods(finished):
+    """[queries, documents] of -log P(docid|query) of the training queries, by teacher forcing, under both systems."""
+    experiment, workdir, _ = finished
+    tokens = load_examples(workdir)["queries"].tokens
+    trie, table = load_docids(experiment, workdir, "title")
+
+    def nll(system):
+        retriever = Retriever.from_workdir(workdir.root, system)
+        docids = np.broadcast_to(table, (len(tokens), *table.shape))
+        logits = jax.jit(retriever.model.apply)({"params": retriever.params}, tokens, docids).logits
+        log_probs = np.asarray(jax.nn.log_softmax(logits), np.float64)
+        column = {int(token): i for i, token in enumerate(trie.tokens)}
+        return np.array(
+            [
+                [
+                    -sum(row[t, column[token]] for t, token in enumerate(docid.tolist()) if token)
+                    for row, docid in zip(rows, table, strict=True)
+                ]
+                for rows in log_probs
+            ]
+        )
+
+    return {name: nll(name) for name in ("GR2S", TUNED)}
+
+
+def test_the_row_is_trained_after_its_start_and_costs_what_both_cost(finished):
+    _, workdir, printed = finished
+    rows = {line.split("|")[1].strip(): line.split("|") for line in printed.splitlines() if line.startswith("|")}
+    assert list(rows)[2:4] == ["GR2S", TUNED]
+    assert float(rows[TUNED][-2]) > float(rows["GR2S"][-2])
+    parts = {"likelihood_q", "likelihood_d", "mgcc"}
+    for name, more in (("GR2S", set()), (TUNED, {"self_negative"})):
+        (stage,) = workdir.checkpoints("").glob(f"{name}-????????????????/stage.json")
+        assert set(read_json(stage)["parts"]) == parts | more
+
+
+def test_negatives_are_the_likeliest_documents_that_are_not_relevant(finished, likelihoods):
+    queries, rows = load_examples(finished[1])["queries"], mined(finished[1])
+    assert rows.dtype == np.int32
+    assert rows.shape == (COUNT - 10, 4)
+    for nll, relevant, found in zip(likelihoods["GR2S"], queries.docid_rows[:, 0], rows, strict=True):
+        wrong = sorted(x for row, x in enumerate(nll) if row != relevant)
+        assert relevant not in found
+        assert len(set(found)) == 4
+        np.testing.assert_allclose(nll[found], wrong[:4], rtol=1e-4)
+
+
+def test_fine_tuning_raises_the_relevant_over_the_mined(finished, likelihoods):
+    queries, rows = load_examples(finished[1])["queries"], mined(finished[1])
+
+    def loss(nll):
+        own, others = np.take_along_axis(nll, queries.docid_rows[:, :1], 1), np.take_along_axis(nll, rows, 1)
+        return np.log1p(np.exp(own - others).sum(axis=1)).mean()
+
+    assert loss(likelihoods[TUNED]) < 0.8 * loss(likelihoods["GR2S"])
+
+
+def test_it_starts_from_the_other_system_s_weights(finished, tmp_path):
+    """At a rate too small to change a number the two are the same; nothing else is trained or mined again."""
+    experiment, workdir, _ = finished
+    copy = Workdir(shutil.copytree(workdir.root, tmp_path / "run"))
+    before = sorted(path.name for path in copy.checkpoints("").iterdir())
+    kept = (copy.negatives("GR2S") / "rows.npy").stat().st_mtime_ns
+    run(fine_tuned_with(experiment, learning_rate=1e-30), copy, until="train")
+    (added,) = {path.name for path in copy.checkpoints("").iterdir()} - set(before)
+    assert added.startswith(TUNED)
+    assert (copy.negatives("GR2S") / "rows.npy").stat().st_mtime_ns == kept
+    first, second = (Retriever.from_workdir(copy.root, name).params for name in ("GR2S", TUNED))
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+    kept_row = Retriever.from_workdir(workdir.root, TUNED).params
+    assert any(np.any(a != b) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(kept_row), strict=True))
+
+
+def test_killed_while_mining_and_while_training_it_ends_with_the_same_bytes(finished, tmp_path, monkeypatch):
+    experiment, workdir, _ = finished
+    retrieval = dataclasses.replace(experiment.retrieval, checkpoint_seconds=0)
+    experiment = dataclasses.replace(experiment, retrieval=retrieval)
+    copy = Workdir(shutil.copytree(workdir.root, tmp_path / "run"))
+    for directory in (copy.root / "negatives", *copy.checkpoints("").glob(f"{TUNED}-*")):
+        shutil.rmtree(directory)
+
+    def killed_at(kind, name, calls):
+        original, seen = getattr(kind, name), []
+
+        def method(self, *arguments):
+            seen.append(arguments)
+            if len(seen) == calls:
+                raise KeyboardInterrupt
+            return original(self, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kind, name, method)
+            with pytest.raises(KeyboardInterrupt):
+                run(experiment, copy, until="train")
+
+    killed_at(Retriever, "search_tokens", 2)
+    assert not copy.negatives("GR2S").exists()
+    killed_at(GradedBatches, "__call__", 25)  # after the checkpoint of step 20
+    assert copy.negatives("GR2S").exists()
+    (checkpoint,) = copy.checkpoints("").glob(f"{TUNED}-*")
+    assert (checkpoint / "20").is_dir()
+    run(experiment, copy, until="train")
+    np.testing.assert_array_equal(mined(copy), mined(workdir))
+    weights = (Retriever.from_workdir(place.root, TUNED).params for place in (copy, workdir))
+    jax.tree.map(np.testing.assert_array_equal, *weights)
+
+
+def test_wrong_rows():
+    found = np.array([[5, 2, 9, 4], [3, 7, -1, -1], [1, 2, 8, 6], [0, -1, -1, -1]])
+    judged = np.array([[2, 9, 5], [-1, -1, -1], [8, 6, -1], [0, 3, -1]])
+    grades = np.array([[1, 0, 3], [0, 0, 0], [2, 0, 0], [1, 1, 0]])
+    expected = [[9, 4, -1], [3, 7, -1], [1, 2, 6], [-1, -1, -1]]
+    assert wrong_rows(found, judged, grades, 3).tolist() == expected
+    assert wrong_rows(found, judged, grades, 1).tolist() == [row[:1] for row in expected]
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 18, 21])
+def test_every_query_is_searched_in_batches_of_one_size(count):
+    sizes = []
+
+    def search_tokens(tokens):
+        sizes.append(len(tokens))
+        return SimpleNamespace(rows=tokens[:, :1] + np.arange(6))
+
+    first = 10 * np.arange(1, count + 1)
+    queries = ExampleArrays(first[:, None], first[:, None] + 1, np.ones((count, 1), int))
+    found = mine(SimpleNamespace(batch=4, search_tokens=search_tokens), queries, 3)
+    assert found.tolist() == [[x, x + 2, x + 3] for x in first.tolist()]
+    assert all(size % min(count, 4) == 0 for size in sizes)
+    assert sum(sizes) < count + 4
+
+
+@pytest.mark.parametrize(
+    ("systems", "changes", "sentence"),
+    [
+        ((System("A", "title", self_negatives_of="B"),), {}, "system A starts from 'B', no system above it: it is the"),
+        (
+            (System("GR2S", "title"), System("A", "title", self_negatives_of="GRS")),
+            {},
+            r"system A starts from 'GRS', no system above it: did you mean 'GR2S'\?",
+        ),
+        (
+            (System("GR2S", "title"), System("A", "rq", self_negatives_of="GR2S")),
+            {},
+            "system A writes 'rq' docids and starts from GR2S, which writes 'title' docids: both must write the same",
+        ),
+        (
+            (System("GR2S", "title"), System("A", "title", self_negatives_of="GR2S", steps=0.01)),
+            {"steps": 20},
+            "system A has no steps to train",
+        ),
+        ((System("A", "title"),), {"depth": 21}, "draws 4 negatives from 21 kept of 20 found: it must be negatives <="),
+        ((System("A", "title"),), {"negatives": 11}, "draws 11 negatives from 10 kept of 20 found"),
+        ((System("A", "title"),), {"beams": 0}, "--retrieval.self_negatives.beams is 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(systems, changes, sentence):
+    experiment = Experiment(docids=DocidConfig(schemes=("title", "rq")), retrieval=RetrievalConfig(systems=systems))
+    with pytest.raises(UserError, match=sentence):
+        check(fine_tuned_with(experiment, **changes))
