@@ -1,16 +1,21 @@
-"""MGCC for batches whose [B,N] similarities do not fit: some queries at a time."""
+"""MGCC for batches whose [B,N] similarities do not fit: all queries against some docids at a time."""
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.errors import UserError
 from gr2_jax.losses.any_mesh import on_any_mesh
+from gr2_jax.losses.checks import check_choice
 from gr2_jax.losses.grades import judged_columns
 from gr2_jax.losses.mgcc import mgcc_terms
-from gr2_jax.losses.microbatches import in_microbatches
-from gr2_jax.losses.pairs import at_columns
+from gr2_jax.losses.pairs import NOTHING, Positives, put, split
 from gr2_jax.losses.reduction import Reduction, reduce_masked
 from gr2_jax.losses.similarity import Similarity, scaled_similarities
+
+_TILE = 2**22  # similarities at a time: 16 MiB of float32
 
 
 @on_any_mesh()
@@ -22,17 +27,18 @@ def chunked_mgcc_loss(
     judged_grades: Int[Array, "B J"],
     *,
     num_grades: int,
-    chunk_size: int = 256,
+    chunk_size: int | None = None,
     temperature: float | Float[Array, ""] = 0.1,
     similarity: Similarity = "cosine",
     reduction: Reduction = "mean",
     **options,
 ) -> Float[Array, ""]:
-    """`mgcc_loss` of the grades that `grade_matrix` makes of the same rows, `chunk_size` queries at a time.
+    """`mgcc_loss` of the grades that `grade_matrix` makes of the same rows, with `chunk_size` docids at a time.
 
-    Value and gradients are those of `mgcc_loss`; neither the similarities nor the grades are ever a [B,N] array, and
-    the backward pass computes each chunk's similarities again. Of memory it takes some three [chunk_size,N] arrays
-    beside the gradients. The other options as in `mgcc_loss`.
+    Value and gradients are those of `mgcc_loss`; neither the similarities nor the grades are ever a [B,N] array. Beside
+    the embeddings and their gradients it takes a few [B, chunk_size] arrays, by default of 16 MiB each or, from 32,768
+    queries on, for 128 docids; and the time of a fourth product, for the backward pass computes the similarities again.
+    The other options as in `mgcc_loss`.
 
     Args:
       docid_rows: row of the document of each docid of the batch, -1 = padding. A document counts once.
@@ -42,19 +48,79 @@ def chunked_mgcc_loss(
     Raises:
       UserError: an unknown option, a chunk size below 1, or arrays whose shapes do not fit together.
     """
-    if chunk_size < 1:
-        raise UserError(f"chunk_size={chunk_size}: a chunk has at least one query")
+    if chunk_size is not None and chunk_size < 1:
+        raise UserError(f"chunk_size={chunk_size}: a chunk has at least one docid")
+    check_choice("similarity", similarity, ("cosine", "dot"))
     columns, grades, docid_mask = judged_columns(docid_rows, judged_rows, judged_grades)
+    size = min(chunk_size or max(128, _TILE // len(query_embeddings)), len(docid_rows))
+    missing = -len(docid_rows) % size
+    scores, rest = _split_in_chunks(
+        (similarity, size),
+        query_embeddings,
+        jnp.pad(docid_embeddings, [(0, missing), (0, 0)]),
+        jnp.asarray(temperature, jnp.float32),
+        jnp.pad(docid_mask, (0, missing)),
+        jnp.where(grades > 0, columns, len(docid_rows) + missing),
+    )
+    positives = Positives(scores, grades, rest, jnp.max(grades, axis=-1, initial=0) <= num_grades)
+    terms = mgcc_terms(positives, num_grades=num_grades, **options)
+    return reduce_masked(terms.per_query, jnp.any(grades > 0, axis=-1), reduction)
 
-    def terms(part):
-        queries, columns, grades = part
-        scores = scaled_similarities(queries, docid_embeddings, temperature=temperature, similarity=similarity)
-        scores = jnp.where(docid_mask, scores, jnp.finfo(jnp.float32).min)
-        positives = at_columns(scores, columns, grades, num_grades=num_grades)
-        return mgcc_terms(positives, num_grades=num_grades, **options).per_query
 
-    chunks = -(-len(grades) // chunk_size)
-    missing = -len(grades) % chunks  # queries without a relevant docid fill the last chunk: they count for nothing
-    batch = [jnp.pad(x, [(0, missing), (0, 0)]) for x in (query_embeddings, columns, grades)]
-    per_query = in_microbatches(terms, batch, count=chunks)
-    return reduce_masked(per_query, jnp.any(batch[2] > 0, axis=-1), reduction)
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _split_in_chunks(
+    how: tuple[Similarity, int],
+    queries: Float[Array, "B D"],
+    docids: Float[Array, "N D"],
+    temperature: Float[Array, ""],
+    docid_mask: Bool[Array, "N"],
+    columns: Int[Array, "B P"],
+) -> tuple[Float[Array, "B P"], Float[Array, "B"]]:
+    """sim / τ at the columns (column N: none), and the log-sum-exp over the other docids under the mask."""
+    similarity, size = how
+
+    def add_chunk(found, number):
+        chosen, rest = found
+        chunk, mask, places = _chunk(number, size, docids, docid_mask, columns)
+        scores = scaled_similarities(queries, chunk, temperature=temperature, similarity=similarity)
+        here, others = split(jnp.where(mask, scores, NOTHING), places)
+        return (jnp.where(places < size, here, chosen), jnp.logaddexp(rest, others)), None
+
+    start = jnp.zeros(columns.shape, jnp.float32), jnp.full(len(queries), NOTHING)
+    return jax.lax.scan(add_chunk, start, jnp.arange(len(docids) // size))[0]
+
+
+def _split_in_chunks_forward(how, *arguments):
+    chosen, rest = _split_in_chunks(how, *arguments)
+    return (chosen, rest), (arguments, rest)
+
+
+def _split_in_chunks_backward(how, kept, slopes):
+    """Each chunk's similarities again, and from the log-sum-exp their slopes: those of a softmax."""
+    similarity, size = how
+    (queries, docids, temperature, docid_mask, columns), rest = kept
+    of_chosen, of_rest = slopes
+
+    def add_chunk(total, number):
+        chunk, mask, places = _chunk(number, size, docids, docid_mask, columns)
+        scores, pull = jax.vjp(
+            lambda q, d, t: scaled_similarities(q, d, temperature=t, similarity=similarity), queries, chunk, temperature
+        )
+        of_scores = jnp.where(mask, jnp.exp(scores - rest[:, None]) * of_rest[:, None], 0.0)
+        of_queries, of_docids, of_temperature = pull(put(of_scores, places, of_chosen))
+        return (total[0] + of_queries, total[1] + of_temperature), of_docids
+
+    start = jnp.zeros_like(queries), jnp.zeros_like(temperature)
+    (of_queries, of_temperature), of_docids = jax.lax.scan(add_chunk, start, jnp.arange(len(docids) // size))
+    return of_queries, of_docids.reshape(docids.shape), of_temperature, None, None
+
+
+_split_in_chunks.defvjp(_split_in_chunks_forward, _split_in_chunks_backward)
+
+
+def _chunk(number, size: int, docids, docid_mask, columns):
+    """The docids of a chunk, which of them count, and where in it the columns stand (`size`: in another chunk)."""
+    start = number * size
+    docids, docid_mask = (jax.lax.dynamic_slice_in_dim(x, start, size) for x in (docids, docid_mask))
+    places = columns - start
+    return docids, docid_mask, jnp.where((places >= 0) & (places < size), places, size)

@@ -14,7 +14,7 @@ from gr2_jax.losses.checks import check_choice
 
 Denominator = Literal["batch", "negatives", "lower"]
 
-_NOTHING = jnp.finfo(jnp.float32).min  # a finite log(0): a row without any entry, and its gradient, stay finite
+NOTHING = jnp.finfo(jnp.float32).min  # a finite log(0): a row without any entry, and its gradient, stay finite
 
 
 class Positives(NamedTuple):
@@ -41,16 +41,18 @@ def tell_apart(
     """The positives from a matrix of grades; P is `max_positives`, or all N columns where that is None."""
     scores = scores.astype(jnp.float32)
     if docid_mask is not None:
-        scores, grades = jnp.where(docid_mask, scores, _NOTHING), jnp.where(docid_mask, grades, 0)
+        scores, grades = jnp.where(docid_mask, scores, NOTHING), jnp.where(docid_mask, grades, 0)
     if max_positives is None or max_positives >= scores.shape[-1]:
-        rest = jax.nn.logsumexp(jnp.where(grades > 0, _NOTHING, scores), axis=-1)
+        rest = jax.nn.logsumexp(jnp.where(grades > 0, NOTHING, scores), axis=-1)
         return Positives(scores, jnp.maximum(grades, 0), rest, jnp.max(grades, axis=-1) <= num_grades)
-    # top_k of floats has a fast kernel on CPU, of integers a whole sort
-    kept, columns = jax.lax.top_k(grades.astype(jnp.float32), max_positives)
-    few = jnp.sum((grades > 0).astype(jnp.float32), axis=-1) <= max_positives
-    return at_columns(scores, columns, kept.astype(jnp.int32), num_grades=num_grades)._replace(
-        valid=few & (kept[:, 0] <= num_grades)
+    # Of floats top_k has a fast kernel on CPU, of integers not; the barriers keep XLA from losing sight of it.
+    found = jax.lax.top_k(grades.astype(jnp.float32), max_positives + 1)
+    kept, columns = (jax.lax.optimization_barrier(x) for x in found)
+    one_more = kept[:, max_positives] > 0
+    positives = at_columns(
+        scores, columns[:, :max_positives], kept[:, :max_positives].astype(jnp.int32), num_grades=num_grades
     )
+    return positives._replace(valid=positives.valid & ~one_more)
 
 
 def at_columns(
@@ -58,7 +60,7 @@ def at_columns(
 ) -> Positives:
     """The positives from their columns, each at most once in a row; columns where the grade is 0 mean nothing."""
     grades = jnp.maximum(grades, 0)
-    chosen, rest = _split(scores, jnp.where(grades > 0, columns, scores.shape[-1]))
+    chosen, rest = split(scores, jnp.where(grades > 0, columns, scores.shape[-1]))
     return Positives(chosen, grades, rest, jnp.max(grades, axis=-1) <= num_grades)
 
 
@@ -72,7 +74,7 @@ def pair_losses(positives: Positives, *, num_grades: int, denominator: Denominat
     rest = rest[:, None]
 
     def total_of(included: Bool[Array, "B P"]) -> Float[Array, "B 1"]:
-        return jax.nn.logsumexp(jnp.where(included, scores, _NOTHING), axis=-1, keepdims=True)
+        return jax.nn.logsumexp(jnp.where(included, scores, NOTHING), axis=-1, keepdims=True)
 
     if denominator == "batch":
         everything = jnp.logaddexp(rest, total_of(grades > 0))
@@ -88,15 +90,14 @@ def pair_losses(positives: Positives, *, num_grades: int, denominator: Denominat
 
 
 @jax.custom_vjp
-def _split(scores: Float[Array, "B N"], columns: Int[Array, "B P"]) -> tuple[Float[Array, "B P"], Float[Array, "B"]]:
+def split(scores: Float[Array, "B N"], columns: Int[Array, "B P"]) -> tuple[Float[Array, "B P"], Float[Array, "B"]]:
     """The scores at the columns (column N: none, value unspecified), and the log-sum-exp of all other scores."""
     return _split_forward(scores, columns)[0]
 
 
 def _split_forward(scores, columns):
     chosen = jnp.take_along_axis(scores, jnp.minimum(columns, scores.shape[-1] - 1), axis=-1)
-    rows = jnp.arange(len(scores))[:, None]
-    others = scores.at[rows, columns].set(_NOTHING, mode="drop")
+    others = put(scores, columns, jnp.full_like(chosen, NOTHING))
     largest = jnp.max(others, axis=-1, keepdims=True)
     shares = jnp.exp(others - largest)
     total = jnp.sum(shares, axis=-1, keepdims=True)
@@ -107,8 +108,12 @@ def _split_backward(kept, slopes):
     """One array of the scores' size is kept, and changed in place; autodiff's scatter would add another."""
     shares, total, columns = kept
     of_chosen, of_rest = slopes
-    rows = jnp.arange(len(shares))[:, None]
-    return (shares * (of_rest[:, None] / total)).at[rows, columns].set(of_chosen, mode="drop"), None
+    return put(shares * (of_rest[:, None] / total), columns, of_chosen), None
 
 
-_split.defvjp(_split_forward, _split_backward)
+split.defvjp(_split_forward, _split_backward)
+
+
+@jax.vmap  # row by row, so that rows on several devices stay there
+def put(row: Float[Array, "N"], columns: Int[Array, "P"], values: Float[Array, "P"]) -> Float[Array, "N"]:
+    return row.at[columns].set(values, mode="drop")
