@@ -1,6 +1,7 @@
-"""The paper's equations as plain loops over Python floats (float64), and their gradients by central differences."""
+"""MGCC and what it is made of as plain loops over Python floats (float64), and gradients by central differences."""
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -13,32 +14,66 @@ def similarity(a, b, kind):
     return dot / norms if norms else 0.0
 
 
-def l_pairs(queries, docids, *, temperature, kind, docid_mask):
-    """Eq. 4, [{docid: l_pair}] per query, over the docids under the mask."""
-    kept = [n for n in range(len(docids)) if docid_mask is None or docid_mask[n]]
-    result = []
-    for query in queries:
-        scores = {n: similarity(query, docids[n], kind) / temperature for n in kept}
-        top = max(scores.values(), default=0.0)
-        log_total = top + math.log(sum(math.exp(s - top) for s in scores.values())) if kept else 0.0
-        result.append({n: s - log_total for n, s in scores.items()})
-    return result
+def scaled_similarities(queries, docids, *, temperature, kind):
+    """sim(f_q, f_id) / tau, [query][docid]."""
+    return [[similarity(q, d, kind) / temperature for d in docids] for q in queries]
 
 
-def final_pair_losses(l_pair, grades, num_grades, constraint):
-    """One query: {grade: {docid: final loss}} for the grades it has."""
-    by_grade = {l: {n: p for n, p in l_pair.items() if grades[n] == l} for l in range(1, num_grades + 1)}
-    final = {}
-    for l, pairs in by_grade.items():
-        for n, p in pairs.items():
-            if constraint == "off":
-                loss = -p
-            elif constraint == "literal":
-                loss = -max([p, *by_grade.get(l + 1, {}).values()])
-            else:
-                loss = max([-p, *(-h for m in range(l + 1, num_grades + 1) for h in by_grade[m].values())])
-            final.setdefault(l, {})[n] = loss
-    return final
+def log_sum_exp(values):
+    top = max(values)
+    return top + math.log(sum(math.exp(v - top) for v in values))
+
+
+def denominator_set(n, kept, grades, denominator):
+    """The docids in the sum of Eq. 4 for the pair of a query and docid n; `kept` are those that are not masked."""
+    if denominator == "batch":
+        return kept
+    if denominator == "negatives":
+        return [a for a in kept if a == n or grades[a] == 0]
+    return [a for a in kept if a == n or grades[a] < grades[n]]
+
+
+def pair_losses(scores, grades, *, num_grades, denominator="batch", docid_mask=None):
+    """One query: {grade: {docid: -l_pair of Eq. 4}} for the grades that it has."""
+    kept = [n for n in range(len(scores)) if docid_mask is None or docid_mask[n]]
+    losses = {}
+    for n in kept:
+        if 1 <= grades[n] <= num_grades:
+            total = log_sum_exp([scores[a] for a in denominator_set(n, kept, grades, denominator)])
+            losses.setdefault(int(grades[n]), {})[n] = total - scores[n]
+    return losses
+
+
+def compared(losses, bound):
+    """What the constraint compares, {grade: [loss]}: every pair of the grade, or the mean over them."""
+    if bound == "pair":
+        return {l: list(of_grade.values()) for l, of_grade in losses.items()}
+    return {l: [sum(of_grade.values()) / len(of_grade)] for l, of_grade in losses.items()}
+
+
+def bounds_of(losses, *, constraint, bound):
+    """One query: {grade: what bounds the losses of this grade}, only for the grades that something bounds."""
+    values = compared(losses, bound)
+    bounds = {}
+    for l in losses:
+        if constraint == "running_max":
+            higher = [v for m in values if m > l for v in values[m]]
+            if higher:
+                bounds[l] = max(higher)
+        elif constraint == "literal" and l + 1 in values:
+            # -max(l_pair, L_max) with L_max the largest l_pair, that is the smallest loss, of the next grade
+            bounds[l] = min(values[l + 1])
+    return bounds
+
+
+def final_losses(losses, *, constraint, bound="pair", bounds=None):
+    """One query: {grade: [final loss]}, one per pair, or one per grade with bound="grade"."""
+    if bounds is None:
+        bounds = bounds_of(losses, constraint=constraint, bound=bound)
+    apply = min if constraint == "literal" else max
+    return {
+        l: [apply(v, bounds[l]) if l in bounds else v for v in values] for l, values in compared(losses, bound).items()
+    }
 
 
 def penalties(penalty, num_grades):
@@ -46,92 +81,62 @@ def penalties(penalty, num_grades):
         return {l: 1 / (num_grades - l + 1) ** 2 for l in range(1, num_grades + 1)}
     if penalty == "grade":
         return {l: 1 / l**2 for l in range(1, num_grades + 1)}
+    if penalty == "equal":
+        return dict.fromkeys(range(1, num_grades + 1), 1.0)
     return {l: float(penalty[l - 1]) for l in range(1, num_grades + 1)}
 
 
-def mgcc(
-    queries,
-    docids,
+def mgcc_from_scores(
+    scores,
     grades,
     *,
     num_grades,
-    temperature=0.1,
     penalty="rank",
     constraint="running_max",
-    similarity="cosine",
+    bound="pair",
+    bound_gradient=True,
+    denominator="batch",
     docid_mask=None,
     reduction="mean",
+    unperturbed=None,
 ):
-    """Eq. 9."""
+    """Eq. 9 from sim/tau. With bound_gradient=False the bounds are those at the scores `unperturbed`, constants."""
     weight = penalties(penalty, num_grades)
+    losses_at = partial(pair_losses, num_grades=num_grades, denominator=denominator, docid_mask=docid_mask)
     per_query = []
-    for q, pairs in enumerate(
-        l_pairs(queries, docids, temperature=temperature, kind=similarity, docid_mask=docid_mask)
-    ):
-        final = final_pair_losses(pairs, grades[q], num_grades, constraint)
+    for q in range(len(scores)):
+        bounds = None
+        if not bound_gradient and unperturbed is not None:
+            bounds = bounds_of(losses_at(unperturbed[q], grades[q]), constraint=constraint, bound=bound)
+        final = final_losses(losses_at(scores[q], grades[q]), constraint=constraint, bound=bound, bounds=bounds)
         if final:
-            terms = [weight[l] * sum(losses.values()) / len(losses) for l, losses in final.items()]
+            terms = [weight[l] * sum(losses) / len(losses) for l, losses in final.items()]
             per_query.append(sum(terms) / len(final))
+    return reduce(per_query, reduction)
+
+
+def mgcc(queries, docids, grades, *, temperature=0.1, similarity="cosine", **options):
+    """Eq. 9 from embeddings."""
+    scores = scaled_similarities(queries, docids, temperature=temperature, kind=similarity)
+    return mgcc_from_scores(scores, grades, **options)
+
+
+def supervised_contrastive(queries, docids, positives, *, similarity, docid_mask, reduction, temperature=0.1):
+    """The mean of -l_pair over each query's positives."""
+    per_query = []
+    for row, positive in zip(
+        scaled_similarities(queries, docids, temperature=temperature, kind=similarity), positives, strict=True
+    ):
+        kept = {n: s for n, s in enumerate(row) if docid_mask is None or docid_mask[n]}
+        losses = [log_sum_exp(list(kept.values())) - s for n, s in kept.items() if positive[n]]
+        if losses:
+            per_query.append(sum(losses) / len(losses))
     return reduce(per_query, reduction)
 
 
 def reduce(values, reduction):
     total = sum(values)
     return total if reduction == "sum" or not values else total / len(values)
-
-
-def label_smoothed_nll(logits, targets, weights, label_smoothing):
-    """One sequence: logits [T][V]."""
-    total = 0.0
-    for row, target, weight in zip(logits, targets, weights, strict=True):
-        top = max(row)
-        log_z = top + math.log(sum(math.exp(x - top) for x in row))
-        uniform = sum(log_z - x for x in row) / len(row)
-        total += weight * ((1 - label_smoothing) * (log_z - row[target]) + label_smoothing * uniform)
-    return total
-
-
-def query_likelihood(nll, grades, num_grades, reduction):
-    """Eq. 11."""
-    per_query = []
-    for losses, judged in zip(nll, grades, strict=True):
-        of_grade = [[x for x, g in zip(losses, judged, strict=True) if g == l] for l in range(1, num_grades + 1)]
-        means = [sum(xs) / len(xs) for xs in of_grade if xs]
-        if means:
-            per_query.append(sum(means) / len(means))
-    return reduce(per_query, reduction)
-
-
-def relevance(documents, queries, query_ids, document_ids):
-    """Eq. 1, with the rows of one query, and of a query paired with the same document, left out of zeta."""
-    pairs = set(zip(document_ids, query_ids, strict=True))
-    total = 0.0
-    for i in range(len(documents)):
-        own = similarity(documents[i], queries[i], "dot")
-        others = [
-            similarity(documents[i], queries[j], "dot")
-            for j in range(len(queries))
-            if j != i and (document_ids[i], query_ids[j]) not in pairs
-        ]
-        top = max([own, *others])
-        total += math.exp(own - top) / (math.exp(own - top) + sum(math.exp(x - top) for x in others))
-    return -total / len(documents)
-
-
-def distinctness(documents, queries, query_ids, document_ids):
-    """Eq. 2."""
-
-    def mean_over_pairs(rows, ids):
-        values = [
-            similarity(rows[i], rows[j], "dot")
-            for i in range(len(rows))
-            for j in range(len(rows))
-            if i != j and ids[i] != ids[j]
-        ]
-        return sum(values) / len(values) if values else 0.0
-
-    matched = [similarity(d, q, "dot") for d, q in zip(documents, queries, strict=True)]
-    return mean_over_pairs(documents, document_ids) + mean_over_pairs(queries, query_ids) - sum(matched) / len(matched)
 
 
 def numeric_gradients(function, *arrays, step=1e-6):

@@ -1,47 +1,51 @@
 from functools import partial
 
+import graded_cases as cases
 import jax
 import jax.numpy as jnp
-import losses_reference as reference
 import numpy as np
+import objectives_reference as reference
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gr2_jax.errors import UserError
 from gr2_jax.losses import distinctness_loss, relevance_loss
 
 P, D = 5, 3
-ALL_DIFFERENT = np.arange(P)
 PAIRS = [(relevance_loss, reference.relevance), (distinctness_loss, reference.distinctness)]
-jitted = {f: jax.jit(f) for f, _ in PAIRS}
-with_gradients = {f: jax.jit(jax.value_and_grad(f, argnums=(0, 1))) for f, _ in PAIRS}
+jitted = {f: cases.quick_jit(f) for f, _ in PAIRS}
+with_gradients = {f: cases.quick_jit(jax.value_and_grad(f, argnums=(0, 1))) for f, _ in PAIRS}
+rows = st.lists(st.integers(0, P - 1), min_size=P, max_size=P)
+
+
+def random_reps(seed):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(P, D)).astype(np.float32), rng.normal(size=(P, D)).astype(np.float32)
 
 
 @pytest.fixture(params=range(3))
 def reps(request):
-    rng = np.random.default_rng(request.param)
-    return rng.normal(size=(P, D)).astype(np.float32), rng.normal(size=(P, D)).astype(np.float32)
+    return random_reps(request.param)
 
 
 @pytest.mark.parametrize(("ours", "loop"), PAIRS, ids=["relevance", "distinctness"])
-@pytest.mark.parametrize(
-    ("query_ids", "document_ids"),
-    [(None, None), ([0, 1, 0, 2, 3], None), (None, [4, 4, 1, 2, 4]), ([7, 8, 8, 9, 6], [1, 1, 2, 3, 3])],
-    ids=["no ids", "a query twice", "a document thrice", "both"],
-)
-def test_value_and_gradient_match_the_float64_loop(reps, ours, loop, query_ids, document_ids):
-    expected = partial(
-        loop,
-        query_ids=ALL_DIFFERENT if query_ids is None else query_ids,
-        document_ids=ALL_DIFFERENT if document_ids is None else document_ids,
-    )
-    ids = {
-        "query_ids": None if query_ids is None else jnp.array(query_ids),
-        "document_ids": None if document_ids is None else jnp.array(document_ids),
-    }
-    value, gradients = with_gradients[ours](*reps, **ids)
+@cases.some
+@given(seed=st.integers(0, 10**6), query_ids=rows, document_ids=rows)
+def test_value_and_gradient_match_the_float64_loop(ours, loop, seed, query_ids, document_ids):
+    reps = random_reps(seed)
+    expected = partial(loop, query_ids=query_ids, document_ids=document_ids)
+    value, gradients = with_gradients[ours](*reps, query_ids=np.array(query_ids), document_ids=np.array(document_ids))
     np.testing.assert_allclose(value, expected(*reps), rtol=1e-5, atol=1e-6)
-    for gradient, numeric in zip(gradients, reference.numeric_gradients(expected, *reps), strict=True):
-        np.testing.assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-5)
+    cases.assert_gradients(gradients, expected, *reps, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("ours", "loop"), PAIRS, ids=["relevance", "distinctness"])
+def test_rows_without_ids_are_different_queries_and_documents(reps, ours, loop):
+    value, gradients = with_gradients[ours](*reps)
+    expected = partial(loop, query_ids=range(P), document_ids=range(P))
+    np.testing.assert_allclose(value, expected(*reps), rtol=1e-5, atol=1e-6)
+    cases.assert_gradients(gradients, expected, *reps, rtol=1e-4, atol=1e-5)
 
 
 def test_a_query_paired_elsewhere_with_the_same_document_is_no_negative():

@@ -1,239 +1,138 @@
-from functools import cache, partial
+"""MGCC's values and gradients against the float64 loops, under every option."""
 
+import itertools
+from functools import partial
+
+import graded_cases as cases
 import jax
 import jax.numpy as jnp
 import losses_reference as reference
 import numpy as np
 import pytest
+from graded_cases import OPTIONS, B, D, L, N, graded_batches
+from hypothesis import given
+from hypothesis import strategies as st
+from objectives_reference import learnable_penalty as plain_penalty
 
-from gr2_jax.errors import UserError
-from gr2_jax.losses import mgcc_loss, supervised_contrastive_loss
-from gr2_jax.losses.mgcc import constrain
+from gr2_jax.losses import learnable_penalty, mgcc_from_scores, mgcc_loss
 
-L = 3
-jitted = jax.jit(mgcc_loss, static_argnames=("num_grades", "penalty", "constraint", "similarity"))
-GIVEN = (0.3, 0.7, 2.0)
-OPTIONS = [
-    {"penalty": penalty, "constraint": constraint, "similarity": similarity, "reduction": reduction}
-    for penalty, constraint, similarity, reduction in [
-        ("rank", "running_max", "cosine", "mean"),
-        ("rank", "running_max", "dot", "sum"),
-        ("grade", "running_max", "cosine", "sum"),
-        (GIVEN, "running_max", "dot", "mean"),
-        ("rank", "literal", "cosine", "mean"),
-        ("grade", "literal", "dot", "sum"),
-        ("rank", "off", "cosine", "mean"),
-        (GIVEN, "off", "dot", "sum"),
+
+def test_the_option_sets_hold_every_pair_of_options():
+    for (one, values), (other, others) in itertools.combinations(zip(cases.NAMES, cases.VALUES, strict=True), 2):
+        missing = set(itertools.product(values, others)) - {(options[one], options[other]) for options in OPTIONS}
+        assert not missing, (one, other, missing)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=cases.name)
+@cases.some
+@given(batch=graded_batches(), temperature=st.sampled_from([0.1, 0.5]))
+def test_value_and_gradient_match_the_float64_loop(options, batch, temperature):
+    value, gradients = cases.value_and_gradients(batch, options, temperature)
+    expected = cases.expected_loss(batch, options, temperature)
+    arguments = batch.queries, batch.docids, temperature
+    np.testing.assert_allclose(value, expected(*arguments), rtol=2e-5, atol=2e-5)
+    cases.assert_gradients(gradients, expected, *arguments)
+
+
+SCORE_OPTIONS = [
+    dict(zip(("constraint", "bound", "bound_gradient", "denominator", "max_positives"), row, strict=True))
+    for row in [
+        ("running_max", "pair", True, "negatives", None),
+        ("running_max", "pair", True, "batch", 4),
+        ("running_max", "pair", False, "lower", 4),
+        ("running_max", "grade", True, "batch", None),
+        ("running_max", "grade", False, "batch", None),
+        ("literal", "grade", True, "lower", 4),
+        ("literal", "grade", False, "negatives", 4),
     ]
 ]
 
 
-@cache
-def compiled(options):
-    """One compilation per set of options: every seed has the same shapes."""
-    keywords = dict(options)
-    if not isinstance(keywords["penalty"], str):
-        keywords["penalty"] = jnp.array(keywords["penalty"])
-
-    def loss(queries, docids, grades, mask, temperature):
-        return mgcc_loss(queries, docids, grades, num_grades=L, docid_mask=mask, temperature=temperature, **keywords)
-
-    return jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+@partial(cases.quick_jit, static_argnums=3)
+def from_scores(scores, grades, mask, options):
+    loss = partial(mgcc_from_scores, num_grades=L, docid_mask=mask, **dict(options))
+    return jax.value_and_grad(loss)(scores, grades)
 
 
-DEFAULTS = tuple(sorted(OPTIONS[0].items()))
-
-
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "-".join(map(str, o.values())))
-def test_value_and_gradient_match_the_float64_loop(graded_batch, options, seed):
-    batch, temperature = graded_batch(seed), (0.1, 0.5)[seed % 2]
-    expected = partial(
-        reference.mgcc, grades=batch.grades, num_grades=L, docid_mask=batch.mask, temperature=temperature, **options
+@pytest.mark.parametrize("options", SCORE_OPTIONS, ids=cases.name)
+@cases.some
+@given(batch=graded_batches(), scale=st.sampled_from([1, 1e4, "ties"]), crowded=st.sampled_from([False, False, True]))
+def test_from_scores_matches_the_float64_loop(options, batch, scale, crowded):
+    if not crowded:
+        batch = cases.with_few_positives(batch, options["max_positives"])
+    scores = batch.queries @ batch.docids.T
+    scores = np.round(scores) if scale == "ties" else scores * np.float32(scale)
+    value, gradient = from_scores(scores, batch.grades, batch.mask, tuple(options.items()))
+    plain = {name: choice for name, choice in options.items() if name != "max_positives"}
+    if np.any(np.sum((batch.grades > 0) & batch.mask, axis=1) > (options["max_positives"] or N)):
+        assert np.isnan(value)
+        return
+    loop = partial(
+        reference.mgcc_from_scores,
+        grades=batch.grades,
+        num_grades=L,
+        docid_mask=batch.mask,
+        unperturbed=scores,
+        **plain,
     )
-    value, gradients = compiled(tuple(sorted(options.items())))(
-        batch.queries, batch.docids, batch.grades, batch.mask, temperature
-    )
-    np.testing.assert_allclose(value, expected(batch.queries, batch.docids), rtol=2e-5, atol=1e-6)
-    numeric = reference.numeric_gradients(expected, batch.queries, batch.docids)
-    for ours, theirs in zip(gradients, numeric, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-5)
+    np.testing.assert_allclose(value, loop(scores), rtol=2e-5, atol=1e-2 if scale == 1e4 else 1e-6)
+    assert np.all(np.isfinite(gradient))
+    if scale == 1:  # ties leave more than one gradient right, and of 1e4 the differences are too coarse
+        cases.assert_gradients([gradient], loop, scores, rtol=1e-4, atol=1e-5)
 
 
 def test_a_worked_example():
     # sim/τ of the one query: grade 2 at 0, grade 1 at log 2, a negative at 0. The pair losses are log 4 and log 2;
     # the constraint lifts the second to log 4.
     query, docids = jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 1.0], [np.log(2), 0.0], [0.0, 3.0]])
-    loss = partial(jitted, query, docids, jnp.array([[2, 1, 0]]), num_grades=2, similarity="dot", temperature=1.0)
-    np.testing.assert_allclose(loss(), (np.log(4) + np.log(4) / 4) / 2, rtol=1e-6)
-    np.testing.assert_allclose(loss(constraint="off"), (np.log(4) + np.log(2) / 4) / 2, rtol=1e-6)
-    # The letter takes the larger log-probability for the lower grade, here its own, and weighs grade 2 with 1/4.
-    literal = (np.log(4) / 4 + np.log(2)) / 2
-    np.testing.assert_allclose(loss(constraint="literal", penalty="grade"), literal, rtol=1e-6)
-
-
-@pytest.mark.parametrize("num_grades", [2, 5])
-def test_the_penalty_follows_the_scale_and_not_the_batch(graded_batch, num_grades):
-    batch = graded_batch(1)
-    top, next_best = np.where(batch.grades > 0, num_grades, 0), np.where(batch.grades > 0, num_grades - 1, 0)
-    best, second = (jitted(batch.queries, batch.docids, g, num_grades=num_grades) for g in (top, next_best))
-    np.testing.assert_allclose(second, best / 4, rtol=1e-6)
-
-
-@pytest.mark.parametrize("constraint", ["running_max", "literal", "off"])
-@pytest.mark.parametrize("similarity", ["cosine", "dot"])
-def test_one_grade_is_supervised_contrastive_exactly(graded_batch, constraint, similarity):
-    batch = graded_batch(1)
-    grades, options = np.minimum(batch.grades, 1), {"similarity": similarity, "docid_mask": batch.mask}
-
-    def graded(queries, docids):
-        return mgcc_loss(queries, docids, grades, num_grades=1, constraint=constraint, **options)
-
-    def contrastive(queries, docids):
-        return supervised_contrastive_loss(queries, docids, grades > 0, **options)
-
-    ours, theirs = (jax.value_and_grad(f, argnums=(0, 1))(batch.queries, batch.docids) for f in (graded, contrastive))
-    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
-    assert ours[0] > 0
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_no_higher_grade_has_a_larger_final_pair_loss(graded_batch, seed):
-    grades, num_grades = graded_batch(seed).grades, L
-    pair_losses = np.random.default_rng(seed).exponential(size=grades.shape).astype(np.float32)
-    final = np.asarray(constrain(pair_losses, grades, num_grades, "running_max"))
-    for losses, judged in zip(final, grades, strict=True):
-        for l in range(1, num_grades):
-            higher = losses[judged > l]
-            assert not higher.size or np.all(losses[judged == l] >= higher.max())
-    np.testing.assert_array_equal(final[grades == 0], pair_losses[grades == 0])
-    assert np.any(final > pair_losses)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_order_of_queries_and_docids_changes_nothing(graded_batch, seed):
-    batch, rng = graded_batch(seed), np.random.default_rng(seed)
-    q, n = rng.permutation(len(batch.queries)), rng.permutation(len(batch.docids))
-    loss = compiled(DEFAULTS)
-    value, gradients = loss(batch.queries, batch.docids, batch.grades, batch.mask, 0.1)
-    moved, moved_gradients = loss(batch.queries[q], batch.docids[n], batch.grades[q][:, n], batch.mask[n], 0.1)
-    np.testing.assert_allclose(moved, value, rtol=1e-6)
-    np.testing.assert_allclose(moved_gradients[0], gradients[0][q], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(moved_gradients[1], gradients[1][n], rtol=1e-4, atol=1e-5)
-
-
-def test_a_masked_docid_is_as_if_it_were_not_there(graded_batch):
-    batch = graded_batch(3)
-    kept = batch.mask
-    assert not kept.all()
-    with_mask = jitted(batch.queries, batch.docids, batch.grades, num_grades=L, docid_mask=kept)
-    without = jitted(batch.queries, batch.docids[kept], batch.grades[:, kept], num_grades=L)
-    np.testing.assert_allclose(with_mask, without, rtol=1e-6)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_a_more_similar_docid_never_has_a_larger_loss_of_its_own(seed):
-    # Before the constraint: where that binds, the loss of a pair IS a higher grade's, which then grows.
-    similarities = np.random.default_rng(seed).normal(size=6).astype(np.float32)
-    raised = similarities + np.linspace(0, 3, 8, dtype=np.float32)[:, None] * (np.arange(6) == 2)
-    # One query that is the unit vector, so that a docid's coordinate is its similarity.
-    grades = jnp.array([[0, 0, 1, 0, 0, 0]])
-    losses = [
-        float(jitted(jnp.ones((1, 1)), s[:, None], grades, num_grades=2, similarity="dot", constraint="off"))
-        for s in raised
-    ]
-    assert np.all(np.diff(losses) <= 1e-6)  # rounding, where the loss is almost 0
-    assert losses[-1] < losses[0]
-
-
-def finite(value, gradients):
-    return np.isfinite(value) and all(np.all(np.isfinite(g)) for g in gradients)
-
-
-@pytest.mark.parametrize("options", [OPTIONS[0], OPTIONS[4], OPTIONS[5]], ids=["cosine", "literal", "dot"])
-def test_degenerate_batches_stay_finite(graded_batch, options):
-    batch, loss = graded_batch(1), compiled(tuple(sorted(options.items())))
-    same_queries, same_docids = np.ones_like(batch.queries), np.ones_like(batch.docids)
-    nothing, everything = np.zeros_like(batch.grades), np.full_like(batch.grades, L)
-    unmasked = np.ones_like(batch.mask)
-
-    value, gradients = loss(batch.queries, batch.docids, nothing, unmasked, 0.1)
-    assert value == 0
-    assert not any(np.any(g) for g in gradients)
-    value, gradients = loss(batch.queries, batch.docids, batch.grades, ~unmasked, 0.1)
-    assert value == 0
-    assert not any(np.any(g) for g in gradients)
-    for queries, docids in [(same_queries, same_docids), (0 * same_queries, 0 * same_docids)]:
-        for grades in (batch.grades, everything):
-            assert finite(*loss(queries, docids, grades, unmasked, 0.1))
-
-
-def test_identical_embeddings_give_log_n(graded_batch):
-    batch = graded_batch(1)
-    value, _ = compiled(DEFAULTS)(
-        np.ones_like(batch.queries), np.ones_like(batch.docids), np.full_like(batch.grades, L), np.ones(7, bool), 0.1
+    loss = partial(mgcc_loss, query, docids, jnp.array([[2, 1, 0]]), num_grades=2, similarity="dot", temperature=1.0)
+    cases.assert_values(
+        (loss, (np.log(4) + np.log(4) / 4) / 2),
+        (partial(loss, penalty="equal"), np.log(4)),
+        (partial(loss, constraint="off"), (np.log(4) + np.log(2) / 4) / 2),
+        # The letter takes the larger log-probability for the lower grade, here its own, and weighs grade 2 with 1/4.
+        (partial(loss, constraint="literal", penalty="grade"), (np.log(4) / 4 + np.log(2)) / 2),
+        # Neither repels the other: 1 + 1 against 1, and 2 + 1 against 2, which the constraint lifts.
+        (partial(loss, denominator="negatives"), (np.log(2) + np.log(2) / 4) / 2),
+        # Grade 1 repels grade 2, and not the other way round: 1 + 2 + 1 against 1, and 2 + 1 against 2.
+        (partial(loss, denominator="lower", constraint="off"), (np.log(4) + np.log(1.5) / 4) / 2),
     )
-    np.testing.assert_allclose(value, np.log(7), rtol=1e-6)
 
 
-def test_huge_logits(graded_batch):
-    batch = graded_batch(1)
-    queries, docids = 100 * batch.queries, 100 * batch.docids
-    value, gradients = compiled(tuple(sorted(OPTIONS[1].items())))(queries, docids, batch.grades, batch.mask, 0.1)
-    expected = reference.mgcc(queries, docids, batch.grades, num_grades=L, docid_mask=batch.mask, **OPTIONS[1])
-    assert expected > 1e5
-    np.testing.assert_allclose(value, expected, rtol=1e-5)
-    assert finite(value, gradients)
-
-
-def test_bfloat16_inputs_are_computed_in_float32(graded_batch):
-    batch = graded_batch(1)
-    queries, docids = jnp.bfloat16(batch.queries), jnp.bfloat16(batch.docids)
-    value, gradients = compiled(DEFAULTS)(queries, docids, batch.grades, batch.mask, 0.1)
-    assert value.dtype == jnp.float32
-    assert gradients[0].dtype == jnp.bfloat16
-    expected = reference.mgcc(
-        np.float32(queries), np.float32(docids), batch.grades, num_grades=L, docid_mask=batch.mask
+def test_a_bound_on_grades_is_not_one_on_pairs():
+    # Pair losses log 8 and log 2 in grade 2 (mean log 4), log 4 and log 8 in grade 1: the scores' shares are 1/loss.
+    scores = jnp.log(jnp.array([[1.0, 4.0, 2.0, 1.0]]))
+    loss = partial(mgcc_from_scores, scores, jnp.array([[2, 2, 1, 1]]), num_grades=2, penalty="equal")
+    cases.assert_values(
+        (partial(loss, bound="pair"), (np.log(4) + np.log(8)) / 2),
+        (partial(loss, bound="grade"), (np.log(4) + np.log(4 * 2**0.5)) / 2),
+        (partial(loss, bound="grade", constraint="literal"), np.log(4)),
     )
-    np.testing.assert_allclose(value, expected, rtol=2e-5)
 
 
-def test_one_query_with_one_docid_has_no_loss():
-    assert jitted(jnp.ones((1, 4)), jnp.ones((1, 4)), jnp.array([[2]]), num_grades=3) == 0
+@cases.quick_jit
+@jax.value_and_grad
+def learnable_value_and_gradient(parameters, batch):
+    return mgcc_loss(*batch[:3], num_grades=L, docid_mask=batch.mask, penalty=learnable_penalty(parameters))
 
 
-def test_vmap_equals_one_batch_after_the_other(graded_batch):
-    batches = [graded_batch(seed) for seed in (1, 3)]
-    arrays = [np.stack([getattr(b, name) for b in batches]) for name in ("queries", "docids", "grades")]
-    together = jax.vmap(partial(jitted, num_grades=L))(*arrays)
-    apart = [jitted(b.queries, b.docids, b.grades, num_grades=L) for b in batches]
-    np.testing.assert_allclose(together, apart, rtol=1e-6)
+@cases.few
+@given(batch=graded_batches(), parameters=st.tuples(*[st.floats(-3, 3, width=32)] * L))
+def test_the_gradient_reaches_a_learnable_penalty(batch, parameters):
+    parameters = np.array(parameters, np.float32)
+    value, gradient = learnable_value_and_gradient(parameters, batch)
+
+    def loop(parameters):
+        penalty = plain_penalty(parameters)
+        return reference.mgcc(*batch[:3], num_grades=L, docid_mask=batch.mask, penalty=penalty)
+
+    np.testing.assert_allclose(value, loop(parameters), rtol=2e-5, atol=1e-6)
+    cases.assert_gradients([gradient], loop, parameters, rtol=1e-4, atol=1e-5)
 
 
-def test_a_grade_outside_the_scale_is_seen(graded_batch):
-    batch = graded_batch(1)
-    assert np.isnan(jitted(batch.queries, batch.docids, batch.grades + L, num_grades=L))
-
-
-@pytest.mark.parametrize(
-    ("keywords", "sentence"),
-    [
-        ({"penalty": "ranks"}, "did you mean 'rank'"),
-        ({"penalty": jnp.ones(2)}, r"penalty has shape \(2,\), but the other arguments need \(3,\)"),
-        ({"constraint": "runing_max"}, "did you mean 'running_max'"),
-        ({"similarity": "cos"}, "did you mean 'cosine'"),
-        ({"reduction": "none"}, "reduction='none' is not known"),
-        ({"docid_mask": jnp.ones(3, bool)}, r"docid_mask has shape \(3,\)"),
-        ({"num_grades": 0}, "num_grades=0"),
-    ],
-)
-def test_a_wrong_argument_is_one_clear_sentence(graded_batch, keywords, sentence):
-    batch = graded_batch(0)
-    with pytest.raises(UserError, match=sentence):
-        mgcc_loss(batch.queries, batch.docids, batch.grades, **({"num_grades": L} | keywords))
-
-
-def test_grades_that_would_broadcast_are_refused(graded_batch):
-    batch = graded_batch(0)
-    with pytest.raises(UserError, match=r"need \(3, 7\)"):
-        mgcc_loss(batch.queries, batch.docids, batch.grades[0], num_grades=L)
+def test_without_a_mask_every_docid_counts_also_under_vmap():
+    rng = np.random.default_rng(3)
+    batches = rng.normal(size=(2, B, D)), rng.normal(size=(2, N, D)), rng.integers(0, L + 1, (2, B, N))
+    together = cases.quick_jit(jax.vmap(partial(mgcc_loss, num_grades=L)))(*batches)
+    apart = [reference.mgcc(*(array[i] for array in batches), num_grades=L) for i in range(2)]
+    np.testing.assert_allclose(together, apart, rtol=2e-5)

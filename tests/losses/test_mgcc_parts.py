@@ -1,75 +1,96 @@
 from functools import partial
 
+import graded_cases as cases
 import jax
 import losses_reference as reference
 import numpy as np
 import pytest
+from graded_cases import L, graded_batches
+from hypothesis import given
 
-from gr2_jax.losses import mgcc_loss, mgcc_parts
-
-L = 3
-
-
-@partial(jax.jit, static_argnames="constraint")
-def parts_of(queries, docids, grades, mask, constraint):
-    return mgcc_parts(queries, docids, grades, num_grades=L, docid_mask=mask, constraint=constraint)
+from gr2_jax.losses import mgcc_parts
 
 
-@pytest.mark.parametrize("constraint", ["running_max", "literal", "off"])
-@pytest.mark.parametrize("seed", range(4))
-def test_parts_match_brute_force(graded_batch, constraint, seed):
-    batch = graded_batch(seed)
-    parts = parts_of(batch.queries, batch.docids, batch.grades, batch.mask, constraint)
+@partial(cases.quick_jit, static_argnames=("constraint", "bound", "denominator"))
+def parts_of(batch, constraint, bound="pair", denominator="batch"):
+    options = {"constraint": constraint, "bound": bound, "denominator": denominator}
+    return mgcc_parts(*batch[:3], num_grades=L, docid_mask=batch.mask, **options)
 
-    of_grade, bound, right, ordered = {l: [] for l in range(1, L + 1)}, [], 0, 0
-    all_pairs = reference.l_pairs(batch.queries, batch.docids, temperature=0.1, kind="cosine", docid_mask=batch.mask)
-    for pairs, grades in zip(all_pairs, batch.grades, strict=True):
-        for l, losses in reference.final_pair_losses(pairs, grades, L, constraint).items():
-            of_grade[l].append(np.mean(list(losses.values())))
-            bound += [loss != -pairs[n] for n, loss in losses.items()]
-        for i in pairs:
-            for j in pairs:
-                if grades[i] > grades[j] > 0:
-                    ordered += 1
-                    right += pairs[i] > pairs[j]
 
+def order_counts(scores, grades, mask):
+    """Pairs of relevant docids with different grades: how many are in the right order, and how many there are."""
+    kept = [(s, g) for s, g, keep in zip(scores, grades, mask, strict=True) if keep]
+    pairs = [s > t for s, g in kept for t, h in kept if g > h > 0]
+    return sum(pairs), len(pairs)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "bound", "denominator"),
+    [
+        ("running_max", "pair", "batch"),
+        ("running_max", "grade", "negatives"),
+        ("literal", "pair", "negatives"),
+        ("literal", "grade", "lower"),
+        ("off", "pair", "lower"),
+    ],
+)
+@cases.some
+@given(batch=graded_batches())
+def test_parts_match_brute_force(constraint, bound, denominator, batch):
+    parts = parts_of(batch, constraint, bound, denominator)
+    scores = reference.scaled_similarities(batch.queries, batch.docids, temperature=0.1, kind="cosine")
+    of_grade, changed, order = {l: [] for l in range(1, L + 1)}, [], []
+    for row, grades in zip(scores, batch.grades, strict=True):
+        losses = reference.pair_losses(row, grades, num_grades=L, denominator=denominator, docid_mask=batch.mask)
+        final = reference.final_losses(losses, constraint=constraint, bound=bound)
+        free = reference.compared(losses, bound)
+        for l in losses:
+            of_grade[l].append(np.mean(final[l]))
+            # of a bound grade every pair
+            pairs = len(losses[l]) // len(final[l])
+            changed += pairs * [x != y for x, y in zip(final[l], free[l], strict=True)]
+        order.append(order_counts(row, grades, batch.mask))
+
+    right, ordered = np.sum(order, axis=0)
     np.testing.assert_allclose(
-        parts.grade_loss, [np.mean(losses) if losses else 0 for losses in of_grade.values()], rtol=2e-5
+        parts.grade_loss, [np.mean(x) if x else 0 for x in of_grade.values()], rtol=2e-5, atol=1e-6
     )
-    np.testing.assert_array_equal(parts.grade_queries, [len(losses) for losses in of_grade.values()])
-    np.testing.assert_allclose(parts.bound_share, np.mean(bound), rtol=1e-6)
-    assert parts.positive_pairs == len(bound)
+    np.testing.assert_array_equal(parts.grade_queries, [len(x) for x in of_grade.values()])
+    np.testing.assert_allclose(parts.bound_share, np.mean(changed) if changed else 0, rtol=1e-6)
+    assert parts.positive_pairs == len(changed)
     assert parts.ordered_pairs == ordered
-    np.testing.assert_allclose(parts.order_accuracy, right / ordered, rtol=1e-6)
-    if constraint == "running_max" and seed == 1:
-        assert 0 < parts.bound_share < 1
+    np.testing.assert_allclose(parts.order_accuracy, right / ordered if ordered else 0, rtol=1e-6)
 
 
-def test_the_loss_and_its_gradient_are_those_of_mgcc_loss(graded_batch):
-    batch = graded_batch(1)
-
-    def with_parts(queries, docids):
-        parts = mgcc_parts(queries, docids, batch.grades, num_grades=L)
+@partial(cases.quick_jit, static_argnums=1)
+def gradients_and_parts(batch, options):
+    def everything(queries, docids):
+        parts = mgcc_parts(queries, docids, batch.grades, num_grades=L, docid_mask=batch.mask, **dict(options))
         return sum(1.0 * part.sum() for part in parts), parts
 
-    def alone(queries, docids):
-        return mgcc_loss(queries, docids, batch.grades, num_grades=L)
+    return jax.grad(everything, argnums=(0, 1), has_aux=True)(batch.queries, batch.docids)
 
-    gradients, parts = jax.jit(jax.grad(with_parts, argnums=(0, 1), has_aux=True))(batch.queries, batch.docids)
-    value, expected = jax.jit(jax.value_and_grad(alone, argnums=(0, 1)))(batch.queries, batch.docids)
-    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+
+@cases.few
+@given(batch=graded_batches())
+def test_the_loss_and_its_gradient_are_those_of_mgcc_loss(batch):
+    options = cases.OPTIONS[3]
+    gradients, parts = gradients_and_parts(batch, tuple(options.items()))
+    value, expected = cases.value_and_gradients(batch, options)
+    close = partial(np.testing.assert_allclose, rtol=1e-4, atol=2e-5)
     close(parts.loss, value)
-    jax.tree.map(close, gradients, expected)
+    jax.tree.map(close, gradients, expected[:2])
 
 
-def test_ties_are_not_in_the_right_order(graded_batch):
-    batch = graded_batch(1)
-    parts = parts_of(batch.queries, np.ones_like(batch.docids), batch.grades, batch.mask, "off")
-    assert parts.ordered_pairs > 0
+@cases.few
+@given(batch=graded_batches())
+def test_ties_are_not_in_the_right_order(batch):
+    parts = parts_of(batch._replace(docids=np.ones_like(batch.docids)), "off")
     assert parts.order_accuracy == 0
 
 
-def test_nothing_to_measure_gives_zeros(graded_batch):
-    batch = graded_batch(1)
-    parts = parts_of(batch.queries, batch.docids, np.zeros_like(batch.grades), batch.mask, "off")
+@cases.few
+@given(batch=graded_batches())
+def test_nothing_to_measure_gives_zeros(batch):
+    parts = parts_of(batch._replace(grades=np.zeros_like(batch.grades)), "off")
     assert not any(np.any(part) for part in parts)
