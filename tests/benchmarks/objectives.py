@@ -26,15 +26,18 @@ from gr2_jax.settings import load_experiment, override
 from gr2_jax.workdir import Workdir, read_json
 
 MEASURE, REFERENCE = "nDCG@20", "MGCC"
-ROWS = {
+ROWS = {  # fields of `System`
     REFERENCE: {},
-    "MLE": {"gamma": 0.0},
-    "SupCon": {"graded": "contrastive"},
-    "no-penalty": {"penalty": "equal"},
-    "no-constraint": {"constraint": "off"},
-    "CE": {"graded": "cross_entropy"},
-    "CE-likelihood": {"graded": "likelihood"},
-    "LR": {"graded": "lambdarank"},
+    "MLE": {"objective": {"gamma": 0.0}},
+    "SupCon": {"objective": {"graded": "contrastive"}},
+    "no-penalty": {"objective": {"penalty": "equal"}},
+    "no-constraint": {"objective": {"constraint": "off"}},
+    "CE": {"objective": {"graded": "cross_entropy"}},
+    "CE-likelihood": {"objective": {"graded": "likelihood"}},
+    "LR": {"objective": {"graded": "lambdarank"}},
+    "learnt-penalty": {"objective": {"penalty": "learnable"}},
+    "self-negatives": {"self_negatives_of": REFERENCE},
+    "more-steps": {"steps": 1.25},  # what self-negatives have at a quarter of the steps
 }
 
 
@@ -66,7 +69,7 @@ def main() -> None:
     keep_freed_memory()
     base = override(load_experiment(options.config), settings)
     scheme = base.docids.schemes[0]
-    systems = tuple(System(name, scheme, ROWS[name]) for name in names)
+    systems = tuple(System(name, scheme, **ROWS[name]) for name in names)
     base = dataclasses.replace(
         base,
         docids=dataclasses.replace(base.docids, schemes=(scheme,)),
