@@ -156,7 +156,7 @@ class System:
     `System("MLE", "title", objective={"gamma": 0.0})` is `RetrievalConfig.objective` with gamma 0.
     `System("GR2S-negatives", "title", self_negatives_of="GR2S")` goes on from the weights of GR2S, a row above it that
     writes the same docids, with `RetrievalConfig.self_negatives`; it does not take over what GR2S changes of the
-    objective.
+    objective, and a learnable penalty begins anew.
     """
 
     name: str
@@ -211,7 +211,10 @@ class RetrievalConfig:
         """Steps and learning rate of this system's training, or of its fine-tuning."""
         stage = self.optimiser if system.self_negatives_of is None else self.self_negatives
         steps = round(stage.steps * system.steps)
-        return dataclasses.replace(self.optimiser, steps=steps, learning_rate=stage.learning_rate)
+        warmup = self.optimiser.warmup_steps
+        if system.self_negatives_of is not None:
+            warmup = round(warmup * stage.steps / self.optimiser.steps)
+        return dataclasses.replace(self.optimiser, steps=steps, learning_rate=stage.learning_rate, warmup_steps=warmup)
 
     def objective_of(self, system: System) -> RetrievalObjective:
         """The objective with what this system changes of it."""

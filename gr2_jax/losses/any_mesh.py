@@ -1,6 +1,7 @@
 """The losses on a mesh with Explicit axes (what `jax.make_mesh` makes by itself), as on one with Auto axes."""
 
 import functools
+import inspect
 from collections.abc import Callable
 
 import jax
@@ -18,6 +19,8 @@ def on_any_mesh(rows: Rows = None) -> Callable:
     """
 
     def decorate(function: Callable) -> Callable:
+        signature = inspect.signature(function)
+
         @functools.wraps(function)
         def anywhere(*args, **options):
             arrays = {name: value for name, value in options.items() if hasattr(value, "dtype")}
@@ -25,8 +28,10 @@ def on_any_mesh(rows: Rows = None) -> Callable:
             if mesh is None:
                 return function(*args, **options)
 
+            given = tuple(signature.bind(*args, **options).arguments.values())
+
             def place(argument: int | None) -> NamedSharding:
-                spec = () if argument is None else jax.typeof(args[argument]).sharding.spec[:1]
+                spec = () if argument is None else jax.typeof(given[argument]).sharding.spec[:1]
                 return NamedSharding(mesh, PartitionSpec(*spec))
 
             others = {name: value for name, value in options.items() if name not in arrays}

@@ -24,3 +24,9 @@ def check_judgements(scores: Array, grades: Array, docid_mask: Array | None) -> 
     check_shape("the [B,N] matrix of judgements", grades, scores.shape)
     if docid_mask is not None:
         check_shape("docid_mask", docid_mask, scores.shape[-1:])
+
+
+def check_num_grades(num_grades: int) -> None:
+    """Raises UserError where num_grades is below 1."""
+    if num_grades < 1:
+        raise UserError(f"num_grades={num_grades} leaves no relevant grade: it is at least 1")

@@ -1,6 +1,7 @@
 """MGCC for batches whose [B,N] similarities do not fit: all queries against some docids at a time."""
 
 from functools import partial
+from typing import Unpack
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +9,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.errors import UserError
 from gr2_jax.losses.any_mesh import on_any_mesh
-from gr2_jax.losses.checks import check_choice
+from gr2_jax.losses.checks import check_choice, check_shape
 from gr2_jax.losses.grades import judged_columns
-from gr2_jax.losses.mgcc import mgcc_terms
+from gr2_jax.losses.mgcc import MgccOptions, mgcc_terms
 from gr2_jax.losses.pairs import NOTHING, Positives, put, split
 from gr2_jax.losses.reduction import Reduction, reduce_masked
 from gr2_jax.losses.similarity import Similarity, scaled_similarities
@@ -31,14 +32,15 @@ def chunked_mgcc_loss(
     temperature: float | Float[Array, ""] = 0.1,
     similarity: Similarity = "cosine",
     reduction: Reduction = "mean",
-    **options,
+    **options: Unpack[MgccOptions],
 ) -> Float[Array, ""]:
     """`mgcc_loss` of the grades that `grade_matrix` makes of the same rows, with `chunk_size` docids at a time.
 
-    Value and gradients are those of `mgcc_loss`; neither the similarities nor the grades are ever a [B,N] array. Beside
-    the embeddings and their gradients it takes a few [B, chunk_size] arrays, by default of 16 MiB each or, from 32,768
-    queries on, for 128 docids; and the time of a fourth product, for the backward pass computes the similarities again.
-    The other options as in `mgcc_loss`.
+    Value and gradients are those of `mgcc_loss`; neither the similarities nor the grades are ever an array larger than
+    [B, chunk_size]. Beside the embeddings and their gradients it takes a few such arrays, by default of 16 MiB each or,
+    from 32,768 queries on, for 128 docids; and where there are several chunks the time of a fourth product, for the
+    backward pass computes the similarities again. The other options as in `mgcc_loss`, but for `docid_mask` and
+    `max_positives`, which follow from the rows.
 
     Args:
       docid_rows: row of the document of each docid of the batch, -1 = padding. A document counts once.
@@ -46,13 +48,15 @@ def chunked_mgcc_loss(
       judged_grades: their grades, as for `grade_matrix`.
 
     Raises:
-      UserError: an unknown option, a chunk size below 1, or arrays whose shapes do not fit together.
+      UserError: an unknown value of an option, a chunk size below 1, or arrays whose shapes do not fit together.
     """
     if chunk_size is not None and chunk_size < 1:
         raise UserError(f"chunk_size={chunk_size}: a chunk has at least one docid")
+    check_shape("docid_rows", docid_rows, docid_embeddings.shape[:1])
+    check_shape("judged_rows", judged_rows, (len(query_embeddings), *judged_rows.shape[1:]))
     check_choice("similarity", similarity, ("cosine", "dot"))
     columns, grades, docid_mask = judged_columns(docid_rows, judged_rows, judged_grades)
-    size = min(chunk_size or max(128, _TILE // len(query_embeddings)), len(docid_rows))
+    size = min(chunk_size or max(128, _TILE // max(len(query_embeddings), 1)), len(docid_rows))
     missing = -len(docid_rows) % size
     scores, rest = _split_in_chunks(
         (similarity, size),
@@ -108,11 +112,11 @@ def _split_in_chunks_backward(how, kept, slopes):
         )
         of_scores = jnp.where(mask, jnp.exp(scores - rest[:, None]) * of_rest[:, None], 0.0)
         of_queries, of_docids, of_temperature = pull(put(of_scores, places, of_chosen))
-        return (total[0] + of_queries, total[1] + of_temperature), of_docids
+        return (total[0] + of_queries.astype(jnp.float32), total[1] + of_temperature), of_docids
 
-    start = jnp.zeros_like(queries), jnp.zeros_like(temperature)
+    start = jnp.zeros(queries.shape, jnp.float32), jnp.zeros_like(temperature)
     (of_queries, of_temperature), of_docids = jax.lax.scan(add_chunk, start, jnp.arange(len(docids) // size))
-    return of_queries, of_docids.reshape(docids.shape), of_temperature, None, None
+    return of_queries.astype(queries.dtype), of_docids.reshape(docids.shape), of_temperature, None, None
 
 
 _split_in_chunks.defvjp(_split_in_chunks_forward, _split_in_chunks_backward)

@@ -20,7 +20,7 @@ def graded_cross_entropy_loss(
     """Per query Σ_n grade_n / (Σ_m grade_m) · -log softmax(scores)_n: one softmax, whose labels are the grades.
 
     Args:
-      scores: any score, higher = better: `scaled_similarities` of embeddings, or log P(id|q) of a query's own docids.
+      scores: any score, higher = better, for example `scaled_similarities` of embeddings.
       grades: 0 and below = not relevant.
       docid_mask: False excludes a docid, as a label and from the softmax.
       reduction: mean or sum over queries that have a positive.

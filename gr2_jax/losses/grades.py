@@ -58,7 +58,11 @@ def judged_columns(
     again = jnp.pad(judged_rows[:, 1:] == judged_rows[:, :-1], [(0, 0), (1, 0)])
     columns = _first_column(docid_rows, judged_rows)
     grades = jnp.where((columns < len(docid_rows)) & ~again, jnp.maximum(-worst_first, 0), 0)
-    return columns, grades.astype(jnp.int32), _first_column(docid_rows, docid_rows) == jnp.arange(len(docid_rows))
+    return (
+        columns.astype(jnp.int32),
+        grades.astype(jnp.int32),
+        _first_column(docid_rows, docid_rows) == jnp.arange(len(docid_rows)),
+    )
 
 
 def _first_column(docid_rows: Int[Array, "N"], rows: Int[Array, "*S"]) -> Int[Array, "*S"]:

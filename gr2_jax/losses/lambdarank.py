@@ -29,7 +29,7 @@ def lambdarank_loss(
     equal scores in their order; no gradient flows through them.
 
     Args:
-      scores: any score, higher = better: `scaled_similarities` of embeddings, or log P(id|q) of a query's own docids.
+      scores: any score, higher = better, for example `scaled_similarities` of embeddings.
       grades: 0 and below = not relevant.
       docid_mask: False excludes a docid.
       gain: "exponential": 2^grade - 1; "linear": the grade.
@@ -43,7 +43,7 @@ def lambdarank_loss(
     mask = jnp.ones(scores.shape, bool) if docid_mask is None else jnp.broadcast_to(docid_mask, scores.shape)
     grades = jnp.where(mask, jnp.maximum(grades, 0), 0)
     gains = (jnp.exp2(grades) - 1 if gain == "exponential" else grades).astype(jnp.float32)
-    places = jnp.log2(jnp.arange(scores.shape[-1]) + 2.0)
+    places = jnp.log2(jnp.arange(2, scores.shape[-1] + 2, dtype=jnp.float32))
     gains /= jnp.maximum(jnp.sum(-jnp.sort(-gains) / places, axis=-1, keepdims=True), 1.0)
     order = jnp.argsort(jax.lax.stop_gradient(jnp.where(mask, -scores, jnp.inf)), axis=-1, stable=True)
     discounts = 1.0 / places[jnp.argsort(order, axis=-1)]

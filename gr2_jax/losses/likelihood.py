@@ -28,7 +28,7 @@ def label_smoothed_nll(
     """
     check_shape("targets", targets, logits.shape[:-1])
     check_shape("weights", weights, logits.shape[:-1])
-    logits = logits.astype(jnp.float32)
+    logits, weights = logits.astype(jnp.float32), weights.astype(jnp.float32)
     # -log p = logsumexp - logit: no array of log-probabilities as large as the logits is kept for the backward pass
     log_sum = jax.nn.logsumexp(logits, axis=-1)
     nll = log_sum - jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]

@@ -1,6 +1,6 @@
 """MGCC, the multi-graded constrained contrastive loss (Eq. 4-9)."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypedDict, Unpack
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -70,10 +70,11 @@ def mgcc_loss(
         0 included, so that no docid repels a better one.
       similarity: "cosine", or "dot" as the paper writes.
       docid_mask: False excludes a docid (padding, a duplicate) as a positive and from the denominator. All docids
-        without it.
-      max_positives: how many relevant docids a query of this batch has at most (K, and those that other queries
-        brought). Changes nothing but the cost: the terms above are then computed for so many and not for all N, which
-        takes a third of the memory or less on CPU. A query with more makes the loss NaN.
+        without it. The embedding of an excluded docid means nothing, but it must be finite.
+      max_positives: how many relevant docids a query of this batch has at most: K, and those that other queries
+        brought; J, the judged documents of a query, is always enough. Changes nothing but the cost: the terms above are
+        then computed for so many docids and not for all N, which on CPU takes a tenth of the memory and three quarters
+        of the time. A query with more makes the loss NaN.
       reduction: "mean", or "sum" over queries (the paper's form).
 
     Raises:
@@ -94,6 +95,16 @@ def mgcc_loss(
     )
 
 
+class MgccOptions(TypedDict, total=False):
+    """The options of `mgcc_loss` that do not concern the scores."""
+
+    penalty: Penalty
+    constraint: Constraint
+    bound: Bound
+    bound_gradient: bool
+    denominator: Denominator
+
+
 @on_any_mesh()
 def mgcc_from_scores(
     scores: Float[Array, "B N"],
@@ -103,7 +114,7 @@ def mgcc_from_scores(
     docid_mask: Bool[Array, "N"] | None = None,
     max_positives: int | None = None,
     reduction: Reduction = "mean",
-    **options,
+    **options: Unpack[MgccOptions],
 ) -> Float[Array, ""]:
     """`mgcc_loss` of scores sim/τ that come from elsewhere; the other options as there."""
     check_judgements(scores, grades, docid_mask)

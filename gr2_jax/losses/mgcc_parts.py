@@ -1,6 +1,6 @@
 """What happens inside MGCC, for the training log."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.losses.any_mesh import on_any_mesh
 from gr2_jax.losses.checks import check_judgements
-from gr2_jax.losses.mgcc import mgcc_terms
+from gr2_jax.losses.mgcc import MgccOptions, mgcc_terms
 from gr2_jax.losses.pairs import tell_apart
 from gr2_jax.losses.reduction import Reduction, reduce_masked
 from gr2_jax.losses.similarity import Similarity, scaled_similarities
@@ -45,9 +45,10 @@ def mgcc_parts(
     docid_mask: Bool[Array, "N"] | None = None,
     max_positives: int | None = None,
     reduction: Reduction = "mean",
-    **options,
+    **options: Unpack[MgccOptions],
 ) -> MgccParts:
-    """The loss of `mgcc_loss` and what it is made of, from the same arguments.
+    """The loss of `mgcc_loss` and what it is made of, from the same arguments; no part counts for a query whose loss is
+    NaN.
 
     `jax.value_and_grad(lambda ...: ((parts := mgcc_parts(...)).loss, parts), has_aux=True)` gives both in one pass.
     """

@@ -19,8 +19,10 @@ def in_microbatches(function: Callable, batch: Any, rng: jax.Array | None = None
 
     A part is every `count`-th row: where the rows are sharded over devices, each part is, evenly.
 
-    Raises UserError where `count` does not divide the rows of some array.
+    Raises UserError where `count` is below 1 or does not divide the rows of some array.
     """
+    if count < 1:
+        raise UserError(f"count={count}: a batch is read in at least one part")
     keyed = () if rng is None else (rng,)
     if count == 1:
         return function(batch, *keyed)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from gr2_jax.errors import UserError
 from gr2_jax.losses.checks import check_choice
 
 Denominator = Literal["batch", "negatives", "lower"]
@@ -38,7 +39,12 @@ def tell_apart(
     docid_mask: Bool[Array, "N"] | None,
     max_positives: int | None,
 ) -> Positives:
-    """The positives from a matrix of grades; P is `max_positives`, or all N columns where that is None."""
+    """The positives from a matrix of grades; P is `max_positives`, or all N columns where that is None.
+
+    Raises UserError for a `max_positives` below 1.
+    """
+    if max_positives is not None and max_positives < 1:
+        raise UserError(f"max_positives={max_positives}: it is at least 1, or None")
     scores = scores.astype(jnp.float32)
     if docid_mask is not None:
         scores, grades = jnp.where(docid_mask, scores, NOTHING), jnp.where(docid_mask, grades, 0)

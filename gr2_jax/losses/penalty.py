@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gr2_jax.errors import UserError
-from gr2_jax.losses.checks import check_choice, check_shape
+from gr2_jax.losses.checks import check_choice, check_num_grades, check_shape
 
 Penalty = Literal["rank", "grade", "equal"] | Float[Array, "L"]
 
@@ -17,8 +16,7 @@ def grade_penalties(penalty: Penalty, num_grades: int) -> Float[Array, "L"]:
 
     Raises UserError for an unknown name, a vector that is not [num_grades], or num_grades below 1.
     """
-    if num_grades < 1:
-        raise UserError(f"num_grades={num_grades} leaves no relevant grade: it is at least 1")
+    check_num_grades(num_grades)
     if not isinstance(penalty, str):
         vector = jnp.asarray(penalty, dtype=jnp.float32)
         check_shape("penalty", vector, (num_grades,))

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gr2_jax.errors import UserError
+from gr2_jax.losses.checks import check_num_grades
 from gr2_jax.losses.reduction import Reduction, reduce_masked
 
 
@@ -14,8 +14,7 @@ def means_and_counts(
 
     Raises UserError where num_grades is below 1.
     """
-    if num_grades < 1:
-        raise UserError(f"num_grades={num_grades} leaves no relevant grade: it is at least 1")
+    check_num_grades(num_grades)
     of_grade = [grades == l for l in range(1, num_grades + 1)]
     sums = jnp.stack([jnp.sum(jnp.where(mask, values, 0.0), axis=-1) for mask in of_grade], axis=-1)
     counts = jnp.stack([jnp.sum(mask, axis=-1) for mask in of_grade], axis=-1)

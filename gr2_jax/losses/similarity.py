@@ -36,7 +36,7 @@ def scaled_similarities(
     similarity: Similarity = "cosine",
 ) -> Float[Array, "B N"]:
     """sim(f_q, f_id) / τ of Eq. 4, in float32. Raises UserError for an unknown similarity."""
-    return similarity_matrix(query_embeddings, docid_embeddings, similarity) / temperature
+    return similarity_matrix(query_embeddings, docid_embeddings, similarity) / jnp.asarray(temperature, jnp.float32)
 
 
 def masked_log_softmax(logits: Float[Array, "*A C"], mask: Bool[Array, "*#A C"] | None) -> Float[Array, "*A C"]:

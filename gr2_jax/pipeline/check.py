@@ -1,8 +1,10 @@
 """Settings that no run could use, refused before the first stage, by name."""
 
 import dataclasses
+import math
 import re
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -144,16 +146,32 @@ def _check_self_negatives(retrieval: RetrievalConfig) -> None:
 def _check_objective(objective: RetrievalObjective, system: System) -> None:
     """The names and values that a system changes of the objective, and the ones that it leaves."""
     hints = typing.get_type_hints(RetrievalObjective)
+    if not isinstance(system.objective, Mapping):
+        raise UserError(f"system {system.name}: objective is {system.objective!r}: it must be a dict of its fields")
     unknown = sorted(set(system.objective) - set(hints))
     if unknown:
         raise UserError(f"system {system.name}: the objective has no '{unknown[0]}': {nearest(unknown[0], hints)}")
-    for name, value in (dataclasses.asdict(objective) | dict(system.objective)).items():
+    for name, value in dataclasses.asdict(dataclasses.replace(objective, **system.objective)).items():
         if typing.get_origin(hints[name]) is Literal:
             valid = typing.get_args(hints[name])
             if value not in valid:
                 raise UserError(f"system {system.name}: {name}={value!r} is not known: {nearest(str(value), valid)}")
-        elif not isinstance(value, (int, float)) or value < 0:
-            raise UserError(f"system {system.name}: {name} is {value!r}: it must be a number of at least 0")
+        elif hints[name] is bool:
+            if not isinstance(value, bool):
+                raise UserError(f"system {system.name}: {name} is {value!r}: it must be True or False")
+        else:
+            _check_amount(system.name, name, value)
+
+
+def _check_amount(system: str, name: str, value: Any) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+    if not number or (value == 0 and name in _AT_LEAST_ONE):
+        raise UserError(
+            f"system {system}: {name} is {value!r}: it must be a number "
+            + ("above 0" if name in _AT_LEAST_ONE else "of at least 0")
+        )
+    if name in _SHARES and value > 1:
+        raise UserError(f"system {system}: {name} is {value!r}: it must be between 0 and 1")
 
 
 def _check_name(name: str, seen: set[str]) -> None:

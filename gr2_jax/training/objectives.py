@@ -12,6 +12,7 @@ from gr2_jax.losses import (
     grade_matrix,
     graded_cross_entropy_loss,
     graded_likelihood_loss,
+    in_microbatches,
     indexing_loss,
     label_smoothed_nll,
     lambdarank_loss,
@@ -23,7 +24,6 @@ from gr2_jax.losses import (
     self_negative_loss,
     supervised_contrastive_loss,
 )
-from gr2_jax.losses.microbatches import in_microbatches
 from gr2_jax.models import GR2, PAD_ID
 from gr2_jax.models.gr2 import RetrievalOutputs
 

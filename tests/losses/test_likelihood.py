@@ -131,7 +131,8 @@ def test_without_positives_the_loss_is_zero_even_over_nan(loss):
 
 
 def test_a_grade_outside_the_scale_is_seen():
-    assert np.isnan(query_likelihood(np.ones((2, 3)), np.full((2, 3), 3), num_grades=2)[0])
+    nll = np.ones((2, 3), np.float32)
+    assert np.isnan(query_likelihood(nll, np.full((2, 3), 3), num_grades=2)[0])
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

@@ -64,7 +64,12 @@ def test_a_learnable_penalty_is_trained_with_the_model_and_left_out_of_searching
         ({"gama": 0.0}, "system X: the objective has no 'gama': did you mean 'gamma'"),
         ({"graded": "lamdarank"}, "system X: graded='lamdarank' is not known: did you mean 'lambdarank'"),
         ({"gamma": -1.0}, "system X: gamma is -1.0: it must be a number of at least 0"),
-        ({"temperature": "cold"}, "system X: temperature is 'cold'"),
+        ({"temperature": "cold"}, "system X: temperature is 'cold': it must be a number above 0"),
+        ({"temperature": 0.0}, "system X: temperature is 0.0: it must be a number above 0"),
+        ({"gamma": float("nan")}, "system X: gamma is nan"),
+        ({"label_smoothing": 1.5}, "system X: label_smoothing is 1.5: it must be between 0 and 1"),
+        ({"bound_gradient": "off"}, "system X: bound_gradient is 'off': it must be True or False"),
+        ("lambdarank", "system X: objective is 'lambdarank': it must be a dict"),
     ],
 )
 def test_a_change_that_the_objective_cannot_take_is_refused(objective, sentence):
