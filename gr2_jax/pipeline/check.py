@@ -21,7 +21,7 @@ from gr2_jax.training.objectives import RetrievalObjective
 _AT_LEAST_ONE = {
     "size", "characters", "steps", "pairs", "document_length", "beams", "max_length", "codebooks", "codes", "queries",
     "docids", "documents", "shortest_span", "length", "batch", "query_length", "learning_rate", "leaf", "latents",
-    "microbatches", "depth", "negatives",
+    "microbatches", "depth", "negatives", "temperature",
 }  # fmt: skip
 _SHARES = {"dropout_rate", "pseudo_share", "label_smoothing", "b2"}
 

@@ -61,6 +61,35 @@ OTHER_OPTIONS = {
     "similarity": "dot",
     "reduction": "sum",
 }
+
+
+def _of_rows(loss):
+    """A loss that compares each row of the queries with the docid of the same row."""
+
+    def rowwise(queries, docids, *judgements):
+        return loss(queries, docids[:B] * 0.5 + docids[B:], jax.numpy.abs(judgements[2]) % (L + 1))
+
+    return rowwise
+
+
+def _likelihoods(queries, docids, grades):
+    nll = losses.label_smoothed_nll((queries + docids)[:, None], grades[:, :1], weights=grades[:, :1])
+    own = losses.query_likelihood_loss(jax.numpy.square(queries[:, :J]), grades, num_grades=L)
+    weighted = losses.graded_likelihood_loss(jax.numpy.square(docids[:, :J]), grades)
+    against = losses.self_negative_loss(queries[:, :J], grades, docids[:, :3], docids[:, :3] > 0, num_grades=L)
+    return own + weighted + against + losses.indexing_loss(nll, grades[:, 0] > 0)
+
+
+def _regularisers(queries, docids, grades):
+    ids = {"query_ids": grades[:, 0], "document_ids": grades[:, 1]}
+    return losses.relevance_loss(docids, queries, **ids) + losses.distinctness_loss(docids, queries, **ids)
+
+
+def _parts(queries, docids, *judgements):
+    grades, mask = losses.grade_matrix(*judgements)
+    return losses.mgcc_parts(queries, docids, grades, num_grades=L, docid_mask=mask).loss
+
+
 LOSSES = {
     "mgcc": _mgcc,
     "mgcc_other_options": functools.partial(_mgcc, **OTHER_OPTIONS),
@@ -68,6 +97,9 @@ LOSSES = {
     "chunked_mgcc": functools.partial(_chunked, chunk_size=8),
     "chunked_mgcc_uneven": functools.partial(_chunked, chunk_size=5),
     "supervised_contrastive": _contrastive,
+    "parts": _parts,
+    "likelihoods": _of_rows(_likelihoods),
+    "regularisers": _of_rows(_regularisers),
     "lambdarank": functools.partial(_of_scores, losses.lambdarank_loss),
     "graded_cross_entropy": functools.partial(_of_scores, losses.graded_cross_entropy_loss),
 }
