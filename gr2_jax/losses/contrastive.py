@@ -3,15 +3,11 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from gr2_jax.losses.any_mesh import on_any_mesh
-from gr2_jax.losses.checks import check_judgements
-from gr2_jax.losses.pairs import pair_losses, tell_apart
-from gr2_jax.losses.per_grade import means_and_counts
-from gr2_jax.losses.reduction import Reduction, reduce_masked
-from gr2_jax.losses.similarity import Similarity, scaled_similarities
+from gr2_jax.losses.mgcc import mgcc_loss
+from gr2_jax.losses.reduction import Reduction
+from gr2_jax.losses.similarity import Similarity
 
 
-@on_any_mesh()
 def supervised_contrastive_loss(
     query_embeddings: Float[Array, "B D"],
     docid_embeddings: Float[Array, "N D"],
@@ -31,11 +27,15 @@ def supervised_contrastive_loss(
 
     Raises UserError for an unknown option or arrays whose shapes do not fit together.
     """
-    scores = scaled_similarities(query_embeddings, docid_embeddings, temperature=temperature, similarity=similarity)
-    check_judgements(scores, positives, docid_mask)
-    apart = tell_apart(
-        scores, positives.astype(jnp.int32), num_grades=1, docid_mask=docid_mask, max_positives=max_positives
+    return mgcc_loss(
+        query_embeddings,
+        docid_embeddings,
+        positives.astype(jnp.int32),
+        num_grades=1,
+        constraint="off",
+        temperature=temperature,
+        similarity=similarity,
+        docid_mask=docid_mask,
+        max_positives=max_positives,
+        reduction=reduction,
     )
-    means, counts = means_and_counts(pair_losses(apart, num_grades=1, denominator="batch"), apart.grades, 1)
-    per_query = jnp.where(apart.valid, means[:, 0], jnp.nan)
-    return reduce_masked(per_query, counts[:, 0] > 0, reduction)

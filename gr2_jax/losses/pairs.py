@@ -28,7 +28,7 @@ class Positives(NamedTuple):
     rest: Float[Array, "B"]
     """log Σ exp(score) over the docids that are not relevant."""
     valid: Bool[Array, "B"]
-    """False where the arguments left out a positive, whose loss then is NaN."""
+    """False where a query has a grade above the scale or more positives than were kept: its loss is NaN."""
 
 
 def tell_apart(
@@ -55,19 +55,9 @@ def tell_apart(
     found = jax.lax.top_k(grades.astype(jnp.float32), max_positives + 1)
     kept, columns = (jax.lax.optimization_barrier(x) for x in found)
     one_more = kept[:, max_positives] > 0
-    positives = at_columns(
-        scores, columns[:, :max_positives], kept[:, :max_positives].astype(jnp.int32), num_grades=num_grades
-    )
-    return positives._replace(valid=positives.valid & ~one_more)
-
-
-def at_columns(
-    scores: Float[Array, "B N"], columns: Int[Array, "B P"], grades: Int[Array, "B P"], *, num_grades: int
-) -> Positives:
-    """The positives from their columns, each at most once in a row; columns where the grade is 0 mean nothing."""
-    grades = jnp.maximum(grades, 0)
-    chosen, rest = split(scores, jnp.where(grades > 0, columns, scores.shape[-1]))
-    return Positives(chosen, grades, rest, jnp.max(grades, axis=-1) <= num_grades)
+    kept, columns = kept[:, :max_positives].astype(jnp.int32), columns[:, :max_positives]
+    chosen, rest = split(scores, jnp.where(kept > 0, columns, scores.shape[-1]))
+    return Positives(chosen, jnp.maximum(kept, 0), rest, (jnp.max(kept, axis=-1) <= num_grades) & ~one_more)
 
 
 def pair_losses(positives: Positives, *, num_grades: int, denominator: Denominator) -> Float[Array, "B P"]:

@@ -24,6 +24,10 @@ from gr2_jax.losses import (
     self_negative_loss,
     supervised_contrastive_loss,
 )
+from gr2_jax.losses.constraint import Constraint
+from gr2_jax.losses.mgcc import Bound
+from gr2_jax.losses.pairs import Denominator
+from gr2_jax.losses.similarity import Similarity
 from gr2_jax.models import GR2, PAD_ID
 from gr2_jax.models.gr2 import RetrievalOutputs
 
@@ -45,11 +49,11 @@ class RetrievalObjective:
     graded: Literal["mgcc", "contrastive", "cross_entropy", "likelihood", "lambdarank"] = "mgcc"
     temperature: float = 0.1
     penalty: Literal["rank", "grade", "equal", "learnable"] = "rank"
-    constraint: Literal["running_max", "literal", "off"] = "running_max"
-    bound: Literal["pair", "grade"] = "pair"
+    constraint: Constraint = "running_max"
+    bound: Bound = "pair"
     bound_gradient: bool = True
-    denominator: Literal["batch", "negatives", "lower"] = "batch"
-    similarity: Literal["cosine", "dot"] = "cosine"
+    denominator: Denominator = "batch"
+    similarity: Similarity = "cosine"
     label_smoothing: float = 0.1
 
 
