@@ -10,7 +10,7 @@ from pathlib import Path
 from gr2_jax.errors import UserError, nearest
 
 GRADED = ("nDCG@5", "nDCG@20", "P@20", "ERR@20")
-_HUGGINGFACE = ("safetensors", "transformers")
+_EXTRAS = {"huggingface": ("safetensors", "transformers"), "beam": ("apache_beam", "google_crc32c")}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"gr2: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
     except ModuleNotFoundError as error:
-        extra = "huggingface" if str(error.name).startswith(_HUGGINGFACE) else "quickstart"
+        extra = next((extra for extra, names in _EXTRAS.items() if str(error.name).startswith(names)), "quickstart")
         print(f"gr2: {error.name} is not installed: pip install 'gr2_jax[{extra}]'", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
@@ -74,25 +74,21 @@ def _add_run_options(parser) -> None:
 
 def _stage(until: str):
     def command(options, rest: list[str]) -> int:
+        from gr2_jax.config import Pretraining
         from gr2_jax.settings import load_experiment
 
-        return _pipeline(load_experiment(options.config), options, rest, until)
+        experiment = load_experiment(options.config)
+        stages = _pretraining if isinstance(experiment, Pretraining) else _pipeline
+        return stages(experiment, options, rest, until)
 
     return command
 
 
 def _pipeline(experiment, options, rest: list[str], until: str) -> int:
-    from gr2_jax.host_memory import keep_freed_memory, on_cpu_only
     from gr2_jax.pipeline.run import run
     from gr2_jax.settings import override
-    from gr2_jax.workdir import Workdir
 
-    if on_cpu_only():
-        keep_freed_memory()
-    experiment = override(experiment, rest)
-    if options.workdir:
-        experiment = dataclasses.replace(experiment, workdir=options.workdir)
-    workdir = Workdir(Path(experiment.workdir))
+    experiment, workdir = _into_workdir(override(experiment, rest), options)
     if options.validation and until != "evaluate":
         raise UserError("--validation is for commands that score: run, evaluate and quickstart")
     part = "validation" if options.validation else "test"
@@ -111,6 +107,35 @@ def _pipeline(experiment, options, rest: list[str], until: str) -> int:
         query = "indices that would sort an array" if experiment.corpus.source.startswith("apidocs") else "a query"
         print(f'\nnext: gr2 search "{query}" --workdir {workdir.root}')
     return 0
+
+
+def _pretraining(config, options, rest: list[str], until: str) -> int:
+    from gr2_jax.pipeline.pretraining import pretrain
+    from gr2_jax.settings import override
+
+    if until == "docids":
+        raise UserError("pre-training makes no docids, the articles' titles are: gr2 train, or gr2 prepare")
+    if options.validation:
+        raise UserError("--validation is for commands that score, and pre-training has nothing to score")
+    config, workdir = _into_workdir(override(config, rest), options)
+    weights = pretrain(config, workdir, until="prepare" if until == "prepare" else "train")
+    if weights is not None:
+        result = {"weights": str(weights), "vocabulary": str(weights / "spiece.model")}
+        lines = (f"{name:10} {path}" for name, path in result.items())
+        print(json.dumps(result) if options.json else "\n".join(lines))
+    return 0
+
+
+def _into_workdir(experiment, options):
+    """The settings with the workdir that the command line asks for, and that workdir."""
+    from gr2_jax.host_memory import keep_freed_memory, on_cpu_only
+    from gr2_jax.workdir import Workdir
+
+    if on_cpu_only():
+        keep_freed_memory()
+    if options.workdir:
+        experiment = dataclasses.replace(experiment, workdir=options.workdir)
+    return experiment, Workdir(Path(experiment.workdir))
 
 
 def _show_docids(experiment, workdir, table: str, as_json: bool) -> int:
@@ -180,6 +205,35 @@ def _metrics(options, rest: list[str]) -> int:
     return 0
 
 
+def _add_collection(parser) -> None:
+    parser.add_argument("source", help="apidocs, irds:<id>, wikipedia:DIR, or a folder (ours, BEIR's or TREC's)")
+    parser.add_argument("--documents", type=int, help="all judged documents and a random sample, so many together")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--output", help="a folder to write documents.jsonl, queries.tsv and qrels.txt into")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+
+
+def _collection(options, rest: list[str]) -> int:
+    _refuse(rest)
+    from gr2_jax.corpus.command import collection_command
+
+    survey = collection_command(options.source, documents=options.documents, seed=options.seed, output=options.output)
+    print(json.dumps(dataclasses.asdict(survey)) if options.json else "\n".join(survey.lines()))
+    return 0
+
+
+def _add_wikipedia(parser) -> None:
+    from gr2_jax.corpus.wikipedia.command import add_arguments
+
+    add_arguments(parser)
+
+
+def _wikipedia(options, rest: list[str]) -> int:
+    from gr2_jax.corpus.wikipedia.command import run
+
+    return run(options, rest)
+
+
 def _add_convert(parser) -> None:
     parser.add_argument("source", help="a Hugging Face T5 directory or hub name, or a T5 checkpoint made from one")
     parser.add_argument("destination", help="a new folder: the checkpoint, or the Hugging Face directory")
@@ -200,6 +254,8 @@ def _refuse(rest: list[str]) -> None:
 
 COMMANDS: dict[str, tuple] = {
     "quickstart": (_add_quickstart, _quickstart, "a trained retriever over the built-in collection, in minutes"),
+    "collection": (_add_collection, _collection, "what a source holds and what is odd about it; writes it as a folder"),
+    "wikipedia": (_add_wikipedia, _wikipedia, "a Wikipedia dump into documents and graded pairs, by Apache Beam"),
     "run": (_add_config, _stage("evaluate"), "every stage of a config, doing only what is not yet done"),
     "prepare": (_add_config, _stage("prepare"), "the collection, its split, the vocabulary and the training examples"),
     "docids": (_add_config, _stage("docids"), "a unique docid for every document, by each scheme of the config"),

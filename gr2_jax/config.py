@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from gr2_jax.errors import UserError
-from gr2_jax.models import T5Config, load_t5_config, preset
+from gr2_jax.models import EOS_ID, T5Config, load_t5_config, preset
 from gr2_jax.models.fusion import Latent
 from gr2_jax.training.docid_objectives import FusionObjective
 from gr2_jax.training.objectives import RetrievalObjective
@@ -13,12 +13,16 @@ from gr2_jax.training.objectives import RetrievalObjective
 
 @dataclasses.dataclass(frozen=True)
 class CorpusConfig:
-    """Where the collection comes from (`gr2_jax.corpus.load_collection`) and how its queries are split.
+    """Where the collection comes from (`gr2_jax.corpus.open_collection`) and how its queries are split.
 
-    With `folds`, every query is tested in one of the folds and `test_queries` is not used.
+    documents         all judged documents and a random sample of the others, so many together (`gr2_jax.corpus.subset`)
+    training_queries  low resource: so many of the training queries, by seed, the fewer among the more
+    folds             every query is tested in one of the folds, and `test_queries` is not used
     """
 
     source: str = "apidocs"
+    documents: int | None = None
+    training_queries: int | None = None
     empty_documents: Literal["error", "drop"] = "error"
     unjudged_queries: Literal["error", "drop"] = "error"
     validation_queries: int = 300
@@ -62,6 +66,11 @@ class ModelConfig:
     def starts_from_lsa(self) -> bool:
         return self.lsa_start and self.weights is None
 
+    @property
+    def input_end(self) -> int | None:
+        """The token that ends every encoder input: EOS for trained weights, which expect it, else none."""
+        return None if self.weights is None else EOS_ID
+
     def t5(self, vocab_size: int) -> T5Config:
         """The model for a vocabulary of this size; a `UserError` where `weights` have fewer rows than that."""
         computing = {name: getattr(self, name) for name in ("dropout_rate", "dtype", "scan_layers", "remat")}
@@ -90,8 +99,10 @@ class OptimiserConfig:
 
 @dataclasses.dataclass(frozen=True)
 class BatchConfig:
-    """What a retrieval batch holds; see `gr2_jax.data.batches.BatchShape`. `entities` per document are augmentation.
+    """What a retrieval batch holds; see `gr2_jax.data.batches.BatchShape`.
 
+    entities        per document, as pseudo-queries, beside its title, leading paragraphs and sentences
+    generated       further pseudo-queries per document, which the plain query generator `qg` writes (as DSI-QG)
     microbatches    parts that the model reads one after the other, while the loss sees the whole batch
     """
 
@@ -100,6 +111,7 @@ class BatchConfig:
     documents: int = 180
     pseudo_share: float = 0.3
     entities: int = 3
+    generated: int = 0
     shortest_span: int = 6
     longest_span: int = 24
     length: int = 24
@@ -219,6 +231,41 @@ class RetrievalConfig:
     def objective_of(self, system: System) -> RetrievalObjective:
         """The objective with what this system changes of it."""
         return dataclasses.replace(self.objective, **system.objective)
+
+
+@dataclasses.dataclass(frozen=True)
+class GradedPairs:
+    """One source of pre-training: what `gr2 wikipedia` left in `directory`, and its rate among the sources."""
+
+    directory: str
+    rate: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretraining:
+    """Pre-training on graded pairs (GR2P): Eq. 10 with articles' titles as docids. Everything is read from files.
+
+    sources          of different articles; a title that two of them have is two documents
+    judged           documents of a query that a batch knows of, those of the best grades where there are more
+    docid_length     tokens of a title at most, its end included
+    document_length  tokens kept of an article's text
+    shards           files of tokenised examples for each source
+    """
+
+    name: str = "wikipedia"
+    workdir: str = "runs/wikipedia"
+    seed: int = 0
+    sources: tuple[GradedPairs, ...] = ()
+    vocabulary: VocabularyConfig = VocabularyConfig()
+    model: ModelConfig = ModelConfig(lsa_start=False)
+    optimiser: OptimiserConfig = OptimiserConfig()
+    objective: RetrievalObjective = dataclasses.field(default_factory=RetrievalObjective)
+    batch: BatchConfig = BatchConfig(pseudo_share=0.0)
+    judged: int = 24
+    docid_length: int = 16
+    document_length: int = 512
+    shards: int = 16
+    checkpoint_seconds: float = 600.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,13 +7,15 @@ import typing
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from gr2_jax.config import Experiment
+from gr2_jax.config import Experiment, Pretraining
 from gr2_jax.errors import UserError, nearest
 
+Settings = TypeVar("Settings", Experiment, Pretraining)
 
-def load_experiment(path: str | Path) -> Experiment:
+
+def load_experiment(path: str | Path) -> Experiment | Pretraining:
     """Runs a config file and returns its `experiment`; the file is Python and is trusted like any program."""
     path = Path(path)
     if not path.is_file():
@@ -30,12 +32,12 @@ def load_experiment(path: str | Path) -> Experiment:
     except Exception as error:  # whatever a program can raise
         raise UserError(f"{path} does not load: {type(error).__name__}: {error}") from error
     experiment = getattr(module, "experiment", None)
-    if not isinstance(experiment, Experiment):
-        raise UserError(f"{path} defines no `experiment = Experiment(...)`")
+    if not isinstance(experiment, Experiment | Pretraining):
+        raise UserError(f"{path} defines no `experiment = Experiment(...)` or `Pretraining(...)`")
     return experiment
 
 
-def override(experiment: Experiment, arguments: Sequence[str]) -> Experiment:
+def override(experiment: Settings, arguments: Sequence[str]) -> Settings:
     """Applies `--section.field value` (or `--section.field=value`) pairs; `UserError` names the nearest valid field."""
     words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
     seen = set()

@@ -12,7 +12,7 @@ from typing import Any
 from gr2_jax.errors import UserError
 
 STAGE_FILE = "stage.json"
-STAGE_FORMAT = 3  # raise it when a stage writes other bytes for the same settings
+STAGE_FORMAT = 4  # raise it when a stage writes other bytes for the same settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,10 @@ class Workdir:
 
     def quality(self, scheme: str) -> Path:
         return self.root / "quality" / scheme
+
+    @property
+    def generated(self) -> Path:
+        return self.root / "generated"
 
     def candidates(self, scheme: str) -> Path:
         return self.root / "candidates" / scheme

@@ -5,8 +5,9 @@ from typing import Literal
 
 import pytest
 
-from gr2_jax.config import Experiment, System
+from gr2_jax.config import Experiment, Pretraining, System
 from gr2_jax.errors import UserError
+from gr2_jax.pipeline.pretraining import check_pretraining
 from gr2_jax.quickstart import PROFILES
 from gr2_jax.settings import experiment_from_json, load_experiment, override
 from gr2_jax.workdir import digest
@@ -159,7 +160,7 @@ def test_a_config_that_does_not_load(tmp_path, text, message):
 
 @pytest.mark.parametrize("text", ["", "experiment = 3", "from gr2_jax.config import Experiment\nExperiment()"])
 def test_a_config_without_an_experiment(tmp_path, text):
-    with pytest.raises(UserError, match=r"my.py defines no `experiment = Experiment\(...\)`$"):
+    with pytest.raises(UserError, match=r"my.py defines no `experiment = Experiment\(...\)` or `Pretraining\(...\)`$"):
         load(tmp_path, text)
 
 
@@ -198,6 +199,9 @@ def test_profiles_survive_json(experiment):
 def test_every_config_loads_and_survives_json(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a collection that is not there must not keep its config from loading
     experiment = load_experiment(path)
+    if isinstance(experiment, Pretraining):
+        check_pretraining(experiment)
+        return
     assert_round_trip(experiment)
     schemes = set(experiment.docids.schemes)
     assert {system.docids for system in experiment.retrieval.systems} <= schemes

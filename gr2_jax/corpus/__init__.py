@@ -2,21 +2,35 @@
 
 from gr2_jax.corpus.apidocs import read_apidocs
 from gr2_jax.corpus.augment import pseudo_queries
-from gr2_jax.corpus.collection import Collection, Document, read_collection, validate, write_collection
-from gr2_jax.corpus.sources import load_collection, source_fingerprint
-from gr2_jax.corpus.splits import Split, fold_split, split_queries
+from gr2_jax.corpus.collection import Collection, CollectionStream, Document
+from gr2_jax.corpus.folder import read_collection, write_collection
+from gr2_jax.corpus.qrels import read_qrels
+from gr2_jax.corpus.sources import load_collection, open_collection, source_fingerprint
+from gr2_jax.corpus.splits import Split, fold_split, sample_queries, split_queries
+from gr2_jax.corpus.subsets import subset
+from gr2_jax.corpus.surveys import Survey, survey
+from gr2_jax.corpus.topics import read_topics
+from gr2_jax.corpus.validation import validate
 
 __all__ = [
+    "open_collection",
     "load_collection",
     "source_fingerprint",
     "Collection",
+    "CollectionStream",
     "Document",
     "read_collection",
     "write_collection",
     "validate",
+    "survey",
+    "Survey",
+    "subset",
+    "read_topics",
+    "read_qrels",
     "read_apidocs",
     "Split",
     "split_queries",
     "fold_split",
+    "sample_queries",
     "pseudo_queries",
 ]

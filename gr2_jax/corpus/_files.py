@@ -1,11 +1,17 @@
-"""The three files of a collection, read with the place of whatever is malformed in them."""
+"""Text files and folders, read so that whatever is malformed in them is named with its place."""
 
 import gzip
 import json
-from collections.abc import Iterator
+import os
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from gr2_jax.errors import UserError, nearest
+
+BROKEN_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
+"""What reading a damaged or truncated gzip file raises."""
 
 
 def existing_folder(directory: Path) -> Path:
@@ -21,27 +27,57 @@ def existing_folder(directory: Path) -> Path:
     )
 
 
-def data_files(directory: Path) -> tuple[Path, Path, Path]:
-    """Returns the files of the documents (documents.jsonl, or its .gz where only that is there), queries and qrels."""
-    plain, packed = directory / "documents.jsonl", directory / "documents.jsonl.gz"
-    documents = packed if packed.is_file() and not plain.is_file() else plain
-    return documents, directory / "queries.tsv", directory / "qrels.txt"
-
-
 def existing_file(path: Path) -> Path:
     """Returns the file, or raises UserError that names what its folder holds."""
     if path.is_file():
         return path
-    present = sorted(child.name for child in path.parent.iterdir())
-    raise UserError(f"there is no {path.name} in {path.parent}; it holds: {', '.join(present) or 'nothing'}")
+    parent = path.parent
+    present = sorted(child.name for child in parent.iterdir()) if parent.is_dir() else []
+    raise UserError(f"there is no {path.name} in {parent}; it holds: {', '.join(present) or 'nothing'}")
+
+
+def plain_or_gzip(path: Path) -> Path:
+    """Returns the file, or its .gz where only that is there."""
+    packed = path.with_name(path.name + ".gz")
+    return packed if packed.is_file() and not path.is_file() else path
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Opens a file that may be compressed by gzip, whatever its name."""
+    with existing_file(path).open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if packed else path.open("rb")
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yields the lines that are not blank, numbered from 1, without their ends (LF or CRLF) or a byte order mark.
+
+    Raises UserError for a file that is not there, a line that is not UTF-8 or a damaged gzip file.
+    """
+    number = 0
+    with open_bytes(path) as file:
+        try:
+            for number, raw in enumerate(file, 1):
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                if line.strip():
+                    yield number, line
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}, line {number}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+        except BROKEN_GZIP as error:
+            raise UserError(f"{path} cannot be unpacked after line {number}: {error}") from None
 
 
 def check_id(kind: str, identifier: str, place: str) -> str:
     """Returns the id of a document or query, or raises UserError for one that cannot be a field of a run's line."""
-    if identifier.split() != [identifier]:
+    if not fits_a_run(identifier):
         fault = "contains white space" if identifier else "is empty"
         raise UserError(f"{place}: the {kind} id {identifier!r} {fault}, so that no qrels or run file can hold it")
     return identifier
+
+
+def fits_a_run(identifier: str) -> bool:
+    """Whether an id is one field of a line: not empty and without white space."""
+    return identifier.split() == [identifier]
 
 
 def check_query_text(query: str, text: str, place: str) -> str:
@@ -51,92 +87,51 @@ def check_query_text(query: str, text: str, place: str) -> str:
     return text
 
 
-def read_documents(path: Path) -> Iterator[tuple[str, str, str, str]]:
-    """Yields (doc_id, title, text, url) from JSON lines; a null in the last three is "", an id may be a whole number.
-
-    The title and the URL may be missing.
-    """
-    for number, line in _lines(path):
-        place = f"{path}, line {number}"
-        record = _parse_json(line, place)
-        for name in ("doc_id", "text"):
-            if name not in record:
-                raise UserError(f"{place}: a document needs the field {name!r}; found: {', '.join(record)}")
-        given = record["doc_id"]
-        doc_id = str(given) if type(given) is int else _string(record, "doc_id", place)
-        title, text, url = (
-            "" if record.get(name) is None else _string(record, name, place) for name in ("title", "text", "url")
-        )
-        yield check_id("document", doc_id, place), title, text, url
-
-
-def _string(record: dict, name: str, place: str) -> str:
-    if not isinstance(record[name], str):
-        raise UserError(f"{place}: the field {name!r} must be a string, found {_shown(json.dumps(record[name]))}")
-    return record[name]
-
-
-def read_queries(path: Path) -> dict[str, str]:
-    """Reads `id<TAB>text` lines."""
-    queries: dict[str, str] = {}
-    for number, line in _lines(path):
-        query, tab, text = line.partition("\t")
-        if not tab:
-            raise UserError(f"{path}, line {number}: expected `id<TAB>text`, found no tab in {_shown(line)}")
-        query = check_id("query", query.strip(), f"{path}, line {number}")
-        if query in queries:
-            raise UserError(f"{path}, line {number}: the query id {query!r} is used twice")
-        queries[query] = check_query_text(query, text.strip(), f"{path}, line {number}")
-    return queries
-
-
-def read_qrels(path: Path) -> dict[str, dict[str, int]]:
-    """Reads TREC judgements, `qid 0 docid grade`; a grade may be negative, a pair repeated with the same grade."""
-    qrels: dict[str, dict[str, int]] = {}
-    for number, line in _lines(path):
-        fields = line.split()
-        if len(fields) != 4:
-            raise UserError(
-                f"{path}, line {number}: expected 4 fields `qid 0 docid grade`, found {len(fields)} in {_shown(line)}"
-            )
-        query, _, doc, grade = fields
-        try:
-            value = int(grade)
-        except ValueError:
-            raise UserError(f"{path}, line {number}: the grade must be a whole number, found {grade!r}") from None
-        before = qrels.setdefault(query, {}).setdefault(doc, value)
-        if before != value:
-            raise UserError(f"{path}, line {number}: query {query!r} judges {doc!r} as {value}, but as {before} above")
-    return qrels
-
-
 def read_json(path: Path) -> dict:
     """Reads a file that holds one JSON object."""
-    return _parse_json(path.read_text("utf-8"), str(path))
+    return parse_json(path.read_text("utf-8"), str(path))
 
 
-def _parse_json(text: str, place: str) -> dict:
+def parse_json(text: str, place: str) -> dict:
+    """Returns the JSON object that the text is, or raises UserError that names the place."""
     try:
         record = json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(f"{place}: not valid JSON ({error.msg} at column {error.colno}): {_shown(text)}") from None
+        raise UserError(f"{place}: not valid JSON ({error.msg} at column {error.colno}): {shown(text)}") from None
     if not isinstance(record, dict):
-        raise UserError(f"{place}: expected a JSON object, found {_shown(text)}")
+        raise UserError(f"{place}: expected a JSON object, found {shown(text)}")
     return record
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yields the lines that are not blank, numbered from 1, without their ends (LF or CRLF) or a byte order mark."""
-    existing_file(path)
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="\n") as file:
-            yield from ((number, line.rstrip("\r\n")) for number, line in enumerate(file, 1) if line.strip())
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
-        raise UserError(
-            f"{path} cannot be read as UTF-8 text{' in gzip' if opener is gzip.open else ''}: {error}"
-        ) from None
+def id_field(record: dict, name: str, kind: str, place: str) -> str:
+    """Returns the id that the record holds under `name`, a string or a whole number."""
+    if name not in record:
+        raise UserError(f"{place}: a {kind} needs the field {name!r}; found: {', '.join(record)}")
+    given = record[name]
+    return check_id(kind, str(given) if type(given) is int else text_field(record, name, place), place)
 
 
-def _shown(text: str) -> str:
+def text_field(record: dict, name: str, place: str) -> str:
+    """Returns the string under `name`, with `?` for half a surrogate pair, which JSON can hold and UTF-8 cannot."""
+    value = record[name]
+    if not isinstance(value, str):
+        raise UserError(f"{place}: the field {name!r} must be a string, found {shown(json.dumps(value))}")
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+
+
+def optional_text(record: dict, name: str, place: str) -> str:
+    """Returns the string under `name`, "" where there is none or null."""
+    return "" if record.get(name) is None else text_field(record, name, place)
+
+
+def shown(text: str) -> str:
+    """The beginning of a text, quoted."""
     return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def replace_file(path: Path, parts: Iterable[str]) -> None:
+    """Writes the parts beside the file and renames: the file is there whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(parts)
+    os.replace(partial, path)

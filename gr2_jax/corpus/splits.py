@@ -53,6 +53,18 @@ def fold_split(query_ids: Iterable[str], *, folds: int, fold: int, validation: i
     return Split(train=tuple(rest[validation:]), validation=tuple(rest[:validation]), test=tuple(test))
 
 
+def sample_queries(query_ids: Iterable[str], n: int, *, seed: int) -> tuple[str, ...]:
+    """Returns `n` of the queries, as training sets of few queries are made: 15 are among 30, those among 45.
+
+    The order of the ids does not matter. Raises UserError for more queries than there are, or fewer than one.
+    """
+    # Another order than that of a split with the same seed, which takes validation and test queries from its start.
+    ordered = _by_hash(query_ids, f"{seed}/sample")
+    if not 1 <= n <= len(ordered):
+        raise UserError(f"{n} queries cannot be drawn from {len(ordered)}: use 1 to {len(ordered)}")
+    return tuple(ordered[:n])
+
+
 def _by_hash(query_ids: Iterable[str], seed: int | str) -> list[str]:
     key = hashlib.blake2b(str(seed).encode()).digest()
     return sorted(set(query_ids), key=lambda query: (hashlib.blake2b(query.encode(), key=key).digest(), query))

@@ -20,6 +20,7 @@ class Libraries(NamedTuple):
 def libraries() -> Libraries:
     """Imports both (5-7 s, 0.8 GB); a `UserError` says how to install them."""
     try:
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # which remarks on every dataset of whole numbers
         with _native_messages_hidden():
             import seqio
             import tensorflow as tf

@@ -1,134 +1,152 @@
-"""The training data as seqio tasks: every example is a text and the documents it should retrieve, with their grades.
+"""The training data as seqio tasks and mixtures: a text and the documents that it should retrieve, with their grades.
 
-Three tasks per collection, one TFRecord file each, all of the same shape:
-`<name>_queries` (graded judgements), `<name>_pseudo` (augmentation: leading paragraphs and sentences, entities, titles)
-and `<name>_documents` (indexing: the document's own text). TensorFlow is imported only here and only when called.
+`register_tasks("gov", {"queries": "examples/queries.tfrecord*", ...}, options)` makes, for the roles that have files,
+`gov_queries` (graded judgements), `gov_pseudo` (augmentation: leading paragraphs and sentences, entities, titles),
+`gov_documents` (indexing: the document's own text), `gov_docids` (document to query, for docid generation), `gov_pairs`
+(Wikipedia's graded pairs) and `gov_titles` (Wikipedia's documents to their titles), and the mixtures `gov_pretraining`
+and `gov_finetuning` of them. TensorFlow is imported only when something here is called.
 """
 
-import os
-from collections.abc import Iterable, Sequence
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
 
 import numpy as np
+from jaxtyping import Int
 
+from gr2_jax.data import preprocessing
+from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.lazy import libraries
+from gr2_jax.data.materialise import materialise, materialise_files
+from gr2_jax.data.records import Example, write_examples
+from gr2_jax.data.retrieval_metric import graded_retrieval
 from gr2_jax.data.vocabulary import seqio_vocabulary
+from gr2_jax.errors import UserError, nearest
+
+__all__ = [
+    "Example",
+    "ExampleArrays",
+    "TaskOptions",
+    "materialise",
+    "materialise_files",
+    "register_task",
+    "register_tasks",
+    "write_examples",
+]
+
+ROLES = ("queries", "pseudo", "documents", "docids", "pairs", "titles")
+MIXTURES = {"pretraining": ("pairs", "titles"), "finetuning": ("queries", "pseudo", "documents")}
 
 
-class Example(NamedTuple):
-    """A text and its relevant documents: rows of the collection's document table, and their grades (> 0)."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class TaskOptions:
+    """How text becomes tokens.
 
-    text: str
-    docid_rows: Sequence[int]
-    grades: Sequence[int]
+    vocabulary     a SentencePiece file, and how many `extra_ids` follow it
+    add_eos        whether encoder inputs end in the end token, within their length: T5's weights expect it
+    docid_length   tokens per docid, Ti, its end counted, of docids that are text
+    docid_table    int32 [N, Ti], 0-padded: the docid of each row of the document table, of docids that are tokens
 
+    With neither of the last two, a collection's tasks have no docid_tokens; Wikipedia's always need `docid_length`.
+    """
 
-class ExampleArrays(NamedTuple):
-    """A whole task in memory: tokens [E, T] (0-padded), docid_rows [E, J] (-1-padded), grades [E, J] (0-padded)."""
-
-    tokens: np.ndarray
-    docid_rows: np.ndarray
-    grades: np.ndarray
-
-
-def write_examples(path: Path, examples: Iterable[Example]) -> None:
-    """One TFRecord file of `tf.train.Example`s with features inputs, docid_rows and grades."""
-    tf = libraries().tf
-    partial = path.with_name(path.name + ".partial")
-    with tf.io.TFRecordWriter(str(partial)) as writer:
-        for example in examples:
-            writer.write(_serialise(tf, example))
-    os.replace(partial, path)
+    vocabulary: Path
+    extra_ids: int
+    add_eos: bool = False
+    docid_length: int | None = None
+    docid_table: Int[np.ndarray, "N Ti"] | None = None
 
 
-def _serialise(tf, example: Example) -> bytes:
-    ints = {"docid_rows": example.docid_rows, "grades": example.grades}
-    features = {k: tf.train.Feature(int64_list=tf.train.Int64List(value=list(v))) for k, v in ints.items()}
-    features["inputs"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[example.text.encode()]))
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+def register_tasks(
+    name: str,
+    files: Mapping[str, str | Sequence[str]],
+    options: TaskOptions,
+    rates: Mapping[str, float] = MappingProxyType({}),
+) -> list[str]:
+    """Registers (anew) the tasks of `files` (role -> paths or patterns) and the mixtures of those that are there;
+    returns all their names. `rates` gives a role's rate in its mixture, 1 where it does not. `UserError` for a role
+    that there is not, a rate that is not positive, and patterns that no file matches."""
+    seqio = libraries().seqio
+    for role in (*files, *rates):
+        if role not in ROLES:
+            raise UserError(f"there is no task '{role}': {nearest(role, ROLES)}")
+    wrong = next((role for role, rate in rates.items() if not rate > 0), None)
+    if wrong is not None:
+        raise UserError(f"the rate of '{wrong}' in a mixture must be positive, found {rates[wrong]}")
+    names = [_register(f"{name}_{role}", role, pattern, options).name for role, pattern in files.items()]
+    for mixture, roles in MIXTURES.items():
+        mixed = [(f"{name}_{role}", float(rates.get(role, 1.0))) for role in roles if role in files]
+        if mixed:
+            names.append(f"{name}_{mixture}")
+            _forget(seqio.MixtureRegistry, names[-1])
+            seqio.MixtureRegistry.add(names[-1], mixed)
+    return names
 
 
-def register_task(name: str, path: Path, *, vocabulary: Path, extra_ids: int):
+def register_task(name: str, path: Path, *, vocabulary: Path, extra_ids: int, add_eos: bool = False):
     """Registers (anew) and returns the seqio task that reads `path`: text tokenised, rows and grades as they are."""
-    tf, seqio = libraries()
-    if name in seqio.TaskRegistry.names():
-        seqio.TaskRegistry.remove(name)
-    ints = seqio.PassThroughVocabulary(size=2**31 - 1)
+    return _register(name, "queries", str(path), TaskOptions(vocabulary, extra_ids, add_eos))
+
+
+def _register(name: str, role: str, pattern: str | Sequence[str], options: TaskOptions):
+    _, seqio = libraries()
+    _forget(seqio.TaskRegistry, name)
+    has_docids = role in ("pairs", "titles") or options.docid_length is not None or options.docid_table is not None
+    if role in ("pairs", "titles") and options.docid_length is None:
+        raise UserError(f"the task '{name}' has titles for docids and needs their docid_length")
     return seqio.TaskRegistry.add(
         name,
-        source=seqio.TFExampleDataSource(
-            split_to_filepattern={"train": str(path)},
-            feature_description={
-                "inputs": tf.io.FixedLenFeature([], tf.string),
-                "docid_rows": tf.io.VarLenFeature(tf.int64),
-                "grades": tf.io.VarLenFeature(tf.int64),
-            },
-        ),
-        preprocessors=[_dense_ints, seqio.preprocessors.tokenize],
-        output_features={
-            "inputs": seqio.Feature(seqio_vocabulary(str(vocabulary), extra_ids), add_eos=False),
-            "docid_rows": seqio.Feature(ints, add_eos=False, dtype=tf.int32),
-            "grades": seqio.Feature(ints, add_eos=False, dtype=tf.int32),
-        },
+        source=_source(name, role, pattern),
+        preprocessors=_preprocessors(role, options),
+        output_features=_features(role, options, has_docids),
+        metric_objs=[graded_retrieval().empty()] if has_docids and role != "docids" else [],
     )
 
 
-def _dense_ints(dataset):
-    tf = libraries().tf
-
-    def convert(example):
-        dense = {k: tf.cast(tf.sparse.to_dense(example[k]), tf.int32) for k in ("docid_rows", "grades")}
-        return {**dense, "inputs": example["inputs"]}
-
-    return dataset.map(convert, num_parallel_calls=1)
+def _forget(registry, name: str) -> None:
+    if name in registry.names():
+        registry.remove(name)
 
 
-def materialise(task, *, length: int, judged: int) -> ExampleArrays:
-    """Reads a task once, in file order, through `GradedFeatureConverter`: texts cut to `length` tokens, lists to
-    `judged` documents (best grades first). For collections that fit in memory; batches are then f(seed, step)."""
-    _, seqio = libraries()
-    lengths = {"inputs": length, "docid_rows": judged, "grades": judged}
-    dataset = seqio.get_dataset(
-        mixture_or_task_name=task.name,
-        task_feature_lengths=lengths,
-        dataset_split="train",
-        shuffle=False,
-        num_epochs=1,
-        feature_converter=graded_feature_converter(),
-    )
-    columns = list(dataset.batch(1024).as_numpy_iterator())
-    fields = ("encoder_input_tokens", "docid_rows", "grades")
-    return ExampleArrays(*(np.concatenate([c[f] for c in columns]) for f in fields))
-
-
-def graded_feature_converter():
-    """A seqio feature converter: (inputs, docid_rows, grades) -> T5X's names, rows -1-padded, grades 0-padded."""
+def _source(name: str, role: str, pattern: str | Sequence[str]):
+    """Its files in turn, an example of each: with `write_examples`' shards, that is the order of writing."""
     tf, seqio = libraries()
+    patterns = [pattern] if isinstance(pattern, str) else list(pattern)
+    found = [tf.io.gfile.glob(str(one)) for one in patterns]
+    if not all(found):
+        raise UserError(f"no file matches {patterns[found.index([])]}, which the task '{name}' should read")
+    files = sorted({file for one in found for file in one if not file.endswith(".partial")})
+    return seqio.TFExampleDataSource(
+        split_to_filepattern={"train": files},
+        feature_description=preprocessing.description(role),
+        cycle_length=len(files),
+        block_length=1,
+    )
 
-    class GradedFeatureConverter(seqio.FeatureConverter):
-        TASK_FEATURES = {  # noqa: RUF012  (seqio's own spelling of the interface)
-            name: seqio.FeatureConverter.FeatureSpec(dtype=tf.int32) for name in ("inputs", "docid_rows", "grades")
-        }
-        MODEL_FEATURES = {  # noqa: RUF012
-            name: seqio.FeatureConverter.FeatureSpec(dtype=tf.int32)
-            for name in ("encoder_input_tokens", "docid_rows", "grades")
-        }
-        PACKING_FEATURE_DTYPES = None
 
-        def _convert_features(self, ds, task_feature_lengths):
-            def convert(example):
-                return {
-                    "encoder_input_tokens": example["inputs"],
-                    "docid_rows": tf.where(example["grades"] > 0, example["docid_rows"], -1),
-                    "grades": example["grades"],
-                }
+def _preprocessors(role: str, options: TaskOptions) -> list:
+    _, seqio = libraries()
+    before = [
+        preprocessing.parse(role, docids_are_text=options.docid_length is not None),
+        functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
+    ]
+    # cached data holds rows and no table: a new table of docids needs no new cache
+    after = [seqio.CacheDatasetPlaceholder(), seqio.preprocessors.append_eos_after_trim]
+    if role == "docids":
+        return before + after
+    if options.docid_length is not None:
+        return [*before, preprocessing.close_docids(options.docid_length), *after]
+    return before + after + ([] if options.docid_table is None else [preprocessing.look_up(options.docid_table)])
 
-            # trims and 0-pads every feature; grade 0 then tells padding from row 0
-            return self._pack_or_pad(ds, task_feature_lengths).map(convert)
 
-        def get_model_feature_lengths(self, task_feature_lengths):
-            names = {"encoder_input_tokens": "inputs", "docid_rows": "docid_rows", "grades": "grades"}
-            return {model: task_feature_lengths[task] for model, task in names.items()}
-
-    return GradedFeatureConverter(pack=False)
+def _features(role: str, options: TaskOptions, has_docids: bool) -> dict:
+    tf, seqio = libraries()
+    text = seqio_vocabulary(str(options.vocabulary), options.extra_ids)
+    inputs = {"inputs": seqio.Feature(text, add_eos=options.add_eos)}
+    if role == "docids":
+        return inputs | {"targets": seqio.Feature(text, add_eos=True)}
+    number = seqio.Feature(seqio.PassThroughVocabulary(size=2**31 - 1), add_eos=False, dtype=tf.int32)
+    docids = {"docid_tokens": seqio.Feature(text, add_eos=False, rank=2, dtype=tf.int32)} if has_docids else {}
+    return inputs | {"docid_rows": number, "grades": number} | docids

@@ -42,6 +42,8 @@ def check(experiment: Experiment) -> None:
             raise UserError(f"--retrieval.batch.{name} is {rows}: {batch.microbatches} microbatches do not divide it")
     if batch.length > QUERY_LENGTH:
         raise UserError(f"--retrieval.batch.length is {batch.length}: the examples hold {QUERY_LENGTH} tokens")
+    if batch.generated > experiment.fusion.beams:
+        raise UserError(f"--retrieval.batch.generated is {batch.generated}: --fusion.beams are only the best so many")
     if not experiment.corpus.folds and experiment.corpus.test_queries < 1:
         raise UserError("--corpus.test_queries must be at least 1: the table is about them")
     check_measures(experiment.evaluation.measures)
@@ -83,6 +85,8 @@ def _check_weights(experiment: Experiment, section: str) -> None:
 def _check_numbers(section: Any, path: str) -> None:
     for field in dataclasses.fields(section):
         value, flag = getattr(section, field.name), f"--{path}{field.name}"
+        if value is not None and field.name in ("documents", "training_queries") and value < 1:
+            raise UserError(f"{flag} is {value}: it must be above 0")
         if dataclasses.is_dataclass(value):
             _check_numbers(value, f"{path}{field.name}.")
         elif isinstance(value, (int, float)) and not isinstance(value, bool):

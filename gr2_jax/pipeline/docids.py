@@ -49,10 +49,10 @@ def _build(scheme: Scheme, out: Path) -> None:
     say(f"docids: {scheme.name}")
     tokenizer = scheme.sources.tokenizer
     assignment = assign_unique(
-        _candidates(scheme, np.arange(len(scheme.sources.corpus[0].documents))),
+        candidates_of(scheme, np.arange(len(scheme.sources.corpus[0].documents))),
         suffix_tokens=list(tokenizer.sentinels)[-SUFFIX_DIGITS:],
         max_length=scheme.experiment.docids.max_length,
-        resample=partial(_candidates, scheme),
+        resample=partial(candidates_of, scheme),
         resamples=scheme.resamples,
     )
     DocidTrie.from_sequences(assignment.docids, vocabulary=tokenizer.fingerprint).save(out / "trie")
@@ -63,7 +63,7 @@ def _build(scheme: Scheme, out: Path) -> None:
     say(f"  {describe(figures)}")
 
 
-def _candidates(scheme: Scheme, rows: Int[np.ndarray, "n"], sample: int = 0) -> Iterator[Int[np.ndarray, "s C T"]]:
+def candidates_of(scheme: Scheme, rows: Int[np.ndarray, "n"], sample: int = 0) -> Iterator[Int[np.ndarray, "s C T"]]:
     """Lists of the documents `rows`, in order; costly ones by way of files, which outlive the program."""
     if not len(rows):
         return

@@ -13,15 +13,19 @@ from gr2_jax.corpus import (
     Collection,
     Split,
     fold_split,
-    load_collection,
+    open_collection,
     pseudo_queries,
     read_collection,
+    sample_queries,
     source_fingerprint,
     split_queries,
+    subset,
+    validate,
     write_collection,
 )
+from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.semantics import token_semantics
-from gr2_jax.data.tasks import Example, ExampleArrays, materialise, register_task, write_examples
+from gr2_jax.data.tasks import Example, materialise, register_task, write_examples
 from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer, read_vocabulary, train_vocabulary
 from gr2_jax.evaluation.trec import write_qrels
 from gr2_jax.models import preset
@@ -29,6 +33,7 @@ from gr2_jax.progress import say
 from gr2_jax.workdir import Workdir, digest, read_json, run_stage, write_json
 
 TASKS = ("queries", "pseudo", "documents")
+_FIELDS = ("tokens", "docid_rows", "grades")  # docids are made later, from the rows
 QUERY_LENGTH, _DOCUMENT_LENGTH = 64, 512
 
 
@@ -48,8 +53,11 @@ def prepare(experiment: Experiment, workdir: Workdir, fold: int | None = None) -
 def _build_corpus(experiment: Experiment, fold: int | None, out: Path) -> None:
     config = experiment.corpus
     say(f"reading {config.source}")
-    collection = load_collection(
-        config.source, empty_documents=config.empty_documents, unjudged_queries=config.unjudged_queries
+    stream = open_collection(config.source)
+    if config.documents is not None:
+        stream = subset(stream, config.documents, seed=experiment.seed)
+    collection = validate(
+        stream.hold(), empty_documents=config.empty_documents, unjudged_queries=config.unjudged_queries
     )
     if fold is None:
         split = split_queries(
@@ -63,6 +71,9 @@ def _build_corpus(experiment: Experiment, fold: int | None, out: Path) -> None:
             validation=config.validation_queries,
             seed=experiment.seed,
         )
+    if config.training_queries is not None:
+        few = sample_queries(split.train, config.training_queries, seed=experiment.seed)
+        split = dataclasses.replace(split, train=few)
     write_collection(collection, out)
     write_json(out / "split.json", split)
     for part, ids in dataclasses.asdict(split).items():
@@ -114,7 +125,7 @@ def _build_examples(experiment: Experiment, workdir: Workdir, out: Path) -> None
         write_examples(out / f"{task}.tfrecord", _examples(task, collection, split, experiment))
     judged = max(sum(grade > 0 for grade in collection.qrels[query].values()) for query in split.train)
     arrays = read_tasks(experiment, workdir, out, judged=judged)  # all: one left out would become a negative
-    np.savez(out / "examples.npz", **{f"{t}_{f}": v for t, a in arrays.items() for f, v in a._asdict().items()})
+    np.savez(out / "examples.npz", **{f"{t}_{f}": getattr(a, f) for t, a in arrays.items() for f in _FIELDS})
     texts = [row[row != 0] for task in ("documents", "queries") for row in arrays[task].tokens]
     semantics = token_semantics(texts, tokenizer.size, features=_width(experiment) - 2, seed=experiment.seed)
     documents = semantics.document_vectors[: len(collection.documents)]
@@ -140,7 +151,7 @@ def read_tasks(experiment: Experiment, workdir: Workdir, directory: Path, *, jud
 def load_examples(workdir: Workdir) -> dict[str, ExampleArrays]:
     """The arrays that `prepare` left: training needs no TensorFlow."""
     with np.load(workdir.examples / "examples.npz") as file:
-        return {t: ExampleArrays(*(file[f"{t}_{f}"] for f in ExampleArrays._fields)) for t in TASKS}
+        return {t: ExampleArrays(*(file[f"{t}_{f}"] for f in _FIELDS)) for t in TASKS}
 
 
 def _examples(task: str, collection: Collection, split: Split, experiment: Experiment) -> Iterator[Example]:

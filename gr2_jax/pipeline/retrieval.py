@@ -9,33 +9,36 @@ import numpy as np
 from jaxtyping import Int
 
 from gr2_jax.config import Experiment, SelfNegativeConfig, System
+from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.batches import BatchShape, GradedBatches
-from gr2_jax.data.tasks import ExampleArrays
 from gr2_jax.losses import penalty_parameters
 from gr2_jax.models import GR2
 from gr2_jax.pipeline.docids import load_docids
-from gr2_jax.pipeline.prepare import load_examples, load_tokenizer, read_corpus
+from gr2_jax.pipeline.generated_queries import training_examples
+from gr2_jax.pipeline.prepare import load_tokenizer, read_corpus
 from gr2_jax.pipeline.self_negatives import mined_negatives
 from gr2_jax.pipeline.semantics import starting_params, weights_fingerprint
 from gr2_jax.pipeline.trained import initial_params, load_retriever, retrieval_model, token_columns
 from gr2_jax.progress import say
 from gr2_jax.training.loop import Plan, adam, train
+from gr2_jax.training.mesh import of_this_host
 from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
 from gr2_jax.workdir import STAGE_FILE, Workdir, digest, is_done, read_json, write_json
 
 
 def train_system(
-    experiment: Experiment, workdir: Workdir, system: System, docids_print: str, trained: dict[str, str]
+    experiment: Experiment, workdir: Workdir, system: System, upstream: str, trained: dict[str, str]
 ) -> str:
     """Trains to checkpoints/<name>-<fingerprint>/, going on from what is there; returns the fingerprint.
 
-    `trained` holds the fingerprints of the systems before it, among them the one that `self_negatives_of` names.
+    `upstream` is the fingerprint of the docids and examples; `trained` holds the fingerprints of the systems before it,
+    among them the one that `self_negatives_of` names.
     """
     retrieval = dataclasses.replace(experiment.retrieval, systems=(system,), views=(), checkpoint_seconds=0)
     start_print = None if system.self_negatives_of is None else trained[system.self_negatives_of]
     if start_print is None:
         retrieval = dataclasses.replace(retrieval, self_negatives=SelfNegativeConfig())  # which it does not use
-    fingerprint = digest([docids_print, retrieval, weights_fingerprint(retrieval.model), start_print])
+    fingerprint = digest([upstream, retrieval, weights_fingerprint(retrieval.model), start_print])
     directory = workdir.checkpoints(f"{system.name}-{fingerprint}")
     if is_done(directory, fingerprint):
         return fingerprint
@@ -80,7 +83,8 @@ def _start_from(experiment: Experiment, workdir: Workdir, system: System, train_
     """The weights of the system that `self_negatives_of` names, and what it finds wrongly for the training queries."""
     other = dataclasses.replace(system, name=system.self_negatives_of)
     retriever = load_retriever(experiment, workdir, other, train_print)
-    mined = mined_negatives(workdir, other.name, train_print, retriever, experiment.retrieval.self_negatives)
+    settings, end = experiment.retrieval.self_negatives, experiment.retrieval.model.input_end
+    mined = mined_negatives(workdir, other.name, train_print, retriever, settings, end)
     trained = read_json(workdir.checkpoints(f"{other.name}-{train_print}") / STAGE_FILE)
     return _Start(retriever.model, retriever.params, mined.rows, trained["seconds"] + mined.seconds)
 
@@ -101,7 +105,7 @@ def _plan(experiment: Experiment, workdir: Workdir, system: System, start: _Star
     return Plan(
         label=system.name,
         loss=loss,
-        batches=graded_batches(experiment, load_examples(workdir), start.negatives),
+        batches=of_this_host(graded_batches(experiment, training_examples(experiment, workdir), start.negatives)),
         optimiser=adam(**vars(optimiser)),
         steps=optimiser.steps,
         seed=experiment.seed,
@@ -121,6 +125,7 @@ def graded_batches(
         span=(batch.shortest_span, batch.longest_span),
         length=batch.length,
         negatives=experiment.retrieval.self_negatives.negatives,
+        eos=experiment.retrieval.model.input_end,
     )
     sources = examples["queries"], examples["pseudo"], examples["documents"]
     return GradedBatches(*sources, shape, experiment.seed, negatives)

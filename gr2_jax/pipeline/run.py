@@ -12,6 +12,7 @@ from gr2_jax.evaluation.trec import read_run, write_run
 from gr2_jax.pipeline.check import check
 from gr2_jax.pipeline.docids import make_docids
 from gr2_jax.pipeline.evaluate import evaluate_baselines, evaluate_system, evaluate_views
+from gr2_jax.pipeline.generated_queries import generate_queries
 from gr2_jax.pipeline.prepare import prepare
 from gr2_jax.pipeline.quality import report_docids
 from gr2_jax.pipeline.report import docid_lines, report
@@ -49,9 +50,11 @@ def _run_stages(experiment: Experiment, workdir: Workdir, until: str, fold: int 
         docids = make_docids(experiment, workdir, examples)
         report_docids(workdir, experiment.docids.schemes)
     if reach >= 2:
+        generated = generate_queries(experiment, workdir, examples)
         for system in experiment.retrieval.systems:
             trained = record["trained"]
-            trained[system.name] = train_system(experiment, workdir, system, docids[system.docids], trained)
+            upstream = digest([docids[system.docids], generated])
+            trained[system.name] = train_system(experiment, workdir, system, upstream, trained)
             write_json(workdir.config, record)
     if reach < 3:
         return None

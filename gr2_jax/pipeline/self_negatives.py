@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Int
 
 from gr2_jax.config import SelfNegativeConfig
-from gr2_jax.data.tasks import ExampleArrays
+from gr2_jax.data.arrays import ExampleArrays
+from gr2_jax.data.batches import cut_inputs
 from gr2_jax.evaluation.retriever import Retriever
 from gr2_jax.pipeline.prepare import load_examples
 from gr2_jax.progress import progress, say
@@ -25,15 +26,23 @@ class Mined(NamedTuple):
 
 
 def mined_negatives(
-    workdir: Workdir, system: str, train_print: str, retriever: Retriever, settings: SelfNegativeConfig
+    workdir: Workdir,
+    system: str,
+    train_print: str,
+    retriever: Retriever,
+    settings: SelfNegativeConfig,
+    input_end: int | None,
 ) -> Mined:
-    """Kept in negatives/<system>/; `retriever` searches with the weights that `train_print` is the fingerprint of."""
+    """Kept in negatives/<system>/; `retriever` searches with the weights that `train_print` is the fingerprint of, and
+    expects inputs to end in `input_end`."""
     directory = workdir.negatives(system)
 
     def build(out: Path) -> None:
         say(f"searching for what {system} finds wrongly")
         started = time.monotonic()
-        rows = mine(retriever.with_beams(settings.beams), load_examples(workdir)["queries"], settings.depth)
+        queries = load_examples(workdir)["queries"]
+        queries = queries._replace(tokens=cut_inputs(queries.tokens, queries.tokens.shape[1], input_end))
+        rows = mine(retriever.with_beams(settings.beams), queries, settings.depth)
         seconds, found = time.monotonic() - started, (rows >= 0).sum(axis=1)
         np.save(out / "rows.npy", rows)
         figures = {"queries": len(rows), "per_query": float(found.mean()), "none": int((found == 0).sum())}

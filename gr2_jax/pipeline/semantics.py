@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from flax import traverse_util
 from jaxtyping import Float
 
 from gr2_jax.config import ModelConfig
@@ -14,6 +15,7 @@ from gr2_jax.models.checkpoint import model_directory
 from gr2_jax.workdir import Workdir
 
 _END = 1 << 20  # bytes at a file's beginning and end
+HEAD_FILE = "head.npz"
 SENTINEL_VECTORS = "sentinel_vectors.npz"
 
 
@@ -28,13 +30,22 @@ def starting_params(params: dict, model: ModelConfig, config: T5Config, workdir:
     A docid scheme may bring vectors for the sentinels that it writes.
     """
     if model.weights is not None:
-        return start_from_t5(params, config, load_t5(model.weights)[1])
+        return _with_head(start_from_t5(params, config, load_t5(model.weights)[1]), model.weights)
     if not model.starts_from_lsa:
         return params
     semantics = load_semantics(workdir)
     vectors = docid_token_vectors(semantics, docids)
     started = lsa_start(unstack_layers(params), config, vectors, semantics.log_idf)
     return stack_layers(started) if config.scan_layers else started
+
+
+def _with_head(params: dict, weights: str) -> dict:
+    """With the projection head that pre-training left beside the T5, where there is one."""
+    head = model_directory(weights) / HEAD_FILE
+    if "head" not in params or not head.is_file():
+        return params
+    with np.load(head) as file:
+        return params | {"head": traverse_util.unflatten_dict(dict(file), sep="/")}
 
 
 def docid_token_vectors(semantics: TokenSemantics, docids: Path | None) -> Float[np.ndarray, "V F"]:

@@ -46,13 +46,13 @@ def load_retriever(experiment: Experiment, workdir: Workdir, system: System, tra
     collection, _ = read_corpus(workdir)
     trie, _ = load_docids(experiment, workdir, system.docids)
     model, params = trained_model(workdir.checkpoints(f"{system.name}-{train_print}"), trie.tokens)
-    length = experiment.evaluation.query_length
+    length, end = experiment.evaluation.query_length, experiment.retrieval.model.input_end
     return Retriever(
         model=model,
         params=params,
         trie=trie,
         columns=token_columns(trie.tokens, tokenizer.size),
-        encode=lambda texts: pad_rows(tokenizer.encode_batch(texts), length),
+        encode=lambda texts: pad_rows(tokenizer.encode_batch(texts), length, eos=end),
         doc_ids=[document.doc_id for document in collection.documents],
         docids=[tokenizer.decode(docid) for docid in trie.sequences()],
         beams=experiment.evaluation.beams,

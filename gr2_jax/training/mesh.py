@@ -1,5 +1,8 @@
 """Where arrays live: one data axis over all devices, the batch split along it, everything else on every device."""
 
+from collections.abc import Callable
+from functools import partial
+
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -19,5 +22,18 @@ def batch_sharding(mesh: Mesh, rows: int) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec("data") if even else PartitionSpec())
 
 
+def of_this_host(batches: Callable[..., dict]) -> Callable[[int], dict]:
+    """`batches(step, host=..., hosts=...)` as the function of the step that gives this process its part."""
+    return partial(batches, host=jax.process_index(), hosts=jax.process_count())
+
+
 def put_batch(batch: dict, mesh: Mesh) -> dict[str, jax.Array]:
-    return {name: jax.device_put(value, batch_sharding(mesh, len(value))) for name, value in batch.items()}
+    """The global batch on the mesh, of which every process brings its part (`of_this_host`)."""
+    hosts = jax.process_count()
+    if hosts == 1:
+        return {name: jax.device_put(value, batch_sharding(mesh, len(value))) for name, value in batch.items()}
+    split = NamedSharding(mesh, PartitionSpec("data"))
+    return {
+        name: jax.make_array_from_process_local_data(split, value, (hosts * len(value), *value.shape[1:]))
+        for name, value in batch.items()
+    }

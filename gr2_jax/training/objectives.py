@@ -75,7 +75,7 @@ def retrieval_loss(
     *,
     model: GR2,
     objective: RetrievalObjective,
-    docid_table: Int[Array, "N T"],
+    docid_table: Int[Array, "N T"] | None,
     target_columns: Int[Array, "V"],
     num_grades: int,
     microbatches: int = 1,
@@ -83,10 +83,11 @@ def retrieval_loss(
 ) -> tuple[Float[Array, ""], Parts]:
     """Eq. 10, each sum divided by the number of texts in the batch, so that a step's size is a matter of the rate only.
 
-    `docid_table` holds every document's docid (EOS included, 0-padded); `target_columns` maps a vocabulary id to its
-    column of the logits; `params["penalty"]` [L] are a learnable penalty's parameters. The query likelihood and MGCC
-    use the same decoder states. With `microbatches` the model sees a part of the batch at a time and the loss still all
-    of it, see `gr2_jax.losses.microbatches`.
+    `docid_table` holds every document's docid (EOS included, 0-padded), unless the batch brings docids of its own:
+    `docid_tokens` [B,K,T] and `document_docid_tokens` [E,T], written the same way. `target_columns` maps a vocabulary
+    id to its column of the logits; `params["penalty"]` [L] are a learnable penalty's parameters. The query likelihood
+    and MGCC use the same decoder states. With `microbatches` the model sees a part of the batch at a time and the loss
+    still all of it, see `gr2_jax.losses.microbatches`.
 
     Where the batch has `negative_rows` [B,H] (-1 = padding), documents mined for self-negative fine-tuning, these are
     decoded in the same pass: L_MLE^q is that of the K docids alone, the graded loss sees all K + H with their judged
@@ -117,10 +118,9 @@ def _read(
     texts: dict[str, Array], rng: Array, *, params: dict, model: GR2, docid_table, target_columns, smoothing: float
 ) -> TextOutputs:
     query_rng, document_rng = jax.random.split(rng)
-    rows, own = _rows_to_decode(texts), texts["docid_rows"].shape[1]
-    docids = docid_table[jnp.maximum(rows, 0)] * (rows >= 0)[..., None]
+    own = texts["docid_rows"].shape[1]
+    docids, indexed = _docids(texts, docid_table)
     queries = _teacher_forced(model, params, texts["query_tokens"], docids, query_rng)
-    indexed = docid_table[texts["document_rows"]][:, None]
     documents = _teacher_forced(model, params, texts["document_tokens"], indexed, document_rng)
     return TextOutputs(
         _sequence_nll(queries.logits[:, :own], docids[:, :own], target_columns, smoothing),
@@ -133,6 +133,14 @@ def _read(
 
 def _teacher_forced(model: GR2, params: dict, tokens, docids, rng) -> RetrievalOutputs:
     return model.apply({"params": params}, tokens, docids, deterministic=False, rngs={"dropout": rng})
+
+
+def _docids(texts: dict[str, Array], docid_table) -> tuple[Int[Array, "B K+H T"], Int[Array, "E 1 T"]]:
+    """What is to be written for the queries (padding: no token) and for the documents."""
+    rows = _rows_to_decode(texts)
+    if "docid_tokens" in texts:
+        return texts["docid_tokens"] * (rows >= 0)[..., None], texts["document_docid_tokens"][:, None]
+    return docid_table[jnp.maximum(rows, 0)] * (rows >= 0)[..., None], docid_table[texts["document_rows"]][:, None]
 
 
 def _rows_to_decode(texts: dict[str, Array]) -> Int[Array, "B K+H"]:

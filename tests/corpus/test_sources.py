@@ -1,7 +1,6 @@
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,102 +14,7 @@ from gr2_jax.corpus import (
 )
 from gr2_jax.errors import UserError
 
-ir_datasets = pytest.importorskip("ir_datasets")
-requests = pytest.importorskip("requests")
-HashVerificationError = pytest.importorskip("ir_datasets.util.hash").HashVerificationError
 CRANFIELD = Path(__file__).parents[3] / "shared" / "data" / "cranfield"
-
-
-@pytest.fixture(scope="module")
-def registered(tmp_path_factory):
-    """A data set made of files by ir_datasets' own readers."""
-    folder = tmp_path_factory.mktemp("irds")
-    (folder / "docs.tsv").write_text("d1\tsome text\nd2\tmore  text\n")
-    (folder / "queries.tsv").write_text("q1\ta  query\n")
-    (folder / "qrels.txt").write_text("q1 0 d1 2\nq1 0 d2 -2\n")
-    dataset = ir_datasets.create_dataset(
-        docs_tsv=str(folder / "docs.tsv"),
-        queries_tsv=str(folder / "queries.tsv"),
-        qrels_trec=str(folder / "qrels.txt"),
-    )
-    ir_datasets.registry.register("hand-made", dataset)
-    ir_datasets.registry.register("hand-made/docs", ir_datasets.create_dataset(docs_tsv=str(folder / "docs.tsv")))
-
-
-@pytest.mark.usefixtures("registered")
-def test_an_ir_datasets_id():
-    collection = load_collection("irds:hand-made")
-    assert collection.documents == (Document("d1", "", "some text"), Document("d2", "", "more  text"))
-    assert collection.queries == {"q1": "a query"}
-    assert collection.qrels == {"q1": {"d1": 2, "d2": -2}}
-    assert collection.provenance["source"] == "irds:hand-made"
-
-
-@pytest.mark.usefixtures("registered")
-def test_wrong_ids_get_hints():
-    with pytest.raises(UserError, match="did you mean 'hand-made'"):
-        load_collection("irds:hand-mde")
-    with pytest.raises(UserError, match="has no queries"):
-        load_collection("irds:hand-made/docs")
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (requests.exceptions.ConnectionError("no route\nto host"), "no route to host"),
-        (TimeoutError(), "TimeoutError"),
-        (HashVerificationError("a bad hash"), "a bad hash"),
-        (RuntimeError("log in first"), "log in first"),
-    ],
-)
-@pytest.mark.usefixtures("registered")
-def test_a_failed_download_names_the_data_set_and_the_reason(monkeypatch, error, reason):
-    def failing():
-        raise error
-        yield
-
-    dataset = ir_datasets.load("hand-made")
-    monkeypatch.setattr(ir_datasets, "load", lambda name: dataset)
-    monkeypatch.setattr(dataset, "docs_iter", failing, raising=False)
-    with pytest.raises(UserError, match=f"^ir_datasets cannot download or read 'hand-made': {reason}$"):
-        load_collection("irds:hand-made")
-
-
-def test_cranfield_codes_become_grades(monkeypatch):
-    # As in the collection's read-me: code 1 is a complete answer, 4 minimum interest, -1 the source paper.
-    labels = {"a": 1, "b": 2, "c": 3, "d": 4, "e": -1}
-    dataset = SimpleNamespace(
-        **{f"has_{part}": lambda: True for part in ("docs", "queries", "qrels")},
-        docs_iter=lambda: (SimpleNamespace(doc_id=doc, title="t\n", text="t . body") for doc in labels),
-        queries_iter=lambda: iter([SimpleNamespace(query_id="1", default_text=lambda: "a\nquestion")]),
-        qrels_iter=lambda: (SimpleNamespace(query_id="1", doc_id=doc, relevance=labels[doc]) for doc in labels),
-    )
-    monkeypatch.setattr(ir_datasets, "load", lambda name: dataset)
-    collection = load_collection("irds:cranfield")
-    assert collection.qrels == {"1": {"a": 4, "b": 3, "c": 2, "d": 1, "e": 0}}
-    assert collection.documents[0] == Document("a", "t", "t . body")
-    assert collection.queries == {"1": "a question"}
-
-
-def test_urls_of_ir_datasets(monkeypatch):
-    fielded = ir_datasets.load("msmarco-document").docs_cls()
-    page = ir_datasets.formats.WarcDoc("c", "http://c.org/", "", b"", b"<p>body</p>", "text/html")
-    documents = [
-        fielded("a", " http://a.org/x\n", "title", "body"),
-        fielded("b", "", "title", "body"),
-        page,
-        SimpleNamespace(doc_id="d", title=None, text="body", url=None),
-        SimpleNamespace(doc_id="e", text="body", url="http://e.org"),
-    ]
-    dataset = SimpleNamespace(
-        **{f"has_{part}": lambda: True for part in ("docs", "queries", "qrels")},
-        docs_iter=lambda: iter(documents),
-        queries_iter=lambda: iter([SimpleNamespace(query_id="1", default_text=lambda: "a question")]),
-        qrels_iter=lambda: iter([SimpleNamespace(query_id="1", doc_id="a", relevance=1)]),
-    )
-    monkeypatch.setattr(ir_datasets, "load", lambda name: dataset)
-    found = load_collection("irds:any").documents
-    assert [document.url for document in found] == ["http://a.org/x", "", "http://c.org/", "", "http://e.org"]
 
 
 def test_a_folder_and_the_options_of_validate(tmp_path):

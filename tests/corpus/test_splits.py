@@ -1,8 +1,9 @@
 from hashlib import blake2b
+from itertools import pairwise
 
 import pytest
 
-from gr2_jax.corpus import fold_split, split_queries
+from gr2_jax.corpus import fold_split, sample_queries, split_queries
 from gr2_jax.errors import UserError
 
 QUERIES = [f"q{number}" for number in range(40)]
@@ -58,3 +59,22 @@ def test_each_query_is_in_exactly_one_test_fold():
 def test_too_few_queries(call, message):
     with pytest.raises(UserError, match=message):
         call()
+
+
+def test_low_resource_samples_are_nested_by_size_and_independent_of_order():
+    samples = [sample_queries(QUERIES, n, seed=2) for n in (5, 10, 20, 40)]
+    assert [len(sample) for sample in samples] == [5, 10, 20, 40]
+    for smaller, larger in pairwise(samples):
+        assert larger[: len(smaller)] == smaller
+    assert sorted(samples[-1]) == sorted(QUERIES)
+    assert sample_queries(reversed(QUERIES), 10, seed=2) == samples[1]
+    assert sample_queries(QUERIES, 10, seed=3) != samples[1]
+    # Adding queries displaces members, it does not reshuffle them.
+    kept = [query for query in sample_queries([*QUERIES, "new"], 10, seed=2) if query != "new"]
+    assert kept == list(samples[1][: len(kept)])
+
+
+@pytest.mark.parametrize("n", [0, 41, -1])
+def test_impossible_samples(n):
+    with pytest.raises(UserError, match=f"{n} queries cannot be drawn from 40: use 1 to 40"):
+        sample_queries(QUERIES, n, seed=0)

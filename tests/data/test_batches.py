@@ -4,8 +4,8 @@ import itertools
 import numpy as np
 import pytest
 
+from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.batches import BatchShape, GradedBatches, PairBatches, cut_spans, draw_by_grade, draw_rows
-from gr2_jax.data.tasks import ExampleArrays
 
 EOS = 1
 QUERIES, PSEUDO, DOCUMENTS, WIDTH = 7, 11, 5, 30
@@ -104,7 +104,7 @@ def test_the_best_grade_is_first_nothing_is_repeated_and_only_short_lists_are_pa
     rng = np.random.default_rng(0)
     grades = rng.integers(0, 5, (500, 6)) * (rng.random((500, 6)) < 0.6)
     grades[0] = 0
-    picked = draw_by_grade(grades, 4, rng)
+    picked = draw_by_grade(grades, 4, rng.random((2, *grades.shape)))
     drawn = np.take_along_axis(grades, picked, 1)
     assert picked.shape == (500, 4)
     assert (drawn[:, 0] == grades.max(axis=1)).all()
@@ -128,7 +128,8 @@ def exact_odds(grades):
 @pytest.mark.parametrize("grades", [[4, 4, 1, 2], [3, 1, 1, 0, 2], [1, 1, 1, 1], [4, 4, 4, 1, 1]])
 def test_odds_are_in_proportion_to_the_grade(grades):
     count = 60_000
-    picked = draw_by_grade(np.tile(grades, (count, 1)), 3, np.random.default_rng(7))
+    luck = np.random.default_rng(7).random((2, count, len(grades)))
+    picked = draw_by_grade(np.tile(grades, (count, 1)), 3, luck)
     found, times = np.unique(picked, axis=0, return_counts=True)
     seen = dict(zip(map(tuple, found.tolist()), times.tolist(), strict=True))
     exact = exact_odds(grades)
@@ -165,7 +166,7 @@ def test_negatives_come_from_the_query_s_own_list_and_change_nothing_else(source
 
 def test_every_row_of_a_list_is_drawn_equally_often():
     rows = np.tile([7, 3, 9, 5, -1], (20_000, 1))
-    drawn = draw_rows(rows, 2, np.random.default_rng(5))
+    drawn = draw_rows(rows, 2, np.random.default_rng(5).random(rows.shape))
     counts = np.bincount(drawn.ravel(), minlength=10)[[3, 5, 7, 9]]
     assert counts.sum() == 40_000
     assert np.abs(counts - 10_000).max() < 4.5 * (20_000 * 0.25) ** 0.5  # each is in half of the draws of two
@@ -176,7 +177,7 @@ def test_spans_are_runs_of_the_document(span, length, width):
     rng = np.random.default_rng(2)
     sizes = rng.integers(1, width + 1, 400)
     documents = np.where(np.arange(width) < sizes[:, None], 1 + np.arange(width), 0)
-    cut = cut_spans(documents, span, length, rng)
+    cut = cut_spans(documents, rng.integers(span[0], span[1] + 1, 400), rng.random(400), length)
     assert cut.shape == (400, length)
     seen = set()
     for size, tokens in zip(sizes.tolist(), cut.tolist(), strict=True):
@@ -190,7 +191,8 @@ def test_spans_are_runs_of_the_document(span, length, width):
 
 
 def test_a_span_starts_anywhere_with_equal_odds():
-    starts = cut_spans(np.tile(np.arange(1, 11), (20_000, 1)), (4, 4), 4, np.random.default_rng(3))[:, 0]
+    documents, luck = np.tile(np.arange(1, 11), (20_000, 1)), np.random.default_rng(3).random(20_000)
+    starts = cut_spans(documents, np.full(20_000, 4), luck, 4)[:, 0]
     counts = np.bincount(starts, minlength=11)[1:8]
     assert counts.sum() == 20_000  # 7 places: 1 .. 7
     assert np.abs(counts - 20_000 / 7).max() < 4.5 * (20_000 / 7) ** 0.5

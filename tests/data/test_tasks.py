@@ -12,6 +12,7 @@ EXAMPLES = [
     Example("", [2, 1], [1, 1]),
     Example("café Straße 漢", [2**31 - 2], [1]),
     Example("no document", [], []),
+    Example("a wrong document", [5, 6], [1, 0]),  # grade 0 is a judgement, not padding
     *(Example(f"array {i}", [i], [1 + i % 4]) for i in range(40)),
 ]
 
@@ -38,7 +39,8 @@ def test_the_round_trip_equals_plain_python_in_file_order(arrays, vocabulary):
     assert arrays.tokens.tolist() == [padded(encode(e.text), LENGTH, 0) for e in EXAMPLES]
     assert arrays.docid_rows.tolist() == [padded(e.docid_rows, JUDGED, -1) for e in EXAMPLES]
     assert arrays.grades.tolist() == [padded(e.grades, JUDGED, 0) for e in EXAMPLES]
-    assert {a.dtype for a in arrays} == {np.dtype(np.int32)}
+    assert {a.dtype for a in arrays[:3]} == {np.dtype(np.int32)}
+    assert arrays.docid_tokens is None
 
 
 def test_the_examples_hold_what_the_test_above_is_about(arrays):
@@ -47,6 +49,22 @@ def test_the_examples_hold_what_the_test_above_is_about(arrays):
     assert arrays.docid_rows[1].tolist() == [0, -1, -1]
     assert arrays.grades[2].tolist() == [4, 4, 3]
     assert not arrays.tokens[3].any()
+
+
+def test_inputs_end_in_the_end_token_within_their_length(tmp_path, vocabulary):
+    write_examples(tmp_path / "x", EXAMPLES[:3])
+    task = register_task("ended", tmp_path / "x", vocabulary=vocabulary, extra_ids=EXTRA, add_eos=True)
+    encode = Tokenizer(vocabulary, extra_ids=EXTRA).encode
+    expected = [padded([*encode(e.text)[: LENGTH - 1], 1], LENGTH, 0) for e in EXAMPLES[:3]]
+    assert materialise(task, length=LENGTH, judged=1).tokens.tolist() == expected
+
+
+def test_shards_are_read_in_the_order_of_writing(tmp_path, vocabulary, arrays):
+    assert write_examples(tmp_path / "x.tfrecord", iter(EXAMPLES), shards=7) == len(EXAMPLES)
+    assert len(list(tmp_path.iterdir())) == 7
+    task = register_task("sharded", f"{tmp_path}/x.tfrecord*", vocabulary=vocabulary, extra_ids=EXTRA)
+    for mine, theirs in zip(materialise(task, length=LENGTH, judged=JUDGED)[:3], arrays[:3], strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_writing_is_deterministic_and_leaves_one_file(tmp_path):

@@ -23,8 +23,8 @@ from gr2_jax.config import (
     VocabularyConfig,
 )
 from gr2_jax.corpus.collection import Document
+from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.batches import GradedBatches
-from gr2_jax.data.tasks import ExampleArrays
 from gr2_jax.errors import UserError
 from gr2_jax.evaluation import Retriever
 from gr2_jax.pipeline.check import check
@@ -156,11 +156,11 @@ def test_killed_while_mining_and_while_training_it_ends_with_the_same_bytes(fini
     def killed_at(kind, name, calls):
         original, seen = getattr(kind, name), []
 
-        def method(self, *arguments):
+        def method(self, *arguments, **named):
             seen.append(arguments)
             if len(seen) == calls:
                 raise KeyboardInterrupt
-            return original(self, *arguments)
+            return original(self, *arguments, **named)
 
         with monkeypatch.context() as patch:
             patch.setattr(kind, name, method)

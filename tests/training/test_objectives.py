@@ -189,6 +189,21 @@ def test_padding_in_the_place_of_negatives_changes_nothing(params, graded):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), gradients_again, gradients)
 
 
+def test_docids_may_come_with_the_batch_instead_of_a_table(params, graded):
+    """Padding may hold any docid: it is the rows that say what is there."""
+    own = {
+        "docid_tokens": TABLE[np.maximum(BATCH["docid_rows"], 0)],
+        "document_docid_tokens": TABLE[BATCH["document_rows"]],
+    }
+    without_table = jax.jit(jax.value_and_grad(functools.partial(_loss(OBJECTIVE), docid_table=None), has_aux=True))
+    found = without_table(params, BATCH | own, jax.random.key(0))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7),
+        found,
+        graded(params, BATCH, jax.random.key(0)),
+    )
+
+
 def test_mgcc_and_the_likelihood_share_one_pass(params):
     """Two encoder and two decoder passes, one for the queries and one for indexing, with MGCC or without, and with
     negatives."""

@@ -11,8 +11,8 @@ from jaxtyping import Int
 
 from gr2_jax.config import Experiment
 from gr2_jax.corpus import Collection, Split
+from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.semantics import TokenSemantics
-from gr2_jax.data.tasks import ExampleArrays
 from gr2_jax.data.vocabulary import Tokenizer
 from gr2_jax.pipeline.prepare import load_examples, load_tokenizer, read_corpus
 from gr2_jax.pipeline.semantics import load_semantics

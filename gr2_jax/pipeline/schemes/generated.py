@@ -11,7 +11,7 @@ from flax import linen as nn
 from jaxtyping import Float, Int
 
 from gr2_jax.config import Experiment
-from gr2_jax.data.batches import PairBatches
+from gr2_jax.data.batches import PairBatches, cut_inputs
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.docids import Writer, Writing, pack_candidates
 from gr2_jax.losses import label_smoothed_nll
@@ -20,6 +20,7 @@ from gr2_jax.pipeline.schemes.base import Candidates, Scheme
 from gr2_jax.pipeline.semantics import starting_params
 from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.training.loop import Loss, Plan, adam, train
+from gr2_jax.training.mesh import of_this_host
 
 _BATCH = 128
 
@@ -99,7 +100,9 @@ class PseudoQueries(Scheme):
         return np.concatenate(parts)
 
     def _document_tokens(self, rows: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n S"]:
-        return self.sources.examples["documents"].tokens[rows, : self.experiment.fusion.document_length]
+        """As the encoder reads them, in training and in writing."""
+        config, documents = self.experiment.fusion, self.sources.examples["documents"]
+        return cut_inputs(documents.tokens[rows], config.document_length, config.model.input_end)
 
     @property
     def _query_length(self) -> int:
@@ -141,11 +144,12 @@ class PseudoQueries(Scheme):
             query_length=self._query_length,
             eos=EOS_ID,
             seed=seed,
+            input_end=config.model.input_end,
         )
         return Plan(
             label=f"{self.name} docids",
             loss=partial(type(self).loss, model=self.model, objective=config.objective),
-            batches=batches,
+            batches=of_this_host(batches),
             optimiser=adam(**vars(config.optimiser)),
             steps=config.optimiser.steps,
             seed=seed,

@@ -1,0 +1,65 @@
+"""A folder in BEIR's layout: corpus.jsonl, queries.jsonl and qrels/{train,dev,test}.tsv."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from gr2_jax.corpus import _files
+from gr2_jax.corpus.collection import CollectionStream, Document
+from gr2_jax.corpus.judgement_files import JudgementFiles
+from gr2_jax.corpus.qrels import read_beir_qrels
+from gr2_jax.errors import UserError
+
+
+def is_beir(directory: Path) -> bool:
+    """Whether the folder is BEIR's: it has a corpus.jsonl or its .gz."""
+    return _files.plain_or_gzip(directory / "corpus.jsonl").is_file()
+
+
+def beir_files(directory: Path, selection: str) -> tuple[Path, Path, JudgementFiles]:
+    """Returns the files of the documents, of the queries and of the judgements that are selected."""
+    corpus, queries = (
+        _files.existing_file(_files.plain_or_gzip(directory / name)) for name in ("corpus.jsonl", "queries.jsonl")
+    )
+    return corpus, queries, JudgementFiles.among(directory, sorted(directory.glob("qrels/*.tsv*")), selection)
+
+
+def open_beir(directory: Path, selection: str) -> CollectionStream:
+    """Opens the folder with the judgement files that `selection` names, as in `test` or `train+dev`; "" is all.
+
+    With a selection, the queries are those that its files judge. A document's URL is its metadata's `url`.
+    Raises UserError with file and line for anything malformed.
+    """
+    corpus, queries_path, judgements = beir_files(directory, selection)
+    qrels = read_beir_qrels(*judgements.paths)
+    return CollectionStream(
+        name=directory.name,
+        documents=lambda: _read_corpus(corpus),
+        queries=judgements.queries_of(_read_queries(queries_path), qrels),
+        qrels=qrels,
+        provenance={"source": f"{directory} (BEIR)", "judgements": judgements.names},
+    )
+
+
+def _read_corpus(path: Path) -> Iterator[Document]:
+    for number, line in _files.lines(path):
+        place = f"{path}, line {number}"
+        record = _files.parse_json(line, place)
+        doc_id = _files.id_field(record, "_id", "document", place)
+        if "text" not in record:
+            raise UserError(f"{place}: a document needs the field 'text'; found: {', '.join(record)}")
+        title, text = (_files.optional_text(record, name, place) for name in ("title", "text"))
+        metadata = record.get("metadata")
+        url = metadata.get("url") if isinstance(metadata, dict) else None
+        yield Document(doc_id, title, text, url if isinstance(url, str) else "")
+
+
+def _read_queries(path: Path) -> dict[str, str]:
+    queries: dict[str, str] = {}
+    for number, line in _files.lines(path):
+        place = f"{path}, line {number}"
+        record = _files.parse_json(line, place)
+        query = _files.id_field(record, "_id", "query", place)
+        if query in queries:
+            raise UserError(f"{place}: the query id {query!r} is used twice")
+        queries[query] = _files.check_query_text(query, _files.optional_text(record, "text", place), place)
+    return queries

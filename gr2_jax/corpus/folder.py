@@ -1,0 +1,98 @@
+"""The folder in which a collection is kept: documents.jsonl[.gz], queries.tsv, qrels.txt and provenance.json."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from gr2_jax.corpus import _files
+from gr2_jax.corpus.collection import Collection, CollectionStream, Document
+from gr2_jax.corpus.qrels import read_qrels
+from gr2_jax.errors import UserError
+
+
+def write_collection(collection: Collection | CollectionStream, directory: str | Path) -> None:
+    """Writes documents.jsonl, queries.tsv, qrels.txt and provenance.json; equal collections give equal bytes.
+
+    Each file is written beside and renamed, provenance.json last. The documents of a stream pass by once, unheld.
+    """
+    stream = collection.stream() if isinstance(collection, Collection) else collection
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    _files.replace_file(directory / "documents.jsonl", (_document_line(document) for document in stream.documents()))
+    _files.replace_file(
+        directory / "queries.tsv", (f"{query}\t{_one_line(text)}\n" for query, text in stream.queries.items())
+    )
+    _files.replace_file(
+        directory / "qrels.txt",
+        (f"{query} 0 {doc} {grade}\n" for query, grades in stream.qrels.items() for doc, grade in grades.items()),
+    )
+    about = {"name": stream.name, "provenance": stream.provenance, "entities": stream.entities}
+    about_lines = json.dumps(about, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    _files.replace_file(directory / "provenance.json", [about_lines])
+
+
+def _document_line(document: Document) -> str:
+    record = {"doc_id": document.doc_id, "title": document.title, "text": document.text}
+    if document.url:
+        record["url"] = document.url
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def read_collection(directory: str | Path) -> Collection:
+    """Reads a folder with documents.jsonl[.gz], queries.tsv and qrels.txt; provenance.json may be missing.
+
+    Raises UserError with file and line for anything malformed. The contents are as written: see `validate`.
+    """
+    return open_folder(Path(directory)).hold()
+
+
+def open_folder(directory: Path) -> CollectionStream:
+    """Opens a folder as `read_collection` does, without holding its documents."""
+    directory = _files.existing_folder(directory)
+    documents, queries, qrels = (_files.existing_file(path) for path in folder_files(directory))
+    about_path = directory / "provenance.json"
+    about = _files.read_json(about_path) if about_path.is_file() else {}
+    return CollectionStream(
+        name=about.get("name", directory.name),
+        documents=lambda: _read_documents(documents),
+        queries=_read_queries(queries),
+        qrels=read_qrels(qrels),
+        provenance=about.get("provenance", {"source": str(directory)}),
+        entities={doc: tuple(names) for doc, names in about.get("entities", {}).items()},
+    )
+
+
+def folder_files(directory: Path) -> tuple[Path, Path, Path]:
+    """Returns the files of the documents (documents.jsonl, or its .gz where only that is there), queries and qrels."""
+    documents = _files.plain_or_gzip(directory / "documents.jsonl")
+    return documents, directory / "queries.tsv", directory / "qrels.txt"
+
+
+def _read_documents(path: Path) -> Iterator[Document]:
+    """Reads JSON lines; a null is "", an id may be a whole number, the title and the URL may be missing."""
+    for number, line in _files.lines(path):
+        place = f"{path}, line {number}"
+        record = _files.parse_json(line, place)
+        doc_id = _files.id_field(record, "doc_id", "document", place)
+        if "text" not in record:
+            raise UserError(f"{place}: a document needs the field 'text'; found: {', '.join(record)}")
+        yield Document(doc_id, *(_files.optional_text(record, name, place) for name in ("title", "text", "url")))
+
+
+def _read_queries(path: Path) -> dict[str, str]:
+    """Reads `id<TAB>text` lines."""
+    queries: dict[str, str] = {}
+    for number, line in _files.lines(path):
+        place = f"{path}, line {number}"
+        query, tab, text = line.partition("\t")
+        if not tab:
+            raise UserError(f"{place}: expected `id<TAB>text`, found no tab in {_files.shown(line)}")
+        query = _files.check_id("query", query.strip(), place)
+        if query in queries:
+            raise UserError(f"{place}: the query id {query!r} is used twice")
+        queries[query] = _files.check_query_text(query, text.strip(), place)
+    return queries

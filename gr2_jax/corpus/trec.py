@@ -1,0 +1,91 @@
+"""A folder in TREC's own formats: `documents/` (tagged text, TRECWEB or WARC), `topics*` and `qrels*`."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from gr2_jax.corpus._trec_documents import read_documents
+from gr2_jax.corpus.collection import CollectionStream, Document
+from gr2_jax.corpus.judgement_files import JudgementFiles
+from gr2_jax.corpus.qrels import read_qrels
+from gr2_jax.corpus.topics import read_topics
+from gr2_jax.errors import UserError
+
+
+def is_trec(directory: Path) -> bool:
+    """Whether the folder is laid out as TREC's: it has a folder `documents`."""
+    return (directory / "documents").is_dir()
+
+
+def open_trec(directory: Path, selection: str) -> CollectionStream:
+    """Opens the folder: all topics, and the judgement files that `selection` names, as in `web.101-150`; "" is all.
+
+    Topics and judgements are files of that name in the folder or in folders of that name; documents are all files at
+    any depth under `documents`, in the order of their paths. With a selection, the queries are those that its files
+    judge. Raises UserError with the place for anything malformed.
+    """
+    topics, judgements = topic_files(directory), judgement_files(directory, selection)
+    paths = document_files(directory)
+    qrels = read_qrels(*judgements.paths)
+    return CollectionStream(
+        name=directory.name,
+        documents=lambda: _read_all(paths),
+        queries=judgements.queries_of(read_topics(*topics), qrels),
+        qrels=qrels,
+        provenance={"source": f"{directory} (TREC)", "judgements": judgements.names},
+    )
+
+
+def topic_files(directory: Path) -> list[Path]:
+    """Returns the files of the topics, sorted; raises UserError where there is none."""
+    found = _named(directory, "topics")
+    if not found:
+        raise UserError(f"{directory} has no topics: expected files topics* or a folder topics")
+    return found
+
+
+def judgement_files(directory: Path, selection: str) -> JudgementFiles:
+    """Returns the files of the judgements that are selected."""
+    return JudgementFiles.among(directory, _named(directory, "qrels"), selection)
+
+
+def document_files(directory: Path) -> list[Path]:
+    """Returns the files under `documents`, sorted by path; raises UserError where there is none."""
+    found = sorted(
+        Path(folder) / name
+        for folder, _, names in os.walk(directory / "documents", followlinks=True)
+        for name in names
+        if not name.startswith(".")
+    )
+    if not found:
+        raise UserError(f"{directory / 'documents'} holds no files")
+    return found
+
+
+def document_sizes(directory: Path) -> bytes:
+    """Returns a SHA-256 over the documents' paths, sizes and times of change: reading them can take hours."""
+    digest = hashlib.sha256()
+    for path in document_files(directory):
+        about = path.stat()
+        digest.update(f"{path.relative_to(directory)}\t{about.st_size}\t{about.st_mtime_ns}\n".encode())
+    return digest.digest()
+
+
+def _named(directory: Path, beginning: str) -> list[Path]:
+    entries = sorted(directory.glob(f"{beginning}*"))
+    inside = (sorted(entry.iterdir()) if entry.is_dir() else [entry] for entry in entries)
+    return [path for paths in inside for path in paths if path.is_file() and not path.name.startswith(".")]
+
+
+def _read_all(paths: list[Path]) -> Iterator[Document]:
+    _require_ir_datasets()
+    for path in paths:
+        yield from read_documents(path)
+
+
+def _require_ir_datasets() -> None:
+    try:
+        import ir_datasets  # noqa: F401
+    except ImportError as error:
+        raise UserError("TREC's document files need ir_datasets: pip install 'gr2_jax[data]'") from error

@@ -1,0 +1,63 @@
+"""The dump files of a build: found, checked, and cut into parts."""
+
+from collections.abc import Iterable, Sequence
+
+from gr2_jax.corpus.wikipedia import storage
+from gr2_jax.corpus.wikipedia.dump import cut
+from gr2_jax.corpus.wikipedia.pairs import WikipediaOptions
+from gr2_jax.corpus.wikipedia.parts import PartTask
+from gr2_jax.corpus.wikipedia.site import Site
+from gr2_jax.corpus.wikipedia.xml_pages import read_site
+from gr2_jax.errors import UserError, nearest
+
+
+def dump_files(patterns: Sequence[str]) -> list[tuple[str, int]]:
+    """Returns path and size of the dump files, sorted, each once; the index files of multistream dumps left out.
+
+    Raises UserError for a pattern that matches nothing, and where nothing but index files is left.
+    """
+    files: dict[str, int] = {}
+    for pattern in patterns:
+        found = storage.find(pattern)
+        if not found:
+            raise UserError(f"there is no dump file {pattern}; {_neighbours(pattern)}")
+        files.update(found)
+    dumps = {path: size for path, size in files.items() if "-index" not in _name(path)}
+    if not dumps:
+        raise UserError(f"{', '.join(map(_name, files))} only holds an index: give the dump that belongs to it")
+    return sorted(dumps.items())
+
+
+def names(files: Iterable[tuple[str, int]]) -> list[dict]:
+    """Returns what makes a build's dumps the same: their names and sizes, wherever they lie."""
+    return [{"name": _name(path), "bytes": size} for path, size in files]
+
+
+def read_one_site(paths: Sequence[str]) -> Site:
+    """Returns the wiki that all dumps are of. Raises UserError where they are of several."""
+    first = read_site(paths[0], open=storage.open_raw)
+    for path in paths[1:]:
+        site = read_site(path, open=storage.open_raw)
+        if (site.dbname, site.base) != (first.dbname, first.base):
+            raise UserError(f"the dumps are of several wikis: {paths[0]} of {first.base}, {path} of {site.base}")
+    return first
+
+
+def part_tasks(files: Sequence[tuple[str, int]], output: str, options: WikipediaOptions) -> list[PartTask]:
+    """Cuts the dumps and names what becomes of each part."""
+    chunk = options.part_megabytes << 20
+    parts = [part for path, size in files for part in cut(path, size, chunk=chunk, open=storage.open_raw)]
+    return [
+        PartTask(part, storage.join(output, "articles", f"part-{number:05d}-of-{len(parts):05d}"))
+        for number, part in enumerate(parts)
+    ]
+
+
+def _name(path: str) -> str:
+    return storage.FileSystems.split(path)[1]
+
+
+def _neighbours(pattern: str) -> str:
+    folder = storage.FileSystems.split(pattern)[0]
+    near = [_name(path) for path, _ in storage.find(storage.join(folder, "*"))]
+    return nearest(_name(pattern), near) if near else "its folder holds no file"

@@ -1,0 +1,64 @@
+"""The account of a build: what it was made from, and what it holds. Its presence says that the build is complete."""
+
+import importlib.metadata
+import platform
+from collections import Counter
+
+from gr2_jax.corpus.wikipedia import storage
+from gr2_jax.corpus.wikipedia.metadata import write_tfds_metadata
+from gr2_jax.corpus.wikipedia.pairs import WikipediaOptions
+from gr2_jax.corpus.wikipedia.shards import DOCUMENTS, PAIRS, read_note
+from gr2_jax.corpus.wikipedia.site import Site
+from gr2_jax.errors import UserError
+
+
+def check(output: str, identity: dict) -> dict | None:
+    """Returns the manifest of a complete build of this identity; None (and notes the identity) where there is none.
+
+    Raises UserError, naming what differs, where the output holds another build.
+    """
+    begun = storage.join(output, "build.json")
+    if not storage.exists(begun):
+        if storage.find(storage.join(output, "*")):
+            raise UserError(f"the folder {output} holds files but no build: give another --output")
+        storage.write_json(begun, identity)
+        return None
+    before = storage.read_json(begun)
+    for name in identity["options"]:
+        old, new = before["options"].get(name), identity["options"][name]
+        if old != new:
+            raise UserError(f"{output} holds a build with {name} = {old}, now {new}: give another --output")
+    if before != identity:
+        held = ", ".join(dump["name"] for dump in before["dumps"])
+        raise UserError(f"{output} holds a build of other dumps or of another format ({held}): give another --output")
+    path = storage.join(output, "manifest.json")
+    return storage.read_json(path) if storage.exists(path) else None
+
+
+def finish(output: str, identity: dict, site: Site, summaries: list[dict], options: WikipediaOptions) -> dict:
+    """Writes the metadata of TensorFlow Datasets, then the manifest, and removes what is no longer needed."""
+    notes = {
+        name: [read_note(output, f"{name}-{shard:05d}") for shard in range(options.shards)]
+        for name in (DOCUMENTS, PAIRS)
+    }
+    counts: Counter[str] = Counter()
+    for summary in summaries:
+        counts.update(summary["counts"])
+    grades: Counter[str] = Counter()
+    for note in notes[PAIRS]:
+        grades.update(note["grades"])
+    manifest = identity | {
+        "site": {"dbname": site.dbname, "language": site.language, "base": site.base},
+        "versions": {name: importlib.metadata.version(name) for name in ("gr2_jax", "apache-beam")}
+        | {"python": platform.python_version()},
+        "counts": dict(counts) | {"queries": sum(note["records"] for note in notes[PAIRS]), "pairs": grades.total()},
+        "pairs_by_grade": dict(sorted(grades.items(), reverse=True)),
+        "dropped_links": read_note(output, "dropped"),
+        "warnings": [warning for summary in summaries for warning in summary["warnings"]],
+        "shards": notes,
+    }
+    for name in (DOCUMENTS, PAIRS):
+        write_tfds_metadata(output, name, notes[name])
+    storage.write_json(storage.join(output, "manifest.json"), manifest)
+    storage.remove([storage.join(output, "articles"), storage.join(output, "shards")])
+    return manifest

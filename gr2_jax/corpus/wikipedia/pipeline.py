@@ -1,0 +1,100 @@
+"""Wikipedia dumps to documents and graded pairs, as two Apache Beam pipelines that can be stopped and gone on with.
+
+Phase 1 parses each part of the dumps, phase 2 writes the documents and joins links with titles. A part and a shard are
+complete or absent; asked again, only what is absent is done, and the bytes are the same whatever the workers.
+
+On a runner with other machines (Dataflow, Flink, Spark) the workers need this package and `google-crc32c`: give Beam's
+`--setup_file ./setup.py`, or `--extra_package gr2_jax-0.1.0.tar.gz` with `--requirements_file`, or an image with both
+(`--sdk_container_image`), and paths that every worker reaches (gs://, s3://, hdfs://, a shared disk).
+The local runner holds what phase 2 joins (titles and candidates, no texts) in memory.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from gr2_jax.corpus.wikipedia import inputs, manifest, runner, storage
+from gr2_jax.corpus.wikipedia.pairs import WikipediaOptions
+from gr2_jax.corpus.wikipedia.shards import DOCUMENTS, PAIRS, read_note
+from gr2_jax.corpus.wikipedia.watch import watching
+from gr2_jax.errors import UserError
+from gr2_jax.progress import say
+
+
+def build_wikipedia(
+    dumps: Sequence[str], output: str, options: WikipediaOptions, beam_arguments: Sequence[str] = ()
+) -> dict:
+    """Builds OUTPUT/documents and OUTPUT/pairs from dumps (paths or globs) and returns the manifest.
+
+    A complete build of the same dumps and options is left as it is; one that was stopped is gone on with.
+    Raises UserError for dumps that are not there, broken (finished parts stay) or of several wikis, and for an output
+    that holds another build.
+    """
+    output = output.rstrip("/")
+    files = inputs.dump_files(dumps)
+    tasks = inputs.part_tasks(files, output, options)
+    pipeline = runner.pipelines(beam_arguments, len(tasks))
+    identity = {"format": 1, "options": dataclasses.asdict(options), "dumps": inputs.names(files)}
+    finished = manifest.check(output, identity)
+    if finished:
+        return finished
+    site = inputs.read_one_site([path for path, _ in files])
+    with runner.quiet():
+        _parse(tasks, site, options, pipeline)
+        summaries = [storage.read_json(task.summary) for task in tasks]
+        pieces = [
+            {**piece, "path": storage.join(output, "articles", piece["path"])}
+            for summary in summaries
+            for piece in summary["pieces"]
+        ]
+        _write(pieces, output, options, pipeline)
+    return manifest.finish(output, identity, site, summaries, options)
+
+
+def _parse(tasks: list, site, options: WikipediaOptions, pipeline: Callable) -> None:
+    """Phase 1: what is absent of the parts. Raises the first fault in the end."""
+    import apache_beam as beam
+
+    from gr2_jax.corpus.wikipedia.parts import parse_part
+
+    storage.remove(task.error for task in tasks)
+    absent = [task for task in tasks if not storage.exists(task.summary)]
+    if len(absent) < len(tasks):
+        say(f"wikipedia: {len(tasks) - len(absent)} of {len(tasks)} parts are there already")
+    if absent:
+        with watching([task.summary for task in tasks], "parts parsed"), pipeline() as root:
+            _ = root | beam.Create(absent) | beam.Reshuffle() | beam.Map(parse_part, site, options)
+    faults = [storage.read_json(task.error) for task in tasks if storage.exists(task.error)]
+    for task in tasks:
+        for warning in [] if storage.exists(task.error) else storage.read_json(task.summary)["warnings"]:
+            say(f"wikipedia: {warning}")
+    if faults:
+        fault = min(faults, key=lambda fault: fault["input"])
+        more = f" ({len(faults)} parts failed; the others are kept)" if len(tasks) > 1 else ""
+        raise (UserError if fault["input"] else RuntimeError)(fault["text"] + more)
+
+
+def _write(pieces: list[dict], output: str, options: WikipediaOptions, pipeline: Callable) -> None:
+    """Phase 2: what is absent of the documents' shards, and the pairs where one of theirs is absent."""
+    import apache_beam as beam
+
+    from gr2_jax.corpus.wikipedia import join
+    from gr2_jax.corpus.wikipedia.shards import note_path, write_documents
+
+    names = {name: [f"{name}-{shard:05d}" for shard in range(options.shards)] for name in (DOCUMENTS, PAIRS)}
+    notes = [note_path(output, name) for name in (*names[DOCUMENTS], *names[PAIRS], "dropped")]
+    present = {note for note in notes if storage.exists(note)}
+    documents = [shard for shard, note in enumerate(notes[: options.shards]) if note not in present]
+    joined = present.issuperset(notes[options.shards :])
+    if documents or not joined:
+        with watching(notes, "shards written"), pipeline() as root:
+            if documents:
+                _ = (
+                    root
+                    | "Shards" >> beam.Create(documents)
+                    | "Spread" >> beam.Reshuffle()
+                    | "Write documents" >> beam.Map(write_documents, pieces, output, options)
+                )
+            if not joined:
+                join.write_pairs(root, pieces, output, options)
+    for name in names[DOCUMENTS]:
+        read_note(output, name)

@@ -1,0 +1,85 @@
+"""Beam's arguments, and Beam made quiet."""
+
+import argparse
+import contextlib
+import io
+import logging
+import os
+from collections.abc import Callable, Sequence
+
+from gr2_jax.errors import UserError, nearest
+
+
+def pipelines(arguments: Sequence[str], parts: int) -> Callable:
+    """Returns what makes a new Beam pipeline; without a runner named, all cores of this machine work.
+
+    Beam's own default, DirectRunner, first downloads a program (Prism) and runs that. What is meant by it here is the
+    runner that it falls back to, which needs no network: one process for each of `--direct_num_workers`, by default
+    one for each core, but no more than there are `parts` of work. Raises UserError for an argument that Beam does not
+    know; the arguments of other runners are not checked.
+    """
+    with quiet_import():
+        from apache_beam import Pipeline
+        from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+    known, unknown = _parse(PipelineOptions, arguments)
+    local = known.runner in (None, "DirectRunner", "FnApiRunner")
+    if local and unknown:
+        valid = [flag for parser in [_parser(PipelineOptions)] for flag in parser._option_string_actions]
+        flag = unknown[0].partition("=")[0]
+        raise UserError(f"{flag!r} is an option neither of this command nor of Beam: {nearest(flag, valid)}")
+    options = PipelineOptions(list(arguments))
+    if local:
+        from gr2_jax.corpus.wikipedia.local import LocalRunner
+
+        direct = options.view_as(DirectOptions)
+        given = {argument.partition("=")[0] for argument in arguments}
+        if "--direct_num_workers" not in given:
+            direct.direct_num_workers = min(len(os.sched_getaffinity(0)), parts)
+        if "--direct_running_mode" not in given:
+            direct.direct_running_mode = "multi_processing" if direct.direct_num_workers > 1 else "in_memory"
+        return lambda: Pipeline(runner=LocalRunner(), options=options)
+    return lambda: Pipeline(options=options)
+
+
+@contextlib.contextmanager
+def quiet():
+    """Keeps Beam's chatter (below an error) out of the terminal."""
+    loggers = [logging.getLogger(name) for name in ("apache_beam", "root")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def quiet_import():
+    """Importing Beam warns of a client library that nothing here needs."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(previous)
+
+
+def _parser(options_class) -> argparse.ArgumentParser:
+    from apache_beam.options.pipeline_options import _BeamArgumentParser
+
+    parser = _BeamArgumentParser(allow_abbrev=False)
+    for kind in sorted({options_class, *options_class.__subclasses__()}, key=lambda kind: kind.__name__):
+        if "_add_argparse_args" in vars(kind):
+            kind._add_argparse_args(parser)
+    return parser
+
+
+def _parse(options_class, arguments: Sequence[str]):
+    errors = io.StringIO()
+    with contextlib.redirect_stderr(errors):
+        try:
+            return _parser(options_class).parse_known_args(list(arguments))
+        except SystemExit:
+            raise UserError(f"Beam's options: {errors.getvalue().strip().splitlines()[-1]}") from None

@@ -1,0 +1,168 @@
+"""Tokenised examples on disk with random access (ArrayRecord), for collections that do not fit in memory.
+
+`examples.array_record-00000-of-00008` ... and `fields.json` in one directory, which is complete or absent. Example i is
+record i // shards of shard i % shards. A record is little-endian int32: tokens T, documents D, whether docids follow;
+T tokens; D rows; D grades; then, with docids, D lengths and the docids' tokens one after the other. Nothing here needs
+TensorFlow.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from gr2_jax.data.arrays import ExampleArrays
+from gr2_jax.data.shards import deal, shard_paths
+from gr2_jax.errors import UserError
+from gr2_jax.workdir import read_json, write_json
+
+FIELDS_FILE = "fields.json"
+_FORMAT = 1
+_INT = np.dtype("<i4")
+
+
+class TokenisedExample(NamedTuple):
+    """One example without padding: tokens [T], docid_rows [D], grades [D] and, where docids are text, D token lists."""
+
+    tokens: Sequence[int]
+    docid_rows: Sequence[int]
+    grades: Sequence[int]
+    docid_tokens: Sequence[Sequence[int]] | None = None
+
+
+class ExampleFiles:
+    """Examples in a directory; `files.take(indices)` equals `ExampleArrays.take` of the same examples in memory."""
+
+    def __init__(self, source, starts: np.ndarray, examples: int, widths: tuple[int, int, int | None]):
+        """Use `ExampleFiles.open`. `starts` [shards]: where each shard begins in `source`."""
+        self._source, self._starts, self._examples, self._widths = source, starts, examples, widths
+
+    @classmethod
+    def open(
+        cls, directory: Path, *, length: int | None = None, judged: int | None = None, docid_length: int | None = None
+    ) -> "ExampleFiles":
+        """Texts are cut or padded to `length` tokens, lists to their first `judged` documents, docids to `docid_length`
+        tokens; each is the longest in the files where not given. `UserError` where the directory is not complete."""
+        from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+        if not (directory / FIELDS_FILE).is_file():
+            raise UserError(f"{directory} holds no tokenised examples: it has no {FIELDS_FILE}")
+        fields = read_json(directory / FIELDS_FILE)
+        if fields.get("format") != _FORMAT:
+            raise UserError(
+                f"the examples of {directory} are of format {fields.get('format')}, not {_FORMAT}: write them anew"
+            )
+        counts, longest = fields["shards"], fields["longest"]
+        paths = shard_paths(_records(directory), len(counts))
+        _check_shards(paths, counts)
+        starts = np.cumsum([0, *counts[:-1]])
+        given = {"tokens": length, "docid_rows": judged, "docid_tokens": docid_length}
+        widths = tuple(longest[name] if given[name] is None else given[name] for name in given)
+        if longest["docid_tokens"] is None:
+            widths = (*widths[:2], None)
+        return cls(ArrayRecordDataSource([str(path) for path in paths]), starts, sum(counts), widths)
+
+    def __len__(self) -> int:
+        """Examples, E."""
+        return self._examples
+
+    @property
+    def size(self) -> int:
+        """Examples, E; the name that `ExampleArrays` has too."""
+        return self._examples
+
+    def take(self, indices: Int[np.ndarray, " n"]) -> ExampleArrays:
+        """tokens [n, length], docid_rows [n, judged], grades [n, judged] and docid_tokens [n, judged, docid_length] or
+        None, int32, in the order of `indices`; shards are read side by side. `IndexError` past either end."""
+        indices = np.asarray(indices, np.int64)
+        taken = _empty(len(indices), *self._widths)
+        if len(indices) == 0:
+            return taken
+        if indices.min() < 0 or indices.max() >= self._examples:
+            raise IndexError(f"example {indices.max()} or {indices.min()} is not among {self._examples}")
+        turns, shards = np.divmod(indices, len(self._starts))
+        for place, record in enumerate(self._source.__getitems__((self._starts[shards] + turns).tolist())):
+            _unpack(np.frombuffer(record, _INT), place, taken)
+        return taken
+
+
+def write_example_files(directory: Path, examples: Iterable[TokenisedExample], *, shards: int = 8) -> int:
+    """Writes the examples as they come, in flat memory, and returns how many there were. `UserError` where `directory`
+    exists; a write that is cut short leaves nothing under its name."""
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    if directory.exists():
+        raise UserError(f"{directory} is in the way: remove it, or give another place for the tokenised examples")
+    partial = directory.with_name(directory.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    longest: dict[str, int | None] = {"tokens": 0, "docid_rows": 0, "docid_tokens": None}
+    counts = deal(
+        _packed(examples, longest),
+        shard_paths(_records(partial), shards),
+        # one record per group: any record is read without its neighbours
+        lambda path: ArrayRecordWriter(path, "group_size:1"),
+    )
+    write_json(partial / FIELDS_FILE, {"format": _FORMAT, "shards": counts, "longest": longest})
+    os.replace(partial, directory)
+    return sum(counts)
+
+
+def _records(directory: Path) -> Path:
+    return directory / "examples.array_record"
+
+
+def _check_shards(paths: Sequence[Path], counts: Sequence[int]) -> None:
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    for path, count in zip(paths, counts, strict=True):
+        if not path.is_file():
+            raise UserError(f"{path} is missing: write these examples anew")
+        try:
+            reader = ArrayRecordReader(str(path))
+            found = reader.num_records()  # 0 for a file that is no ArrayRecord
+            reader.close()
+        except RuntimeError:  # cut short
+            found = 0
+        if found != count:
+            raise UserError(f"{path} is damaged, {found} of {count} examples can be read: write these examples anew")
+
+
+def _packed(examples: Iterable[TokenisedExample], longest: dict[str, int | None]) -> Iterator[bytes]:
+    """The records; what the examples' longest fields are is in `longest` when all have passed."""
+    for example in examples:
+        docids = example.docid_tokens
+        header = [len(example.tokens), len(example.docid_rows), int(docids is not None)]
+        parts = [header, example.tokens, example.docid_rows, example.grades]
+        seen = {"tokens": header[0], "docid_rows": header[1]}
+        if docids is not None:
+            lengths = [len(docid) for docid in docids]
+            parts += [lengths, *docids]
+            seen["docid_tokens"] = max(lengths, default=0)
+        for name, width in seen.items():
+            longest[name] = max(longest[name] or 0, width)
+        yield np.concatenate([np.asarray(part, _INT) for part in parts]).tobytes()
+
+
+def _empty(count: int, length: int, judged: int, docid_length: int | None) -> ExampleArrays:
+    docids = None if docid_length is None else np.zeros((count, judged, docid_length), np.int32)
+    rows = np.full((count, judged), -1, np.int32)
+    return ExampleArrays(np.zeros((count, length), np.int32), rows, np.zeros((count, judged), np.int32), docids)
+
+
+def _unpack(record: Int[np.ndarray, " size"], place: int, taken: ExampleArrays) -> None:
+    """Fills row `place` of the padded arrays."""
+    tokens, documents, has_docids = record[:3].tolist()
+    _, body, rows, grades, rest = np.split(record, np.cumsum([3, tokens, documents, documents]))
+    for field, values in ((taken.tokens, body), (taken.docid_rows, rows), (taken.grades, grades)):
+        kept = values[: field.shape[1]]
+        field[place, : len(kept)] = kept
+    if has_docids and taken.docid_tokens is not None:
+        ends = np.cumsum(rest[:documents]) + documents
+        for i, docid in enumerate(np.split(rest, [documents, *ends])[1:-1][: taken.docid_tokens.shape[1]]):
+            kept = docid[: taken.docid_tokens.shape[2]]
+            taken.docid_tokens[place, i, : len(kept)] = kept

@@ -1,0 +1,145 @@
+"""Which example stands at which place of an endless walk through a source: a function of (seed, place), nothing else.
+
+The batch of a step is the walk's places step*B .. step*B + B - 1; a host reads its share of them. So a run goes on at
+any step, on any number of hosts, without the state of an iterator.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Int
+
+from gr2_jax.data.arrays import ExampleArrays
+from gr2_jax.errors import UserError
+
+_PERIOD = 1000  # places after which a mixture's rates have held exactly
+_PADDING = ExampleArrays(tokens=0, docid_rows=-1, grades=0, docid_tokens=0)
+_SHUFFLE, _MIX = 2, 4  # the uses of a seed's random numbers: each has its own counter
+
+
+class Examples(Protocol):
+    """What can be walked: `ExampleArrays` in memory, `ExampleFiles` with random access, or a `Mixture` of them."""
+
+    @property
+    def size(self) -> int: ...
+
+    def take(self, indices: Int[np.ndarray, "n"]) -> ExampleArrays: ...
+
+
+class Mixture:
+    """Several sources as one: of any `1000` places in a row (from a multiple of it) source i has its rate's share.
+
+    rates        in any unit
+    first_rows   added to each source's document rows, so that the documents of different collections differ
+
+    Each source is walked by itself, in a new random order per epoch, so none loses or repeats an example within its
+    own. Raises `UserError` for a rate that is not positive or is under a thousandth of all, and for sources of which
+    only some have docids as text.
+    """
+
+    def __init__(self, sources: Sequence[Examples], rates: Sequence[float], first_rows: Sequence[int] | None = None):
+        self.sources, self.first_rows = tuple(sources), tuple(first_rows or [0] * len(sources))
+        if not len(self.sources) == len(rates) == len(self.first_rows):
+            raise UserError(f"a mixture of {len(self.sources)} sources needs as many rates, not {len(rates)}")
+        self.quotas = _quotas(rates)
+        # of all sources, whichever are in a batch: hosts must see the same shapes
+        self._shapes = [_common_shape(columns) for columns in zip(*map(_nothing_of, self.sources), strict=True)]
+        self.starts = np.cumsum([0, *(source.size for source in self.sources)])
+
+    @property
+    def size(self) -> int:
+        """Examples of all sources."""
+        return int(self.starts[-1])
+
+    def take(self, indices: Int[np.ndarray, "n"]) -> ExampleArrays:
+        """The examples of the sources laid end to end, padded to the widest source."""
+        owner = np.searchsorted(self.starts, indices, side="right") - 1
+        parts, places = [_nothing_of(self.sources[0])], []
+        for i in np.unique(owner):
+            here = np.flatnonzero(owner == i)
+            part = self.sources[i].take(indices[here] - self.starts[i])
+            shifted = np.where(part.docid_rows >= 0, part.docid_rows + self.first_rows[i], -1).astype(np.int32)
+            parts.append(part._replace(docid_rows=shifted))
+            places.append(here)
+        back = np.argsort(np.concatenate(places)) if places else []
+        fields = zip(zip(*parts, strict=True), self._shapes, _PADDING, strict=True)
+        return ExampleArrays(*(_stack(columns, shape, fill, back) for columns, shape, fill in fields))
+
+
+def visit(source: Examples, places: Int[np.ndarray, "n"], seed: int, stream: int) -> Int[np.ndarray, "n"]:
+    """The examples at these places of the walk; a source that is walked for two ends has a `stream` for each.
+
+    A plain source is reshuffled every epoch; the order of an epoch is held in memory, 8 bytes for each of its examples.
+    """
+    if not isinstance(source, Mixture):
+        return _shuffled(source.size, places, seed, (stream, 0))
+    periods, within = np.divmod(places, _PERIOD)
+    owner, before = _turns(source.quotas, seed, stream)
+    chosen = np.empty(len(places), np.int64)
+    for i, quota in enumerate(source.quotas):
+        here = owner[within] == i
+        own_places = periods[here] * quota + before[within[here]]
+        chosen[here] = source.starts[i] + _shuffled(source.sources[i].size, own_places, seed, (stream, i + 1))
+    return chosen
+
+
+def _shuffled(size: int, places: np.ndarray, seed: int, stream: tuple[int, int]) -> np.ndarray:
+    epochs, within = np.divmod(places, size)
+    chosen = np.empty(len(places), np.int64)
+    for epoch in np.unique(epochs):
+        here = epochs == epoch
+        chosen[here] = _epoch_order(size, seed, stream, int(epoch))[within[here]]
+    return chosen
+
+
+@functools.lru_cache(maxsize=16)
+def _epoch_order(size: int, seed: int, stream: tuple[int, int], epoch: int) -> np.ndarray:
+    counter = [0, epoch, stream[0] + (stream[1] << 32), _SHUFFLE]
+    return np.random.Generator(np.random.Philox(key=seed, counter=counter)).permutation(size)
+
+
+@functools.lru_cache(maxsize=8)
+def _turns(quotas: tuple[int, ...], seed: int, stream: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each place of a period: whose turn it is, and how many turns it has had before in that period."""
+    rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, stream, _MIX]))
+    owner = rng.permutation(np.repeat(np.arange(len(quotas)), quotas))
+    before = np.empty(_PERIOD, np.int64)
+    for i, quota in enumerate(quotas):
+        before[owner == i] = np.arange(quota)
+    return owner, before
+
+
+def _quotas(rates: Sequence[float]) -> tuple[int, ...]:
+    """Turns of each source per period, by largest remainders."""
+    shares = np.asarray(rates, float)
+    if not (np.isfinite(shares).all() and (shares > 0).all()):
+        raise UserError(f"the rates of a mixture must be positive numbers, found {', '.join(map(str, rates))}")
+    shares = shares / shares.sum() * _PERIOD
+    quotas = np.floor(shares).astype(int)
+    quotas[np.argsort(quotas - shares, kind="stable")[: _PERIOD - quotas.sum()]] += 1
+    if quotas.min() == 0:
+        raise UserError(f"a rate of {rates[int(quotas.argmin())]} is under a thousandth of the mixture: raise it")
+    return tuple(int(quota) for quota in quotas)
+
+
+def _nothing_of(source: Examples) -> ExampleArrays:
+    """Its fields without examples, for their shapes and types."""
+    return source.take(np.zeros(0, np.int64))
+
+
+def _common_shape(columns: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    there = [column for column in columns if column is not None]
+    if len(there) not in (0, len(columns)):
+        raise UserError("a mixture is of sources with docids as text, or of sources without, not of both")
+    return np.max([column.shape[1:] for column in there], axis=0) if there else None
+
+
+def _stack(columns: Sequence[np.ndarray], shape: np.ndarray | None, fill: int, order) -> np.ndarray | None:
+    """Rows of arrays padded to one shape, put in order."""
+    if shape is None:
+        return None
+    pads = [[(0, 0), *((0, wide - now) for wide, now in zip(shape, c.shape[1:], strict=True))] for c in columns]
+    padded = [np.pad(column, pad, constant_values=fill) for column, pad in zip(columns, pads, strict=True)]
+    return np.concatenate(padded)[order]

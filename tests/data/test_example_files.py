@@ -1,0 +1,123 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from gr2_jax.data.arrays import ExampleArrays
+from gr2_jax.data.example_files import ExampleFiles, TokenisedExample, write_example_files
+from gr2_jax.errors import UserError
+
+LENGTH, JUDGED, TI, SHARDS = 6, 3, 4, 3
+
+
+def random_examples(count, *, docids, seed=0):
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        judged = int(rng.integers(0, 6))
+        texts = [rng.integers(1, 99, rng.integers(0, 6)).tolist() for _ in range(judged)] if docids else None
+        tokens, rows = rng.integers(1, 2**31 - 1, rng.integers(0, 9)), rng.integers(0, 50, judged)
+        yield TokenisedExample(tokens.tolist(), rows.tolist(), rng.integers(0, 5, judged).tolist(), texts)
+
+
+def padded(values, length, filler):
+    return (list(values) + [filler] * length)[:length]
+
+
+def in_memory(examples):
+    """The arrays by plain lists."""
+    docids = None
+    if examples[0].docid_tokens is not None:
+        docids = [padded([padded(d, TI, 0) for d in e.docid_tokens], JUDGED, [0] * TI) for e in examples]
+        docids = np.array(docids, np.int32)
+    return ExampleArrays(
+        np.array([padded(e.tokens, LENGTH, 0) for e in examples], np.int32),
+        np.array([padded(e.docid_rows, JUDGED, -1) for e in examples], np.int32),
+        np.array([padded(e.grades, JUDGED, 0) for e in examples], np.int32),
+        docids,
+    )
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["docids", "rows"])
+def both(request, tmp_path_factory):
+    examples = list(random_examples(100, docids=request.param))
+    directory = tmp_path_factory.mktemp("files") / "made"
+    assert write_example_files(directory, iter(examples), shards=SHARDS) == 100
+    return directory, examples
+
+
+@pytest.mark.parametrize("indices", [[], [99], [0, 1, 2, 3], [7, 7, 98, 0, 51, 7]])
+def test_taking_from_files_equals_taking_from_memory(both, indices):
+    directory, examples = both
+    files = ExampleFiles.open(directory, length=LENGTH, judged=JUDGED, docid_length=TI)
+    arrays = in_memory(examples)
+    assert len(files) == files.size == arrays.size == 100
+    for mine, theirs in zip(files.take(np.array(indices, int)), arrays.take(np.array(indices, int)), strict=True):
+        assert (mine is None) == (theirs is None)
+        if mine is not None:
+            assert mine.dtype == np.int32
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_widths_are_the_longest_where_not_given(both):
+    directory, examples = both
+    taken = ExampleFiles.open(directory).take(np.arange(100))
+    assert taken.tokens.shape[1] == max(len(e.tokens) for e in examples)
+    assert taken.grades.shape[1] == max(len(e.grades) for e in examples)
+    if taken.docid_tokens is not None:
+        assert taken.docid_tokens.shape[2] == max(len(d) for e in examples for d in e.docid_tokens)
+
+
+@pytest.mark.parametrize("index", [-1, 100])
+def test_there_is_nothing_past_the_ends(both, index):
+    with pytest.raises(IndexError, match="not among 100"):
+        ExampleFiles.open(both[0]).take(np.array([0, index]))
+
+
+def test_the_same_examples_give_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_example_files(tmp_path / name, random_examples(5, docids=True), shards=8)  # more shards than examples
+    paths = sorted((tmp_path / "a").iterdir())
+    assert len(paths) == 9
+    assert all(path.read_bytes() == (tmp_path / "b" / path.name).read_bytes() for path in paths)
+    assert ExampleFiles.open(tmp_path / "a").take(np.arange(5)).size == 5
+
+
+def test_a_write_cut_short_leaves_nothing_under_its_name_and_can_be_repeated(tmp_path):
+    def dying():
+        yield from random_examples(3, docids=False)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_example_files(tmp_path / "x", dying())
+    with pytest.raises(UserError, match="holds no tokenised examples"):
+        ExampleFiles.open(tmp_path / "x")
+    assert write_example_files(tmp_path / "x", random_examples(3, docids=False)) == 3
+    with pytest.raises(UserError, match="in the way"):
+        write_example_files(tmp_path / "x", [])
+
+
+def test_damage_is_named(tmp_path):
+    write_example_files(tmp_path / "x", random_examples(9, docids=False), shards=2)
+    shard = tmp_path / "x" / "examples.array_record-00001-of-00002"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="00001-of-00002 is damaged, 0 of 4"):
+        ExampleFiles.open(tmp_path / "x")
+    shard.unlink()
+    with pytest.raises(UserError, match="00001-of-00002 is missing"):
+        ExampleFiles.open(tmp_path / "x")
+    fields = tmp_path / "x" / "fields.json"
+    fields.write_text(json.dumps(json.loads(fields.read_text()) | {"format": 99}))
+    with pytest.raises(UserError, match="format 99"):
+        ExampleFiles.open(tmp_path / "x")
+
+
+def test_reading_needs_no_tensorflow(both):
+    code = (
+        "import sys, numpy; from pathlib import Path; from gr2_jax.data.example_files import ExampleFiles\n"
+        f"ExampleFiles.open(Path({str(both[0])!r})).take(numpy.arange(3))\n"
+        "assert not {'tensorflow', 'seqio', 'apache_beam', 'jax'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

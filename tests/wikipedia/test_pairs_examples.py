@@ -1,0 +1,37 @@
+"""tf.train.Example and TFRecord without TensorFlow, against TensorFlow."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gr2_jax.corpus.wikipedia.examples import decode_example, encode_example, frame, read_records
+from gr2_jax.errors import UserError
+
+pytest.importorskip("google_crc32c")
+FEATURES = {"doc_id": 5, "text": "héllo\n", "grades": [4, -1, 2**40], "titles": ["a", "", "c"]}
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1), st.lists(st.text(), min_size=1))
+def test_what_is_written_is_read(numbers, texts):
+    assert decode_example(encode_example({"n": numbers, "t": texts})) == {"n": numbers, "t": texts}
+
+
+def test_bytes_equal_those_of_tensorflow(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    record = encode_example(FEATURES)
+    example = tf.train.Example.FromString(record)
+    assert example.SerializeToString(deterministic=True) == record
+    assert list(example.features.feature["grades"].int64_list.value) == [4, -1, 2**40]
+    with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
+        writer.write(record)
+    assert (tmp_path / "theirs").read_bytes() == frame(record)
+
+
+@pytest.mark.parametrize("lost", [1, 4, 20])
+def test_a_cut_file_is_told(lost):
+    data = frame(b"one") + frame(b"another")
+    assert list(read_records(io.BytesIO(data), "f")) == [b"one", b"another"]
+    with pytest.raises(UserError, match=r"f ends in the middle"):
+        list(read_records(io.BytesIO(data[:-lost]), "f"))
