@@ -10,6 +10,8 @@ _ABBREVIATION = re.compile(
     re.IGNORECASE,
 )
 
+_LONGEST = 16  # characters before a full stop that can decide whether it follows an abbreviation
+
 
 def paragraphs(text: str) -> tuple[str, ...]:
     """Returns the blocks that blank lines separate, each with its white space collapsed; empty ones are left out."""
@@ -28,7 +30,7 @@ def sentences(text: str) -> tuple[str, ...]:
     for paragraph in paragraphs(text):
         start = 0
         for end in _END.finditer(paragraph):
-            if not _ABBREVIATION.search(paragraph[start : end.end()]):
+            if not _ABBREVIATION.search(paragraph, max(start, end.end() - _LONGEST), end.end()):
                 found.append(paragraph[start : end.end()].strip())
                 start = end.end()
         found.append(paragraph[start:].strip())

@@ -157,12 +157,21 @@ def _empty(count: int, length: int, judged: int, docid_length: int | None) -> Ex
 def _unpack(record: Int[np.ndarray, " size"], place: int, taken: ExampleArrays) -> None:
     """Fills row `place` of the padded arrays."""
     tokens, documents, has_docids = record[:3].tolist()
-    _, body, rows, grades, rest = np.split(record, np.cumsum([3, tokens, documents, documents]))
-    for field, values in ((taken.tokens, body), (taken.docid_rows, rows), (taken.grades, grades)):
-        kept = values[: field.shape[1]]
-        field[place, : len(kept)] = kept
+    rows, grades = 3 + tokens, 3 + tokens + documents
+    width = min(tokens, taken.tokens.shape[1])
+    judged = min(documents, taken.grades.shape[1])
+    taken.tokens[place, :width] = record[3 : 3 + width]
+    taken.docid_rows[place, :judged] = record[rows : rows + judged]
+    taken.grades[place, :judged] = record[grades : grades + judged]
     if has_docids and taken.docid_tokens is not None:
-        ends = np.cumsum(rest[:documents]) + documents
-        for i, docid in enumerate(np.split(rest, [documents, *ends])[1:-1][: taken.docid_tokens.shape[1]]):
-            kept = docid[: taken.docid_tokens.shape[2]]
-            taken.docid_tokens[place, i, : len(kept)] = kept
+        docids = _padded(record[grades + documents :], documents)[:judged, : taken.docid_tokens.shape[2]]
+        taken.docid_tokens[place, :judged, : docids.shape[1]] = docids
+
+
+def _padded(docids: Int[np.ndarray, " size"], count: int) -> Int[np.ndarray, "count longest"]:
+    """`count` lengths and the tokens one after the other -> a row for each, 0-padded."""
+    lengths = docids[:count, None]
+    columns = np.arange(lengths.max(initial=0))
+    padded = np.zeros((count, len(columns)), np.int32)
+    padded[columns < lengths] = docids[count:]
+    return padded

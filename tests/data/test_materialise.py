@@ -1,6 +1,8 @@
 import numpy as np
 import seqio
+import tensorflow as tf
 
+from gr2_jax.corpus.wikipedia.examples import encode_example
 from gr2_jax.data.example_files import ExampleFiles
 from gr2_jax.data.materialise import materialise, materialise_files
 from gr2_jax.data.tasks import Example, TaskOptions, register_tasks, write_examples
@@ -22,3 +24,15 @@ def test_a_task_in_files_equals_the_task_in_memory(tmp_path, vocabulary):
     everything = ExampleFiles.open(tmp_path / "files").take(indices)
     assert everything.docid_rows[1].tolist() == [3, 0, 3]  # all judged documents are in the files
     assert everything.grades[1].tolist() == [3, 2, 0]
+
+
+def test_wikipedia_titles_have_one_document_each(tmp_path, vocabulary):
+    record = encode_example({"doc_id": 7, "title": "quick fox", "text": "jumps over the dog", "url": "u"})
+    with tf.io.TFRecordWriter(str(tmp_path / "x")) as writer:
+        writer.write(record)
+    register_tasks("one", {"titles": str(tmp_path / "x")}, TaskOptions(vocabulary, 5, docid_length=5))
+    task = seqio.TaskRegistry.get("one_titles")
+    materialise_files(task, tmp_path / "files", length=4, judged=2)
+    found = ExampleFiles.open(tmp_path / "files", length=4, judged=2, docid_length=5).take(np.array([0]))
+    for mine, theirs in zip(found, materialise(task, length=4, judged=2), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
