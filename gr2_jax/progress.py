@@ -51,8 +51,8 @@ class Progress:
         elif time.monotonic() - self._said > _SECONDS_BETWEEN_LINES and self._done < self._total:
             self._said = time.monotonic()
             rate = (self._done - self._first) / (self._said - self._started)
-            left = (self._total - self._done) / max(rate, 1e-9)
-            print(f"  {self._label}: {self._done}/{self._total}, {left:.0f} s left {note}".rstrip(), file=sys.stderr)
+            left = f", {(self._total - self._done) / rate:.0f} s left" if rate else ""
+            print(f"  {self._label}: {self._done}/{self._total}{left} {note}".rstrip(), file=sys.stderr)
 
     def close(self) -> None:
         if self._bar is not None:

@@ -82,3 +82,10 @@ def test_track_yields_everything_and_closes_the_bar_when_the_work_fails(terminal
 def test_what_is_said_goes_to_stderr(capsys):
     say("a line")
     assert capsys.readouterr() == ("", "a line\n")
+
+
+def test_no_time_is_promised_before_anything_is_done(capsys, clock):
+    with progress(100, "parts") as bar:
+        clock[0] += 20.0
+        bar.advance(0)
+    assert capsys.readouterr().err == "  parts: 0/100\n"

@@ -61,11 +61,12 @@ def _is_cached(task, directory: str) -> bool:
 
 
 def _fingerprint(task) -> str:
-    """Of the source files' names and sizes, and of the features with their vocabularies."""
+    """Of the source files' names and sizes, of the vocabulary, and of what is cached: its features and their shapes."""
     gfile = libraries().tf.io.gfile
     files = [(path, gfile.stat(path).length) for path in task.source.list_shards("train")]
     pieces = hashlib.sha256(task.output_features["inputs"].vocabulary.sp_model).hexdigest()
-    features = [(name, f.rank, f.add_eos) for name, f in sorted(task.output_features.items())]
+    cached = task.preprocess_precache(task.source.get_dataset(split="train", shuffle=False), seed=0)
+    features = sorted((name, repr(spec)) for name, spec in cached.element_spec.items())
     return hashlib.sha256(repr([files, pieces, features]).encode()).hexdigest()
 
 

@@ -72,6 +72,9 @@ def test_unknown_tasks_and_caches_of_other_files_are_refused(made, tmp_path, voc
     register(tmp_path, vocabulary)
     with pytest.raises(UserError, match="cache of another 'cached_queries'"):
         cache_tasks(["cached_queries"], str(folder / "cache"))
+    register_tasks("cached", {"queries": f"{folder}/x*"}, TaskOptions(vocabulary, 5, docid_length=4))
+    with pytest.raises(UserError, match="cache of another 'cached_queries'"):
+        cache_tasks(["cached_queries"], str(folder / "cache"))
     register(folder, vocabulary)
 
 
