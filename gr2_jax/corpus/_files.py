@@ -88,8 +88,14 @@ def check_query_text(query: str, text: str, place: str) -> str:
 
 
 def read_json(path: Path) -> dict:
-    """Reads a file that holds one JSON object."""
-    return parse_json(path.read_text("utf-8"), str(path))
+    """Reads a file that holds one JSON object; raises UserError that names the file where it does not."""
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: expected JSON in UTF-8, found other bytes ({error.reason} at byte {error.start})"
+        ) from None
+    return parse_json(text, str(path))
 
 
 def parse_json(text: str, place: str) -> dict:
@@ -130,8 +136,11 @@ def shown(text: str) -> str:
 
 
 def replace_file(path: Path, parts: Iterable[str]) -> None:
-    """Writes the parts beside the file and renames: the file is there whole or not at all."""
+    """Writes the parts beside the file and renames: the file is there whole or, where they break off, as it was."""
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(parts)
-    os.replace(partial, path)
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(parts)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -14,11 +14,15 @@ def write_collection(collection: Collection | CollectionStream, directory: str |
     """Writes documents.jsonl, queries.tsv, qrels.txt and provenance.json; equal collections give equal bytes.
 
     Each file is written beside and renamed, provenance.json last. The documents of a stream pass by once, unheld.
+
+    Raises UserError, with the folder as it was, for what `read_collection` would refuse: an id that is empty or
+    contains white space, or a query without text.
     """
     stream = collection.stream() if isinstance(collection, Collection) else collection
+    _check_queries_and_qrels(stream)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    _files.replace_file(directory / "documents.jsonl", (_document_line(document) for document in stream.documents()))
+    _files.replace_file(directory / "documents.jsonl", _document_lines(stream))
     _files.replace_file(
         directory / "queries.tsv", (f"{query}\t{_one_line(text)}\n" for query, text in stream.queries.items())
     )
@@ -29,6 +33,21 @@ def write_collection(collection: Collection | CollectionStream, directory: str |
     about = {"name": stream.name, "provenance": stream.provenance, "entities": stream.entities}
     about_lines = json.dumps(about, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     _files.replace_file(directory / "provenance.json", [about_lines])
+
+
+def _check_queries_and_qrels(stream: CollectionStream) -> None:
+    for query, text in stream.queries.items():
+        _files.check_query_text(_files.check_id("query", query, stream.name), text, stream.name)
+    for query, grades in stream.qrels.items():
+        _files.check_id("query", query, f"the judgements of {stream.name}")
+        for doc in grades:
+            _files.check_id("document", doc, f"the judgements of {stream.name}")
+
+
+def _document_lines(stream: CollectionStream) -> Iterator[str]:
+    for document in stream.documents():
+        _files.check_id("document", document.doc_id, stream.name)
+        yield _document_line(document)
 
 
 def _document_line(document: Document) -> str:
@@ -55,7 +74,7 @@ def open_folder(directory: Path) -> CollectionStream:
     directory = _files.existing_folder(directory)
     documents, queries, qrels = (_files.existing_file(path) for path in folder_files(directory))
     about_path = directory / "provenance.json"
-    about = _files.read_json(about_path) if about_path.is_file() else {}
+    about = _read_about(about_path) if about_path.is_file() else {}
     return CollectionStream(
         name=about.get("name", directory.name),
         documents=lambda: _read_documents(documents),
@@ -64,6 +83,26 @@ def open_folder(directory: Path) -> CollectionStream:
         provenance=about.get("provenance", {"source": str(directory)}),
         entities={doc: tuple(names) for doc, names in about.get("entities", {}).items()},
     )
+
+
+def _read_about(path: Path) -> dict:
+    """Reads provenance.json, of which every field may be missing."""
+    about = _files.read_json(path)
+    for name, kind, expected in (
+        ("name", str, "a string"),
+        ("provenance", dict, "an object"),
+        ("entities", dict, "an object of lists of strings"),
+    ):
+        if not isinstance(about.get(name, kind()), kind):
+            raise _unexpected(path, name, expected, about[name])
+    for doc, names in about.get("entities", {}).items():
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise _unexpected(path, f"entities.{doc}", "a list of strings", names)
+    return about
+
+
+def _unexpected(path: Path, name: str, expected: str, found: object) -> UserError:
+    return UserError(f"{path}: {name!r} must be {expected}, found {_files.shown(json.dumps(found))}")
 
 
 def folder_files(directory: Path) -> tuple[Path, Path, Path]:

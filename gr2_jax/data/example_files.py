@@ -43,12 +43,18 @@ class ExampleFiles:
 
     @classmethod
     def open(
-        cls, directory: Path, *, length: int | None = None, judged: int | None = None, docid_length: int | None = None
+        cls,
+        directory: str | Path,
+        *,
+        length: int | None = None,
+        judged: int | None = None,
+        docid_length: int | None = None,
     ) -> "ExampleFiles":
         """Texts are cut or padded to `length` tokens, lists to their first `judged` documents, docids to `docid_length`
         tokens; each is the longest in the files where not given. `UserError` where the directory is not complete."""
         from array_record.python.array_record_data_source import ArrayRecordDataSource
 
+        directory = Path(directory)
         if not (directory / FIELDS_FILE).is_file():
             raise UserError(f"{directory} holds no tokenised examples: it has no {FIELDS_FILE}")
         fields = read_json(directory / FIELDS_FILE)

@@ -5,7 +5,7 @@ any step, on any number of hosts, without the state of an iterator.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -32,7 +32,7 @@ class Mixture:
     """Several sources as one: of any `1000` places in a row (from a multiple of it) source i has its rate's share.
 
     rates        in any unit
-    first_rows   added to each source's document rows, so that the documents of different collections differ
+    first_rows   ascending; added to each source's document rows, so that the documents of different collections differ
 
     Each source is walked by itself, in a new random order per epoch, so none loses or repeats an example within its
     own. Raises `UserError` for a rate that is not positive or is under a thousandth of all, and for sources of which
@@ -43,6 +43,8 @@ class Mixture:
         self.sources, self.first_rows = tuple(sources), tuple(first_rows or [0] * len(sources))
         if not len(self.sources) == len(rates) == len(self.first_rows):
             raise UserError(f"a mixture of {len(self.sources)} sources needs as many rates, not {len(rates)}")
+        if not all(source.size for source in self.sources):
+            raise UserError("a source of the mixture holds no examples")
         self.quotas = _quotas(rates)
         # of all sources, whichever are in a batch: hosts must see the same shapes
         self._shapes = [_common_shape(columns) for columns in zip(*map(_nothing_of, self.sources), strict=True)]
@@ -53,6 +55,12 @@ class Mixture:
         """Examples of all sources."""
         return int(self.starts[-1])
 
+    def _shifted(self, rows: Int[np.ndarray, "n J"], source: int) -> Int[np.ndarray, "n J"]:
+        room = np.diff([*self.first_rows, 1 << 31])[source] or 1 << 31
+        if rows.max(initial=-1) >= room:
+            raise UserError(f"source {source} of the mixture has a document of row {rows.max()}: only {room} fit")
+        return np.where(rows >= 0, rows + self.first_rows[source], -1).astype(np.int32)
+
     def take(self, indices: Int[np.ndarray, "n"]) -> ExampleArrays:
         """The examples of the sources laid end to end, padded to the widest source."""
         owner = np.searchsorted(self.starts, indices, side="right") - 1
@@ -60,8 +68,7 @@ class Mixture:
         for i in np.unique(owner):
             here = np.flatnonzero(owner == i)
             part = self.sources[i].take(indices[here] - self.starts[i])
-            shifted = np.where(part.docid_rows >= 0, part.docid_rows + self.first_rows[i], -1).astype(np.int32)
-            parts.append(part._replace(docid_rows=shifted))
+            parts.append(part._replace(docid_rows=self._shifted(part.docid_rows, i)))
             places.append(here)
         back = np.argsort(np.concatenate(places)) if places else []
         fields = zip(zip(*parts, strict=True), self._shapes, _PADDING, strict=True)
@@ -71,8 +78,11 @@ class Mixture:
 def visit(source: Examples, places: Int[np.ndarray, "n"], seed: int, stream: int) -> Int[np.ndarray, "n"]:
     """The examples at these places of the walk; a source that is walked for two ends has a `stream` for each.
 
-    A plain source is reshuffled every epoch; the order of an epoch is held in memory, 8 bytes for each of its examples.
+    A plain source is reshuffled every epoch. The orders of the last two epochs of each walk stay in memory, 4 bytes for
+    each of its examples (8 from 2^32 examples on).
     """
+    if source.size == 0 and len(places):
+        raise UserError("there are no examples to train on: the source is empty")
     if not isinstance(source, Mixture):
         return _shuffled(source.size, places, seed, (stream, 0))
     periods, within = np.divmod(places, _PERIOD)
@@ -88,16 +98,24 @@ def visit(source: Examples, places: Int[np.ndarray, "n"], seed: int, stream: int
 def _shuffled(size: int, places: np.ndarray, seed: int, stream: tuple[int, int]) -> np.ndarray:
     epochs, within = np.divmod(places, size)
     chosen = np.empty(len(places), np.int64)
+    orders = _walk_orders(size, seed, stream)
     for epoch in np.unique(epochs):
         here = epochs == epoch
-        chosen[here] = _epoch_order(size, seed, stream, int(epoch))[within[here]]
+        chosen[here] = orders(int(epoch))[within[here]]
     return chosen
 
 
-@functools.lru_cache(maxsize=16)
-def _epoch_order(size: int, seed: int, stream: tuple[int, int], epoch: int) -> np.ndarray:
-    counter = [0, epoch, stream[0] + (stream[1] << 32), _SHUFFLE]
-    return np.random.Generator(np.random.Philox(key=seed, counter=counter)).permutation(size)
+@functools.lru_cache(maxsize=64)
+def _walk_orders(size: int, seed: int, stream: tuple[int, int]) -> Callable[[int], np.ndarray]:
+    """The order of each epoch of one walk; a batch sees two at most where one ends."""
+
+    @functools.lru_cache(maxsize=2)
+    def order(epoch: int) -> np.ndarray:
+        counter = [0, epoch, stream[0] + (stream[1] << 32), _SHUFFLE]
+        rng = np.random.Generator(np.random.Philox(key=seed, counter=counter))
+        return rng.permutation(size).astype(np.uint32 if size < 1 << 32 else np.int64)
+
+    return order
 
 
 @functools.lru_cache(maxsize=8)

@@ -51,9 +51,16 @@ def pretrain(config: Pretraining, workdir: Workdir, *, until: str = "train") -> 
     examples = _prepare(config, workdir)
     if until == "prepare":
         return None
-    trained = digest([examples, weights_fingerprint(config.model), dataclasses.replace(config, workdir="", shards=1)])
+    trained = digest([examples, weights_fingerprint(config.model), _what_training_is(config)])
     run_stage(workdir.root / "model", trained, partial(_train, config, workdir, trained))
     return workdir.root / "model" / "t5"
+
+
+def _what_training_is(config: Pretraining) -> list:
+    """The settings that decide the weights, beside the examples: names, places and time are not among them."""
+    rates = [source.rate for source in config.sources]
+    model = dataclasses.replace(config.model, weights=None)
+    return [config.seed, rates, model, config.optimiser, config.objective, config.batch]
 
 
 def check_pretraining(config: Pretraining) -> None:
@@ -83,9 +90,7 @@ def _prepare(config: Pretraining, workdir: Workdir) -> str:
     content = None if given is None else hashlib.sha256(read_vocabulary(Path(given))).hexdigest()
     vocabulary = digest([sources, config.vocabulary, content])
     run_stage(workdir.vocabulary, vocabulary, partial(_build_vocabulary, config))
-    examples = digest(
-        [vocabulary, config.judged, config.docid_length, config.document_length, config.batch.length, config.shards]
-    )
+    examples = digest([vocabulary, config.judged, config.docid_length, config.document_length, config.batch.length])
     for i, role in itertools.product(range(len(config.sources)), _ROLES):
         build = partial(_build_examples, config, workdir, i, role)
         run_stage(_examples_of(workdir, i, role), digest([examples, i, role]), build)
@@ -127,7 +132,9 @@ def _build_examples(config: Pretraining, workdir: Workdir, i: int, role: str, ou
     (name, *_) = register_tasks(f"{_word(config.name)}_{i}", {role: wikipedia_files(directory, _ROLES[role])}, options)
     task = libraries().seqio.TaskRegistry.get(name)
     length = config.document_length if role == "titles" else config.batch.length
-    materialise_files(task, out / "files", length=length, judged=config.judged, shards=config.shards)
+    count = materialise_files(task, out / "files", length=length, judged=config.judged, shards=config.shards)
+    if not count:
+        raise UserError(f"{directory} holds no {_ROLES[role]} to train on")
 
 
 def _word(name: str) -> str:

@@ -110,6 +110,25 @@ def test_malformed_files_are_named_with_their_line(tmp_path, files, words):
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        (b'{"entities": []}', r"'entities' must be an object of lists of strings, found '\[\]'"),
+        (b'{"entities": {"d1": "name"}}', "'entities.d1' must be a list of strings"),
+        (b'{"entities": {"d1": [1]}}', "'entities.d1' must be a list of strings"),
+        (b'{"name": null}', "'name' must be a string, found 'null'"),
+        (b'{"provenance": "x"}', "'provenance' must be an object"),
+        (b'{"name": "\xe9"}', "expected JSON in UTF-8, .* at byte 10"),
+        (b"{", "not valid JSON"),
+    ],
+)
+def test_a_malformed_provenance_is_named(tmp_path, about, message):
+    folder = write_folder(tmp_path / "data")
+    (folder / "provenance.json").write_bytes(about)
+    with pytest.raises(UserError, match=rf"provenance.json: {message}"):
+        read_collection(folder)
+
+
 def test_missing_folder_names_the_nearest_one_and_missing_file_what_is_there(tmp_path):
     folder = write_folder(tmp_path / "cranfield")
     with pytest.raises(UserError, match=r"did you mean 'cranfield'"):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from gr2_jax.corpus import Collection, Document, open_collection, read_collection, survey, write_collection
@@ -45,7 +47,46 @@ def test_a_source_that_breaks_off_leaves_no_folder_that_looks_whole(source, tmp_
         file.write("{\n")
     with pytest.raises(UserError, match=r"documents.jsonl, line 51"):
         collection_command(str(source), output=tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["documents.jsonl.partial"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == []
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"documents": (Document("d1", "", "x"), Document("d 2", "", "y"))}, "odd: the document id 'd 2' contains"),
+        ({"queries": {"q1": "x", "q 2": "y"}}, "odd: the query id 'q 2' contains"),
+        ({"queries": {"q1": " \n"}}, "odd: the query 'q1' has no text"),
+        ({"qrels": {"q1": {"": 1}}}, "judgements of odd: the document id '' is empty"),
+        ({"qrels": {"q\t1": {"d1": 1}}}, "judgements of odd: the query id .* contains"),
+    ],
+)
+def test_what_our_reader_would_refuse_is_not_written_and_the_folder_stays_as_it_was(
+    source, monkeypatch, fields, message
+):
+    sound = Collection("odd", (Document("d1", "", "x"),), {"q1": "x"}, {"q1": {"d1": 1}}, {})
+    before = files(source)
+    odd = dataclasses.replace(sound, **fields).stream()
+    monkeypatch.setattr("gr2_jax.corpus.command.open_collection", lambda name: odd)
+    collection_command("irds:odd")  # a survey alone counts them
+    with pytest.raises(UserError, match=message):
+        collection_command("irds:odd", output=source)
+    assert files(source) == before
+
+
+def test_a_folder_in_another_layout_is_not_written_into(source, tmp_path):
+    for name in ("beir", "packed", "trec"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "beir" / "corpus.jsonl").touch()
+    (tmp_path / "packed" / "corpus.jsonl.gz").touch()
+    (tmp_path / "trec" / "documents").mkdir()
+    for name, layout in (("beir", "BEIR"), ("packed", "BEIR"), ("trec", "TREC")):
+        with pytest.raises(UserError, match=f"{name} has .* {layout}'s layout"):
+            collection_command(str(source), output=tmp_path / name)
+        assert len(list((tmp_path / name).iterdir())) == 1
 
 
 def test_a_long_pass_says_how_far_it_is(source, monkeypatch, capsys):

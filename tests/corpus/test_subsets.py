@@ -54,11 +54,23 @@ def test_more_judged_documents_than_asked_for():
         subset(stream(), 2, seed=0)
 
 
-def peak(number):
-    """The most memory, in bytes, that choosing 1000 of `number` documents and passing over them takes."""
+@pytest.mark.parametrize("count", [0, -1])
+def test_fewer_than_one_document(count):
+    with pytest.raises(UserError, match=f"many with {count} documents .* ask for at least 1"):
+        subset(stream(), count, seed=0)
+
+
+def test_merging_often_changes_nothing(monkeypatch):
+    whole = ids(subset(stream(), 100, seed=3))
+    monkeypatch.setattr("gr2_jax.corpus.subsets._BLOCK", 7)
+    assert ids(subset(stream(), 100, seed=3)) == whole
+
+
+def peak(number, kept=1000):
+    """The most memory, in bytes, that choosing `kept` of `number` documents and passing over them takes."""
     tracemalloc.start()
     try:
-        assert sum(1 for _ in subset(stream(range(number)), 1000, seed=0).documents()) == 1000
+        assert sum(1 for _ in subset(stream(range(number)), kept, seed=0).documents()) == kept
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -69,8 +81,14 @@ def test_memory_does_not_grow_with_the_collection(monkeypatch):
     assert peak(20_000) < 1.05 * peak(5_000)
 
 
+def test_a_document_kept_takes_9_bytes(monkeypatch):
+    monkeypatch.setattr("gr2_jax.corpus.subsets._BLOCK", 1000)
+    assert peak(30_000, 25_000) - peak(10_000, 5_000) < 9 * 20_000
+
+
 @pytest.mark.slow
-def test_a_million_documents_in_the_memory_of_a_fifth_of_them():
+def test_a_million_documents_in_the_memory_of_a_fifth_of_them(monkeypatch):
+    monkeypatch.setattr("gr2_jax.corpus.subsets._BLOCK", 1 << 16)
     assert peak(1_000_000) < 1.05 * peak(200_000)
 
 

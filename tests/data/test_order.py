@@ -73,6 +73,22 @@ def test_taking_from_a_mixture_pads_and_tells_documents_apart():
     assert texts.take(np.array([3, 1])).docid_tokens.shape == (2, 2, 3)
 
 
+def test_documents_that_do_not_fit_below_the_next_source_s_are_refused():
+    mixture = Mixture([source(60, 0), source(5, 900)], (1, 1), first_rows=(0, 50))
+    assert mixture.take(np.arange(48)).docid_rows.max() == 48
+    with pytest.raises(UserError, match="source 0 of the mixture has a document of row 60: only 50 fit"):
+        mixture.take(np.arange(60))
+
+
+def test_a_source_without_examples_is_refused():
+    empty = source(0, 0)
+    with pytest.raises(UserError, match="there are no examples"):
+        visit(empty, np.arange(3), 0, 0)
+    assert len(visit(empty, np.arange(0), 0, 0)) == 0
+    with pytest.raises(UserError, match="holds no examples"):
+        Mixture([source(3, 0), empty], (1, 1))
+
+
 @pytest.mark.parametrize(
     ("rates", "message"),
     [

@@ -55,13 +55,16 @@ def build(folder, titles, first_id):
                 "grades": [4, 3, 3, 2, 1],
             }
         )
+    notes = {"documents": [], "pairs": []}
     for name, records in (("documents", documents), ("pairs", pairs)):
         directory = folder / name / "1.0.0"
         directory.mkdir(parents=True)
         for shard in range(2):
             path = directory / f"{name}-train.tfrecord-{shard:05d}-of-00002"
-            path.write_bytes(b"".join(frame(encode_example(record)) for record in records[shard::2]))
-    manifest = {"dumps": [], "site": {"dbname": "small", "base": ""}, "options": {}, "first": first_id}
+            size = path.write_bytes(b"".join(frame(encode_example(record)) for record in records[shard::2]))
+            notes[name].append({"records": len(records[shard::2]), "bytes": size})
+    site = {"dbname": "small", "base": ""}
+    manifest = {"dumps": [], "site": site, "options": {}, "first": first_id, "shards": notes}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 

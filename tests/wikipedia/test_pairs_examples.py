@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gr2_jax.corpus.wikipedia.examples import decode_example, encode_example, frame, read_records
+from gr2_jax.corpus.wikipedia.examples import decode_example, encode_example, frame, read_examples, read_records
 from gr2_jax.errors import UserError
 
 pytest.importorskip("google_crc32c")
@@ -33,5 +33,23 @@ def test_bytes_equal_those_of_tensorflow(tmp_path):
 def test_a_cut_file_is_told(lost):
     data = frame(b"one") + frame(b"another")
     assert list(read_records(io.BytesIO(data), "f")) == [b"one", b"another"]
-    with pytest.raises(UserError, match=r"f ends in the middle"):
+    with pytest.raises(
+        UserError, match=rf"f ends in the middle of the record that begins at byte {len(frame(b'one'))}"
+    ):
         list(read_records(io.BytesIO(data[:-lost]), "f"))
+
+
+def test_a_damaged_length_is_told_without_reading_so_much():
+    data = bytearray(frame(b"one"))
+    data[6] = 0xFF
+    with pytest.raises(UserError, match=r"f ends .* byte 0, or is damaged"):
+        list(read_records(io.BytesIO(data), "f"))
+
+
+@pytest.mark.parametrize("damaged", [b"\xff\xff", encode_example({"other": 1}), encode_example({"n": []})])
+def test_a_damaged_record_is_told_with_its_byte(damaged):
+    good = frame(encode_example({"n": 5}))
+    examples = read_examples(io.BytesIO(good + frame(damaged)), "f", lambda features: features["n"][0])
+    assert next(examples) == 5
+    with pytest.raises(UserError, match=f"f: the record that begins at byte {len(good)} is damaged"):
+        next(examples)

@@ -1,5 +1,6 @@
 """The whole way from a dump to pairs, on a wiki of our own and on one worker in this process."""
 
+import bz2
 import dataclasses
 import hashlib
 import json
@@ -31,6 +32,21 @@ def pairs_of(output) -> dict[int, dict]:
         with path.open("rb") as file:
             records |= {r["query_id"][0]: r for r in map(decode_example, read_records(file, str(path)))}
     return records
+
+
+def recording(parse_part, path: str):
+    """Notes the target of each part in a file: Beam gives a worker a copy of a list."""
+
+    def parse(task, *rest):
+        with open(path, "a") as file:
+            print(task.target, file=file)
+        return parse_part(task, *rest)
+
+    return parse
+
+
+def stop(*_):
+    raise RuntimeError("stopped")
 
 
 @pytest.fixture(scope="module")
@@ -156,10 +172,11 @@ def test_a_stopped_build_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypa
     kept = {path: path.stat().st_mtime_ns for path in (stopped / "articles").glob("*.json")}
     assert len(kept) == 2
     assert not (stopped / "manifest.json").exists()
-    parsed = []
-    monkeypatch.setattr(parts, "parse_part", lambda task, *rest: (parsed.append(task.summary), genuine(task, *rest))[1])
+    monkeypatch.setattr(parts, "parse_part", recording(genuine, str(tmp_path / "parsed")))
     pipeline.build_wikipedia([str(dump)], str(stopped), OPTIONS, ONE)
-    assert not set(parsed) & {str(path) for path in kept}
+    parsed = set((tmp_path / "parsed").read_text().splitlines())
+    assert parsed
+    assert not parsed & {str(path.with_suffix("")) for path in kept}
     assert digests(whole) == digests(stopped)
 
 
@@ -171,8 +188,83 @@ def test_a_broken_dump_is_named_in_the_end_and_finished_parts_stay(tmp_path):
     output = tmp_path / "out"
     with pytest.raises(UserError, match=r"b\.xml\.bz2.*byte"):
         pipeline.build_wikipedia([str(good), str(bad)], str(output), OPTIONS, ONE)
-    assert (output / "articles/part-00000-of-00002.json").exists()
-    assert not (output / "articles/part-00001-of-00002.json").exists()
+    (kept,) = (output / "articles").glob("*.json")
+    assert kept.name.startswith("00000-")
+
+
+def write_two_dumps(folder):
+    """Dumps of other pages each: one stream, and several."""
+    streams = [HEADER, *pages(2)[len(pages()) :], "</mediawiki>\n"]
+    second = folder / "b.xml.bz2"
+    second.write_bytes(b"".join(bz2.compress(text.encode()) for text in streams))
+    return write_dump(folder / "a.xml.bz2"), second
+
+
+def test_a_truncated_dump_is_replaced_and_the_build_goes_on(tmp_path, monkeypatch):
+    from gr2_jax.corpus.wikipedia import inputs, parts
+    from gr2_jax.corpus.wikipedia.dump import cut
+
+    dumps = [str(path) for path in write_two_dumps(tmp_path)]
+    whole, mended = tmp_path / "whole", tmp_path / "mended"
+    pipeline.build_wikipedia(dumps, str(whole), OPTIONS, ONE)
+    monkeypatch.setattr(inputs, "cut", lambda path, size, *, chunk, open: cut(path, size, chunk=2000, open=open))
+    second = tmp_path / "b.xml.bz2"
+    complete = second.read_bytes()
+    second.write_bytes(complete[: complete.rindex(b"BZh", 0, -100) + 90])
+    with pytest.raises(UserError, match=r"b\.xml\.bz2.*copy it anew"):
+        pipeline.build_wikipedia(dumps, str(mended), OPTIONS, ONE)
+    finished = list((mended / "articles").glob("*.json"))
+    assert {path.name[:6] for path in finished} == {"00000-", "00001-"}
+    second.write_bytes(complete)
+    monkeypatch.setattr(parts, "parse_part", recording(parts.parse_part, str(tmp_path / "parsed")))
+    pipeline.build_wikipedia(dumps, str(mended), OPTIONS, ONE)
+    parsed = sorted(line.split("/")[-1].split("-") for line in (tmp_path / "parsed").read_text().splitlines())
+    assert [int(start) for *_, start in parsed] == list(range(0, len(complete), 2000))
+    assert {(number, int(size)) for number, _, size, _ in parsed} == {("00001", len(complete))}
+    assert digests(whole) == digests(mended)
+    second.write_bytes(complete[:-1])
+    with pytest.raises(UserError, match=rf"finished build of other dumps: b\.xml\.bz2 has {len(complete) - 1} bytes"):
+        pipeline.build_wikipedia(dumps, str(mended), OPTIONS, ONE)
+
+
+def test_shards_of_a_truncated_dump_are_not_kept(tmp_path, monkeypatch):
+    """XML that ends between two pages is read with a warning, so that phase 2 is done before it is completed."""
+    from gr2_jax.corpus.wikipedia import manifest
+
+    dump, complete = tmp_path / "d.xml", HEADER + "".join(pages()) + "</mediawiki>\n"
+    dump.write_text(complete)
+    pipeline.build_wikipedia([str(dump)], str(tmp_path / "whole"), OPTIONS, ONE)
+    dump.write_text(HEADER + "".join(pages()[:5]))
+    mended = tmp_path / "mended"
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "write_tfds_metadata", stop)
+        with pytest.raises(RuntimeError, match="stopped"):
+            pipeline.build_wikipedia([str(dump)], str(mended), OPTIONS, ONE)
+    assert len(list((mended / "shards").iterdir())) == 5
+    dump.write_text(complete)
+    pipeline.build_wikipedia([str(dump)], str(mended), OPTIONS, ONE)
+    assert digests(mended) == digests(tmp_path / "whole")
+
+
+def test_what_a_stop_at_the_very_end_left_is_removed(built, tmp_path, monkeypatch):
+    from gr2_jax.corpus.wikipedia import manifest
+
+    output = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "_remove", stop)
+        with pytest.raises(RuntimeError, match="stopped"):
+            pipeline.build_wikipedia([str(built[0])], str(output), OPTIONS, ONE)
+    assert (output / "articles").is_dir()
+    assert pipeline.build_wikipedia([str(built[0])], str(output), OPTIONS, ONE) == built[2]
+    assert digests(output) == digests(built[1])
+
+
+def test_a_build_without_queries_is_warned_of(tmp_path, capsys):
+    dump = tmp_path / "d.xml"
+    dump.write_text(HEADER + pages()[6] + "</mediawiki>\n")
+    manifest = pipeline.build_wikipedia([str(dump)], str(tmp_path / "out"), OPTIONS, ONE)
+    assert manifest["counts"]["queries"] == 0
+    assert "no article had a usable sentence" in capsys.readouterr().err
 
 
 def test_a_page_given_twice_is_named(tmp_path):
@@ -187,6 +279,7 @@ def test_two_wikis_do_not_mix(tmp_path):
     second.write_text(HEADER.replace("small", "other") + "".join(pages()) + "</mediawiki>\n")
     with pytest.raises(UserError, match="several wikis"):
         pipeline.build_wikipedia([str(first), str(second)], str(tmp_path / "out"), OPTIONS, ONE)
+    assert not (tmp_path / "out").exists()
 
 
 def test_tensorflow_datasets_sees_both(built):

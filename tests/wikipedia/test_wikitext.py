@@ -216,3 +216,32 @@ def test_repeated_openings_take_linear_time(unit):
     start = time.process_time()
     article(unit * 20_000)
     assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("line", ["\n==" + "= a" * 20_000, "= " + "word " * 20_000, "=" * 50_000 + "a" + " =" * 50_000])
+def test_a_long_line_that_begins_like_a_heading_takes_linear_time(line):
+    start = time.process_time()
+    article(line + "\nx")
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("== See also ==", Kind.SEE_ALSO),
+        ("=See also=", Kind.SEE_ALSO),
+        ("====== See also ====== \t\r", Kind.SEE_ALSO),
+        ("== See also ===", Kind.BODY),  # a heading of level 2 whose name ends in "="
+        ("======= See also =======", Kind.BODY),  # the deepest level is 6
+        ("== See also", Kind.LEAD),
+        ("== See also == x", Kind.LEAD),
+        (" == See also ==", Kind.LEAD),
+        ("=====", Kind.LEAD),
+        ("= =", Kind.BODY),
+    ],
+)
+def test_headings(line, kind):
+    for wikitext in (f"{line}\nafter", f"before\n{line}\nafter", f"before\n{line}"):
+        *_, last = split_sections(wikitext, section_names("en"))
+        assert last.kind is kind
+        assert kind is Kind.LEAD or last.wikitext == ("\nafter" if wikitext.endswith("after") else "")

@@ -1,16 +1,25 @@
 """tf.train.Example in TFRecord files, written and read without TensorFlow: a Beam worker need not load it."""
 
+import io
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 from gr2_jax.errors import UserError
 
+VERSION = "1.0.0"  # of both data sets, as TensorFlow Datasets counts; names the folder of their shards
+T = TypeVar("T")
 Value = int | str | Iterable[int] | Iterable[str]
 _FIELD = descriptor_pb2.FieldDescriptorProto
+
+
+def shard_name(dataset: str, shard: int, shards: int) -> str:
+    """Returns the file name of a shard, by the naming of TensorFlow Datasets."""
+    return f"{dataset}-train.tfrecord-{shard:05d}-of-{shards:05d}"
 
 
 def encode_example(features: Mapping[str, Value]) -> bytes:
@@ -45,12 +54,30 @@ def frame(record: bytes) -> bytes:
 
 def read_records(file: BinaryIO, path: str) -> Iterator[bytes]:
     """Yields the records of an open TFRecord file; checksums are not looked at. Raises UserError where it is cut."""
+    size, start = file.seek(0, io.SEEK_END), 0
+    file.seek(0)
     while header := file.read(12):
         length = struct.unpack("<Q", header[:8])[0] if len(header) == 12 else 0
-        body = file.read(length + 4)
-        if len(header) < 12 or len(body) < length + 4:
-            raise UserError(f"{path} ends in the middle of a record at byte {file.tell()}")
-        yield body[:length]
+        end = start + 12 + length + 4
+        if end > size:  # asked before the bytes are read: a damaged length may be larger than any memory
+            raise UserError(f"{path} ends in the middle of the record that begins at byte {start}, or is damaged there")
+        yield file.read(length + 4)[:length]
+        start = end
+
+
+def read_examples(file: BinaryIO, path: str, make: Callable[[dict], T]) -> Iterator[T]:
+    """Yields what `make` makes of the features of each record of an open TFRecord file.
+
+    Raises UserError, with the byte, where a record is not whole, is no example or lacks what `make` looks up.
+    """
+    start = 0
+    for record in read_records(file, path):
+        try:
+            made = make(decode_example(record))
+        except (DecodeError, LookupError, ValueError):
+            raise UserError(f"{path}: the record that begins at byte {start} is damaged: copy the file anew") from None
+        yield made
+        start += len(record) + 16
 
 
 def _masked_checksum(data: bytes) -> bytes:

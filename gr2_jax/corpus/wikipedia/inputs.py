@@ -1,5 +1,6 @@
 """The dump files of a build: found, checked, and cut into parts."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 
 from gr2_jax.corpus.wikipedia import storage
@@ -44,13 +45,15 @@ def read_one_site(paths: Sequence[str]) -> Site:
 
 
 def part_tasks(files: Sequence[tuple[str, int]], output: str, options: WikipediaOptions) -> list[PartTask]:
-    """Cuts the dumps and names what becomes of each part."""
+    """Cuts the dumps and names what becomes of each part, by its dump and the size of that: of another size, anew."""
     chunk = options.part_megabytes << 20
-    parts = [part for path, size in files for part in cut(path, size, chunk=chunk, open=storage.open_raw)]
-    return [
-        PartTask(part, storage.join(output, "articles", f"part-{number:05d}-of-{len(parts):05d}"))
-        for number, part in enumerate(parts)
-    ]
+    tasks = []
+    for number, (path, size) in enumerate(files):
+        # the number tells dumps of one name in several folders apart
+        dump = f"{number:05d}-{hashlib.sha256(_name(path).encode()).hexdigest()[:8]}-{size}"
+        for part in cut(path, size, chunk=chunk, open=storage.open_raw):
+            tasks.append(PartTask(part, storage.join(output, "articles", f"{dump}-{part.start:012d}")))
+    return tasks
 
 
 def _name(path: str) -> str:

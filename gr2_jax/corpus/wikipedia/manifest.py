@@ -15,6 +15,7 @@ from gr2_jax.errors import UserError
 def check(output: str, identity: dict) -> dict | None:
     """Returns the manifest of a complete build of this identity; None (and notes the identity) where there is none.
 
+    A build that is not complete may go on with dumps of other sizes: what was made of all dumps together is dropped.
     Raises UserError, naming what differs, where the output holds another build.
     """
     begun = storage.join(output, "build.json")
@@ -28,11 +29,33 @@ def check(output: str, identity: dict) -> dict | None:
         old, new = before["options"].get(name), identity["options"][name]
         if old != new:
             raise UserError(f"{output} holds a build with {name} = {old}, now {new}: give another --output")
-    if before != identity:
+    if _less_sizes(before) != _less_sizes(identity):
         held = ", ".join(dump["name"] for dump in before["dumps"])
         raise UserError(f"{output} holds a build of other dumps or of another format ({held}): give another --output")
     path = storage.join(output, "manifest.json")
-    return storage.read_json(path) if storage.exists(path) else None
+    complete = storage.exists(path)
+    changed = [now for old, now in zip(before["dumps"], identity["dumps"], strict=True) if old != now]
+    if changed and complete:
+        now = "{name} has {bytes} bytes".format(**changed[0])
+        raise UserError(f"{output} holds a finished build of other dumps: {now} now; give another --output")
+    if complete:
+        _remove(output, "articles", "shards")  # left where the build was stopped at its very end
+        return storage.read_json(path)
+    if changed:
+        _remove(output, "shards")  # before the new sizes are noted: a stop in between must not keep them
+        storage.write_json(begun, identity)
+    return None
+
+
+def _less_sizes(identity: dict) -> dict:
+    return identity | {"dumps": [dump["name"] for dump in identity["dumps"]]}
+
+
+def _remove(output: str, *folders: str) -> None:
+    for folder in folders:
+        path = storage.join(output, folder)
+        storage.remove([path])
+        storage.remove([file for file, _ in storage.find(storage.join(path, "*"))])  # object stores have no folders
 
 
 def finish(output: str, identity: dict, site: Site, summaries: list[dict], options: WikipediaOptions) -> dict:
@@ -60,5 +83,5 @@ def finish(output: str, identity: dict, site: Site, summaries: list[dict], optio
     for name in (DOCUMENTS, PAIRS):
         write_tfds_metadata(output, name, notes[name])
     storage.write_json(storage.join(output, "manifest.json"), manifest)
-    storage.remove([storage.join(output, "articles"), storage.join(output, "shards")])
+    _remove(output, "articles", "shards")
     return manifest

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gr2_jax.corpus.wikipedia import storage
-from gr2_jax.corpus.wikipedia.shards import DOCUMENTS, VERSION
+from gr2_jax.corpus.wikipedia.examples import VERSION
+from gr2_jax.corpus.wikipedia.shards import DOCUMENTS
 
 _ABOUT = {
     "documents": "Articles of a Wikipedia: page id, title, cleaned leading text, URL.",

@@ -4,8 +4,8 @@ Phase 1 parses each part of the dumps, phase 2 writes the documents and joins li
 complete or absent; asked again, only what is absent is done, and the bytes are the same whatever the workers.
 
 On a runner with other machines (Dataflow, Flink, Spark) the workers need this package and `google-crc32c`: give Beam's
-`--setup_file ./setup.py`, or `--extra_package gr2_jax-0.1.0.tar.gz` with `--requirements_file`, or an image with both
-(`--sdk_container_image`), and paths that every worker reaches (gs://, s3://, hdfs://, a shared disk).
+`--extra_package dist/gr2_jax-0.1.0.tar.gz` (made by `python -m build --sdist`) with `--requirements_file`, or an image
+with both (`--sdk_container_image`), and paths that every worker reaches (gs://, s3://, hdfs://, a shared disk).
 The local runner holds what phase 2 joins (titles and candidates, no texts) in memory.
 """
 
@@ -25,7 +25,8 @@ def build_wikipedia(
 ) -> dict:
     """Builds OUTPUT/documents and OUTPUT/pairs from dumps (paths or globs) and returns the manifest.
 
-    A complete build of the same dumps and options is left as it is; one that was stopped is gone on with.
+    A complete build of the same dumps and options is left as it is; one that was stopped is gone on with, also where
+    a dump was copied anew and has another size: then that dump's parts are parsed anew.
     Raises UserError for dumps that are not there, broken (finished parts stay) or of several wikis, and for an output
     that holds another build.
     """
@@ -34,10 +35,10 @@ def build_wikipedia(
     tasks = inputs.part_tasks(files, output, options)
     pipeline = runner.pipelines(beam_arguments, len(tasks))
     identity = {"format": 1, "options": dataclasses.asdict(options), "dumps": inputs.names(files)}
+    site = inputs.read_one_site([path for path, _ in files])
     finished = manifest.check(output, identity)
     if finished:
         return finished
-    site = inputs.read_one_site([path for path, _ in files])
     with runner.quiet():
         _parse(tasks, site, options, pipeline)
         summaries = [storage.read_json(task.summary) for task in tasks]
@@ -47,7 +48,10 @@ def build_wikipedia(
             for piece in summary["pieces"]
         ]
         _write(pieces, output, options, pipeline)
-    return manifest.finish(output, identity, site, summaries, options)
+    account = manifest.finish(output, identity, site, summaries, options)
+    if not account["counts"]["queries"]:
+        say("wikipedia: warning: the build holds no queries: no article had a usable sentence")
+    return account
 
 
 def _parse(tasks: list, site, options: WikipediaOptions, pipeline: Callable) -> None:

@@ -2,56 +2,87 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from gr2_jax.corpus.collection import CollectionStream, Document
-from gr2_jax.corpus.wikipedia.examples import decode_example, read_records
+from gr2_jax.corpus.wikipedia.examples import VERSION, read_examples, shard_name
 from gr2_jax.errors import UserError
 
-_VERSION = "1.0.0"
+T = TypeVar("T")
+_DATASETS = ("documents", "pairs")
 
 
 def read_wikipedia(output: str | Path) -> CollectionStream:
     """Returns the documents (never held), queries and judgements of a finished build in a local folder.
 
-    The ids of documents and queries are page ids as text. Raises UserError where there is no finished build.
+    The ids of documents and queries are page ids as text. Raises UserError where there is no finished build, or a
+    damaged one.
     """
     output = Path(output)
-    manifest = json.loads(_manifest(output).read_text("utf-8"))
+    manifest = _manifest(output)
     queries, qrels = {}, {}
-    for record in _read(output, "pairs"):
-        query = str(record["query_id"][0])
-        queries[query] = record["query"][0]
-        qrels[query] = {str(doc): grade for doc, grade in zip(record["doc_ids"], record["grades"], strict=True)}
-    about = {
-        "source": f"wikipedia:{output}",
-        "dumps": ", ".join(dump["name"] for dump in manifest["dumps"]),
-        "site": manifest["site"]["base"],
-        "options": json.dumps(manifest["options"], sort_keys=True),
-    }
-    name = manifest["site"]["dbname"] or "wikipedia"
-    return CollectionStream(name, lambda: wikipedia_documents(output), queries, qrels, about)
+    for query, text, grades in _read(output, "pairs", _judgements):
+        queries[query] = text
+        qrels[query] = grades
+    about = {"source": f"wikipedia:{output}", **manifest.about}
+    return CollectionStream(manifest.name, lambda: wikipedia_documents(output), queries, qrels, about)
 
 
 def wikipedia_documents(output: str | Path) -> Iterator[Document]:
     """Yields the documents of a finished build, in the order of its files, which is that of no property of theirs."""
-    for record in _read(Path(output), "documents"):
-        yield Document(str(record["doc_id"][0]), record["title"][0], record["text"][0], record["url"][0])
+    return _read(Path(output), "documents", _document)
 
 
 def wikipedia_files(output: str | Path, name: str) -> list[str]:
-    """The TFRecord files of a finished build's `documents` or `pairs`."""
-    _manifest(Path(output))
-    return [str(path) for path in sorted((Path(output) / name / _VERSION).glob(f"{name}-train.tfrecord-*-of-?????"))]
+    """The TFRecord files of a finished build's `documents` or `pairs`, as its manifest has them.
+
+    Raises UserError for a file that is missing or of another size.
+    """
+    output = Path(output)
+    sizes = _manifest(output).sizes[name]
+    paths = [output / name / VERSION / shard_name(name, shard, len(sizes)) for shard in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        if not path.is_file():
+            raise UserError(f"{path}, a shard of the build, is missing: copy or build it anew")
+        if (held := path.stat().st_size) != size:
+            raise UserError(f"{path} has {held} bytes, not the build's {size}: copy or build it anew")
+    return [str(path) for path in paths]
 
 
 def wikipedia_fingerprint(output: str | Path) -> str:
     """Of a finished build, by its manifest, which has the size of every file and what decided their bytes."""
-    return "sha256:" + hashlib.sha256(_manifest(Path(output)).read_bytes()).hexdigest()
+    return "sha256:" + hashlib.sha256(_manifest_path(Path(output)).read_bytes()).hexdigest()
 
 
-def _manifest(output: Path) -> Path:
+@dataclass(frozen=True)
+class _Manifest:
+    """What a reader asks of a build's account."""
+
+    name: str
+    about: dict[str, str]
+    sizes: dict[str, list[int]]  # data set -> bytes of each shard, in order
+
+
+def _manifest(output: Path) -> _Manifest:
+    path = _manifest_path(output)
+    try:
+        given = json.loads(path.read_text("utf-8"))
+        about = {
+            "dumps": ", ".join(dump["name"] for dump in given["dumps"]),
+            "site": given["site"]["base"],
+            "options": json.dumps(given["options"], sort_keys=True),
+        }
+        sizes = {name: [shard["bytes"] for shard in given["shards"][name]] for name in _DATASETS}
+        return _Manifest(given["site"]["dbname"] or "wikipedia", about, sizes)
+    except (ValueError, LookupError, TypeError) as error:
+        fault = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path} is damaged, or no manifest of `gr2 wikipedia` ({fault})") from None
+
+
+def _manifest_path(output: Path) -> Path:
     path = output / "manifest.json"
     if not path.is_file():
         begun = (output / "build.json").is_file()
@@ -60,7 +91,16 @@ def _manifest(output: Path) -> Path:
     return path
 
 
-def _read(output: Path, name: str) -> Iterator[dict]:
+def _document(record: dict) -> Document:
+    return Document(str(record["doc_id"][0]), record["title"][0], record["text"][0], record["url"][0])
+
+
+def _judgements(record: dict) -> tuple[str, str, dict[str, int]]:
+    grades = {str(doc): grade for doc, grade in zip(record["doc_ids"], record["grades"], strict=True)}
+    return str(record["query_id"][0]), record["query"][0], grades
+
+
+def _read(output: Path, name: str, make: Callable[[dict], T]) -> Iterator[T]:
     for path in wikipedia_files(output, name):
         with open(path, "rb") as file:
-            yield from map(decode_example, read_records(file, path))
+            yield from read_examples(file, path, make)

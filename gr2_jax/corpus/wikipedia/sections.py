@@ -1,11 +1,14 @@
 """An article's sections: where they begin, and which headings name what, by language."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
-# A heading stands alone on its line. The lookahead leaves the line's end to the next heading.
-_HEADING = re.compile(r"\n(={1,6})([^\n]*[^=\n][^\n]*?)\1[ \t]*(?=\n|\Z)")
+# A line that may be a heading; both ends are then counted, as one pattern for both is quadratic on a long line.
+_CANDIDATE = re.compile(r"\n=[^\n]*")
+_DEEPEST = 6
 _MARKUP = re.compile(r"''+|\[\[(?:[^\[\]|]*\|)?|\]\]|<[^<>]*>|:\s*$")
 
 
@@ -50,15 +53,34 @@ def split_sections(wikitext: str, names: SectionNames) -> list[Section]:
 
     A subsection whose own heading names nothing is of its section's kind, so that a list under "See also" counts.
     """
-    lead, *pieces = _HEADING.split("\n" + wikitext)
-    sections = [Section(Kind.LEAD, lead)]
-    kind, depth = Kind.BODY, 6
-    for equals, heading, body in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True):
-        named = names.kind(heading)
-        if named or len(equals) <= depth:
-            kind, depth = named or Kind.BODY, len(equals)
-        sections.append(Section(kind, body))
+    text = "\n" + wikitext
+    headings = list(_headings(text))
+    ends = [*(heading.start for heading in headings), len(text)]
+    sections = [Section(Kind.LEAD, text[: ends[0]])]
+    kind, depth = Kind.BODY, _DEEPEST
+    for heading, end in zip(headings, ends[1:], strict=True):
+        named = names.kind(heading.name)
+        if named or heading.level <= depth:
+            kind, depth = named or Kind.BODY, heading.level
+        sections.append(Section(kind, text[heading.end : end]))
     return sections
+
+
+class _Heading(NamedTuple):
+    level: int
+    name: str
+    start: int  # of the line feed before it
+    end: int  # before the line feed after it
+
+
+def _headings(text: str) -> Iterator[_Heading]:
+    """Yields the lines with something between `=` at both ends; the shorter end is the level, what is over the name."""
+    for found in _CANDIDATE.finditer(text):
+        line = found[0][1:].rstrip(" \t\r")
+        length, after_first, before_last = len(line), len(line.lstrip("=")), len(line.rstrip("="))
+        level = min(length - max(after_first, before_last), _DEEPEST)
+        if level and after_first:
+            yield _Heading(level, line[level:-level], found.start(), found.end())
 
 
 def _names(see_also: str, references: str, others: str) -> SectionNames:

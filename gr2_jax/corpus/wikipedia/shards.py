@@ -5,18 +5,17 @@ from collections import Counter
 from collections.abc import Iterable
 
 from gr2_jax.corpus.wikipedia import storage
-from gr2_jax.corpus.wikipedia.examples import decode_example
+from gr2_jax.corpus.wikipedia.examples import VERSION, decode_example, shard_name
 from gr2_jax.corpus.wikipedia.pairs import WikipediaOptions
 from gr2_jax.corpus.wikipedia.parts import read_documents
 from gr2_jax.errors import UserError
 
-VERSION = "1.0.0"
 DOCUMENTS, PAIRS = "documents", "pairs"
 
 
 def data_path(output: str, dataset: str, shard: int, shards: int) -> str:
-    """Returns the path of a shard, by the naming of TensorFlow Datasets."""
-    return storage.join(output, dataset, VERSION, f"{dataset}-train.tfrecord-{shard:05d}-of-{shards:05d}")
+    """Returns the path of a shard."""
+    return storage.join(output, dataset, VERSION, shard_name(dataset, shard, shards))
 
 
 def note_path(output: str, name: str) -> str:
