@@ -1,0 +1,33 @@
+"""`python hosts_batch.py ADDRESS INDEX`: one of two processes puts its part of a batch on the mesh, says what all have."""
+
+import json
+import sys
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from gr2_jax.data.arrays import ExampleArrays
+from gr2_jax.data.batches import BatchShape, GradedBatches
+from gr2_jax.training.mesh import data_mesh, of_this_host, put_batch
+
+SHAPE = BatchShape(queries=4, docids=2, documents=6, pseudo_share=0.5, span=(2, 4), length=5)
+STEP = 7
+
+
+def batches() -> GradedBatches:
+    number = np.arange(20, dtype=np.int32)[:, None]
+    examples = ExampleArrays(np.repeat(number + 3, 6, axis=1), number + np.arange(3), np.full((20, 3), 2))
+    return GradedBatches(examples, examples, examples, SHAPE, seed=1)
+
+
+def main(address: str, index: int) -> None:
+    jax.distributed.initialize(address, num_processes=2, process_id=index, initialization_timeout=60)
+    own = of_this_host(batches())(STEP)
+    whole = put_batch(own, data_mesh())
+    seen = {name: multihost_utils.process_allgather(array, tiled=True).tolist() for name, array in whole.items()}
+    print(json.dumps({"own": {name: value.tolist() for name, value in own.items()}, "whole": seen}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
