@@ -1,4 +1,4 @@
-"""`python hosts_batch.py ADDRESS INDEX`: one of two processes puts its part of a batch on the mesh, says what all have."""
+"""`python hosts_batch.py ADDRESS INDEX`: one of two processes puts its part of a batch on the mesh."""
 
 import json
 import sys
