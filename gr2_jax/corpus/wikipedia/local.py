@@ -2,7 +2,7 @@
 
 import sys
 
-from gr2_jax.corpus.wikipedia.runner import quiet_import
+from gr2_jax.corpus.wikipedia.quiet import quiet_import
 
 with quiet_import():
     from apache_beam.portability import python_urns

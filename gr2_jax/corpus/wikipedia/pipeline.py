@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from gr2_jax.corpus.wikipedia import inputs, manifest, runner, storage
 from gr2_jax.corpus.wikipedia.pairs import WikipediaOptions
+from gr2_jax.corpus.wikipedia.quiet import quiet
 from gr2_jax.corpus.wikipedia.shards import DOCUMENTS, PAIRS, read_note
 from gr2_jax.corpus.wikipedia.watch import watching
 from gr2_jax.errors import UserError
@@ -39,7 +40,7 @@ def build_wikipedia(
     finished = manifest.check(output, identity)
     if finished:
         return finished
-    with runner.quiet():
+    with quiet():
         _parse(tasks, site, options, pipeline)
         summaries = [storage.read_json(task.summary) for task in tasks]
         pieces = [

@@ -1,12 +1,12 @@
-"""Beam's arguments, and Beam made quiet."""
+"""Beam's arguments, and the runner that they ask for."""
 
 import argparse
 import contextlib
 import io
-import logging
 import os
 from collections.abc import Callable, Sequence
 
+from gr2_jax.corpus.wikipedia.quiet import quiet_import
 from gr2_jax.errors import UserError, nearest
 
 
@@ -39,31 +39,6 @@ def pipelines(arguments: Sequence[str], parts: int) -> Callable:
             direct.direct_running_mode = "multi_processing" if direct.direct_num_workers > 1 else "in_memory"
         return lambda: Pipeline(runner=LocalRunner(), options=options)
     return lambda: Pipeline(options=options)
-
-
-@contextlib.contextmanager
-def quiet():
-    """Keeps Beam's chatter (below an error) out of the terminal."""
-    loggers = [logging.getLogger(name) for name in ("apache_beam", "root")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def quiet_import():
-    """Importing Beam warns of a client library that nothing here needs."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(previous)
 
 
 def _parser(options_class) -> argparse.ArgumentParser:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import BinaryIO
 
-from gr2_jax.corpus.wikipedia.runner import quiet_import
+from gr2_jax.corpus.wikipedia.quiet import quiet_import
 from gr2_jax.errors import UserError
 
 with quiet_import():
