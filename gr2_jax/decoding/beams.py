@@ -1,12 +1,12 @@
 """What every beam search here needs: the model as a step function, keeping the best beams, moving their state."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 Cache = PyTree[Any]
 
@@ -16,6 +16,9 @@ Step = Callable[[Int[Array, "B M"], Int[Array, ""], Cache], tuple[Float[Array, "
 `tokens` int32 [B, M] is the last token of each beam, `position` an int32 scalar counting from 0, and every leaf of
 `cache` leads with [B, M]. The first call has M = 1 (at the root all beams are the same), the others M = beams: read M
 from `tokens.shape`. What does not differ between beams (the encoder's keys and values) is closed over, not cached.
+
+A search that scores tails also calls it with tokens [B, M, R], a row of R per beam whose first stands at `position`,
+for logits [B, M, R, C].
 """
 
 
@@ -49,3 +52,20 @@ def keep_best(
     best, index = map(lax.optimization_barrier, lax.top_k(padded, beams + 1))
     index = jnp.where(index < scores.shape[1], index, 0)
     return best[:, :beams], index[:, :beams], best[:, beams]
+
+
+def stops(
+    best_live: Float[Array, "B"],
+    worst_finished: Float[Array, "B"],
+    length: Int[Array, ""],
+    max_length: int,
+    length_penalty: float,
+    early_stopping: bool | Literal["never"],
+) -> Bool[Array, "B"]:
+    """Whether each query's search is over; the M-th finished score is -inf until M have finished."""
+    if early_stopping == "never":
+        # likelihood only falls: no beam will score above its present one, divided by the length that flatters it most
+        return best_live / (max_length if length_penalty > 0 else length) ** length_penalty <= worst_finished
+    if early_stopping:
+        return worst_finished > -jnp.inf
+    return best_live / length**length_penalty <= worst_finished

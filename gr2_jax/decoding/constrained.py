@@ -1,20 +1,22 @@
 """Beam search over the trie of all docids: retrieval, in one compiled program whose cost does not grow with the corpus.
 
-At every step each live beam looks up its node's children (a contiguous range of the trie's arrays), adds the
-log-probability of each child's token, and the best M children over all beams live on. A child reached by the
-end-of-docid edge is a complete docid: it leaves the live beams and competes for a place among the M results.
+At every step the children of all live beams' nodes (contiguous ranges of the trie's arrays) are scored by the
+log-probability of their tokens, and the best M live on. A child reached by the end-of-docid edge is a complete docid:
+it leaves the live beams and competes for a place among the M results.
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from gr2_jax.decoding.beams import Cache, Step, first_beam, keep_best, reorder
-from gr2_jax.decoding.trie_arrays import TrieArrays, first_child, row_of
+from gr2_jax.decoding.beams import Cache, Step, first_beam, reorder, stops
+from gr2_jax.decoding.candidates import edges_of, grow, take_ends
+from gr2_jax.decoding.tails import follow
+from gr2_jax.decoding.trie_arrays import TrieArrays, has_one_docid, row_of
 
 
 class SearchResult(NamedTuple):
@@ -27,7 +29,8 @@ class SearchResult(NamedTuple):
     valid: Bool[Array, "B M"]
     """False where fewer docids than beams were reached."""
     pruned_bound: Float[Array, "B"]
-    """The best score of any hypothesis ever dropped, -inf if none was: no docid missing from `rows` scores above it."""
+    """No docid missing from `rows` scores above it; those of `rows` that score at least as much are the true top.
+    -inf if there are no others."""
 
 
 class _State(NamedTuple):
@@ -40,7 +43,7 @@ class _State(NamedTuple):
     cache: Cache
     rows: Int[Array, "B M"]
     row_scores: Float[Array, "B M"]
-    bound: Float[Array, "B"]
+    bound: Float[Array, "B"]  # the best score of a beam that had no place among the M
 
 
 def constrained_beam_search(
@@ -52,8 +55,11 @@ def constrained_beam_search(
     beams: int,
     max_length: int,
     widths: tuple[int, int],
+    tail: int = 0,
     start_token: int = 0,
     columns: Int[Array, "V"] | None = None,
+    length_penalty: float | None = None,
+    early_stopping: bool | Literal["never"] = False,
 ) -> SearchResult:
     """Finds the docids a model gives the highest likelihood, sum over t of log P(w_t | q, w_<t), w_T being the end.
 
@@ -64,20 +70,33 @@ def constrained_beam_search(
 
     Args:
       step: the decoder, see `Step`.
-      cache: its state before the first token; every leaf leads with [B, M] or [B, 1].
+      cache: its state before the first token; every leaf leads with [B, M] or [B, 1]. It must have room for
+        max_length + max(tail, 1) - 1 tokens.
       trie: the docids. Make it an argument of the jitted caller: arrays closed over become constants of the program.
       batch: B.
       beams: M, results returned and hypotheses kept alive.
       max_length: edges on the longest path, end included (`DocidTrie.max_depth`); docids that are longer are not found,
         but `pruned_bound` accounts for them.
-      widths: the most children of the root, and of any other node (`DocidTrie.widths`); static. Larger is slower,
-        smaller loses docids.
+      widths: the most children of the root, and of any M other nodes of one level together (`DocidTrie.widths(M)`);
+        static. Smaller loses docids.
+      tail: where every live beam has come down to one docid, this many of its tokens are scored in one call of `step`
+        instead of one by one; 0 never. The results are the same, but for rounding. `step` must take tokens [B, M, R].
       start_token: what the decoder is fed first.
       columns: for a model whose output is a subset of the vocabulary, the column of each token id; each token of the
         trie must have one.
+      length_penalty: where given, the search of Hugging Face's `generate` with `prefix_allowed_tokens_fn` in the place
+        of the paper's: ranked by log-likelihood / length ** length_penalty, the end counted; an end that is not among
+        a step's best M is lost. Nothing is proven: `pruned_bound` is infinite.
+      early_stopping: with a length penalty, when a query with M results stops; see `beam_search`.
     """
     trie, columns = jax.tree.map(jnp.asarray, (trie, columns))
-    advance = partial(_advance, step=step, trie=trie, columns=columns, beams=beams)
+    search = {"step": step, "trie": trie, "columns": columns, "beams": beams}
+    if length_penalty is None:
+        advance = partial(_advance, **search)
+    else:
+        tail = 0
+        rule = partial(stops, max_length=max_length, length_penalty=length_penalty, early_stopping=early_stopping)
+        advance = partial(_advance_by_length, **search, length_penalty=length_penalty, stops=rule)
     root = _State(
         position=jnp.int32(0),
         tokens=jnp.full((batch, 1), start_token, jnp.int32),
@@ -86,72 +105,119 @@ def constrained_beam_search(
         cache=first_beam(cache),
         rows=jnp.full((batch, beams), -1, jnp.int32),
         row_scores=jnp.full((batch, beams), -jnp.inf, jnp.float32),
-        bound=jnp.full((batch,), -jnp.inf, jnp.float32),
+        bound=jnp.full((batch,), -jnp.inf if length_penalty is None else jnp.inf, jnp.float32),
     )
+
+    def goes_on(state: _State, *, until_tails: bool) -> Bool[Array, ""]:
+        live = state.scores > -jnp.inf
+        if until_tails:
+            live &= ~has_one_docid(trie, state.nodes)
+        return (state.position < max_length) & jnp.any(live)
+
     last = lax.while_loop(
-        lambda state: (state.position < max_length) & jnp.any(state.scores > -jnp.inf),
-        partial(advance, width=widths[1]),
-        advance(root, width=widths[0]),
+        partial(goes_on, until_tails=tail > 0), partial(advance, most=widths[1]), advance(root, most=widths[0])
     )
-    bound = jnp.maximum(last.bound, last.scores.max(axis=1))
+    if tail:
+        go_down = partial(_follow_tails, step=step, trie=trie, columns=columns, tail=tail, max_length=max_length)
+        last = lax.while_loop(partial(goes_on, until_tails=False), go_down, last)
+    # a beam that is alive is one too long; what else was given up could not reach the last result
+    bound = jnp.stack([last.bound, last.scores.max(axis=1), last.row_scores[:, -1]]).max(axis=0)
     return SearchResult(last.rows, last.row_scores, last.rows >= 0, bound)
 
 
 def _advance(
-    state: _State, *, step: Step, trie: TrieArrays, columns: Int[Array, "V"] | None, beams: int, width: int
+    state: _State, *, step: Step, trie: TrieArrays, columns: Int[Array, "V"] | None, beams: int, most: int
 ) -> _State:
     """Grows every live beam by one edge."""
     logits, cache = step(state.tokens, state.position, state.cache)
-    children, scores = _score_children(logits, state, trie, columns, width)
-
-    end_row = row_of(trie, children[..., 0])  # only a first child can be an end
-    end_score = jnp.where(end_row >= 0, scores[..., 0], -jnp.inf)
-    rows, row_scores, best_lost_row = _merge_finished(state, end_row, end_score)
-
-    alive = scores.at[..., 0].set(jnp.where(end_row >= 0, -jnp.inf, scores[..., 0]))
-    kept, index, best_lost_beam = keep_best(alive.reshape(alive.shape[0], -1), beams)
-    nodes = jnp.take_along_axis(children.reshape(alive.shape[0], -1), index, axis=1)
-
-    # Strictly below the last result: a beam that ties with it may still end in a lower row. Beams die here rather than
-    # when the whole batch is done, so that a query's result and bound do not depend on its neighbours in the batch.
-    hopeless = kept < row_scores[:, -1:]
-    best_hopeless = jnp.where(hopeless, kept, -jnp.inf).max(axis=1)
-    bound = jnp.stack([state.bound, best_lost_row, best_lost_beam, best_hopeless]).max(axis=0)
+    edges = edges_of(trie, state.nodes, state.scores, logits)
+    end_row, end_score, edges = take_ends(trie, edges, columns)
+    rows, row_scores = _merge_finished(state, end_row, end_score)
+    grown = grow(trie, edges, columns, beams, most)
     return _State(
         position=state.position + 1,
-        tokens=trie.token[nodes].astype(jnp.int32),
-        nodes=nodes,
-        scores=jnp.where(hopeless, -jnp.inf, kept),
-        cache=reorder(cache, index // width),
+        tokens=trie.token[grown.nodes].astype(jnp.int32),
+        nodes=grown.nodes,
+        scores=_without_hopeless(grown.scores, row_scores),
+        cache=reorder(cache, grown.parents),
         rows=rows,
         row_scores=row_scores,
-        bound=bound,
+        bound=jnp.maximum(state.bound, grown.best_left_out),
     )
 
 
-def _score_children(
-    logits: Float[Array, "B m C"], state: _State, trie: TrieArrays, columns: Int[Array, "V"] | None, width: int
-) -> tuple[Int[Array, "B m W"], Float[Array, "B m W"]]:
-    """Returns the children of each beam's node and the score of each; -inf where a node has fewer than `width`."""
-    first = first_child(trie, state.nodes)
-    count = first_child(trie, state.nodes + 1) - first
-    place = jnp.arange(width, dtype=jnp.int32)
-    exists = place < count[..., None]
-    children = jnp.where(exists, first[..., None] + place, 0)
-    tokens = trie.token[children].astype(jnp.int32)
+def _follow_tails(
+    state: _State, *, step: Step, trie: TrieArrays, columns: Int[Array, "V"] | None, tail: int, max_length: int
+) -> _State:
+    """Takes every live beam `tail` edges further down its only docid."""
+    along = follow(trie, state.nodes, jnp.minimum(tail, max_length - state.position), tail)
+    tokens = jnp.concatenate([state.tokens[..., None], along.tokens[..., :-1]], axis=-1)
+    logits, cache = step(tokens, state.position, state.cache)
     logits = logits.astype(jnp.float32)
-    chosen = jnp.take_along_axis(logits, tokens if columns is None else columns[tokens], axis=-1)
-    # log-softmax of the few columns needed; the log-sum is at least the largest logit, so no edge raises a score
-    log_probs = chosen - jax.nn.logsumexp(logits, axis=-1, keepdims=True)
-    return children, state.scores[..., None] + jnp.where(exists, log_probs, -jnp.inf)
+    to = along.tokens if columns is None else columns[along.tokens]
+    log_probs = jnp.take_along_axis(logits, to[..., None], axis=-1)[..., 0] - jax.nn.logsumexp(logits, axis=-1)
+    scores = state.scores
+    for i in range(tail):  # in the order in which single steps would add them
+        scores = scores + jnp.where(along.moves[..., i], log_probs[..., i], 0.0)
+    end_row = jnp.where(state.scores > -jnp.inf, row_of(trie, along.nodes), -1)
+    rows, row_scores = _merge_finished(state, end_row, jnp.where(end_row >= 0, scores, -jnp.inf))
+    return state._replace(
+        position=state.position + tail,
+        tokens=trie.token[along.nodes].astype(jnp.int32),
+        nodes=along.nodes,
+        scores=_without_hopeless(jnp.where(end_row >= 0, -jnp.inf, scores), row_scores),
+        cache=cache,
+        rows=rows,
+        row_scores=row_scores,
+    )
+
+
+def _advance_by_length(
+    state: _State,
+    *,
+    step: Step,
+    trie: TrieArrays,
+    columns: Int[Array, "V"] | None,
+    beams: int,
+    most: int,
+    length_penalty: float,
+    stops,
+) -> _State:
+    """By Hugging Face's rules: of the best M children those that end are results; the best M others live on."""
+    logits, cache = step(state.tokens, state.position, state.cache)
+    edges = edges_of(trie, state.nodes, state.scores, logits)
+    grown = grow(trie, edges, columns, 2 * beams, most)  # holds M that go on: each beam has at most one end
+    end_row = row_of(trie, grown.nodes)
+    length = state.position + 1
+    ended = jnp.where((end_row >= 0) & (grown.scores > -jnp.inf), grown.scores, -jnp.inf)[:, :beams]
+    rows, row_scores = _merge_finished(state, end_row[:, :beams], ended / length**length_penalty)
+    alive, rank = lax.top_k(jnp.where(end_row >= 0, -jnp.inf, grown.scores), beams)
+    parents, nodes = (jnp.take_along_axis(x, rank, axis=1) for x in (grown.parents, grown.nodes))
+    over = stops(alive[:, 0], row_scores[:, -1], length)
+    return state._replace(
+        position=length,
+        tokens=trie.token[nodes].astype(jnp.int32),
+        nodes=nodes,
+        scores=jnp.where(over[:, None], -jnp.inf, alive),
+        cache=reorder(cache, parents),
+        rows=rows,
+        row_scores=row_scores,
+    )
+
+
+def _without_hopeless(scores: Float[Array, "B M"], row_scores: Float[Array, "B M"]) -> Float[Array, "B M"]:
+    """The beams' scores, -inf where below the last result: likelihood only falls. A beam that ties with it may still
+    end in a lower row. Beams die here rather than when the whole batch is done, so that a query does not depend on its
+    neighbours in the batch."""
+    return jnp.where(scores < row_scores[:, -1:], -jnp.inf, scores)
 
 
 def _merge_finished(
     state: _State, end_row: Int[Array, "B m"], end_score: Float[Array, "B m"]
-) -> tuple[Int[Array, "B M"], Float[Array, "B M"], Float[Array, "B"]]:
-    """Returns the best M of the finished docids and the new ones, by score, then row, and the best score left out."""
+) -> tuple[Int[Array, "B M"], Float[Array, "B M"]]:
+    """Returns the best M of the finished docids and the new ones, by score, then row."""
     beams = state.rows.shape[1]
     scores = jnp.concatenate([state.row_scores, end_score], axis=1)
     rows = jnp.concatenate([state.rows, jnp.where(end_score > -jnp.inf, end_row, -1)], axis=1)
     falling, rows = lax.sort((-scores, rows), dimension=1, num_keys=2)
-    return rows[:, :beams], -falling[:, :beams], -falling[:, beams]
+    return rows[:, :beams], -falling[:, :beams]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from gr2_jax.decoding.beams import Cache, Step, first_beam, keep_best, reorder
+from gr2_jax.decoding.beams import Cache, Step, first_beam, keep_best, reorder, stops
 
 
 class _State(NamedTuple):
@@ -116,34 +116,17 @@ def _advance(
     finished, finished_scores = _merge_finished(state, sequences[:, :beams], ended)
     kept, rank, _ = keep_best(jnp.where(ends, -jnp.inf, best), beams)
 
-    stops = _stops(kept[:, 0], finished_scores[:, -1], length, max_length, length_penalty, early_stopping)
+    over = stops(kept[:, 0], finished_scores[:, -1], length, max_length, length_penalty, early_stopping)
     return _State(
         position=length,
         tokens=jnp.take_along_axis(tokens, rank, axis=1),
         sequences=reorder(sequences, rank),
         # a query's beams die here rather than when the whole batch is done, so that its neighbours change nothing
-        scores=jnp.where(stops[:, None], -jnp.inf, kept),
+        scores=jnp.where(over[:, None], -jnp.inf, kept),
         cache=reorder(cache, jnp.take_along_axis(parents, rank, axis=1)),
         finished=finished,
         finished_scores=finished_scores,
     )
-
-
-def _stops(
-    best_live: Float[Array, "B"],
-    worst_finished: Float[Array, "B"],
-    length: Int[Array, ""],
-    max_length: int,
-    length_penalty: float,
-    early_stopping: bool | Literal["never"],
-) -> Bool[Array, "B"]:
-    """Whether each query's search is over; the M-th finished score is -inf until M have finished."""
-    if early_stopping == "never":
-        # likelihood only falls: no beam will score above its present one, divided by the length that flatters it most
-        return best_live / (max_length if length_penalty > 0 else length) ** length_penalty <= worst_finished
-    if early_stopping:
-        return worst_finished > -jnp.inf
-    return best_live / length**length_penalty <= worst_finished
 
 
 def _merge_finished(

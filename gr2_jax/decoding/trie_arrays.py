@@ -2,14 +2,14 @@
 
 Nodes are numbered level by level, so the children of a node are neighbours, and those of the next node follow: one
 number per node, `first_child`, holds all edges. It ascends, nearly everywhere slowly: 32 nodes share an int32 and have
-a byte each. Leaves, the ends of docids, are marked by a bit.
+a byte each. Leaves, the ends of docids, are marked by a bit, and so are the nodes of one docid alone.
 """
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Int, UInt
+from jaxtyping import Array, Bool, Int, UInt
 
 BLOCK = 32
 """Nodes that share a base: the bits of one word of `leaf_bits`."""
@@ -36,6 +36,8 @@ class TrieArrays(NamedTuple):
     """The number of leaves in the blocks before."""
     row: Int[Array, "docids"]
     """The document's row, for each leaf in the order of the nodes."""
+    alone_bits: UInt[Array, "blocks"]
+    """uint32: bit i tells whether only one docid passes through node i of the block, or ends there."""
 
 
 def first_child(trie: TrieArrays, nodes: Int[Array, "*shape"]) -> Int[Array, "*shape"]:
@@ -51,3 +53,8 @@ def row_of(trie: TrieArrays, nodes: Int[Array, "*shape"]) -> Int[Array, "*shape"
     bit = jnp.uint32(1) << (nodes % BLOCK).astype(jnp.uint32)
     rank = trie.leaves_before[nodes // BLOCK] + lax.population_count(word & (bit - 1)).astype(jnp.int32)
     return jnp.where(word & bit, trie.row[jnp.minimum(rank, len(trie.row) - 1)], -1)
+
+
+def has_one_docid(trie: TrieArrays, nodes: Int[Array, "*shape"]) -> Bool[Array, "*shape"]:
+    """Whether only one docid passes through each node: below it, nothing branches."""
+    return (trie.alone_bits[nodes // BLOCK] >> (nodes % BLOCK).astype(jnp.uint32)) & 1 == 1

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import jax
@@ -65,13 +66,16 @@ class DocidTrie:
         with jax.ensure_compile_time_eval():  # asked for first within a jit, it would keep that jit's tracers
             return jax.device_put(self.arrays)
 
-    @cached_property
-    def widths(self) -> tuple[int, int]:
-        """The number of children of the root, and the largest number of children of any other node."""
-        root = int(unpack(self.arrays, 1, 2)[0]) - 1
-        nodes = len(self.arrays.token)
-        chunks = (unpack(self.arrays, at, min(at + _CHUNK, nodes) + 1) for at in range(1, nodes, _CHUNK))
-        return root, max(int(np.diff(first).max()) for first in chunks)
+    def widths(self, beams: int) -> tuple[int, int]:
+        """The number of children of the root, and the most that `beams` other nodes of one level have together."""
+        root, most = int(unpack(self.arrays, 1, 2)[0]) - 1, 0
+        for start, stop in pairwise(self._levels[1:]):
+            largest = np.zeros(0, np.int32)
+            for at in range(start, stop, _CHUNK):
+                counts = np.diff(unpack(self.arrays, at, min(at + _CHUNK, stop) + 1))
+                largest = np.sort(np.concatenate([largest, counts]))[-beams:]
+            most = max(most, int(largest.sum()))
+        return root, most
 
     @property
     def max_depth(self) -> int:

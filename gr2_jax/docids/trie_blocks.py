@@ -1,7 +1,7 @@
 """`first_child` and the leaves of TrieArrays: packed by blocks of 32 nodes, and unpacked again."""
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, UInt
 
 from gr2_jax.decoding.trie_arrays import BLOCK, TrieArrays
 
@@ -55,10 +55,16 @@ def unpack(arrays: TrieArrays, start: int, stop: int) -> Int[np.ndarray, "stop-s
     return first.ravel()[start % BLOCK :][: stop - start]
 
 
+def pack_bits(marked: Bool[np.ndarray, "nodes"]) -> UInt[np.ndarray, "blocks"]:
+    """A bit per node, a word per block."""
+    words = np.zeros(len(marked) // BLOCK + 1, "<u4")
+    packed = np.packbits(marked, bitorder="little")
+    words.view(np.uint8)[: len(packed)] = packed
+    return words
+
+
 def pack_leaves(is_leaf: Bool[np.ndarray, "nodes"]) -> tuple[np.ndarray, np.ndarray]:
     """Returns `leaf_bits` and `leaves_before`."""
-    leaf_bits = np.zeros(len(is_leaf) // BLOCK + 1, "<u4")
-    packed = np.packbits(is_leaf, bitorder="little")
-    leaf_bits.view(np.uint8)[: len(packed)] = packed
+    leaf_bits = pack_bits(is_leaf)
     counts = np.bitwise_count(leaf_bits)
     return leaf_bits, np.cumsum(counts, dtype=np.int32) - counts

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Int
 
 from gr2_jax.decoding.trie_arrays import TrieArrays
 from gr2_jax.docids.tokens import MOST_INT32
-from gr2_jax.docids.trie_blocks import BlockPacker, pack_leaves
+from gr2_jax.docids.trie_blocks import BlockPacker, pack_bits, pack_leaves
 from gr2_jax.docids.trie_sort import CHUNK, token_dtype
 from gr2_jax.errors import UserError
 
@@ -40,6 +40,8 @@ def build_arrays(
     if nodes > MOST_INT32:
         raise UserError(f"a docid trie holds at most {MOST_INT32:,} nodes; these docids need {nodes:,}")
     token = np.zeros(nodes, np.promote_types(columns.dtype, token_dtype(eos_id)))
+    alone, following = np.zeros(nodes, bool), np.append(shared[1:], shared[:1])  # the first shares nothing
+    alone[0] = len(order) == 1
     row, packer = np.empty(len(order), np.int32), BlockPacker(nodes)
     packer.add(np.ones(1, np.int32))  # the root
     everywhere, nowhere = (np.broadcast_to(columns.dtype.type(used), len(order)) for used in (1, 0))
@@ -56,11 +58,12 @@ def build_arrays(
                 packer.add(node + _first_of_each(inner, shared[piece][starts] < depth))
             level.append(slice(node, node + len(starts)))
             token[level[-1]] = np.where(ended, token.dtype.type(eos_id), edges)
+            alone[level[-1]] = following[piece][starts] <= depth
             rows = order[piece][starts[ended]]
             row[leaf : leaf + len(rows)] = rows
             node, leaf = node + len(starts), leaf + len(rows)
         parents = level
-    return TrieArrays(token, *packer.finish(), *pack_leaves(token == eos_id), row)
+    return TrieArrays(token, *packer.finish(), *pack_leaves(token == eos_id), row, pack_bits(alone))
 
 
 def _first_of_each(inner: Bool[np.ndarray, "n"], begins: Bool[np.ndarray, "m"]) -> Int[np.ndarray, "n"]:

@@ -13,7 +13,7 @@ from gr2_jax.decoding.trie_arrays import BLOCK, TrieArrays
 from gr2_jax.errors import UserError
 
 _ANY_FORMAT = "gr2_jax docid trie "
-_FORMAT = _ANY_FORMAT + "2"
+_FORMAT = _ANY_FORMAT + "3"
 _HEADER = "trie.json"
 _NAMELESS = ("", "..")  # of '.', '/' and '..'
 
@@ -131,13 +131,13 @@ def _map_array(path: Path, name: str, checksum: int) -> np.ndarray:
 
 def _is_consistent(arrays: TrieArrays, docids: int, nodes: int) -> bool:
     """Whether the shapes, the number of leaves and both ends of `first_child` agree; not a look at every node."""
-    token, base, offset, wide, leaf_bits, leaves_before, row = arrays
+    token, base, offset, wide, leaf_bits, leaves_before, row, alone_bits = arrays
     blocks = nodes // BLOCK + 1
-    shapes = (nodes,), (blocks,), (BLOCK * blocks,), (len(wide), BLOCK), (blocks,), (blocks,), (docids,)
+    shapes = (nodes,), (blocks,), (BLOCK * blocks,), (len(wide), BLOCK), (blocks,), (blocks,), (docids,), (blocks,)
     return (
         tuple(array.shape for array in arrays) == shapes
         and token.dtype in (np.uint16, np.int32)
-        and (offset.dtype, leaf_bits.dtype) == (np.uint8, np.uint32)
+        and (offset.dtype, leaf_bits.dtype, alone_bits.dtype) == (np.uint8, np.uint32, np.uint32)
         and all(array.dtype == np.int32 for array in (base, wide, leaves_before, row))
         and leaves_before[-1] + np.bitwise_count(leaf_bits[-1]) == docids
         and base.min() == -len(wide)

@@ -96,7 +96,7 @@ class Retriever:
             batch=batch,
             beams=self.beams,
             max_length=depth,
-            widths=self.trie.widths,
+            widths=self.trie.widths(self.beams),
             columns=jnp.asarray(self.columns),
         )
 

@@ -97,8 +97,8 @@ class Fusion(nn.Module):
     def step(self, tokens: Int[Array, "B M"], position: Int[Array, ""], cache: Any, memory: FusionMemory):
         """One beam-search step: (logits [B, M, V], cache)."""
         embedded = self._embed(tokens, position == 0, memory.latents)
-        states, cache = self.decoder.step(embedded, position, cache, memory.cross)
-        return self._logits(states), cache
+        states, cache = self.decoder.step(embedded[:, :, None], position, cache, memory.cross)
+        return self._logits(states[:, :, 0]), cache
 
     def _embed(self, tokens: Int[Array, "B T"], is_start, latents: Float[Array, "B D"]) -> Float[Array, "B T D"]:
         embedded, latents = self.embedding(tokens), latents[:, None].astype(self.config.dtype)

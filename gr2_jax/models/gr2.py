@@ -49,7 +49,7 @@ class GR2(nn.Module):
     def memory(self, query_tokens: Int[Array, "B S"]) -> Memory:
         return self.t5.memory(self.t5.encode(query_tokens), query_tokens != PAD_ID)
 
-    def step(self, tokens: Int[Array, "B M"], position, cache, memory: Memory):
-        """One beam-search step: (logits [B, M, C], cache)."""
+    def step(self, tokens: Int[Array, "B M"] | Int[Array, "B M R"], position, cache, memory: Memory):
+        """One beam-search step: (logits [B, M, C], cache), or [B, M, R, C] for R tokens per beam."""
         states, cache = self.t5.decode_step(tokens, position, cache, memory)
         return self.docid_logits(states), cache

@@ -91,14 +91,14 @@ class DecoderLayer(nn.Module):
     def project_memory(self, x, _, states: Float[Array, "B S D"]):
         return x, self.cross_attention.project(states)
 
-    def step(self, x: Float[Array, "B M D"], own: tuple[KeyValues, KeyValues], mask, bias, position: Int[Array, ""]):
-        """One new token per beam; the cache [B, M, H, T, F] receives its keys and values at `position`."""
+    def step(self, x: Float[Array, "B MR D"], own: tuple[KeyValues, KeyValues], mask, bias, position: Int[Array, ""]):
+        """R new tokens per beam; the cache [B, M, H, T, F] receives their keys and values from `position` on."""
         cache, memory = own
-        normed = self.self_attention_norm(x).reshape(-1, 1, x.shape[-1])
+        normed = self.self_attention_norm(x).reshape(-1, bias.shape[2], x.shape[-1])
         new = self.self_attention.project(normed)
         cache = KeyValues(
             *(
-                jax.lax.dynamic_update_slice_in_dim(old, fresh.reshape(*old.shape[:3], 1, -1), position, 3)
+                jax.lax.dynamic_update_slice_in_dim(old, fresh.reshape(*old.shape[:3], -1, old.shape[4]), position, 3)
                 for old, fresh in zip(cache, new, strict=True)
             )
         )
@@ -144,14 +144,17 @@ class Decoder(nn.Module):
     def memory(self, states: Float[Array, "B S D"], mask: Bool[Array, "B S"]) -> Memory:
         return Memory(run_layers(self.layers, "project_memory", (), None, states)[1], mask)
 
-    def step(self, embedded: Float[Array, "B M D"], position: Int[Array, ""], cache: Any, memory: Memory):
+    def step(self, embedded: Float[Array, "B M R D"], position: Int[Array, ""], cache: Any, memory: Memory):
+        batch, beams, new, width = embedded.shape
         keys = jnp.arange(jax.tree.leaves(cache)[0].shape[-2])
-        bias = self._causal_bias(keys - position)[None, :, None]
+        distances = keys - (position + jnp.arange(new))[:, None]
+        bias = self._causal_bias(distances.reshape(-1)).reshape(1, -1, *distances.shape)
         own = (cache, memory.layers)
         if not self.config.scan_layers:
             own = tuple(zip(*own, strict=True))
-        x, cache = run_layers(self.layers, "step", embedded, own, memory.mask, bias, position)
-        return self.final_norm(x), cache
+        x = embedded.reshape(batch, beams * new, width)
+        x, cache = run_layers(self.layers, "step", x, own, memory.mask, bias, position)
+        return self.final_norm(x).reshape(embedded.shape), cache
 
     def _causal_bias(self, distances: Int[Array, "N"]) -> Float[Array, "H N"]:
         return jnp.where(distances > 0, jnp.finfo(jnp.float32).min, self.relative_bias(distances))
@@ -208,8 +211,14 @@ class T5(nn.Module):
         """The cross-attention keys and values of every decoder layer, for `decode_step`: once per query."""
         return self.decoder.memory(states, mask)
 
-    def decode_step(self, tokens: Int[Array, "B M"], position: Int[Array, ""], cache: Any, memory: Memory):
-        """States [B, M, D] of one more token per beam, and the cache that now holds it."""
+    def decode_step(
+        self, tokens: Int[Array, "B M"] | Int[Array, "B M R"], position: Int[Array, ""], cache: Any, memory: Memory
+    ):
+        """States [B, M, D] of one more token per beam, and the cache that now holds it; or [B, M, R, D] of R more, the
+        first of which stands at `position`. The cache must have room for all."""
+        if tokens.ndim == 2:
+            states, cache = self.decode_step(tokens[..., None], position, cache, memory)
+            return states[..., 0, :], cache
         return self.decoder.step(self.embedding(tokens), position, cache, memory)
 
     def logits(self, states: Float[Array, "... D"], token_ids: Int[Array, "C"] | None = None) -> Float[Array, "... C"]:

@@ -37,6 +37,12 @@ def make_step(tables):
     """The model as a step; its cache is the history of each beam, so a beam given another's cache gets wrong logits."""
 
     def step(tokens, position, cache):
+        if tokens.ndim == 3:  # a row of tokens per beam: one after the other
+            logits = []
+            for i in range(tokens.shape[2]):
+                one, cache = step(tokens[..., i], position + i, cache)
+                logits.append(one)
+            return jnp.stack(logits, axis=2), cache
         history = next_history(cache["history"][..., 0], tokens, position)
         logits = tables[jnp.arange(tables.shape[0])[:, None], history]
         return logits, {"history": history[..., None]}
@@ -81,6 +87,29 @@ def plain_constrained(table, docids, beams, max_length=LONGEST + 1):
     return sorted(finished, key=lambda hit: (-hit[0], hit[1]))[:beams]
 
 
+def plain_by_length(table, docids, beams, length_penalty, early_stopping):
+    """Hugging Face's beam search over the set of docids; (score, row), best first."""
+    whole = {(*docid, EOS): row for row, docid in enumerate(docids)}
+    live, finished = [(0.0, ())], []
+    for length in range(1, LONGEST + 2):
+        prefixes = sorted({path[:length] for path in whole if len(path) >= length})
+        grown = [
+            (score + edge_scores(table, prefix)[-1], prefix)
+            for score, path in live
+            for prefix in prefixes
+            if prefix[:-1] == path
+        ]
+        grown.sort(key=lambda hit: -hit[0])
+        finished += [(score / length**length_penalty, whole[path]) for score, path in grown[:beams] if path in whole]
+        finished = sorted(finished, key=lambda hit: -hit[0])[:beams]
+        live = [hit for hit in grown if hit[1] not in whole][:beams]
+        if len(finished) < beams or early_stopping == "never":
+            continue
+        if early_stopping or not live or live[0][0] / length**length_penalty <= finished[-1][0]:
+            break
+    return finished
+
+
 def plain_free(table, beams, max_length, banned, length_penalty, early_stopping="never"):
     """Beam search over all sequences; (score, tokens), best first. "never" never stops: no result may depend on it."""
     live, finished = [(0.0, ())], []
@@ -106,24 +135,25 @@ def plain_free(table, beams, max_length, banned, length_penalty, early_stopping=
 def trie_arrays(docids, nodes=NODES):
     """The trie built breadth first, one node at a time, padded with nodes that no edge leads to."""
     paths = {(*docid, EOS): row for row, docid in enumerate(docids)}
-    level, token, row, first_child = [()], [0], [None], []
+    level, token, row, first_child, alone = [()], [0], [None], [], []
     while level:
         children = []
         for path in level:
+            alone.append(sum(p[: len(path)] == path for p in paths) == 1)
             first_child.append(len(token))
             for child in sorted({p[: len(path) + 1] for p in paths if len(p) > len(path) and p[: len(path)] == path}):
                 children.append(child)
                 token.append(child[-1])
                 row.append(paths.get(child))
         level = children
-    return pack_slowly(token, row, first_child, nodes)
+    return pack_slowly(token, row, first_child, alone, nodes)
 
 
-def pack_slowly(token, row, first_child, nodes, docids=MOST):
+def pack_slowly(token, row, first_child, alone, nodes, docids=MOST):
     """`TrieArrays` of `nodes` nodes, filled up with nodes that no edge leads to, one block at a time."""
     padding = nodes - len(token)
     first_child = first_child + first_child[-1:] * (nodes // 32 * 32 + 32 - len(first_child))
-    base, offset, wide, leaf_bits, leaves_before = [], [], [], [], []
+    base, offset, wide, leaf_bits, leaves_before, alone_bits = [], [], [], [], [], []
     for start in range(0, nodes + 1, 32):
         block, leaves = first_child[start : start + 32], [r is not None for r in row[start : start + 32]]
         if start % 64 == 0:  # a block may be wide without need: here, every other one is
@@ -134,6 +164,7 @@ def pack_slowly(token, row, first_child, nodes, docids=MOST):
             base.append(block[0])
             offset += [first - block[0] for first in block]
         leaf_bits.append(sum(2**i for i, leaf in enumerate(leaves) if leaf))
+        alone_bits.append(sum(2**i for i, one in enumerate(alone[start : start + 32]) if one))
         leaves_before.append(sum(r is not None for r in row[:start]))
     rows = [r for r in row if r is not None]
     return TrieArrays(
@@ -144,4 +175,5 @@ def pack_slowly(token, row, first_child, nodes, docids=MOST):
         np.array(leaf_bits, np.uint32),
         np.array(leaves_before, np.int32),
         np.array(rows + [-1] * (docids - len(rows)), np.int32),
+        np.array(alone_bits, np.uint32),
     )

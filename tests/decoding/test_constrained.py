@@ -16,21 +16,25 @@ from plain_search import (
     docid_sets,
     empty_cache,
     make_step,
+    plain_by_length,
     plain_constrained,
     random_tables,
     trie_arrays,
 )
 
 from gr2_jax.decoding import constrained_beam_search
+from gr2_jax.docids import DocidTrie
 
 FEW = 3
-WIDTHS = (VOCABULARY, VOCABULARY)
+WIDTHS = (VOCABULARY, MOST)
+TAILS = (0, 2, LONGEST)
+EARLY = ("never", False, True)
 few_examples = settings(max_examples=40, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
 
 
-@partial(jax.jit, static_argnames=("beams", "max_length"))
-def search(tables, trie, beams, columns=None, max_length=LONGEST + 1):
+@partial(jax.jit, static_argnames=("beams", "max_length", "widths", "tail", "length_penalty", "early_stopping"))
+def search(tables, trie, beams, columns=None, max_length=LONGEST + 1, widths=WIDTHS, **options):
     """Compiles once per number of beams: all tries of these tests have the same shape."""
     return constrained_beam_search(
         make_step(tables),
@@ -39,8 +43,9 @@ def search(tables, trie, beams, columns=None, max_length=LONGEST + 1):
         batch=tables.shape[0],
         beams=beams,
         max_length=max_length,
-        widths=WIDTHS,
+        widths=widths,
         columns=columns,
+        **options,
     )
 
 
@@ -53,21 +58,21 @@ def assert_hits(result, query, hits, beams):
 
 
 @few_examples
-@given(docids=docid_sets, seed=seeds)
-def test_enough_beams_equal_brute_force(docids, seed):
+@given(docids=docid_sets, seed=seeds, tail=st.sampled_from(TAILS))
+def test_enough_beams_equal_brute_force(docids, seed, tail):
     tables = random_tables(seed)
-    result = search(tables, trie_arrays(docids), MOST)
+    result = search(tables, trie_arrays(docids), MOST, tail=tail)
     for query in range(BATCH):
         assert_hits(result, query, brute_force(tables[query], docids), MOST)
     # nothing was dropped, and the bound says so
-    np.testing.assert_array_equal(result.pruned_bound, -np.inf)
+    np.testing.assert_array_equal(result.pruned_bound, result.scores[:, -1])
 
 
 @few_examples
-@given(docids=docid_sets, seed=seeds)
-def test_few_beams_equal_a_plain_beam_search(docids, seed):
+@given(docids=docid_sets, seed=seeds, tail=st.sampled_from(TAILS))
+def test_few_beams_equal_a_plain_beam_search(docids, seed, tail):
     tables = random_tables(seed)
-    result = search(tables, trie_arrays(docids), FEW)
+    result = search(tables, trie_arrays(docids), FEW, tail=tail)
     for query in range(BATCH):
         assert_hits(result, query, plain_constrained(tables[query], docids, FEW), FEW)
 
@@ -77,16 +82,56 @@ def count_proven(result, query):
 
 
 @few_examples
-@given(docids=docid_sets, seed=seeds, max_length=st.sampled_from([2, LONGEST + 1]))
-def test_results_above_the_bound_are_the_true_top(docids, seed, max_length):
+@given(docids=docid_sets, seed=seeds, max_length=st.sampled_from([2, LONGEST + 1]), tail=st.sampled_from(TAILS))
+def test_results_above_the_bound_are_the_true_top(docids, seed, max_length, tail):
     tables = random_tables(seed)
-    result = search(tables, trie_arrays(docids), FEW, max_length=max_length)
+    result = search(tables, trie_arrays(docids), FEW, max_length=max_length, tail=tail)
     for query in range(BATCH):
         truth = brute_force(tables[query], docids)
         proven = count_proven(result, query)
         assert result.rows[query, :proven].tolist() == [row for _, row in truth[:proven]]
         left_out = [score for score, row in truth if row not in result.rows[query].tolist()]
         assert max(left_out, default=-np.inf) <= result.pruned_bound[query] + 1e-5
+
+
+@few_examples
+@given(docids=docid_sets, seed=seeds, length_penalty=st.sampled_from([0.0, 1.0, 2.5]), early=st.sampled_from(EARLY))
+def test_by_length_equals_a_plain_search_by_the_same_rules(docids, seed, length_penalty, early):
+    tables = random_tables(seed)
+    result = search(tables, trie_arrays(docids), FEW, length_penalty=length_penalty, early_stopping=early)
+    for query in range(BATCH):
+        assert_hits(result, query, plain_by_length(tables[query], docids, FEW, length_penalty, early), FEW)
+    np.testing.assert_array_equal(result.pruned_bound, np.inf)
+
+
+def test_tails_are_scored_a_row_at_a_time():
+    """From where all beams have one docid left: here, from the second token on."""
+    docids = [(2, 3, 4, 5), (3, 2, 2), (4, 5, 5, 2), (5,)]
+    shapes, tables = [], random_tables(2)
+    model = make_step(jnp.asarray(tables))
+
+    def step(tokens, position, cache):
+        jax.debug.callback(lambda p, shape=tokens.shape: shapes.append((int(p), shape)), position)
+        return model(tokens, position, cache)
+
+    result = constrained_beam_search(
+        step, empty_cache(), trie_arrays(docids), batch=BATCH, beams=4, max_length=5, widths=WIDTHS, tail=3
+    )
+    jax.effects_barrier()
+    assert sorted(shapes) == [(0, (BATCH, 1)), (1, (BATCH, 4, 3)), (4, (BATCH, 4, 3))]
+    for query in range(BATCH):
+        assert_hits(result, query, brute_force(tables[query], docids), 4)
+
+
+def test_more_children_than_the_shortest_list_holds():
+    """200 children below one node, 3 below the others: the list of candidates has several lengths."""
+    docids = [(2, token) for token in range(2, 202)] + [(3, token) for token in range(2, 5)] + [(4, 2)]
+    tables = random_tables(5, columns=202)
+    trie = DocidTrie.from_sequences(docids)
+    result = search(tables, trie.arrays, 4, widths=trie.widths(4))
+    assert trie.widths(4) == (3, 204)
+    for query in range(BATCH):
+        assert_hits(result, query, plain_constrained(tables[query], docids, 4), 4)
 
 
 def test_the_bound_tells_a_proven_list_from_a_wrong_one():

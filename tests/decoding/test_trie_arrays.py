@@ -1,9 +1,10 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from plain_search import pack_slowly
 
-from gr2_jax.decoding.trie_arrays import first_child, row_of
+from gr2_jax.decoding.trie_arrays import first_child, has_one_docid, row_of
 from gr2_jax.docids import DocidTrie
 
 
@@ -23,8 +24,10 @@ def test_any_ascending_list_and_any_leaves(nodes):
     steps[32:] = rng.integers(0, 8, len(steps[32:]))  # the second block packs, its last offset near or past 128
     first = [1, *(1 + np.cumsum(steps)).tolist()]
     row = [None if leaf else int(r) for leaf, r in zip(rng.random(nodes) < 0.5, rng.permutation(nodes), strict=True)]
-    arrays = pack_slowly([0] * nodes, row, first, nodes, docids=nodes)
+    alone = rng.random(nodes) < 0.5
+    arrays = pack_slowly([0] * nodes, row, first, alone.tolist(), nodes, docids=nodes)
     assert_reads(arrays, first, [-1 if r is None else r for r in row])
+    assert has_one_docid(jax.tree.map(jnp.asarray, arrays), jnp.arange(nodes)).tolist() == alone.tolist()
 
 
 def test_a_built_trie_in_plain_numpy():

@@ -75,6 +75,28 @@ def assert_is_the_plain_trie(trie, docids, eos=EOS):
     assert unpack(arrays, 0, len(token) + 1).tolist() == first_child
     bits = [int(word).bit_count() for word in arrays.leaf_bits]
     assert arrays.leaves_before.tolist() == [sum(bits[:block]) for block in range(len(bits))]
+    alone = np.unpackbits(arrays.alone_bits.view(np.uint8), bitorder="little")
+    assert alone.astype(bool).tolist() == [below == 1 for below in docids_below(first_child)] + [False] * (
+        len(alone) - len(token)
+    )
+
+
+def docids_below(first_child):
+    """How many docids pass through each node, or end there: from the last node up."""
+    count = [1] * (len(first_child) - 1)
+    for node in reversed(range(len(count))):
+        children = count[first_child[node] : first_child[node + 1]]
+        count[node] = sum(children) if children else 1
+    return count
+
+
+def level_sums(first_child, beams):
+    """Of each level but the root's, how many children its `beams` nodes with the most have together."""
+    sums, level = [], range(first_child[0], first_child[1])
+    while level:
+        sums.append(sum(sorted((first_child[n + 1] - first_child[n] for n in level), reverse=True)[:beams]))
+        level = range(first_child[level[0]], first_child[level[-1] + 1])
+    return sums
 
 
 @settings(max_examples=60)
@@ -89,7 +111,8 @@ def test_equals_a_dict_trie_and_gives_the_docids_back(docids):
     assert trie.max_depth == longest + 1
     assert trie.tokens.tolist() == sorted({EOS, *(token for docid in docids for token in docid)})
     _, _, first_child = plain_trie(docids)
-    assert trie.widths == (first_child[1] - first_child[0], max(np.diff(first_child[1:])))
+    for beams in (1, 2, 5):
+        assert trie.widths(beams) == (first_child[1] - first_child[0], max(level_sums(first_child, beams)))
     assert trie.arrays.token.dtype == (np.uint16 if trie.tokens.max() < 65_536 else np.int32)
 
 
@@ -112,7 +135,7 @@ def test_a_wide_node_deep_in_the_trie_takes_a_wide_block():
 def test_bytes_per_node():
     trie = DocidTrie.from_sequences(np.random.default_rng(0).integers(2, 60_000, (2000, 8)))
     nodes = len(trie.arrays.token)
-    assert trie.nbytes < 3.4 * nodes + 4 * 2000 + 128 * len(trie.arrays.wide)
+    assert trie.nbytes < 3.52 * nodes + 4 * 2000 + 128 * len(trie.arrays.wide)
     assert len(trie.arrays.wide) <= 1 + (1 + 2000) // 32
 
 

@@ -194,7 +194,7 @@ def test_another_format_is_refused(saved):
     write_header(saved)
     DocidTrie.load(saved)
     write_header(saved, format="gr2_jax docid trie 9")
-    with pytest.raises(UserError, match=r"is not a docid trie in the format 'gr2_jax docid trie 2' but in .* 9'"):
+    with pytest.raises(UserError, match=r"is not a docid trie in the format 'gr2_jax docid trie 3' but in .* 9'"):
         DocidTrie.load(saved)
 
 

@@ -67,6 +67,17 @@ def test_cached_steps_equal_teacher_forcing(model, states, forced):
         np.testing.assert_allclose(states, forced[:, :, position], rtol=1e-5, atol=1e-5)
 
 
+def test_a_row_of_tokens_at_once_equals_teacher_forcing(model, states, forced):
+    """One token per docid, then all others in one call."""
+    inputs = shift_right(DOCIDS)
+    memory = _run(model, states, QUERIES != 0, method="memory")
+    cache = empty_cache(model[0].config, 2, 3, inputs.shape[-1])
+    first, cache = _run(model, inputs[:, :, 0], jnp.asarray(0), cache, memory, method="decode_step")
+    rest, _ = _run(model, inputs[:, :, 1:], jnp.asarray(1), cache, memory, method="decode_step")
+    np.testing.assert_allclose(first, forced[:, :, 0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(rest, forced[:, :, 1:], rtol=1e-5, atol=1e-5)
+
+
 def test_docids_decoded_together_equal_each_alone(model, states, forced):
     for k in range(DOCIDS.shape[1]):
         alone = _run(model, shift_right(DOCIDS[:, k]), states, QUERIES != 0, method="decode")
