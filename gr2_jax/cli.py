@@ -169,8 +169,6 @@ def _search(options, rest: list[str]) -> int:
     query = " ".join(options.query)
     if not query.strip() or options.k < 1:
         raise UserError("search needs a query with words in it, and -k of at least 1")
-    if options.k > retriever.beams:
-        retriever = retriever.with_beams(options.k)
     (hits,) = retriever.search([query], options.k)
     if options.json:
         print(json.dumps({"query": query, "hits": [dataclasses.asdict(hit) for hit in hits]}))

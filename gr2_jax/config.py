@@ -270,10 +270,14 @@ class Pretraining:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
-    """Constrained beam search and the measures (ir_measures' names)."""
+    """How to search, see `gr2_jax.evaluation.retriever.SearchOptions`, and the measures (ir_measures' names)."""
 
     beams: int = 20
     batch: int = 50
+    exact: str = "no"
+    max_beams: int = 1000
+    exhaustive_limit: int = 300_000
+    length_penalty: float | None = None
     query_length: int = 64
     measures: tuple[str, ...] = ("nDCG@5", "nDCG@20", "P@20", "ERR@20")
 

@@ -15,22 +15,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.decoding.beams import Cache, Step, first_beam, reorder, stops
 from gr2_jax.decoding.candidates import edges_of, grow, take_ends
+from gr2_jax.decoding.result import SearchResult
 from gr2_jax.decoding.tails import follow
 from gr2_jax.decoding.trie_arrays import TrieArrays, has_one_docid, row_of
-
-
-class SearchResult(NamedTuple):
-    """The best docids found for each query, best first."""
-
-    rows: Int[Array, "B M"]
-    """Document rows; -1 where not valid."""
-    scores: Float[Array, "B M"]
-    """log P(docid | query), end-of-docid included; -inf where not valid."""
-    valid: Bool[Array, "B M"]
-    """False where fewer docids than beams were reached."""
-    pruned_bound: Float[Array, "B"]
-    """No docid missing from `rows` scores above it; those of `rows` that score at least as much are the true top.
-    -inf if there are no others."""
 
 
 class _State(NamedTuple):

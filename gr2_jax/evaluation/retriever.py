@@ -1,21 +1,28 @@
-"""Searching with a trained model: constrained beam search over a run's docid trie, batch by batch."""
+"""Searching with a trained model: constrained beam search over a run's docid trie, as exact as asked for."""
 
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from gr2_jax.decoding import SearchResult, constrained_beam_search
+from gr2_jax.decoding import SearchResult
 from gr2_jax.docids import DocidTrie
-from gr2_jax.models import GR2, empty_cache
+from gr2_jax.errors import UserError, nearest
+from gr2_jax.evaluation.programs import beam_program, exhaustive_program, on_every_device
+from gr2_jax.models import GR2
 
 if TYPE_CHECKING:
     from gr2_jax.evaluation.views import Views
+
+Exact = Literal["no", "adaptive", "exhaustive"]
+_EXACT = ("no", "adaptive", "exhaustive")
+_MOST_BEAMS = 10_000
+_WIDER = 4  # how many times the beams an adaptive search tries next
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +33,36 @@ class Hit:
     docid: str
     score: float
     exact: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchOptions:
+    """How to search; results are ranked by likelihood, as in the paper.
+
+    beams             hypotheses kept alive; with more, fewer documents are missed
+    batch             queries per device and call; with wider beams than these, fewer
+    exact             "no": a list is what the beams find, and each hit says whether it is proven. "adaptive": lists
+                      that are not proven are searched again with 4 times the beams, up to `max_beams`, and at last,
+                      in a corpus of at most `exhaustive_limit` documents, by scoring all. "exhaustive": by scoring all.
+    length_penalty    ranks as Hugging Face's `generate` does, by log-likelihood / length ** length_penalty; no proof
+    """
+
+    beams: int = 20
+    batch: int = 50
+    exact: Exact = "no"
+    max_beams: int = 1000
+    exhaustive_limit: int = 300_000
+    length_penalty: float | None = None
+
+    def __post_init__(self):
+        if not 1 <= self.beams <= _MOST_BEAMS or not 1 <= self.max_beams <= _MOST_BEAMS:
+            raise UserError(f"a search keeps 1 to {_MOST_BEAMS:,} beams, not {self.beams} to {self.max_beams}")
+        if self.batch < 1:
+            raise UserError(f"a search takes at least 1 query at a time, not {self.batch}")
+        if self.exact not in _EXACT:
+            raise UserError(f"exact is '{self.exact}': {nearest(self.exact, _EXACT)}")
+        if self.length_penalty is not None and self.exact != "no":
+            raise UserError("a length penalty does not rank by likelihood, and nothing can be proven: use exact 'no'")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,11 +82,8 @@ class Retriever:
     encode: Callable[[Sequence[str]], np.ndarray]
     doc_ids: Sequence[str]
     docids: Sequence[str]
-    beams: int = 20
-    batch: int = 50
-
-    def __post_init__(self):
-        object.__setattr__(self, "_program", jax.jit(self._search))
+    options: SearchOptions = SearchOptions()
+    _kept: dict = dataclasses.field(default_factory=dict, init=False, repr=False)  # programs, and what lies on devices
 
     @classmethod
     def from_workdir(cls, workdir: str | os.PathLike, system: str | None = None) -> "Retriever | Views":
@@ -58,53 +92,114 @@ class Retriever:
 
         return open_retriever(workdir, system)
 
-    def with_beams(self, beams: int) -> "Retriever":
-        return dataclasses.replace(self, beams=beams)
+    def with_options(self, **changes: Any) -> "Retriever":
+        """The same model, searching otherwise; compiled programs are shared. See `SearchOptions`."""
+        other = dataclasses.replace(self, options=dataclasses.replace(self.options, **changes))
+        object.__setattr__(other, "_kept", self._kept)
+        return other
 
-    def search(self, queries: Sequence[str], k: int = 20) -> list[list[Hit]]:
-        """The best `k` (at most `beams`) documents of each query, best first."""
+    def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
+        """The best `k` documents of each query, best first; fewer where there are fewer."""
         if not queries:
             return []
-        result = self.search_tokens(self.encode(queries))
-        return [self._hits(result, i, k) for i in range(len(queries))]
+        result = self.search_tokens(self.encode(queries), k, whole_batches=whole_batches)
+        return [self._hits(result, i) for i in range(len(queries))]
 
-    def search_tokens(self, tokens: Int[np.ndarray, "Q Tq"]) -> SearchResult:
-        """Rows, scores, validity and bound of every query, as NumPy arrays. Every batch has one shape: one compile."""
-        size = min(self.batch, len(tokens))
+    def search_tokens(
+        self, tokens: Int[np.ndarray, "Q Tq"], k: int | None = None, *, whole_batches: bool = False
+    ) -> SearchResult:
+        """Rows, scores, validity and bound of every query, as NumPy arrays [Q, k]; k is by default the beams.
+
+        Results do not depend on how many devices share the work, byte for byte, with `whole_batches`: every call then
+        has the shape that `batch` says, filled up with nothing. Without, few queries are a small call, whose rounding
+        may be another.
+        """
+        options, k = self.options, self.options.beams if k is None else k
+        if k < 1:
+            raise UserError(f"a search returns at least 1 document, not {k}")
+        if options.exact == "exhaustive":
+            return self._exhaustive(tokens, k, whole_batches)
+        found = self._by_beams(tokens, max(options.beams, k), k, whole_batches)
+        return self._widened(found, tokens, k, whole_batches) if options.exact == "adaptive" else found
+
+    def _widened(self, found: SearchResult, tokens: np.ndarray, k: int, whole_batches: bool) -> SearchResult:
+        beams, unsure = max(self.options.beams, k), np.flatnonzero(~found.all_proven)
+        while unsure.size and beams < self.options.max_beams:
+            beams = min(_WIDER * beams, self.options.max_beams)
+            again = self._by_beams(tokens[unsure], beams, k, whole_batches)
+            found = _replaced(found, unsure, again)
+            unsure = unsure[~again.all_proven]
+        if unsure.size and self.trie.num_docids <= self.options.exhaustive_limit:
+            found = _replaced(found, unsure, self._exhaustive(tokens[unsure], k, whole_batches))
+        return found
+
+    def _by_beams(self, tokens: np.ndarray, beams: int, k: int, whole_batches: bool) -> SearchResult:
+        def program():
+            return beam_program(self.model, self.trie, self.columns, beams, k, self.options.length_penalty)
+
+        search = self._keep(("beams", beams, k, self.options.length_penalty), program)
+        batch = max(1, self.options.batch * self.options.beams // beams)
+        arrays = self._keep("trie", lambda: on_every_device(self.trie.arrays))
+        return self._in_batches(search, tokens, batch, arrays, whole_batches)
+
+    def _exhaustive(self, tokens: np.ndarray, k: int, whole_batches: bool) -> SearchResult:
+        search = self._keep(("exhaustive", k), lambda: exhaustive_program(self.model, self.columns, k))
+        docids = self._keep("docids", lambda: on_every_device(_with_ends(self.trie)))
+        return self._in_batches(search, tokens, self.options.batch, docids, whole_batches)
+
+    def _in_batches(self, search, tokens: np.ndarray, batch: int, docids: Any, whole_batches: bool) -> SearchResult:
+        """Every call has one shape: one compile."""
+        params, devices = self._keep("params", lambda: on_every_device(self.params)), jax.local_device_count()
+        size = devices * (batch if whole_batches else min(batch, -(-len(tokens) // devices)))
         parts = []
         for start in range(0, len(tokens), size):
             piece = tokens[start : start + size]
             padded = np.pad(piece, [(0, size - len(piece)), (0, 0)])
             padded[len(piece) :, 0] = 1  # a padded query must attend to something
-            found = self._program(self.params, padded, self.trie.on_device)
-            real = slice(len(piece))
-            parts.append(jax.tree.map(lambda x, real=real: np.asarray(x)[real], found))
-        return jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)
+            parts.append(jax.tree.map(np.asarray, search(params, padded, docids)))
+        return jax.tree.map(lambda *pieces: np.concatenate(pieces)[: len(tokens)], *parts)
 
-    def _search(self, params, tokens, trie) -> SearchResult:
-        memory = self.model.apply({"params": params}, tokens, method="memory")
+    def _keep(self, name: Any, make: Callable[[], Any]) -> Any:
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
 
-        def step(last, position, cache):
-            return self.model.apply({"params": params}, last, position, cache, memory, method="step")
-
-        batch, depth = len(tokens), self.trie.max_depth
-        cache = empty_cache(self.model.config, batch, 1, depth)
-        return constrained_beam_search(
-            step,
-            cache,
-            trie,
-            batch=batch,
-            beams=self.beams,
-            max_length=depth,
-            widths=self.trie.widths(self.beams),
-            columns=jnp.asarray(self.columns),
-        )
-
-    def _hits(self, result: SearchResult, query: int, k: int) -> list[Hit]:
-        proven = np.logical_and.accumulate(result.scores[query] >= result.pruned_bound[query])
+    def _hits(self, result: SearchResult, query: int) -> list[Hit]:
+        proven = result.proven[query]
         found = zip(result.rows[query], result.scores[query], result.valid[query], proven, strict=True)
         return [
             Hit(self.doc_ids[row], self.docids[row], float(score), bool(exact))
-            for row, score, valid, exact in list(found)[:k]
+            for row, score, valid, exact in found
             if valid
         ]
+
+
+def _with_ends(trie: DocidTrie) -> Int[np.ndarray, "N Ti+1"]:
+    docids = np.pad(trie.docids().astype(np.int32), [(0, 0), (0, 1)])
+    docids[np.arange(len(docids)), np.count_nonzero(docids, axis=1)] = trie.eos_id
+    return docids
+
+
+def _replaced(found: SearchResult, places: np.ndarray, by: SearchResult) -> SearchResult:
+    found = jax.tree.map(np.array, found)
+    for old, new in zip(found, by, strict=True):
+        old[places] = new
+    return found
+
+
+class DocidTexts(Sequence):
+    """Each document's docid as text, written out when asked for: a corpus has millions, a result list 20."""
+
+    def __init__(self, trie: DocidTrie, decode: Callable[[list[int]], str]):
+        self._trie, self._decode = trie, decode
+
+    @cached_property
+    def _docids(self) -> Int[np.ndarray, "N Ti"]:
+        return self._trie.docids()
+
+    def __len__(self) -> int:
+        return self._trie.num_docids
+
+    def __getitem__(self, row: int) -> str:
+        docid = self._docids[row]
+        return self._decode(docid[docid != 0].tolist())

@@ -3,8 +3,9 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from gr2_jax.evaluation.retriever import Hit, Retriever
+from gr2_jax.evaluation.retriever import Hit, Retriever, SearchOptions
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -17,20 +18,17 @@ class Views:
     retrievers: tuple[Retriever, ...]
 
     @property
-    def beams(self) -> int:
-        return min(retriever.beams for retriever in self.retrievers)
+    def options(self) -> SearchOptions:
+        return self.retrievers[0].options
 
-    @property
-    def batch(self) -> int:
-        return max(retriever.batch for retriever in self.retrievers)
+    def with_options(self, **changes: Any) -> "Views":
+        return Views(tuple(retriever.with_options(**changes) for retriever in self.retrievers))
 
-    def with_beams(self, beams: int) -> "Views":
-        return Views(tuple(retriever.with_beams(beams) for retriever in self.retrievers))
-
-    def search(self, queries: Sequence[str], k: int = 20) -> list[list[Hit]]:
+    def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
         """The best `k` documents of each query, best first; equal scores by document id. A hit's `docid` is that of the
         view which finds it likeliest, its `score` the logarithm of the mean; none is proven exact."""
-        found = [retriever.search(queries, retriever.beams) for retriever in self.retrievers]
+        most = max(k, self.options.beams)
+        found = [retriever.search(queries, most, whole_batches=whole_batches) for retriever in self.retrievers]
         return [self._merge(lists)[:k] for lists in zip(*found, strict=True)]
 
     def _merge(self, lists: Sequence[list[Hit]]) -> list[Hit]:

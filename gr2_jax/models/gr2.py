@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.heads import ProjectionHead
@@ -45,6 +45,16 @@ class GR2(nn.Module):
     def docid_logits(self, states: Float[Array, "... D"]) -> Float[Array, "... C"]:
         ids = None if self.docid_vocabulary is None else jnp.asarray(self.docid_vocabulary)
         return self.t5.logits(states, ids)
+
+    def docid_logits_of(
+        self, states: Float[Array, "B S D"], mask: Bool[Array, "B S"], docid_tokens: Int[Array, "n T"]
+    ) -> Float[Array, "B n T C"]:
+        """Logits at each token of n docids for every query, whose encoder states are given: teacher forcing."""
+        docids = jnp.broadcast_to(shift_right(docid_tokens), (len(states), *docid_tokens.shape))
+        return self.docid_logits(self.t5.decode(docids, states, mask))
+
+    def encode(self, query_tokens: Int[Array, "B S"]) -> Float[Array, "B S D"]:
+        return self.t5.encode(query_tokens)
 
     def memory(self, query_tokens: Int[Array, "B S"]) -> Memory:
         return self.t5.memory(self.t5.encode(query_tokens), query_tokens != PAD_ID)

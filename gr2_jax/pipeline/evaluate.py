@@ -33,7 +33,9 @@ def evaluate_system(experiment: Experiment, workdir: Workdir, system: System, tr
         retriever = load_retriever(experiment, workdir, system, train_print)
         search = partial(_search, retriever, experiment.evaluation.beams)
         trained = read_json(workdir.checkpoints(f"{system.name}-{train_print}") / STAGE_FILE)
-        _write_runs(out, workdir, system.name, search, warm_up=retriever.batch, train_seconds=trained["seconds"])
+        _write_runs(
+            out, workdir, system.name, search, warm_up=retriever.options.batch, train_seconds=trained["seconds"]
+        )
 
     run_stage(workdir.runs / system.name, fingerprint, build)
     return fingerprint
@@ -50,7 +52,7 @@ def evaluate_views(experiment: Experiment, workdir: Workdir, row: ViewsRow, trai
         search = partial(_search, views, experiment.evaluation.beams)
         stages = [read_json(workdir.checkpoints(f"{name}-{p}") / STAGE_FILE) for name, p in prints.items()]
         seconds = sum(stage["seconds"] for stage in stages)
-        _write_runs(out, workdir, row.name, search, warm_up=views.batch, train_seconds=seconds)
+        _write_runs(out, workdir, row.name, search, warm_up=views.options.batch, train_seconds=seconds)
 
     run_stage(workdir.runs / row.name, fingerprint, build)
     return fingerprint

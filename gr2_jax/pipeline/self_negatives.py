@@ -42,7 +42,8 @@ def mined_negatives(
         started = time.monotonic()
         queries = load_examples(workdir)["queries"]
         queries = queries._replace(tokens=cut_inputs(queries.tokens, queries.tokens.shape[1], input_end))
-        rows = mine(retriever.with_beams(settings.beams), queries, settings.depth)
+        likely = retriever.with_options(beams=settings.beams, exact="no", length_penalty=None)
+        rows = mine(likely, queries, settings.depth)
         seconds, found = time.monotonic() - started, (rows >= 0).sum(axis=1)
         np.save(out / "rows.npy", rows)
         figures = {"queries": len(rows), "per_query": float(found.mean()), "none": int((found == 0).sum())}
@@ -56,7 +57,7 @@ def mined_negatives(
 def mine(retriever: Retriever, queries: ExampleArrays, depth: int) -> Int[np.ndarray, "E depth"]:
     """Rows of the documents that constrained beam search finds for each query, best first, without those that are
     judged relevant to it; at most `depth`, -1-padded. Judged 0 and never judged are alike."""
-    size = min(retriever.batch, len(queries.tokens))
+    size = min(retriever.options.batch, len(queries.tokens))
     # whole batches only: another shape would be compiled anew
     tokens = np.pad(queries.tokens, [(0, -len(queries.tokens) % size), (0, 0)], mode="edge")
     found = []

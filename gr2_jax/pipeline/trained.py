@@ -1,14 +1,15 @@
 """A retrieval model on disk: its shape, its parameters, and searching with it."""
 
+import dataclasses
 from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from gr2_jax.config import Experiment, System
+from gr2_jax.config import EvaluationConfig, Experiment, System
 from gr2_jax.data.vocabulary import pad_rows
-from gr2_jax.evaluation.retriever import Retriever
+from gr2_jax.evaluation.retriever import DocidTexts, Retriever, SearchOptions
 from gr2_jax.models import GR2, T5Config
 from gr2_jax.pipeline.docids import load_docids
 from gr2_jax.pipeline.prepare import load_tokenizer, read_corpus
@@ -40,6 +41,10 @@ def token_columns(docid_vocabulary: np.ndarray, vocab_size: int) -> np.ndarray:
     return columns
 
 
+def search_options(evaluation: EvaluationConfig) -> SearchOptions:
+    return SearchOptions(**{field.name: getattr(evaluation, field.name) for field in dataclasses.fields(SearchOptions)})
+
+
 def load_retriever(experiment: Experiment, workdir: Workdir, system: System, train_print: str) -> Retriever:
     """Searches with what `gr2_jax.pipeline.retrieval.train_system` left."""
     tokenizer = load_tokenizer(experiment, workdir)
@@ -54,7 +59,6 @@ def load_retriever(experiment: Experiment, workdir: Workdir, system: System, tra
         columns=token_columns(trie.tokens, tokenizer.size),
         encode=lambda texts: pad_rows(tokenizer.encode_batch(texts), length, eos=end),
         doc_ids=[document.doc_id for document in collection.documents],
-        docids=[tokenizer.decode(docid) for docid in trie.sequences()],
-        beams=experiment.evaluation.beams,
-        batch=experiment.evaluation.batch,
+        docids=DocidTexts(trie, tokenizer.decode),
+        options=search_options(experiment.evaluation),
     )

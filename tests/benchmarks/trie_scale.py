@@ -135,12 +135,12 @@ def measure(docids_file: Path, folder: Path) -> None:
     nodes = len(trie.arrays.token)
     print(f"  {nodes / count:.2f} nodes a docid, {trie.nbytes / count:.1f} bytes a docid", end="")
     print(f" (plain CSR, int32 first child, token, row: {(12 * nodes + 4) / count:.1f})")
-    print(f"  {len(trie.arrays.wide):,} of {len(trie.arrays.base):,} blocks are wide; widths {trie.widths}")
+    print(f"  {len(trie.arrays.wide):,} of {len(trie.arrays.base):,} blocks are wide; widths {trie.widths(20)}")
     meter("save", lambda: trie.save(folder / "trie"))
     drop_pages(folder / "trie")
     for warmth in ("cold", "warm"):
         trie = meter(f"load, {warmth}", lambda: DocidTrie.load(folder / "trie", vocabulary="benchmark"))
-    meter("widths and tokens", lambda: (trie.widths, trie.tokens))
+    meter("widths and tokens", lambda: (trie.widths(20), trie.tokens))
     back = meter("docids()", trie.docids)
     if not np.array_equal(back, docids[:, : back.shape[1]]):
         raise SystemExit("the docids read back are not those that went in")

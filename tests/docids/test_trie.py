@@ -8,7 +8,6 @@ from gr2_jax.docids import trie_build, trie_sort
 from gr2_jax.docids.trie import DocidTrie
 from gr2_jax.docids.trie_blocks import unpack
 from gr2_jax.errors import UserError
-from gr2_jax.evaluation.retriever import Retriever
 
 EOS = 1
 token_sets = st.sampled_from(
@@ -158,8 +157,7 @@ def test_is_on_the_device_once_however_many_search_it():
     on_device = trie.on_device
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jax, "device_put", None)  # no more copies
-        retriever = Retriever(None, {}, trie, trie.tokens, list, [], [])
-        assert retriever.with_beams(7).trie.on_device is on_device
+        assert trie.on_device is on_device
 
 
 @pytest.mark.parametrize("eos", [9, 70_000])

@@ -1,13 +1,12 @@
 """Constrained search with a model, against scoring every docid of the corpus by teacher forcing."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
 
 from gr2_jax.docids import DocidTrie
-from gr2_jax.evaluation.retriever import Retriever
+from gr2_jax.errors import UserError
+from gr2_jax.evaluation.retriever import Retriever, SearchOptions
 from gr2_jax.models import GR2, T5Config
 
 CONFIG = T5Config(vocab_size=16, d_model=8, d_kv=4, d_ff=8, num_heads=2, num_encoder_layers=0, num_decoder_layers=1)
@@ -36,8 +35,8 @@ def retriever():
         encode=_encode,
         doc_ids=[f"doc{i}" for i in range(len(DOCIDS))],
         docids=["-".join(map(str, docid)) for docid in DOCIDS],
-        beams=8,  # one more than there are docids
-        batch=4,  # the second batch is half full
+        # one beam more than there are docids; the second batch is half full
+        options=SearchOptions(beams=8, batch=4),
     )
 
 
@@ -81,15 +80,17 @@ def test_a_query_does_not_depend_on_the_others(retriever, found):
 
 
 def test_k_cuts_the_list_and_no_list_is_longer_than_the_corpus(retriever, found):
-    assert retriever.search(TEXTS, k=3) == [hits[:3] for hits in found]
+    for hits, all_hits in zip(retriever.search(TEXTS, k=3), found, strict=True):
+        assert [hit.doc_id for hit in hits] == [hit.doc_id for hit in all_hits[:3]]
+        assert all(hit.exact for hit in hits)
     assert [len(hits) for hits in retriever.search(TEXTS, k=100)] == [len(DOCIDS)] * len(TEXTS)
 
 
 def test_few_beams_flag_what_is_not_proven(retriever, brute_force):
     """Beams that drop docids: scores stay true, and a hit marked exact has the rank that brute force gives it."""
-    narrow = dataclasses.replace(retriever, beams=2)
+    narrow = retriever.with_options(beams=2)
     exact = []
-    for hits, scores in zip(narrow.search(TEXTS), brute_force, strict=True):
+    for hits, scores in zip(narrow.search(TEXTS, k=2), brute_force, strict=True):
         best = np.argsort(-scores)
         assert len(hits) == 2
         rows = [int(hit.doc_id.removeprefix("doc")) for hit in hits]
@@ -98,6 +99,73 @@ def test_few_beams_flag_what_is_not_proven(retriever, brute_force):
         exact.append([hit.exact for hit in hits])
     assert exact == [sorted(flags, reverse=True) for flags in exact]  # no proof past a gap
     assert len({flag for flags in exact for flag in flags}) == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"exact": "exhaustive"},
+        {"exact": "adaptive"},
+        {"exact": "adaptive", "beams": 1, "max_beams": 4, "exhaustive_limit": 0},
+        {"exact": "adaptive", "beams": 1, "max_beams": 2},
+    ],
+)
+def test_exact_searches_are_brute_force(retriever, brute_force, options):
+    """By scoring all, by as many beams as it takes, or, where those are too few, by scoring all after all."""
+    result = retriever.with_options(**({"beams": 2} | options)).search_tokens(_encode(TEXTS), 3)
+    best = np.argsort(-brute_force)
+    right = [rows.tolist() == top[:3].tolist() for rows, top in zip(result.rows, best, strict=True)]
+    assert all(right[i] for i in np.flatnonzero(result.all_proven))
+    assert result.all_proven.all() or options.get("exhaustive_limit") == 0
+    assert result.all_proven.any()
+    scores = np.take_along_axis(brute_force, result.rows, axis=1)
+    np.testing.assert_allclose(result.scores, scores, rtol=1e-5)
+
+
+def test_exhaustive_bound_is_the_best_score_left_out(retriever, brute_force):
+    result = retriever.with_options(exact="exhaustive").search_tokens(_encode(TEXTS), 3)
+    np.testing.assert_allclose(result.pruned_bound, np.sort(brute_force)[:, -4], rtol=1e-5)
+    everything = retriever.with_options(exact="exhaustive").search_tokens(_encode(TEXTS), 20)
+    assert everything.valid.sum(axis=1).tolist() == [len(DOCIDS)] * len(TEXTS)
+    assert everything.rows[:, 7:].max() == -1
+    np.testing.assert_array_equal(everything.pruned_bound, -np.inf)
+
+
+def test_adaptive_searches_only_what_is_not_proven_again(retriever):
+    narrow = retriever.with_options(beams=2)
+    first = narrow.search_tokens(_encode(TEXTS), 1)
+    widened = narrow.with_options(exact="adaptive").search_tokens(_encode(TEXTS), 1)
+    assert first.all_proven.any()
+    assert not first.all_proven.all()
+    for before, after in zip(first, widened, strict=True):
+        np.testing.assert_array_equal(before[first.all_proven], after[first.all_proven])
+
+
+def test_a_length_penalty_ranks_otherwise_and_proves_nothing(retriever, brute_force):
+    lengths = np.array([len(docid) + 1 for docid in DOCIDS])
+    by_length = retriever.with_options(beams=20, length_penalty=2.0).search(TEXTS)
+    for hits, scores in zip(by_length, brute_force / lengths**2.0, strict=True):
+        best = np.argsort(-scores)
+        assert [hit.doc_id for hit in hits] == [f"doc{row}" for row in best]
+        np.testing.assert_allclose([hit.score for hit in hits], scores[best], rtol=1e-5)
+        assert not any(hit.exact for hit in hits)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"beams": 0}, "a search keeps 1 to 10,000 beams, not 0"),
+        ({"beams": 20_000}, "1 to 10,000 beams"),
+        ({"batch": 0}, "at least 1 query at a time"),
+        ({"exact": "exhaustiv"}, "exact is 'exhaustiv': did you mean 'exhaustive'"),
+        ({"exact": "adaptive", "length_penalty": 1.0}, "nothing can be proven"),
+    ],
+)
+def test_what_no_search_can_do_is_refused(retriever, changes, message):
+    with pytest.raises(UserError, match=message):
+        retriever.with_options(**changes)
+    with pytest.raises(UserError, match="at least 1 document, not 0"):
+        retriever.search(TEXTS, k=0)
 
 
 def test_rows_and_scores_as_arrays(retriever, brute_force):

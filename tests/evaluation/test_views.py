@@ -3,8 +3,10 @@ import math
 
 import pytest
 
-from gr2_jax.evaluation.retriever import Hit
+from gr2_jax.evaluation.retriever import Hit, SearchOptions
 from gr2_jax.evaluation.views import Views
+
+OPTIONS = SearchOptions(beams=3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,18 +14,17 @@ class Fixed:
     """A retriever that knows its answers: query -> [(document, docid, probability)], best first."""
 
     answers: dict
-    beams: int = 3
-    batch: int = 2
+    options: SearchOptions = OPTIONS
 
-    def with_beams(self, beams):
-        return dataclasses.replace(self, beams=beams)
+    def with_options(self, **changes):
+        return dataclasses.replace(self, options=dataclasses.replace(self.options, **changes))
 
-    def search(self, queries, k):
+    def search(self, queries, k, whole_batches=False):
         return [[Hit(d, docid, math.log(p), True) for d, docid, p in self.answers[q][:k]] for q in queries]
 
 
 TITLES = Fixed({"q": [("a", "title a", 0.5), ("b", "title b", 0.3), ("c", "title c", 0.25)], "none": []})
-CODES = Fixed({"q": [("c", "7 1", 0.5), ("a", "7 2", 0.25), ("d", "9 9", 0.1)], "none": []}, beams=4, batch=5)
+CODES = Fixed({"q": [("c", "7 1", 0.5), ("a", "7 2", 0.25), ("d", "9 9", 0.1)], "none": []})
 
 
 def test_ranks_by_the_mean_likelihood_and_shows_the_likeliest_docid():
@@ -55,14 +56,13 @@ def test_likelihoods_below_the_smallest_number_keep_their_order():
 class _Shifted:
     inner: Fixed
     by: float
-    beams: int = 3
+    options: SearchOptions = OPTIONS
 
-    def search(self, queries, k):
+    def search(self, queries, k, whole_batches=False):
         shifted = self.inner.search(queries, k)
         return [[dataclasses.replace(hit, score=hit.score + self.by) for hit in hits] for hits in shifted]
 
 
-def test_beams_are_those_of_the_narrowest_view():
-    views = Views((TITLES, CODES))
-    assert (views.beams, views.batch) == (3, 5)
-    assert views.with_beams(9).beams == 9
+def test_options_are_those_of_every_view():
+    views = Views((TITLES, CODES)).with_options(beams=9, exact="adaptive")
+    assert {view.options for view in views.retrievers} == {views.options} == {SearchOptions(beams=9, exact="adaptive")}

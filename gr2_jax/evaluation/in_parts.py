@@ -1,0 +1,87 @@
+"""Searching for many queries, part by part: shared by hosts, stopped and gone on with, the same result every time."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+
+from gr2_jax.evaluation.retriever import Hit, Retriever
+from gr2_jax.evaluation.trec import Run
+from gr2_jax.preemption import Preempted, Preemption
+from gr2_jax.progress import progress
+
+if TYPE_CHECKING:
+    from gr2_jax.evaluation.views import Views
+
+_BATCHES_PER_PART = 8  # of one device: a host of eight searches a part in one call
+
+
+class Found(NamedTuple):
+    run: Run
+    exact_share: float
+    """Of the queries: lists that are proven from first to last."""
+    ms_per_query: float
+    """Of searching, compilation not included; summed over the processes that shared it."""
+
+
+def search_in_parts(retriever: "Retriever | Views", queries: dict[str, str], k: int, directory: Path) -> Found:
+    """The `k` best documents of each query (id -> text), queries in their order.
+
+    `directory` keeps a file per part, and belongs to one model, one list of queries and one set of options: name it by
+    their fingerprint. Parts that are there are not searched again, whoever made them. Of several JAX processes on one
+    file system each searches every so many-th part; all wait for the others and return the same.
+
+    Raises:
+        Preempted: SIGTERM came, and what was done is in `directory`.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    ids, size = list(queries), retriever.options.batch * _BATCHES_PER_PART
+    parts = [ids[start : start + size] for start in range(0, len(ids), size)]
+    files = [directory / f"part-{i:05}.json" for i in range(len(parts))]
+    hosts, host = jax.process_count(), jax.process_index()
+    warm = False
+    with Preemption() as preemption, progress(len(ids), "searching") as bar:
+        for turn in range(-(-len(parts) // hosts)):
+            done = sum(file.exists() for file in files)
+            if preemption.requested(turn):
+                raise Preempted(f"preempted with {done} of {len(parts)} parts searched; the same command goes on")
+            i = turn * hosts + host
+            if i >= len(parts) or files[i].exists():
+                continue
+            texts = [queries[query] for query in parts[i]]
+            if not warm:
+                retriever.search(texts[:1], k, whole_batches=True)  # compiles
+                warm = True
+            started = time.perf_counter()
+            hits = retriever.search(texts, k, whole_batches=True)
+            _write(files[i], parts[i], hits, time.perf_counter() - started)
+            bar.advance(len(texts))
+    if hosts > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(f"searched {directory}")
+    return _read(files, len(ids))
+
+
+def _write(file: Path, ids: Sequence[str], hits: list[list[Hit]], seconds: float) -> None:
+    lists = {
+        query: [[hit.doc_id, hit.score, hit.exact] for hit in found] for query, found in zip(ids, hits, strict=True)
+    }
+    partial = file.with_name(file.name + ".partial")
+    partial.write_text(json.dumps({"seconds": seconds, "lists": lists}))
+    os.replace(partial, file)
+
+
+def _read(files: list[Path], queries: int) -> Found:
+    run, seconds, exact = {}, 0.0, 0
+    for file in files:
+        part = json.loads(file.read_text())
+        seconds += part["seconds"]
+        for query, hits in part["lists"].items():
+            run[query] = [(doc_id, score) for doc_id, score, _ in hits]
+            exact += all(proven for _, _, proven in hits)
+    return Found(run, exact / max(queries, 1), 1000 * seconds / max(queries, 1))

@@ -1,0 +1,98 @@
+"""The compiled searches of a retrieval model: by beams and of every docid, on all devices of this process.
+
+Every device runs the same program on its own queries, with the model and the docids copied to each: nothing is
+exchanged, each stops when its own queries are done, and a query's result is the same bytes on any number of devices.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Int
+
+from gr2_jax.decoding import SearchResult, TrieArrays, constrained_beam_search, exhaustive_search
+from gr2_jax.docids import DocidTrie
+from gr2_jax.models import GR2, empty_cache
+
+Program = Callable[[Any, Int[Array, "Q Tq"], Any], SearchResult]
+"""(parameters, query tokens, docids) -> result; Q is a multiple of the number of devices."""
+
+# Token by token, 20 beams of one query leave a processor waiting for memory; rows beyond these cost their full time.
+_ROWS_AT_ONCE, _LONGEST_TAIL = 160, 8
+_EXHAUSTIVE_LOGITS = 1 << 26  # held at once
+
+
+def local_devices() -> Mesh:
+    """The devices of this process on one axis, `data`."""
+    return Mesh(np.array(jax.local_devices()), ("data",))
+
+
+def on_every_device(tree: Any) -> Any:
+    """A copy of the arrays on each device of this process, of which each must hold them whole."""
+    everywhere = NamedSharding(local_devices(), PartitionSpec())
+
+    def put(value: Any) -> Array:
+        if isinstance(value, jax.Array) and not value.is_fully_addressable:
+            value = value.addressable_data(0)
+        return jax.device_put(value, everywhere)
+
+    return jax.tree.map(put, tree)
+
+
+def beam_program(
+    model: GR2, trie: DocidTrie, columns: Int[np.ndarray, "V"], beams: int, k: int, length_penalty: float | None
+) -> Program:
+    """The best k that the beams find; takes `TrieArrays` as docids."""
+    depth, widths = trie.max_depth, trie.widths(beams)
+
+    def search(params: Any, tokens: Int[Array, "B Tq"], arrays: TrieArrays) -> SearchResult:
+        apply = functools.partial(model.apply, {"params": params})
+        memory = apply(tokens, method="memory")
+        batch = len(tokens)
+        tail = min(_LONGEST_TAIL, depth, _ROWS_AT_ONCE // (batch * beams))
+        return constrained_beam_search(
+            lambda last, position, cache: apply(last, position, cache, memory, method="step"),
+            empty_cache(model.config, batch, 1, depth + max(tail, 1) - 1),
+            arrays,
+            batch=batch,
+            beams=beams,
+            max_length=depth,
+            widths=widths,
+            tail=tail if tail > 1 else 0,
+            columns=jnp.asarray(columns),
+            length_penalty=length_penalty,
+        ).best(k)
+
+    return _on_all_devices(search)
+
+
+def exhaustive_program(model: GR2, columns: Int[np.ndarray, "V"], k: int) -> Program:
+    """The best k of all; takes the docids themselves, [N, Ti], each with its end."""
+
+    def search(params: Any, tokens: Int[Array, "B Tq"], docids: Int[Array, "N Ti"]) -> SearchResult:
+        apply = functools.partial(model.apply, {"params": params})
+        states, mask = apply(tokens, method="encode"), tokens != 0
+        outputs = model.config.vocab_size if model.docid_vocabulary is None else len(model.docid_vocabulary)
+        return exhaustive_search(
+            lambda some: apply(states, mask, some, method="docid_logits_of"),
+            docids,
+            batch=len(tokens),
+            k=k,
+            chunk=max(1, _EXHAUSTIVE_LOGITS // (len(tokens) * docids.shape[1] * outputs)),
+            columns=jnp.asarray(columns),
+        )
+
+    return _on_all_devices(search)
+
+
+def _on_all_devices(search: Program) -> Program:
+    split, whole = PartitionSpec("data"), PartitionSpec()
+    # check_vma: the search's loops start from constants, which are the same on every device, and end in what is not
+    on_all = jax.shard_map(
+        search, mesh=local_devices(), in_specs=(whole, split, whole), out_specs=split, check_vma=False
+    )
+    return jax.jit(on_all)
