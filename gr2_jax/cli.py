@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gr2_jax.errors import UserError, nearest
+from gr2_jax.errors import RESTART, Preempted, UserError, nearest
 
 GRADED = ("nDCG@5", "nDCG@20", "P@20", "ERR@20")
 _EXTRAS = {"huggingface": ("safetensors", "transformers"), "beam": ("apache_beam", "google_crc32c")}
@@ -27,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         print(f"gr2: {error}", file=sys.stderr)
         sys.exit(2)
+    except Preempted as stopped:
+        print(f"gr2: {stopped}", file=sys.stderr)
+        sys.exit(RESTART)
     except KeyboardInterrupt:
         print("gr2: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
@@ -82,6 +85,22 @@ def _stage(until: str):
         return stages(experiment, options, rest, until)
 
     return command
+
+
+def _add_evaluate(parser) -> None:
+    from gr2_jax.pipeline.evaluate_command import add_arguments
+
+    _add_config(parser)
+    add_arguments(parser)
+
+
+def _evaluate(options, rest: list[str]) -> int:
+    from gr2_jax.pipeline.evaluate_command import refuse_of_a_run, run
+
+    if Path(options.config).is_dir():
+        return run(options, rest)
+    refuse_of_a_run(options)
+    return _stage("evaluate")(options, rest)
 
 
 def _pipeline(experiment, options, rest: list[str], until: str) -> int:
@@ -258,7 +277,7 @@ COMMANDS: dict[str, tuple] = {
     "prepare": (_add_config, _stage("prepare"), "the collection, its split, the vocabulary and the training examples"),
     "docids": (_add_config, _stage("docids"), "a unique docid for every document, by each scheme of the config"),
     "train": (_add_config, _stage("train"), "the retrieval models of the config"),
-    "evaluate": (_add_config, _stage("evaluate"), "TREC runs and the table of measures"),
+    "evaluate": (_add_evaluate, _evaluate, "TREC runs and the table of measures; or a run's checkpoint on any queries"),
     "search": (_add_search, _search, "ranked documents for one query"),
     "metrics": (_add_metrics, _metrics, "scores any TREC run file"),
     "convert": (

@@ -208,7 +208,11 @@ class ViewsRow:
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalConfig:
-    """The retrieval model and its training (paper 4.2)."""
+    """The retrieval model and its training (paper 4.2).
+
+    evaluate_every    steps after which the validation queries are searched and scored, into validation.jsonl beside the
+                      checkpoints; 0: never
+    """
 
     model: ModelConfig = ModelConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
@@ -218,6 +222,7 @@ class RetrievalConfig:
     systems: tuple[System, ...] = (System("GR2S", "title"), System("MLE", "title", {"gamma": 0.0}))
     views: tuple[ViewsRow, ...] = ()
     checkpoint_seconds: float = 20.0
+    evaluate_every: int = 0
 
     def optimiser_of(self, system: System) -> OptimiserConfig:
         """Steps and learning rate of this system's training, or of its fine-tuning."""

@@ -16,3 +16,10 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean '{close[0]}'?" if close else f"valid here: {', '.join(names)}"
+
+
+RESTART = 75  # sysexits' EX_TEMPFAIL: whoever started the command is to start it again
+
+
+class Preempted(Exception):
+    """Raised by work that was asked to leave and has stopped where the same command goes on: exit code `RESTART`."""

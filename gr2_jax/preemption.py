@@ -1,21 +1,14 @@
 """Being asked to leave: a cluster that takes a machine back sends SIGTERM first.
 
-Long work polls `Preemption.requested` where it can stop without losing anything, and leaves with the exit code
-`RESTART`, which tells whoever started it to start the same command again.
+Long work polls `Preemption.requested` where it can stop without losing anything, and raises
+`gr2_jax.errors.Preempted`.
 """
 
-import os
 import signal
 import threading
 from types import FrameType, TracebackType
 
 import jax
-
-RESTART = os.EX_TEMPFAIL  # 75
-
-
-class Preempted(Exception):
-    """Raised by work that has stopped where the same command goes on; `main` leaves with `RESTART`."""
 
 
 class Preemption:

@@ -56,6 +56,9 @@ class Workdir:
     def negatives(self, system: str) -> Path:
         return self.root / "negatives" / system
 
+    def searched(self, name: str) -> Path:
+        return self.root / "searched" / name
+
     @property
     def runs(self) -> Path:
         return self.root / "runs"

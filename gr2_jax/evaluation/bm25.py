@@ -32,6 +32,12 @@ class BM25:
         self._index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
         self._index.index(tokens, show_progress=False)
 
+    @property
+    def nbytes(self) -> int:
+        """Of the matrix of scores, and the words of its rows in UTF-8."""
+        words = sum(len(word.encode()) for word in self._index.vocab_dict)
+        return words + sum(array.nbytes for array in self._index.scores.values() if hasattr(array, "nbytes"))
+
     def search(self, queries: dict[str, str], k: int = 100) -> Run:
         """Returns the `k` best documents of each query (id -> text), equal scores in document order.
 

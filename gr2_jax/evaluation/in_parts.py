@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 
+from gr2_jax.errors import Preempted
 from gr2_jax.evaluation.retriever import Hit, Retriever
 from gr2_jax.evaluation.trec import Run
-from gr2_jax.preemption import Preempted, Preemption
+from gr2_jax.preemption import Preemption
 from gr2_jax.progress import progress
 
 if TYPE_CHECKING:

@@ -38,6 +38,11 @@ class LSA:
         self._svd = TruncatedSVD(min(dimensions, *weights.shape), random_state=seed)
         self._documents = normalize(self._svd.fit_transform(weights))
 
+    @property
+    def nbytes(self) -> int:
+        """Of the documents' vectors, the directions, and the words' weights."""
+        return self._documents.nbytes + self._svd.components_.nbytes + self._vectorizer.idf_.nbytes
+
     def search(self, queries: dict[str, str], k: int = 100) -> Run:
         """Returns the `k` nearest documents of each query (id -> text); those whose cosine is not above 0, empty
         documents among them, are left out."""

@@ -37,6 +37,12 @@ def evaluate_run(run: Run, qrels: Qrels, measures: Sequence[str] = GRADED_MEASUR
     return {name: _aggregate(_parse(name), by_query.values()) for name, by_query in values.items()}
 
 
+def default_measures(qrels: Qrels) -> tuple[str, ...]:
+    """The paper's measures: for graded judgements where any grade is above 1, else for binary ones."""
+    graded = any(grade > 1 for grades in qrels.values() for grade in grades.values())
+    return GRADED_MEASURES if graded else BINARY_MEASURES
+
+
 def check_measures(measures: Sequence[str]) -> None:
     """Raises UserError for names that `per_query` would refuse, or for none at all."""
     if not measures:

@@ -21,6 +21,8 @@ from gr2_jax.models import GR2, empty_cache
 Program = Callable[[Any, Int[Array, "Q Tq"], Any], SearchResult]
 """(parameters, query tokens, docids) -> result; Q is a multiple of the number of devices."""
 
+DocidsAndRows = tuple[Int[np.ndarray, "N Ti"], Int[np.ndarray, "N"]]
+
 # Token by token, 20 beams of one query leave a processor waiting for memory; rows beyond these cost their full time.
 _ROWS_AT_ONCE, _LONGEST_TAIL = 160, 8
 _EXHAUSTIVE_LOGITS = 1 << 26  # held at once
@@ -44,9 +46,9 @@ def on_every_device(tree: Any) -> Any:
 
 
 def beam_program(
-    model: GR2, trie: DocidTrie, columns: Int[np.ndarray, "V"], beams: int, k: int, length_penalty: float | None
+    model: GR2, trie: DocidTrie, columns: Int[np.ndarray, "V"], beams: int, length_penalty: float | None
 ) -> Program:
-    """The best k that the beams find; takes `TrieArrays` as docids."""
+    """The best that the beams find; takes `TrieArrays` as docids."""
     depth, widths = trie.max_depth, trie.widths(beams)
 
     def search(params: Any, tokens: Int[Array, "B Tq"], arrays: TrieArrays) -> SearchResult:
@@ -65,28 +67,37 @@ def beam_program(
             tail=tail if tail > 1 else 0,
             columns=jnp.asarray(columns),
             length_penalty=length_penalty,
-        ).best(k)
+        )
 
     return _on_all_devices(search)
 
 
 def exhaustive_program(model: GR2, columns: Int[np.ndarray, "V"], k: int) -> Program:
-    """The best k of all; takes the docids themselves, [N, Ti], each with its end."""
+    """The best k of all; takes `docids_by_length` as docids."""
 
-    def search(params: Any, tokens: Int[Array, "B Tq"], docids: Int[Array, "N Ti"]) -> SearchResult:
+    def search(params: Any, tokens: Int[Array, "B Tq"], docids: DocidsAndRows) -> SearchResult:
         apply = functools.partial(model.apply, {"params": params})
         states, mask = apply(tokens, method="encode"), tokens != 0
         outputs = model.config.vocab_size if model.docid_vocabulary is None else len(model.docid_vocabulary)
         return exhaustive_search(
             lambda some: apply(states, mask, some, method="docid_logits_of"),
-            docids,
+            *docids,
             batch=len(tokens),
             k=k,
-            chunk=max(1, _EXHAUSTIVE_LOGITS // (len(tokens) * docids.shape[1] * outputs)),
+            chunk=max(1, _EXHAUSTIVE_LOGITS // (len(tokens) * docids[0].shape[1] * outputs)),
             columns=jnp.asarray(columns),
         )
 
     return _on_all_devices(search)
+
+
+def docids_by_length(trie: DocidTrie) -> DocidsAndRows:
+    """The docids, each with its end, padded with 0, the shortest first, and the row of each."""
+    docids = np.pad(trie.docids().astype(np.int32), [(0, 0), (0, 1)])
+    lengths = np.count_nonzero(docids, axis=1)
+    docids[np.arange(len(docids)), lengths] = trie.eos_id
+    rows = np.argsort(lengths, kind="stable").astype(np.int32)
+    return docids[rows], rows
 
 
 def _on_all_devices(search: Program) -> Program:

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import jax
@@ -13,8 +12,15 @@ from jaxtyping import Int
 from gr2_jax.decoding import SearchResult
 from gr2_jax.docids import DocidTrie
 from gr2_jax.errors import UserError, nearest
-from gr2_jax.evaluation.programs import beam_program, exhaustive_program, on_every_device
+from gr2_jax.evaluation.programs import (
+    Program,
+    beam_program,
+    docids_by_length,
+    exhaustive_program,
+    on_every_device,
+)
 from gr2_jax.models import GR2
+from gr2_jax.progress import progress
 
 if TYPE_CHECKING:
     from gr2_jax.evaluation.views import Views
@@ -88,14 +94,29 @@ class Retriever:
     @classmethod
     def from_workdir(cls, workdir: str | os.PathLike, system: str | None = None) -> "Retriever | Views":
         """The trained `system` of a run on disk (default: the first of its config). Raises `UserError` if not there."""
-        from gr2_jax.pipeline.evaluate import open_retriever  # the pipeline knows how a run lies on disk
+        from gr2_jax.pipeline.opening import open_retriever  # the pipeline knows how a run lies on disk
 
         return open_retriever(workdir, system)
+
+    @property
+    def index_bytes(self) -> int:
+        """What a search keeps of the corpus."""
+        return self.trie.nbytes
+
+    @property
+    def model_bytes(self) -> int:
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self.params))
 
     def with_options(self, **changes: Any) -> "Retriever":
         """The same model, searching otherwise; compiled programs are shared. See `SearchOptions`."""
         other = dataclasses.replace(self, options=dataclasses.replace(self.options, **changes))
         object.__setattr__(other, "_kept", self._kept)
+        return other
+
+    def with_params(self, params: dict) -> "Retriever":
+        """The same searches with other parameters of the same shapes, those of a later step: nothing compiles anew."""
+        other = dataclasses.replace(self, params=params)
+        other._kept.update({name: kept for name, kept in self._kept.items() if name != "params"})
         return other
 
     def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
@@ -115,10 +136,10 @@ class Retriever:
         may be another.
         """
         options, k = self.options, self.options.beams if k is None else k
-        if k < 1:
-            raise UserError(f"a search returns at least 1 document, not {k}")
+        if not 1 <= k <= _MOST_BEAMS:
+            raise UserError(f"a search returns 1 to {_MOST_BEAMS:,} documents, not {k}")
         if options.exact == "exhaustive":
-            return self._exhaustive(tokens, k, whole_batches)
+            return self._exhaustive(tokens, k)
         found = self._by_beams(tokens, max(options.beams, k), k, whole_batches)
         return self._widened(found, tokens, k, whole_batches) if options.exact == "adaptive" else found
 
@@ -130,33 +151,45 @@ class Retriever:
             found = _replaced(found, unsure, again)
             unsure = unsure[~again.all_proven]
         if unsure.size and self.trie.num_docids <= self.options.exhaustive_limit:
-            found = _replaced(found, unsure, self._exhaustive(tokens[unsure], k, whole_batches))
+            found = _replaced(found, unsure, self._exhaustive(tokens[unsure], k))
         return found
 
     def _by_beams(self, tokens: np.ndarray, beams: int, k: int, whole_batches: bool) -> SearchResult:
         def program():
-            return beam_program(self.model, self.trie, self.columns, beams, k, self.options.length_penalty)
+            return beam_program(self.model, self.trie, self.columns, beams, self.options.length_penalty)
 
-        search = self._keep(("beams", beams, k, self.options.length_penalty), program)
+        search = self._keep(("beams", beams, self.options.length_penalty), program)
         batch = max(1, self.options.batch * self.options.beams // beams)
         arrays = self._keep("trie", lambda: on_every_device(self.trie.arrays))
-        return self._in_batches(search, tokens, batch, arrays, whole_batches)
+        return jax.tree.map(np.asarray, self._in_batches(search, tokens, batch, arrays, whole_batches).best(k))
 
-    def _exhaustive(self, tokens: np.ndarray, k: int, whole_batches: bool) -> SearchResult:
+    def _exhaustive(self, tokens: np.ndarray, k: int) -> SearchResult:
         search = self._keep(("exhaustive", k), lambda: exhaustive_program(self.model, self.columns, k))
-        docids = self._keep("docids", lambda: on_every_device(_with_ends(self.trie)))
-        return self._in_batches(search, tokens, self.options.batch, docids, whole_batches)
+        docids = self._keep("docids", lambda: on_every_device(docids_by_length(self.trie)))
+        # a query alone, against many docids at once, keeps a device busy
+        with progress(len(tokens), "scoring every docid") as bar:
+            return self._in_batches(search, tokens, 1, docids, True, bar.advance)
 
-    def _in_batches(self, search, tokens: np.ndarray, batch: int, docids: Any, whole_batches: bool) -> SearchResult:
-        """Every call has one shape: one compile."""
+    def _in_batches(
+        self,
+        search: Program,
+        tokens: np.ndarray,
+        batch: int,
+        docids: Any,
+        whole_batches: bool,
+        advance: Callable[[int], None] = lambda queries: None,
+    ) -> SearchResult:
+        """Every call has one shape, and there are few shapes: few compiles."""
         params, devices = self._keep("params", lambda: on_every_device(self.params)), jax.local_device_count()
-        size = devices * (batch if whole_batches else min(batch, -(-len(tokens) // devices)))
-        parts = []
+        if not whole_batches:
+            batch = min(batch, _power_of_two(-(-len(tokens) // devices)))
+        size, parts = devices * batch, []
         for start in range(0, len(tokens), size):
             piece = tokens[start : start + size]
             padded = np.pad(piece, [(0, size - len(piece)), (0, 0)])
             padded[len(piece) :, 0] = 1  # a padded query must attend to something
             parts.append(jax.tree.map(np.asarray, search(params, padded, docids)))
+            advance(len(piece))
         return jax.tree.map(lambda *pieces: np.concatenate(pieces)[: len(tokens)], *parts)
 
     def _keep(self, name: Any, make: Callable[[], Any]) -> Any:
@@ -174,10 +207,9 @@ class Retriever:
         ]
 
 
-def _with_ends(trie: DocidTrie) -> Int[np.ndarray, "N Ti+1"]:
-    docids = np.pad(trie.docids().astype(np.int32), [(0, 0), (0, 1)])
-    docids[np.arange(len(docids)), np.count_nonzero(docids, axis=1)] = trie.eos_id
-    return docids
+def _power_of_two(number: int) -> int:
+    """The smallest that is not below `number`."""
+    return 1 << (number - 1).bit_length()
 
 
 def _replaced(found: SearchResult, places: np.ndarray, by: SearchResult) -> SearchResult:
@@ -185,21 +217,3 @@ def _replaced(found: SearchResult, places: np.ndarray, by: SearchResult) -> Sear
     for old, new in zip(found, by, strict=True):
         old[places] = new
     return found
-
-
-class DocidTexts(Sequence):
-    """Each document's docid as text, written out when asked for: a corpus has millions, a result list 20."""
-
-    def __init__(self, trie: DocidTrie, decode: Callable[[list[int]], str]):
-        self._trie, self._decode = trie, decode
-
-    @cached_property
-    def _docids(self) -> Int[np.ndarray, "N Ti"]:
-        return self._trie.docids()
-
-    def __len__(self) -> int:
-        return self._trie.num_docids
-
-    def __getitem__(self, row: int) -> str:
-        docid = self._docids[row]
-        return self._decode(docid[docid != 0].tolist())

@@ -21,6 +21,14 @@ class Views:
     def options(self) -> SearchOptions:
         return self.retrievers[0].options
 
+    @property
+    def index_bytes(self) -> int:
+        return sum(retriever.index_bytes for retriever in self.retrievers)
+
+    @property
+    def model_bytes(self) -> int:
+        return sum(retriever.model_bytes for retriever in self.retrievers)
+
     def with_options(self, **changes: Any) -> "Views":
         return Views(tuple(retriever.with_options(**changes) for retriever in self.retrievers))
 

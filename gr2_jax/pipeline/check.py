@@ -13,7 +13,7 @@ from gr2_jax.data.vocabulary import Tokenizer, read_vocabulary
 from gr2_jax.errors import UserError, nearest
 from gr2_jax.evaluation.metrics import check_measures
 from gr2_jax.models import PRESETS, preset
-from gr2_jax.pipeline.evaluate import BASELINES
+from gr2_jax.pipeline.baselines import BASELINES
 from gr2_jax.pipeline.prepare import QUERY_LENGTH
 from gr2_jax.pipeline.schemes import SCHEMES, SUFFIX_DIGITS
 from gr2_jax.training.objectives import RetrievalObjective

@@ -59,16 +59,19 @@ def _cost(workdir: Workdir, name: str, part: str) -> dict[str, float | None]:
 
 def provenance(experiment: Experiment, workdir: Workdir, queries: int) -> dict:
     corpus = read_json(workdir.corpus / "provenance.json")
-    versions = {name: _version(name) for name in _PACKAGES}
     return {
         "queries": queries,
         "seed": experiment.seed,
         "corpus": corpus["provenance"],
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": package_versions(),
         "conventions": "nDCG: linear gain; ERR: highest grade of the judgements; P: grade >= 1; "
         f"p: paired t-test against {REFERENCE}, Holm-corrected over the table's runs",
     }
+
+
+def package_versions() -> dict[str, str | None]:
+    return {name: _version(name) for name in _PACKAGES}
 
 
 def _version(package: str) -> str | None:

@@ -1,15 +1,19 @@
 """A retrieval model on disk: its shape, its parameters, and searching with it."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from gr2_jax.config import EvaluationConfig, Experiment, System
+from gr2_jax.config import EvaluationConfig, Experiment, System, ViewsRow
 from gr2_jax.data.vocabulary import pad_rows
-from gr2_jax.evaluation.retriever import DocidTexts, Retriever, SearchOptions
+from gr2_jax.errors import UserError
+from gr2_jax.evaluation.docid_texts import DocidTexts
+from gr2_jax.evaluation.retriever import Retriever, SearchOptions
+from gr2_jax.evaluation.views import Views
 from gr2_jax.models import GR2, T5Config
 from gr2_jax.pipeline.docids import load_docids
 from gr2_jax.pipeline.prepare import load_tokenizer, read_corpus
@@ -27,11 +31,15 @@ def initial_params(model: GR2, seed: int) -> dict:
     return model.init(jax.random.key(seed), np.ones((1, 2), int), np.ones((1, 1, 2), int))["params"]
 
 
-def trained_model(directory: Path, docid_vocabulary: np.ndarray) -> tuple[GR2, dict]:
-    """The model and parameters that training left in `directory`, whatever has become of the weights that it started
-    from."""
-    model = retrieval_model(T5Config(**read_json(directory / STAGE_FILE)["t5"]), docid_vocabulary)
-    return model, restore_params(directory, jax.eval_shape(partial(initial_params, model, 0)))[0]
+def trained_model(
+    directory: Path, config: Callable[[], T5Config], docid_vocabulary: np.ndarray, *, step: int | None = None
+) -> tuple[GR2, dict]:
+    """The model and parameters that training left in `directory`, at `step` or the newest, whatever has become of the
+    weights that it started from; `config` where training has not ended and not left its own."""
+    ended = (directory / STAGE_FILE).is_file()
+    shape = T5Config(**read_json(directory / STAGE_FILE)["t5"]) if ended else config()
+    model = retrieval_model(shape, docid_vocabulary)
+    return model, restore_params(directory, jax.eval_shape(partial(initial_params, model, 0)), step)[0]
 
 
 def token_columns(docid_vocabulary: np.ndarray, vocab_size: int) -> np.ndarray:
@@ -45,12 +53,24 @@ def search_options(evaluation: EvaluationConfig) -> SearchOptions:
     return SearchOptions(**{field.name: getattr(evaluation, field.name) for field in dataclasses.fields(SearchOptions)})
 
 
-def load_retriever(experiment: Experiment, workdir: Workdir, system: System, train_print: str) -> Retriever:
-    """Searches with what `gr2_jax.pipeline.retrieval.train_system` left."""
+def load_retriever(
+    experiment: Experiment, workdir: Workdir, system: System, train_print: str, *, step: int | None = None
+) -> Retriever:
+    """Searches with what `gr2_jax.pipeline.retrieval.train_system` left, at `step` or the newest."""
+    tokenizer = load_tokenizer(experiment, workdir)
+    trie, _ = load_docids(experiment, workdir, system.docids)
+    checkpoints = workdir.checkpoints(f"{system.name}-{train_print}")
+    _refuse_another_vocabulary(checkpoints, tokenizer.fingerprint)
+    config = partial(experiment.retrieval.model.t5, tokenizer.size)
+    model, params = trained_model(checkpoints, config, trie.tokens, step=step)
+    return make_retriever(experiment, workdir, system, model, params)
+
+
+def make_retriever(experiment: Experiment, workdir: Workdir, system: System, model: GR2, params: dict) -> Retriever:
+    """Searches the run's documents with these parameters."""
     tokenizer = load_tokenizer(experiment, workdir)
     collection, _ = read_corpus(workdir)
     trie, _ = load_docids(experiment, workdir, system.docids)
-    model, params = trained_model(workdir.checkpoints(f"{system.name}-{train_print}"), trie.tokens)
     length, end = experiment.evaluation.query_length, experiment.retrieval.model.input_end
     return Retriever(
         model=model,
@@ -62,3 +82,17 @@ def load_retriever(experiment: Experiment, workdir: Workdir, system: System, tra
         docids=DocidTexts(trie, tokenizer.decode),
         options=search_options(experiment.evaluation),
     )
+
+
+def load_views(experiment: Experiment, workdir: Workdir, row: ViewsRow, trained: dict[str, str]) -> Views:
+    systems = {s.name: s for s in experiment.retrieval.systems}
+    return Views(tuple(load_retriever(experiment, workdir, systems[name], trained[name]) for name in row.systems))
+
+
+def _refuse_another_vocabulary(checkpoints: Path, fingerprint: str) -> None:
+    stage = read_json(checkpoints / STAGE_FILE) if (checkpoints / STAGE_FILE).is_file() else {}
+    if stage.get("vocabulary", fingerprint) != fingerprint:
+        raise UserError(
+            f"{checkpoints} was trained with another vocabulary, of fingerprint {stage['vocabulary']}, than the run's, "
+            f"{fingerprint}: its tokens mean other words"
+        )

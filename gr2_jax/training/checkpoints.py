@@ -46,22 +46,31 @@ class Checkpoints:
         self._manager.close()
 
 
-def restore_params(directory: Path, template: Any) -> tuple[Any, dict]:
-    """(params, meta) of the newest checkpoint alone: what evaluation needs, on every device.
+def checkpoint_steps(directory: Path) -> list[int]:
+    """The steps of the whole checkpoints in `directory`, ascending."""
+    return sorted(ocp.utils.checkpoint_steps(directory)) if directory.is_dir() else []
+
+
+def restore_params(directory: Path, template: Any, step: int | None = None) -> tuple[Any, dict]:
+    """(params, meta) of the checkpoint of `step`, or the newest, alone: what evaluation needs, on every device.
 
     `template` (arrays or their shapes) gives structure, shapes and dtypes; what else was trained stays on disk. Raises
-    `UserError` where no checkpoint is.
+    `UserError` where no checkpoint is, or none of that step.
     """
     if not directory.is_dir():
         raise UserError(f"there is no checkpoint in {directory}: train first")
     with ocp.CheckpointManager(directory.absolute()) as manager:
         if manager.latest_step() is None:
             raise UserError(f"there is no whole checkpoint in {directory}: train first")
+        if step is not None and step not in manager.all_steps():
+            there = ", ".join(map(str, sorted(manager.all_steps())))
+            raise UserError(f"{directory} has no checkpoint of step {step}: there are those of {there}")
+        step = manager.latest_step() if step is None else step
         # here, and not on the devices that it was saved from, which may be others
         here = replicated(data_mesh())
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), template)
         restored = manager.restore(
-            manager.latest_step(),
+            step,
             args=ocp.args.Composite(
                 params=ocp.args.PyTreeRestore(
                     abstract,

@@ -30,6 +30,9 @@ class Plan:
     steps: int
     seed: int
     checkpoint_seconds: float
+    hook: Callable[[int, Any], None] | None = None
+    """Called with (step, parameters) every `hook_every` steps and after the last; it must not keep the parameters."""
+    hook_every: int = 0
 
 
 def adam(steps: int, learning_rate: float, warmup_steps: int, b2: float, weight_decay: float):
@@ -63,6 +66,8 @@ def train(plan: Plan, params: Any, directory: Path) -> dict:
             params, opt_state, loss, parts = update(params, opt_state, batch, jax.random.fold_in(key, step))
             step += 1
             last = step == plan.steps
+            if plan.hook is not None and (last or step % plan.hook_every == 0):
+                plan.hook(step, params)
             if last or step % _STEPS_BETWEEN_LOOKS == 0:
                 _refuse_nan(plan.label, step, float(loss), parts)
                 meta = {"step": step, "seconds": before + time.monotonic() - started, "loss": float(loss)}

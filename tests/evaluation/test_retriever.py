@@ -164,8 +164,22 @@ def test_a_length_penalty_ranks_otherwise_and_proves_nothing(retriever, brute_fo
 def test_what_no_search_can_do_is_refused(retriever, changes, message):
     with pytest.raises(UserError, match=message):
         retriever.with_options(**changes)
-    with pytest.raises(UserError, match="at least 1 document, not 0"):
-        retriever.search(TEXTS, k=0)
+
+
+@pytest.mark.parametrize("k", [0, -1, 10_001])
+def test_no_search_returns_so_many_documents(retriever, k):
+    with pytest.raises(UserError, match=f"1 to 10,000 documents, not {k}"):
+        retriever.search(TEXTS, k=k)
+
+
+def test_other_parameters_search_with_the_programs_there_are(retriever, found):
+    turned = jax.tree.map(lambda x: -x, retriever.params)
+    other = retriever.with_params(turned)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gr2_jax.evaluation.retriever.beam_program", None)  # to be called, were a program missing
+        assert [hits[0].score for hits in other.search(TEXTS)] != [hits[0].score for hits in found]
+        assert other.with_params(retriever.params).search(TEXTS) == found
+    assert retriever.search(TEXTS) == found
 
 
 def test_rows_and_scores_as_arrays(retriever, brute_force):

@@ -1,0 +1,64 @@
+"""Queries shared by eight devices: the same bytes as from one."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import search_on_devices
+from search_on_devices import QUERIES, SEARCHES, K
+
+FIELDS = ("rows", "scores", "valid", "pruned_bound")
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """What one device and eight found."""
+    folder, flags = tmp_path_factory.mktemp("searched"), "--xla_force_host_platform_device_count="
+    files = {devices: folder / f"{devices}.npz" for devices in (1, 8)}
+    # what is tested is done before LLVM, whose optimisations would take half of the time
+    processes = [
+        subprocess.Popen(
+            [sys.executable, search_on_devices.__file__, str(file)],
+            env=os.environ
+            | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"{flags}{devices} --xla_backend_optimization_level=0"},
+        )
+        for devices, file in files.items()
+    ]
+    try:
+        assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    found = {devices: dict(np.load(file)) for devices, file in files.items()}
+    assert [seen["devices"] for seen in found.values()] == [1, 8]
+    return found[1], found[8]
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_eight_devices_give_the_bytes_of_one(searched, name):
+    for field in FIELDS:
+        one, eight = (seen[f"{name}/{field}"] for seen in searched)
+        assert len(one) == QUERIES
+        assert one.tobytes() == eight.tobytes()
+
+
+def test_the_searches_differ_as_they_should(searched):
+    """So that the same bytes are not all of one kind: lists of some queries are proven, of others after widening."""
+    one, _ = searched
+    proven = {name: one[f"{name}/scores"][:, -1] >= one[f"{name}/pruned_bound"] for name in SEARCHES}
+    assert 0 < proven["beams"].sum() < proven["adaptive"].sum()
+    assert proven["adaptive, then all"].all()
+    assert proven["exhaustive"].all()
+    for name in SEARCHES:
+        rows = one[f"{name}/rows"]
+        assert rows.shape == (QUERIES, K)
+        np.testing.assert_array_equal(rows[proven[name]], one["exhaustive/rows"][proven[name]])
+
+
+def test_few_queries_are_a_small_call_and_differ_by_rounding_at_most(searched):
+    for seen in searched:
+        np.testing.assert_array_equal(seen["few/rows"], seen["beams/rows"][:3])
+        np.testing.assert_allclose(seen["few/scores"], seen["beams/scores"][:3], rtol=1e-5)
