@@ -1,0 +1,203 @@
+"""`gr2 evaluate RUN`: the checkpoints of a run, on its own queries and on others, killed, shared, and wrong."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from searched_run import small_experiment
+
+from gr2_jax.cli import main
+from gr2_jax.errors import RESTART
+from gr2_jax.evaluation import evaluate_run, read_qrels, read_run
+from gr2_jax.pipeline.run import run
+from gr2_jax.workdir import Workdir, read_json, write_json
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    experiment = small_experiment(tmp_path_factory.mktemp("corpus"))
+    workdir = Workdir(tmp_path_factory.mktemp("job") / "run")
+    run(experiment, workdir)
+    return experiment, workdir
+
+
+def command(*arguments):
+    """Exit code of `gr2 evaluate ...`."""
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", *map(str, arguments)])
+    return stop.value.code
+
+
+def test_the_job_writes_what_the_run_wrote(finished, tmp_path, capsys):
+    _, workdir = finished
+    assert command(workdir.root, "--output", tmp_path, "--json", "-k", 6) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (tmp_path / "run.trec").read_bytes() == (workdir.runs / "GR2S/test.trec").read_bytes()
+    qrels, found = read_qrels(workdir.corpus / "test.qrels"), read_run(tmp_path / "run.trec")
+    measures = result["measures"]
+    assert list(measures) == ["nDCG@5", "nDCG@20", "P@20", "ERR@20"]  # judgements of grade 2: graded
+    assert measures == pytest.approx(evaluate_run(found, qrels, list(measures)))
+    assert read_json(tmp_path / "metrics.json")["measures"] == measures
+    lines = [line.split("\t") for line in (tmp_path / "per_query.tsv").read_text().splitlines()]
+    assert len(lines) == 20 * 4
+    assert np.mean([float(value) for _, name, value in lines if name == "nDCG@20"]) == pytest.approx(
+        measures["nDCG@20"]
+    )
+    facts = result["provenance"]
+    assert facts["checkpoint"]["GR2S"]["step"] == 20
+    assert (facts["queries"], facts["k"], facts["search"]["beams"]) == (20, 6, 6)
+    assert not (tmp_path / "parts").exists()
+
+
+def test_other_queries_another_width_and_no_judgements(finished, tmp_path, capsys):
+    _, workdir = finished
+    queries = tmp_path / "mine.tsv"
+    queries.write_text("one\thow to sort cubic\ntwo\tsparse root\n")
+    assert (
+        command(workdir.root, "--queries", queries, "-k", 3, "--exact", "exhaustive", "--output", tmp_path / "a") == 0
+    )
+    assert "2 queries" in (printed := capsys.readouterr().out)
+    assert "100.0% of the lists are proven" in printed
+    found = read_run(tmp_path / "a/run.trec")
+    assert {query: len(hits) for query, hits in found.items()} == {"one": 3, "two": 3}
+    assert not (tmp_path / "a/per_query.tsv").exists()
+    assert command(workdir.root, "--queries", queries, "-k", 3, "--exact", "adaptive", "--output", tmp_path / "b") == 0
+    adaptive = read_run(tmp_path / "b/run.trec")
+    assert [[doc for doc, _ in hits] for hits in adaptive.values()] == [
+        [doc for doc, _ in hits] for hits in found.values()
+    ]
+
+
+def test_any_checkpoint_of_a_training_that_goes_on(finished, tmp_path, capsys):
+    """A run whose system is not done: no stage file, no fingerprint in config.json, checkpoints alone."""
+    _, workdir = finished
+    copy = Workdir(tmp_path / "run")
+    shutil.copytree(workdir.root, copy.root)
+    write_json(copy.config, read_json(copy.config) | {"trained": {}})
+    (checkpoints,) = copy.checkpoints("").glob("GR2S-*")
+    (checkpoints / "stage.json").unlink()
+    assert command(copy.root, "--step", 20, "--output", tmp_path / "out", "-k", 6) == 0
+    assert (tmp_path / "out/run.trec").read_bytes() == (workdir.runs / "GR2S/test.trec").read_bytes()
+    capsys.readouterr()
+    assert command(copy.root, "--step", 7) == 2
+    assert "has no checkpoint of step 7: there are those of 20" in capsys.readouterr().err
+
+
+def test_validation_while_training(finished):
+    _, workdir = finished
+    (curve,) = workdir.checkpoints("").glob("GR2S-*/validation.jsonl")
+    lines = [json.loads(line) for line in curve.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [8, 16, 20]
+    last = {name: value for name, value in lines[-1].items() if name != "step"}
+    found, qrels = read_run(workdir.runs / "GR2S/validation.trec"), read_qrels(workdir.corpus / "validation.qrels")
+    assert last == pytest.approx(evaluate_run(found, qrels, list(last)))
+
+
+def test_validation_changes_neither_the_training_nor_its_fingerprint(finished, tmp_path):
+    experiment, workdir = finished
+    without = dataclasses.replace(experiment, retrieval=dataclasses.replace(experiment.retrieval, evaluate_every=0))
+    other = Workdir(tmp_path / "run")
+    run(without, other)
+    assert read_json(other.config)["trained"] == read_json(workdir.config)["trained"]
+    assert (other.runs / "GR2S/test.trec").read_bytes() == (workdir.runs / "GR2S/test.trec").read_bytes()
+
+
+def test_what_cannot_be_evaluated_is_said_in_one_sentence(finished, tmp_path, capsys):
+    _, workdir = finished
+    queries, qrels = tmp_path / "queries.tsv", tmp_path / "qrels.txt"
+    queries.write_text("one\thow to sort\n")
+    qrels.write_text("other 0 d1 1\n")
+    empty = tmp_path / "empty.tsv"
+    empty.touch()
+    for arguments, message in [
+        ((tmp_path,), "holds no run (no config.json)"),
+        ((workdir.root, "--system", "GR2"), "has no system 'GR2': did you mean 'GR2S'?"),
+        ((workdir.root, "--exact", "adaptiv"), "exact is 'adaptiv': did you mean 'adaptive'?"),
+        ((workdir.root, "-k", 0), "a search returns 1 to 10,000 documents, not 0"),
+        ((workdir.root, "--measures", "ndcg@20"), "unknown measure 'ndcg@20'"),
+        ((workdir.root, "--queries", queries, "--qrels", qrels), "have no query id in common"),
+        ((workdir.root, "--qrels", qrels), "judges queries that are not given: add --queries FILE"),
+        ((workdir.root, "--queries", empty), "has no topics: it is empty"),
+        ((workdir.root, "--retrieval.batch.queries", "3"), "is for a config file"),
+    ]:
+        assert command(*arguments, "--output", tmp_path / "out") == 2
+        said = capsys.readouterr().err
+        assert message in said
+        assert said.count("\n") == 1
+    assert not (tmp_path / "out/run.trec").exists()
+    (stage,) = workdir.checkpoints("").glob("GR2S-*/stage.json")
+    original = stage.read_text()
+    write_json(stage, json.loads(original) | {"vocabulary": "another"})
+    assert command(workdir.root) == 2
+    assert "was trained with another vocabulary" in capsys.readouterr().err
+    stage.write_text(original)
+
+
+def job(workdir, output, *slow, **environment):
+    """A job in a process of its own; its lines as they come."""
+    script = Path(__file__).with_name("searched_run.py")
+    return subprocess.Popen(
+        [sys.executable, str(script), str(workdir.root), str(output), *map(str, slow)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"} | environment,
+    )
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM])
+def test_struck_in_the_middle_the_same_command_goes_on(finished, tmp_path, blow):
+    """20 queries in parts of 8: struck while the second part is searched."""
+    _, workdir = finished
+    first = job(workdir, tmp_path, 0.5)
+    try:
+        for _ in range(3):  # the compiling search, the first part, the second
+            assert first.stdout.readline() == "searching\n"
+        first.send_signal(blow)
+        _, said = first.communicate(timeout=60)
+    finally:
+        first.kill()
+    parts = sorted(path.name for path in (tmp_path / "parts").rglob("*.json"))
+    if blow == signal.SIGKILL:
+        assert first.returncode == -signal.SIGKILL
+        assert parts == ["part-00000.json"]
+    else:
+        assert first.returncode == RESTART
+        assert said.splitlines()[-1] == "gr2: preempted with 2 of 3 parts searched; the same command goes on"
+        assert parts == ["part-00000.json", "part-00001.json"]
+    second = job(workdir, tmp_path, 0)
+    printed, _ = second.communicate(timeout=120)
+    assert printed.count("searching\n") == 1 + 3 - len(parts)
+    whole = job(workdir, tmp_path / "whole")
+    whole.communicate(timeout=120)
+    assert (tmp_path / "run.trec").read_bytes() == (tmp_path / "whole/run.trec").read_bytes()
+
+
+@pytest.mark.multiprocess
+def test_two_processes_write_what_one_does(finished, tmp_path):
+    _, workdir = finished
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    shared = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2", "XLA_FLAGS": ""}
+    hosts = [job(workdir, tmp_path / "two", 0, JAX_PROCESS_ID=str(i), **shared) for i in range(2)]
+    try:
+        printed = [host.communicate(timeout=180) for host in hosts]
+    finally:
+        for host in hosts:
+            host.kill()
+    assert [host.returncode for host in hosts] == [0, 0], printed
+    assert [out.count("searching\n") for out, _ in printed] == [1 + 2, 1 + 1]  # parts 0 and 2, and part 1
+    assert json.loads(printed[0][0].splitlines()[-1])["provenance"]["devices"] == 2
+    assert not any(line.startswith("{") for line in printed[1][0].splitlines())
+    job(workdir, tmp_path / "one").communicate(timeout=120)
+    assert (tmp_path / "two/run.trec").read_bytes() == (tmp_path / "one/run.trec").read_bytes()
+    assert (tmp_path / "two/per_query.tsv").read_bytes() == (tmp_path / "one/per_query.tsv").read_bytes()
