@@ -12,6 +12,7 @@ from gr2_jax.pipeline.docids import describe
 from gr2_jax.workdir import Workdir, read_json, write_json
 
 REFERENCE = "BM25"
+_COSTS = {"index MB": "index_mb", "model MB": "model_mb", "train s": "train_seconds"}  # column -> key of cost.json
 _PACKAGES = ("gr2_jax", "jax", "flax", "optax", "orbax-checkpoint", "seqio", "numpy", "scipy", "bm25s", "ir-measures")
 
 
@@ -27,7 +28,7 @@ def report(experiment: Experiment, workdir: Workdir, names: list[str], *, part: 
         means = {m: sum(values.values()) / len(values) for m, values in scores[name].items()}
         rows[name] = means | {f"p {_key(measures)}": p_values.get(name)} | _cost(workdir, name, part)
         write_json(workdir.metrics / part / f"{name}.json", scores[name])
-    columns = [*measures, f"p {_key(measures)}", "ms/query", "train s"]
+    columns = [*measures, f"p {_key(measures)}", *_COSTS, "ms/query"]
     summary = {name: {k: v for k, v in row.items() if v is not None} for name, row in rows.items()}
     summary["provenance"] = provenance(experiment, workdir, len(judged))
     write_json(workdir.metrics / f"{part}.json", summary)
@@ -54,7 +55,8 @@ def significance(scores: dict, measures: tuple[str, ...]) -> dict[str, float]:
 
 def _cost(workdir: Workdir, name: str, part: str) -> dict[str, float | None]:
     cost = read_json(workdir.runs / name / "cost.json")
-    return {"ms/query": cost[f"{part}_ms_per_query"], "train s": cost.get("train_seconds")}
+    named = {column: cost.get(key) for column, key in _COSTS.items()}
+    return named | {"ms/query": cost[f"{part}_ms_per_query"], "proven": cost.get("exact_share")}
 
 
 def provenance(experiment: Experiment, workdir: Workdir, queries: int) -> dict:
