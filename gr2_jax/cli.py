@@ -9,7 +9,6 @@ from pathlib import Path
 
 from gr2_jax.errors import RESTART, Preempted, UserError, nearest
 
-GRADED = ("nDCG@5", "nDCG@20", "P@20", "ERR@20")
 _EXTRAS = {"huggingface": ("safetensors", "transformers"), "beam": ("apache_beam", "google_crc32c")}
 
 
@@ -172,54 +171,29 @@ def _show_docids(experiment, workdir, table: str, as_json: bool) -> int:
 
 
 def _add_search(parser) -> None:
-    parser.add_argument("query", nargs="+", help="one query")
-    parser.add_argument("--workdir", required=True, help="a finished run")
-    parser.add_argument("--system", help="a row of its table (default: the first)")
-    parser.add_argument("-k", type=int, default=10, help="documents to print")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    from gr2_jax.evaluation.search_command import add_arguments
+
+    add_arguments(parser)
 
 
 def _search(options, rest: list[str]) -> int:
     _refuse(rest)
-    from gr2_jax.corpus import read_collection
-    from gr2_jax.evaluation import Retriever
+    from gr2_jax.evaluation.search_command import run
 
-    retriever = Retriever.from_workdir(options.workdir, options.system)
-    query = " ".join(options.query)
-    if not query.strip() or options.k < 1:
-        raise UserError("search needs a query with words in it, and -k of at least 1")
-    (hits,) = retriever.search([query], options.k)
-    if options.json:
-        print(json.dumps({"query": query, "hits": [dataclasses.asdict(hit) for hit in hits]}))
-        return 0
-    documents = {d.doc_id: d for d in read_collection(Path(options.workdir) / "corpus").documents}
-    for rank, hit in enumerate(hits, start=1):
-        print(f"{rank:2d}  {hit.score:8.3f}  {hit.doc_id}  [{hit.docid}]")
-        print(f"              {first_line(documents[hit.doc_id].text)}")
-    return 0
-
-
-def first_line(text: str, width: int = 100) -> str:
-    """The first line of a document's text, cut at `width` characters."""
-    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    return line if len(line) <= width else line[: width - 1].rstrip() + "…"
+    return run(options)
 
 
 def _add_metrics(parser) -> None:
-    parser.add_argument("run", help="a TREC run file")
-    parser.add_argument("qrels", help="TREC judgements")
-    parser.add_argument("--measures", nargs="+", default=GRADED, help="ir_measures' names")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    from gr2_jax.evaluation.metrics_command import add_arguments
+
+    add_arguments(parser)
 
 
 def _metrics(options, rest: list[str]) -> int:
     _refuse(rest)
-    from gr2_jax.evaluation import evaluate_run, read_qrels, read_run
-    from gr2_jax.evaluation.table import format_table
+    from gr2_jax.evaluation.metrics_command import run
 
-    scores = evaluate_run(read_run(options.run), read_qrels(options.qrels), options.measures)
-    print(json.dumps(scores) if options.json else format_table({Path(options.run).stem: scores}, list(scores)))
-    return 0
+    return run(options)
 
 
 def _add_collection(parser) -> None:
@@ -278,8 +252,8 @@ COMMANDS: dict[str, tuple] = {
     "docids": (_add_config, _stage("docids"), "a unique docid for every document, by each scheme of the config"),
     "train": (_add_config, _stage("train"), "the retrieval models of the config"),
     "evaluate": (_add_evaluate, _evaluate, "TREC runs and the table of measures; or a run's checkpoint on any queries"),
-    "search": (_add_search, _search, "ranked documents for one query"),
-    "metrics": (_add_metrics, _metrics, "scores any TREC run file"),
+    "search": (_add_search, _search, "ranked documents for a query, or for many, one after the other"),
+    "metrics": (_add_metrics, _metrics, "scores any TREC run files, and compares them"),
     "convert": (
         _add_convert,
         _convert,

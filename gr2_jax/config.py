@@ -207,6 +207,20 @@ class ViewsRow:
 
 
 @dataclasses.dataclass(frozen=True)
+class DenseRow:
+    """One row of the table that writes nothing: a bi-encoder, which compares a query with vectors of the documents.
+
+    It is the encoder of `RetrievalConfig.model` alone, with the same start, optimiser and batches as the systems; with
+    0 encoder layers it is a bag of words. It reads the first `document_length` tokens of a document.
+    """
+
+    name: str = "Dense"
+    steps: float = 1.0
+    temperature: float = 0.05
+    document_length: int = 64
+
+
+@dataclasses.dataclass(frozen=True)
 class RetrievalConfig:
     """The retrieval model and its training (paper 4.2).
 
@@ -221,6 +235,7 @@ class RetrievalConfig:
     self_negatives: SelfNegativeConfig = SelfNegativeConfig()
     systems: tuple[System, ...] = (System("GR2S", "title"), System("MLE", "title", {"gamma": 0.0}))
     views: tuple[ViewsRow, ...] = ()
+    dense: tuple[DenseRow, ...] = ()
     checkpoint_seconds: float = 20.0
     evaluate_every: int = 0
 
@@ -275,7 +290,8 @@ class Pretraining:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
-    """How to search, see `gr2_jax.evaluation.retriever.SearchOptions`, and the measures (ir_measures' names)."""
+    """How to search, see `gr2_jax.evaluation.retriever.SearchOptions`, and the measures: ir_measures' names, or none
+    for the paper's, of which there is a set for graded and one for binary judgements."""
 
     beams: int = 20
     batch: int = 50
@@ -284,7 +300,7 @@ class EvaluationConfig:
     exhaustive_limit: int = 300_000
     length_penalty: float | None = None
     query_length: int = 64
-    measures: tuple[str, ...] = ("nDCG@5", "nDCG@20", "P@20", "ERR@20")
+    measures: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

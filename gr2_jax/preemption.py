@@ -4,18 +4,21 @@ Long work polls `Preemption.requested` where it can stop without losing anything
 `gr2_jax.errors.Preempted`.
 """
 
+import itertools
 import signal
 import threading
 from types import FrameType, TracebackType
 
 import jax
 
+_turns = itertools.count()  # of asking, over all of this process's work: processes that agree to leave name a turn
+
 
 class Preemption:
-    """`with Preemption() as preemption: ... preemption.requested(turn)`: whether SIGTERM has come to any process.
+    """`with Preemption() as preemption: ... preemption.requested()`: whether SIGTERM has come to any process.
 
-    With `jax.distributed` all processes must ask with the same `turn`s and get the same answer; without, SIGTERM no
-    longer ends the program within the `with`. Outside of the main thread no signal can be caught: never requested.
+    With `jax.distributed` all processes must ask equally often and get the same answer; without, SIGTERM no longer ends
+    the program within the `with`. Outside of the main thread no signal can be caught: never requested.
     """
 
     def __enter__(self) -> "Preemption":
@@ -29,11 +32,11 @@ class Preemption:
         if self._catches:
             signal.signal(signal.SIGTERM, self._before)
 
-    def requested(self, turn: int) -> bool:
+    def requested(self) -> bool:
         if jax.distributed.is_initialized():
             from jax.experimental import multihost_utils
 
-            return multihost_utils.reached_preemption_sync_point(turn)
+            return multihost_utils.reached_preemption_sync_point(next(_turns))
         return self._came
 
     def _notice(self, number: int, frame: FrameType | None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from gr2_jax.errors import UserError
 
 STAGE_FILE = "stage.json"
-STAGE_FORMAT = 4  # raise it when a stage writes other bytes for the same settings
+STAGE_FORMAT = 5  # raise it when a stage writes other bytes for the same settings
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """The command line in this process: what a user's slips lead to. Nothing here trains."""
 
 import dataclasses
+import hashlib
 import json
 
 import pytest
 
 from gr2_jax import cli
 from gr2_jax.cli import main
+from gr2_jax.evaluation.search_command import first_line
 from gr2_jax.settings import load_experiment
 
 DOCUMENTS = ['{"doc_id": "d1", "title": "one", "text": "sort an array"}', '{"doc_id": "d2", "text": "a norm"}']
@@ -160,6 +162,87 @@ def test_metrics(gr2, ranked):
     assert cells[2][:2] == ["my", f"{value:.4f}".lstrip("0")]
 
 
+@pytest.fixture
+def compared(tmp_path):
+    """Three runs of six queries with one relevant document: found at rank 1, at rank 1 or 2, and never by the third,
+    which has nothing for the last query."""
+    queries = [f"q{i}" for i in range(6)]
+    (tmp_path / "qrels.txt").write_text("".join(f"{q} 0 good 1\n" for q in queries))
+    for name, lists in {
+        "first": [["good", "bad"]] * 6,
+        "second": [["good", "bad"], ["bad", "good"]] * 3,
+        "third": [["bad"]] * 5,
+    }.items():
+        lines = [
+            f"{q} Q0 {doc} {r} {-r} t\n"
+            for q, docs in zip(queries, lists, strict=False)
+            for r, doc in enumerate(docs, 1)
+        ]
+        (tmp_path / f"{name}.trec").write_text("".join(lines))
+    return [tmp_path / f"{name}.trec" for name in ("first", "second", "third")] + [tmp_path / "qrels.txt"]
+
+
+def test_metrics_of_several_runs(gr2, compared, tmp_path):
+    code, out, err = gr2("metrics", *compared, "--test", "randomisation", "--output", tmp_path / "out", "--json")
+    assert (code, err) == (0, f"gr2: {compared[2]} has nothing for 1 of 6 judged queries (q5): they count as 0\n")
+    result = json.loads(out)
+    means = result["measures"]
+    assert list(means["first"]) == ["MRR@3", "MRR@20", "Hits@1", "Hits@10"]  # grades are 0 and 1
+    assert [means[name]["MRR@3"] for name in ("first", "second", "third")] == [1.0, 0.75, 0.0]
+    # three of six queries differ, all in one direction: 2 of 8 ways; six of six: 2 of 64; times 2 runs for the smaller
+    assert result["p"]["second"]["MRR@3"] == pytest.approx(2 / 8)
+    assert result["p"]["third"]["MRR@3"] == pytest.approx(2 * 2 / 64)
+    assert result["p"]["second"]["Hits@10"] == 1.0
+    rows = [line.split("\t") for line in (tmp_path / "out/second.tsv").read_text().splitlines()]
+    assert [float(value) for name, _, value in rows if name == "MRR@20"] == [1.0, 0.5] * 3
+    assert [query for name, query, _ in rows if name == "MRR@20"] == [f"q{i}" for i in range(6)]
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert summary["measures"] == means
+    assert summary["significance"]["p"] == result["p"]
+    assert summary["significance"]["reference"] == "first"
+    digest = hashlib.sha256(compared[1].read_bytes()).hexdigest()
+    assert summary["provenance"]["runs"]["second"] == {"file": str(compared[1]), "sha256": digest}
+    assert summary["provenance"]["queries"] == {"first": 6, "second": 6, "third": 6}
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(gr2, compared, tmp_path):
+    paths = [tmp_path / "a/test.trec", tmp_path / "b/test.trec"]
+    for path, source in zip(paths, compared, strict=False):
+        path.parent.mkdir()
+        path.write_bytes(source.read_bytes())
+    arguments = ["metrics", *paths, compared[3], "--reference", paths[1], "--output", tmp_path / "out", "--json"]
+    code, out, err = gr2(*arguments)
+    assert (code, err) == (0, "")
+    assert list(json.loads(out)["measures"]) == ["a/test", "b/test"]
+    assert list(json.loads(out)["p"]) == ["a/test"]
+    written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
+    assert written == {"a/test.tsv", "b/test.tsv", "summary.json"}
+
+
+def test_metrics_warns_of_queries_that_have_no_place(gr2, compared, tmp_path):
+    strange = tmp_path / "strange.trec"
+    strange.write_text("q0 Q0 good 1 1 t\nx1 Q0 good 1 1 t\nx2 Q0 good 1 1 t\n")
+    code, out, err = gr2("metrics", strange, compared[3], "--measures", "RR", "--topics", "answered", "--json")
+    assert (code, json.loads(out)) == (0, {"RR": 1.0})
+    assert err.splitlines() == [
+        f"gr2: {strange} has nothing for 5 of 6 judged queries (q1, q2, q3): they are left out",
+        f"gr2: {strange} answers 2 queries without judgements (x1, x2): they are left out",
+    ]
+    code, out, err = gr2("metrics", compared[0], strange, compared[3], "--topics", "answered", "--json")
+    assert (code, json.loads(out)["p"]) == (0, {})
+    assert err.endswith("gr2: no test of significance: it needs two queries that the runs share\n")
+
+
+def test_the_table_of_several_runs(gr2, compared):
+    code, out, _ = gr2("metrics", *compared, "--measures", "MRR@3", "--reference", "second")
+    assert code == 0
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines()]
+    assert cells[2:5] == [["first", "1.0000*"], ["second", ".7500"], ["third", ".0000"]]
+    assert cells[6] == ["against second", "p MRR@3"]
+    assert [row[0] for row in cells[8:10]] == ["first", "third"]
+    assert out.splitlines()[-1].startswith("(paired t-test, two-sided, Holm-corrected")
+
+
 @pytest.mark.parametrize("json_", [[], ["--json"]])
 def test_metrics_of_files_that_will_not_do(refused, ranked, tmp_path, json_):
     run, qrels = ranked
@@ -173,9 +256,12 @@ def test_metrics_of_files_that_will_not_do(refused, ranked, tmp_path, json_):
     assert message(tmp_path / "absent", qrels) == f"cannot read {tmp_path / 'absent'}: No such file or directory"
     assert message(run, tmp_path) == f"cannot read {tmp_path}: Is a directory"
     assert message(tmp_path / "short", qrels).startswith(f"{tmp_path / 'short'}:3: expected 6 columns")
-    assert "none of the run's 1 queries is among the 1" in message(run, tmp_path / "strange")
+    assert f"{run} answers none of the 1 queries with relevant judgements" in message(run, tmp_path / "strange")
     assert "hold no relevant document" in message(run, tmp_path / "empty")
-    assert "none of the run's 0 queries" in message(tmp_path / "empty", qrels)
+    assert message(tmp_path / "empty", qrels) == f"{tmp_path / 'empty'} holds no results: it is empty"
+    assert message(run, run, qrels) == f"{run} is given twice"
+    assert "--test is 'tt': did you mean 't'?" in message(run, qrels, "--test", "tt")
+    assert "--reference is 'mi': valid here: my" in message(run, qrels, "--reference", "mm")
     assert "did you mean 'nDCG@5'?" in message(run, qrels, "--measures", "ndcg@5")
     assert "expected a form such as" in message(run, qrels, "--measures", "nDCG@five")
 
@@ -247,4 +333,4 @@ def test_stopping_is_no_traceback(gr2, monkeypatch):
     [("\n\n  first line  \nsecond", "first line"), ("", ""), ("ab cd", "ab cd"), ("abcde fghi", "abcde…")],
 )
 def test_first_line(text, line):
-    assert cli.first_line(text, width=6 if text == "abcde fghi" else 100) == line
+    assert first_line(text, width=6 if text == "abcde fghi" else 100) == line

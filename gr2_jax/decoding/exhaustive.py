@@ -34,14 +34,14 @@ def exhaustive_search(
       rows: the document of each docid; by default its place among them.
       batch: B.
       k: results; equal scores go by row.
-      chunk: n, docids scored at once; memory grows with B n Ti C.
+      chunk: the most docids scored at once, n; memory grows with B n Ti C.
       columns: as of `constrained_beam_search`.
 
     Returns:
       As `constrained_beam_search`; `pruned_bound` is the score of the best docid that is not returned.
     """
     count, length = docids.shape
-    chunk = min(chunk, count)
+    chunk = -(-count // -(-count // chunk))  # as many chunks, of nearly equal size: little is filled up
     rows = jnp.arange(count, dtype=jnp.int32) if rows is None else jnp.asarray(rows, jnp.int32)
     docids = jnp.pad(jnp.asarray(docids, jnp.int32), ((0, -count % chunk), (0, 0))).reshape(-1, chunk, length)
     rows = jnp.pad(rows, (0, -count % chunk), constant_values=-1).reshape(-1, chunk)

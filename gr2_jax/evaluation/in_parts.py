@@ -44,12 +44,11 @@ def search_in_parts(retriever: "Retriever | Views", queries: dict[str, str], k: 
     parts = [ids[start : start + size] for start in range(0, len(ids), size)]
     files = [directory / f"part-{i:05}.json" for i in range(len(parts))]
     hosts, host = jax.process_count(), jax.process_index()
+    there = sum(len(part) for part, file in zip(parts, files, strict=True) if file.exists())
     warm = False
-    with Preemption() as preemption, progress(len(ids), "searching") as bar:
+    with Preemption() as preemption, progress(len(ids), "searching", initial=there) as bar:
         for turn in range(-(-len(parts) // hosts)):
-            done = sum(file.exists() for file in files)
-            if preemption.requested(turn):
-                raise Preempted(f"preempted with {done} of {len(parts)} parts searched; the same command goes on")
+            _leave_if_asked(preemption, files)
             i = turn * hosts + host
             if i >= len(parts) or files[i].exists():
                 continue
@@ -61,11 +60,24 @@ def search_in_parts(retriever: "Retriever | Views", queries: dict[str, str], k: 
             hits = retriever.search(texts, k, whole_batches=True)
             _write(files[i], parts[i], hits, time.perf_counter() - started)
             bar.advance(len(texts))
-    if hosts > 1:
+        _leave_if_asked(preemption, files)  # what was asked during the last part, the caller would not hear of
+    _wait_for_all(f"searched {directory}")
+    found = _read(files, len(ids))
+    _wait_for_all(f"read {directory}")  # the caller may remove it
+    return found
+
+
+def _leave_if_asked(preemption: Preemption, files: list[Path]) -> None:
+    if preemption.requested():
+        done = sum(file.exists() for file in files)
+        raise Preempted(f"preempted with {done} of {len(files)} parts searched; the same command goes on")
+
+
+def _wait_for_all(reason: str) -> None:
+    if jax.process_count() > 1:
         from jax.experimental import multihost_utils
 
-        multihost_utils.sync_global_devices(f"searched {directory}")
-    return _read(files, len(ids))
+        multihost_utils.sync_global_devices(reason)
 
 
 def _write(file: Path, ids: Sequence[str], hits: list[list[Hit]], seconds: float) -> None:

@@ -3,26 +3,30 @@
 Order: as in trec_eval, by score in single precision, equal scores by document id, the larger id first. Every measure
 sees this one order, so a number here is the number that trec_eval prints for the written run.
 
-Queries: all that have a relevant judgement (grade >= 1); one without results counts as 0 (trec_eval -c). A query
-without any relevant judgement is left out, as in gdeval; trec_eval would count it as 0.
+Queries: all that have a relevant judgement (grade >= 1); one without results counts as 0. A query without any relevant
+judgement is left out, as in gdeval. `topics="judged"` counts it too, as 0, which is `trec_eval -c`, and "answered" only
+those of the judged ones that the run has results for, which is `trec_eval`.
 
 Measures: nDCG has linear gain, the grade itself, and discount 1 / log2(rank + 1), normalised by the ideal order of all
 judgements, as in trec_eval; for gain 2^grade - 1 write `nDCG(gains={1:1,2:3,3:7})@20`. P and every other binary measure
 count grade >= 1 as relevant unless `rel` says otherwise, `P(rel=2)@20`. ERR has exponential gain on the scale of the
-qrels, see `expected_reciprocal_rank`. `MRR@20` and `Hits@10` are other names of ir_measures' `RR@20` and `Success@10`.
+qrels, see `expected_reciprocal_rank`; gdeval's is `ERR(max_rel=4)@20`. `MRR@20` and `Hits@10` are other names of
+ir_measures' `RR@20` and `Success@10`.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from gr2_jax.errors import UserError, nearest
+from gr2_jax.evaluation.measure_names import parse
 from gr2_jax.evaluation.trec import Qrels, Run
 
 if TYPE_CHECKING:
     from ir_measures import Measure
 
+Topics = Literal["relevant", "judged", "answered"]
 GRADED_MEASURES = ("nDCG@5", "nDCG@20", "P@20", "ERR@20")
 BINARY_MEASURES = ("MRR@3", "MRR@20", "Hits@1", "Hits@10")
 
@@ -34,7 +38,12 @@ def evaluate_run(run: Run, qrels: Qrels, measures: Sequence[str] = GRADED_MEASUR
         UserError: As `per_query`.
     """
     values = per_query(run, qrels, measures)
-    return {name: _aggregate(_parse(name), by_query.values()) for name, by_query in values.items()}
+    return {name: mean(name, by_query) for name, by_query in values.items()}
+
+
+def mean(measure: str, values: dict[str, float]) -> float:
+    """One number for the values of all queries: most often the mean."""
+    return _aggregate(parse(measure), values.values())
 
 
 def default_measures(qrels: Qrels) -> tuple[str, ...]:
@@ -48,36 +57,49 @@ def check_measures(measures: Sequence[str]) -> None:
     if not measures:
         raise UserError("no measure is named: ask for at least one, such as nDCG@20")
     for name in measures:
-        _parse(name)
+        parse(name)
 
 
-def per_query(run: Run, qrels: Qrels, measures: Sequence[str] = GRADED_MEASURES) -> dict[str, dict[str, float]]:
+def per_query(
+    run: Run, qrels: Qrels, measures: Sequence[str] = GRADED_MEASURES, *, topics: Topics = "relevant"
+) -> dict[str, dict[str, float]]:
     """Returns measure -> query id -> value, measures as named by the caller, queries in the order of the qrels.
 
     Args:
         run: Ranked lists; queries without judgements are ignored.
-        qrels: Graded judgements; queries without a relevant one are left out.
+        qrels: Graded judgements.
         measures: Names such as `nDCG@20`, `P(rel=2)@5`, `AP`.
+        topics: Which queries count, see the module.
 
     Raises:
-        UserError: A measure is unknown, no judgement is relevant, no query of the run is judged, or a list holds a
-            document twice.
+        UserError: A measure or `topics` is unknown, no judgement is relevant, no query of the run is judged, a list
+            holds a document twice, or a grade is above the scale that an ERR names.
     """
-    parsed = {name: _parse(name) for name in measures}
-    judged = {query_id: grades for query_id, grades in qrels.items() if max(grades.values(), default=0) > 0}
-    if not judged:
-        raise UserError("the judgements (qrels) hold no relevant document: no grade is 1 or more")
-    if not run.keys() & judged.keys():
-        raise UserError(
-            f"none of the run's {len(run)} queries is among the {len(judged)} with relevant judgements"
-            f" (run: {_some(run)}; judgements: {_some(judged)})"
-        )
-    ranked = {query_id: _trec_order(query_id, run[query_id]) for query_id in judged if run.get(query_id)}
+    parsed = {name: parse(name) for name in measures}
+    counted = _counted(run, qrels, topics)
+    ranked = {query_id: _trec_order(query_id, run[query_id]) for query_id in counted if run.get(query_id)}
     library = {measure for measure in parsed.values() if measure.NAME != "ERR"}
-    values = _library_values(ranked, judged, library) if library else {}
+    values = _library_values(ranked, counted, library) if library else {}
+    highest = max(max(grades.values(), default=0) for grades in qrels.values())
     for measure in {measure for measure in parsed.values() if measure.NAME == "ERR"}:
-        values[measure] = _err_values(ranked, judged, measure.params.get("cutoff"))
-    return {name: {query_id: values[measure][query_id] for query_id in judged} for name, measure in parsed.items()}
+        values[measure] = _err_values(ranked, counted, measure, highest)
+    return {name: {query_id: values[measure][query_id] for query_id in counted} for name, measure in parsed.items()}
+
+
+def _counted(run: Run, qrels: Qrels, topics: Topics) -> Qrels:
+    if topics not in get_args(Topics):
+        raise UserError(f"topics is '{topics}': {nearest(topics, get_args(Topics))}")
+    relevant = {query_id: grades for query_id, grades in qrels.items() if max(grades.values(), default=0) > 0}
+    if not relevant:
+        raise UserError("the judgements (qrels) hold no relevant document: no grade is 1 or more")
+    if not run.keys() & relevant.keys():
+        raise UserError(
+            f"none of the run's {len(run)} queries is among the {len(relevant)} with relevant judgements"
+            f" (run: {_some(run)}; judgements: {_some(relevant)})"
+        )
+    if topics == "answered":
+        return {query_id: grades for query_id, grades in qrels.items() if run.get(query_id)}
+    return relevant if topics == "relevant" else qrels
 
 
 def expected_reciprocal_rank(grades: Sequence[int], highest: int, cutoff: int | None = None) -> float:
@@ -99,42 +121,6 @@ def expected_reciprocal_rank(grades: Sequence[int], highest: int, cutoff: int | 
         value += reached * stop / rank
         reached *= 1.0 - stop
     return value
-
-
-def _parse(name: str) -> "Measure":
-    import ir_measures
-
-    base, at, cutoff = name.partition("@")
-    try:
-        measure = ir_measures.parse_measure("Success" + at + cutoff if base == "Hits" else name)
-        measure.validate_params()
-        well_formed = measure.params.get("cutoff", 1) >= 1  # at 0, trec_eval's library ends the process
-    except NameError as error:
-        raise UserError(f"unknown measure {name!r}: {_nearest_measure(base, at + cutoff)}") from error
-    except (ValueError, AssertionError, TypeError):
-        well_formed = False
-    if not well_formed:
-        raise UserError(f"measure {name!r}: expected a form such as 'nDCG@20' or 'P(rel=2)@5'{_parameters(base)}")
-    return measure
-
-
-def _nearest_measure(base: str, suffix: str) -> str:
-    """A hint that takes `ndcg` for `nDCG`: the wrong case is the usual slip, and far away for `nearest`."""
-    import ir_measures
-
-    names = {known for known in ir_measures.measures.registry if known.isascii()} | {"Hits"}
-    same = [known for known in sorted(names) if known.casefold() == base.casefold()]
-    return f"did you mean '{same[-1]}{suffix}'?" if same else nearest(base, names)
-
-
-def _parameters(base: str) -> str:
-    import ir_measures
-
-    measure = ir_measures.measures.registry.get("Success" if base == "Hits" else base.split("(")[0])
-    if measure is None:
-        return ""
-    parameters = measure.SUPPORTED_PARAMS.items()
-    return f"; {base} takes " + ", ".join(f"{key} (required)" if info.required else key for key, info in parameters)
 
 
 def _trec_order(query_id: str, hits: Sequence[tuple[str, float]]) -> list[str]:
@@ -162,10 +148,12 @@ def _library_values(
     return values
 
 
-def _err_values(ranked: dict[str, list[str]], judged: Qrels, cutoff: int | None) -> dict[str, float]:
-    highest = max(max(grades.values()) for grades in judged.values())
+def _err_values(ranked: dict[str, list[str]], judged: Qrels, measure: "Measure", highest: int) -> dict[str, float]:
+    scale, cutoff = measure.params.get("max_rel", highest), measure.params.get("cutoff")
+    if scale < highest:
+        raise UserError(f"{measure} cannot hold grades up to {highest}: max_rel must be at least the highest grade")
     return {
-        query_id: expected_reciprocal_rank([grades.get(doc, 0) for doc in ranked.get(query_id, ())], highest, cutoff)
+        query_id: expected_reciprocal_rank([grades.get(doc, 0) for doc in ranked.get(query_id, ())], scale, cutoff)
         for query_id, grades in judged.items()
     }
 

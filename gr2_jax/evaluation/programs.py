@@ -25,7 +25,7 @@ DocidsAndRows = tuple[Int[np.ndarray, "N Ti"], Int[np.ndarray, "N"]]
 
 # Token by token, 20 beams of one query leave a processor waiting for memory; rows beyond these cost their full time.
 _ROWS_AT_ONCE, _LONGEST_TAIL = 160, 8
-_EXHAUSTIVE_LOGITS = 1 << 26  # held at once
+_EXHAUSTIVE_LOGITS = 1 << 24  # held at once
 
 
 def local_devices() -> Mesh:

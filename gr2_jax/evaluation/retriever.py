@@ -29,6 +29,7 @@ Exact = Literal["no", "adaptive", "exhaustive"]
 _EXACT = ("no", "adaptive", "exhaustive")
 _MOST_BEAMS = 10_000
 _WIDER = 4  # how many times the beams an adaptive search tries next
+_DOCIDS_FOR_A_BEAM = 3  # scored all at once in the time that a beam takes, which goes step by step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,8 @@ class SearchOptions:
     batch             queries per device and call; with wider beams than these, fewer
     exact             "no": a list is what the beams find, and each hit says whether it is proven. "adaptive": lists
                       that are not proven are searched again with 4 times the beams, up to `max_beams`, and at last,
-                      in a corpus of at most `exhaustive_limit` documents, by scoring all. "exhaustive": by scoring all.
+                      in a corpus of at most `exhaustive_limit` documents, by scoring all; at once where the wider
+                      search would cost more. "exhaustive": by scoring all.
     length_penalty    ranks as Hugging Face's `generate` does, by log-likelihood / length ** length_penalty; no proof
     """
 
@@ -96,7 +98,7 @@ class Retriever:
         """The trained `system` of a run on disk (default: the first of its config). Raises `UserError` if not there."""
         from gr2_jax.pipeline.opening import open_retriever  # the pipeline knows how a run lies on disk
 
-        return open_retriever(workdir, system)
+        return open_retriever(workdir, system).retriever
 
     @property
     def index_bytes(self) -> int:
@@ -144,13 +146,16 @@ class Retriever:
         return self._widened(found, tokens, k, whole_batches) if options.exact == "adaptive" else found
 
     def _widened(self, found: SearchResult, tokens: np.ndarray, k: int, whole_batches: bool) -> SearchResult:
-        beams, unsure = max(self.options.beams, k), np.flatnonzero(~found.all_proven)
-        while unsure.size and beams < self.options.max_beams:
-            beams = min(_WIDER * beams, self.options.max_beams)
+        options, docids, beams = self.options, self.trie.num_docids, max(self.options.beams, k)
+        unsure = np.flatnonzero(~found.all_proven)
+        while unsure.size and beams < options.max_beams:
+            beams = min(_WIDER * beams, options.max_beams)
+            if docids <= min(options.exhaustive_limit, _DOCIDS_FOR_A_BEAM * beams):
+                break
             again = self._by_beams(tokens[unsure], beams, k, whole_batches)
             found = _replaced(found, unsure, again)
             unsure = unsure[~again.all_proven]
-        if unsure.size and self.trie.num_docids <= self.options.exhaustive_limit:
+        if unsure.size and docids <= options.exhaustive_limit:
             found = _replaced(found, unsure, self._exhaustive(tokens[unsure], k))
         return found
 

@@ -1,8 +1,13 @@
 """Is the difference between two runs more than chance."""
 
+import warnings
+
 import numpy as np
+from jaxtyping import Float, Int
 
 from gr2_jax.errors import UserError
+
+_CHUNK = 1_000  # random assignments of signs in memory at a time
 
 
 def paired_t_test(per_query_a: dict[str, float], per_query_b: dict[str, float]) -> float:
@@ -15,12 +20,56 @@ def paired_t_test(per_query_a: dict[str, float], per_query_b: dict[str, float]) 
     """
     from scipy.stats import ttest_rel
 
-    shared = [query_id for query_id in per_query_a if query_id in per_query_b]
+    a, b = _shared(per_query_a, per_query_b, "paired t-test")
+    if np.array_equal(a, b):
+        return 1.0
+    with warnings.catch_warnings():  # SciPy's, where all d are the same: t is infinite and p 0, as the formula says
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return float(ttest_rel(a, b).pvalue)
+
+
+def randomisation_test(
+    per_query_a: dict[str, float], per_query_b: dict[str, float], *, samples: int = 100_000, seed: int = 0
+) -> float:
+    """Returns the two-sided p-value of Fisher's randomisation test over the queries that both sides have.
+
+    How often |sum_q s_q d_q| >= |sum_q d_q| for the differences d where the signs s are random: over all 2^n ways to
+    set them where there are at most `samples`, else p = (found + 1) / (samples + 1) over so many random ones. It
+    assumes nothing of how differences are distributed (Smucker et al. 2007 recommend it, and find it close to the
+    t-test). Many times as fast as SciPy's `permutation_test` on thousands of queries, to which it is equal.
+
+    Raises:
+        UserError: The sides share fewer than two queries.
+    """
+    a, b = _shared(per_query_a, per_query_b, "randomisation test")
+    differences = (a - b)[a != b]  # a sign does not change a difference of 0
+    observed = abs(differences.sum()) * (1 - 1e-12)  # equal sums may differ in rounding
+    ways = 2 ** len(differences)
+    if ways <= samples:
+        signs = np.arange(ways)[:, None] >> np.arange(len(differences)) & 1
+        return float(np.mean(_sums(signs, differences) >= observed))
+    random, found = np.random.default_rng(seed), 0
+    for start in range(0, samples, _CHUNK):
+        size = (min(_CHUNK, samples - start), -(-len(differences) // 8))
+        bits = np.unpackbits(random.integers(256, size=size, dtype=np.uint8), axis=1, count=len(differences))
+        found += int(np.sum(_sums(bits, differences) >= observed))
+    return (found + 1) / (samples + 1)
+
+
+def _sums(signs: Int[np.ndarray, "S Q"], differences: Float[np.ndarray, " Q"]) -> Float[np.ndarray, " S"]:
+    """The size of the sum of the differences where a sign of 1 is plus and 0 minus."""
+    return np.abs(2 * (signs @ differences) - differences.sum())
+
+
+def _shared(a: dict[str, float], b: dict[str, float], test: str) -> tuple[np.ndarray, np.ndarray]:
+    """The values of the queries that both sides have."""
+    shared = [query_id for query_id in a if query_id in b]
     if len(shared) < 2:
-        raise UserError(f"a paired t-test needs two queries that both runs have, found {len(shared)}")
-    a = np.array([per_query_a[query_id] for query_id in shared])
-    b = np.array([per_query_b[query_id] for query_id in shared])
-    return 1.0 if np.array_equal(a, b) else float(ttest_rel(a, b).pvalue)
+        raise UserError(f"a {test} needs two queries that both runs have, found {len(shared)}")
+    return np.array([a[query_id] for query_id in shared]), np.array([b[query_id] for query_id in shared])
+
+
+TESTS = {"t": paired_t_test, "randomisation": randomisation_test}
 
 
 def holm(p_values: dict[str, float]) -> dict[str, float]:

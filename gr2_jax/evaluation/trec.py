@@ -4,7 +4,7 @@ import gzip
 import math
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +111,16 @@ def read_qrels(path: str | os.PathLike) -> Qrels:
         if first != grade:
             raise UserError(f"{where}: document {doc_id!r} of query {query_id!r} has grade {grade}, earlier {first}")
     return qrels
+
+
+def write_per_query(path: str | os.PathLike, scores: Mapping[str, Mapping[str, float]]) -> None:
+    """Writes `measure<TAB>query<TAB>value` lines, as `trec_eval -q` does, from measure -> query -> value."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    lines = (f"{name}\t{query}\t{value!r}\n" for name, values in scores.items() for query, value in values.items())
+    partial.write_text("".join(lines), encoding="utf-8")
+    os.replace(partial, path)
 
 
 def _lines(path: str | os.PathLike) -> Iterator[tuple[str, str]]:

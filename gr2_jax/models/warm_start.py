@@ -9,10 +9,10 @@ from gr2_jax.models.stack import stack_layers
 
 
 def start_from_t5(params: dict, config: T5Config, t5: dict) -> dict:
-    """`params` (of `GR2` or `Fusion`) with every part of a T5 as in `t5`, as `load_t5` returns it.
+    """`params` (of `GR2`, `Fusion` or `BiEncoder`) with every part of a T5 as in `t5`, as `load_t5` returns it.
 
-    GR2 keeps its projection head. Both encoders of Fusion start as the T5's, and its poolings as they are.
-    `config` is that of the model which `params` belong to; scanned layers are stacked.
+    GR2 keeps its projection head. Both encoders of Fusion start as the T5's, and its poolings as they are. BiEncoder
+    has no use for the decoder. `config` is that of the model which `params` belong to; scanned layers are stacked.
 
     Raises:
         UserError: Fusion, whose output embedding is its input's, is given a T5 where they differ.
@@ -21,6 +21,8 @@ def start_from_t5(params: dict, config: T5Config, t5: dict) -> dict:
         t5 = stack_layers(t5)
     if "t5" in params:
         started = params | {"t5": t5}
+    elif "encoder" in params:
+        started = {name: t5[name] for name in params}
     elif "output_embedding" in t5:
         raise UserError("the fusion model needs a T5 with tied embeddings (1.0), not 1.1 or mT5")
     else:

@@ -8,11 +8,10 @@ from gr2_jax.corpus import Collection, Split
 from gr2_jax.evaluation.bm25 import BM25
 from gr2_jax.evaluation.lsa import LSA
 from gr2_jax.pipeline.prepare import read_corpus
-from gr2_jax.pipeline.runs import PARTS, queries_of, timed, write_runs
+from gr2_jax.pipeline.runs import DEPTH, PARTS, queries_of, timed, write_runs
 from gr2_jax.workdir import Workdir, digest, run_stage
 
 BASELINES = ("BM25", "BM25+queries", "LSA")
-_DEPTH = 100
 
 
 def evaluate_baselines(experiment: Experiment, workdir: Workdir, upstream: str) -> dict[str, str]:
@@ -36,7 +35,7 @@ def _build(out: Path, name: str, make: Callable[[], BM25 | LSA], collection: Col
     runs, cost = {}, {"index_mb": index.nbytes / 1e6}
     for part in PARTS:
         queries = queries_of(part, collection.queries, split)
-        runs[part], cost[f"{part}_ms_per_query"] = timed(lambda asked: index.search(asked, k=_DEPTH), queries)
+        runs[part], cost[f"{part}_ms_per_query"] = timed(lambda asked: index.search(asked, k=DEPTH), queries)
     write_runs(out, name, runs, cost)
 
 

@@ -46,7 +46,8 @@ def check(experiment: Experiment) -> None:
         raise UserError(f"--retrieval.batch.generated is {batch.generated}: --fusion.beams are only the best so many")
     if not experiment.corpus.folds and experiment.corpus.test_queries < 1:
         raise UserError("--corpus.test_queries must be at least 1: the table is about them")
-    check_measures(experiment.evaluation.measures)
+    if experiment.evaluation.measures:
+        check_measures(experiment.evaluation.measures)
     if experiment.vocabulary.extra_ids < SUFFIX_DIGITS:
         raise UserError(
             f"--vocabulary.extra_ids is {experiment.vocabulary.extra_ids}: it must be at least {SUFFIX_DIGITS}, the "
@@ -124,6 +125,12 @@ def _check_systems(experiment: Experiment) -> None:
                 f"views {row.name} must read two or more different systems: "
                 + (nearest(unknown[0], systems) if unknown else f"not {', '.join(row.systems) or 'none'}")
             )
+    for row in experiment.retrieval.dense:
+        _check_name(row.name, seen)
+        for name in ("temperature", "document_length"):
+            _check_amount(row.name, name, getattr(row, name))
+        if round(experiment.retrieval.optimiser.steps * row.steps) < 1:
+            raise UserError(f"system {row.name} has no steps to train")
 
 
 def _check_self_negatives(retrieval: RetrievalConfig) -> None:

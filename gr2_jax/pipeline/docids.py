@@ -15,7 +15,7 @@ from gr2_jax.pipeline.prepare import load_tokenizer
 from gr2_jax.pipeline.quality import Quality
 from gr2_jax.pipeline.schemes import SCHEMES, SUFFIX_DIGITS, Scheme, Sources
 from gr2_jax.progress import progress, say
-from gr2_jax.workdir import Workdir, is_done, run_stage, write_json
+from gr2_jax.workdir import STAGE_FILE, Workdir, is_done, read_json, run_stage, write_json
 
 _SHARD = 4096  # documents whose candidates are lost at most when the program is killed
 _SLICE = 65536  # documents whose candidates are in memory at a time
@@ -43,6 +43,11 @@ def load_docids(experiment: Experiment, workdir: Workdir, scheme: str) -> tuple[
     table = np.pad(trie.docids().astype(np.int32), [(0, 0), (0, 1)])
     table[np.arange(len(table)), np.count_nonzero(table, axis=1)] = EOS_ID
     return trie, table
+
+
+def docids_fingerprint(workdir: Workdir, scheme: str) -> str:
+    """Of the docids that lie in docids/<scheme>/."""
+    return read_json(workdir.docids(scheme) / STAGE_FILE)["fingerprint"]
 
 
 def _build(scheme: Scheme, out: Path) -> None:

@@ -1,16 +1,20 @@
 """Opening what a run left, from its directory alone: which experiment it is, and a retriever of one of its rows."""
 
 import os
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
 from gr2_jax.config import Experiment
 from gr2_jax.errors import UserError, nearest
 from gr2_jax.evaluation.retriever import Retriever
 from gr2_jax.evaluation.views import Views
-from gr2_jax.pipeline.trained import load_retriever, load_views
+from gr2_jax.pipeline.trained import load_retriever, what_lies_there
 from gr2_jax.settings import experiment_from_json
+from gr2_jax.training.checkpoints import checkpoint_steps
 from gr2_jax.workdir import Workdir, read_json
 
 
@@ -34,7 +38,15 @@ def open_run(path: str | os.PathLike) -> OpenRun:
     return OpenRun(experiment_from_json(record["experiment"]), workdir, record.get("trained", {}))
 
 
-def open_retriever(path: str | os.PathLike, system: str | None = None, *, step: int | None = None) -> Retriever | Views:
+class Opened(NamedTuple):
+    retriever: Retriever | Views
+    system: str
+    models: dict[str, dict[str, str | int]]
+    """Of each system that it reads: the fingerprints of its training, vocabulary and docids, and the checkpoint's
+    step."""
+
+
+def open_retriever(path: str | os.PathLike, system: str | None = None, *, step: int | None = None) -> Opened:
     """What searches for a run's row `system`, by default the first of its config, with the checkpoint of `step`, by
     default the newest. A system that is still in training has checkpoints, too."""
     experiment, workdir, trained = open_run(path)
@@ -43,18 +55,29 @@ def open_retriever(path: str | os.PathLike, system: str | None = None, *, step: 
     system = next(iter(systems)) if system is None else system
     if system not in {*systems, *views}:
         raise UserError(f"{workdir.root} has no system '{system}': {nearest(system, [*systems, *views])}")
-    names = views[system].systems if system in views else [system]
-    prints = checkpoint_prints(workdir, trained, names)
-    if system in views:
-        if step is not None:
-            raise UserError(f"{system} reads several models, which have no step in common: leave --step out")
-        return load_views(experiment, workdir, views[system], prints)
-    return load_retriever(experiment, workdir, systems[system], prints[system], step=step)
+    if system in views and step is not None:
+        raise UserError(f"{system} reads several models, which have no step in common: leave --step out")
+    models = {}
+    for name in views[system].systems if system in views else [system]:
+        train_print = trained.get(name) or _in_training(workdir, name)
+        at = _newest_step(workdir.checkpoints(f"{name}-{train_print}")) if step is None else step
+        models[name] = {"training": train_print, "step": at, **what_lies_there(experiment, workdir, systems[name])}
+    retrievers = tuple(
+        load_retriever(experiment, workdir, systems[name], model["training"], step=model["step"])
+        for name, model in models.items()
+    )
+    return Opened(Views(retrievers) if system in views else retrievers[0], system, models)
 
 
-def checkpoint_prints(workdir: Workdir, trained: Mapping[str, str], systems: Iterable[str]) -> dict[str, str]:
-    """System -> the fingerprint in the name of its checkpoints, also where training has not ended."""
-    return {name: trained.get(name) or _in_training(workdir, name) for name in systems}
+def _newest_step(directory: Path) -> int:
+    """As the first process sees it: a training that goes on may leave another while the others look."""
+    newest = checkpoint_steps(directory)[-1:]
+    if jax.process_count() > 1:
+        newest = multihost_utils.broadcast_one_to_all(np.array(newest or [-1]))
+        newest = [int(step) for step in newest if step >= 0]
+    if not newest:
+        raise UserError(f"there is no whole checkpoint in {directory}: train first")
+    return newest[0]
 
 
 def _in_training(workdir: Workdir, system: str) -> str:

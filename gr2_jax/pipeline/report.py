@@ -1,11 +1,12 @@
 """The table: measures, significance against BM25 and cost of every run, with where they come from."""
 
 import platform
-from importlib import metadata
+from collections.abc import Callable
 
 from gr2_jax.config import Experiment
-from gr2_jax.evaluation.metrics import per_query
-from gr2_jax.evaluation.significance import holm, paired_t_test
+from gr2_jax.evaluation.metrics import default_measures, mean, per_query
+from gr2_jax.evaluation.provenance import CONVENTIONS, TOPICS, package_versions
+from gr2_jax.evaluation.significance import TESTS, holm
 from gr2_jax.evaluation.table import format_table
 from gr2_jax.evaluation.trec import read_qrels, read_run
 from gr2_jax.pipeline.docids import describe
@@ -13,20 +14,20 @@ from gr2_jax.workdir import Workdir, read_json, write_json
 
 REFERENCE = "BM25"
 _COSTS = {"index MB": "index_mb", "model MB": "model_mb", "train s": "train_seconds"}  # column -> key of cost.json
-_PACKAGES = ("gr2_jax", "jax", "flax", "optax", "orbax-checkpoint", "seqio", "numpy", "scipy", "bm25s", "ir-measures")
 
 
 def report(experiment: Experiment, workdir: Workdir, names: list[str], *, part: str = "test") -> str:
     """Scores the runs `names` on a part of the queries; writes metrics/ and report/, returns the table."""
     judged = read_qrels(workdir.corpus / f"{part}.qrels")
-    measures = experiment.evaluation.measures
+    measures = experiment.evaluation.measures or default_measures(judged)
     runs = {name: read_run(workdir.runs / name / f"{part}.trec") for name in names}
     scores = {name: per_query(run, judged, measures) for name, run in runs.items()}
-    p_values = significance(scores, measures)
+    p_values, p_randomisation = (significance(scores, measures, test) for test in TESTS.values())
     rows = {}
     for name in names:
-        means = {m: sum(values.values()) / len(values) for m, values in scores[name].items()}
-        rows[name] = means | {f"p {_key(measures)}": p_values.get(name)} | _cost(workdir, name, part)
+        means = {m: mean(m, values) for m, values in scores[name].items()}
+        p = {f"p {_key(measures)}": p_values.get(name), "p randomisation": p_randomisation.get(name)}
+        rows[name] = means | p | _cost(workdir, name, part)
         write_json(workdir.metrics / part / f"{name}.json", scores[name])
     columns = [*measures, f"p {_key(measures)}", *_COSTS, "ms/query"]
     summary = {name: {k: v for k, v in row.items() if v is not None} for name, row in rows.items()}
@@ -44,12 +45,12 @@ def _key(measures: tuple[str, ...]) -> str:
     return "nDCG@20" if "nDCG@20" in measures else measures[0]
 
 
-def significance(scores: dict, measures: tuple[str, ...]) -> dict[str, float]:
-    """Holm-corrected p of a paired t-test against BM25 in nDCG@20, for every other run."""
+def significance(scores: dict, measures: tuple[str, ...], test: Callable[..., float]) -> dict[str, float]:
+    """Holm-corrected p of a test against BM25 in nDCG@20, for every other run."""
     key = _key(measures)
     if REFERENCE not in scores or len(scores[REFERENCE][key]) < 2:
         return {}
-    raw = {n: paired_t_test(scores[n][key], scores[REFERENCE][key]) for n in scores if n != REFERENCE}
+    raw = {n: test(scores[n][key], scores[REFERENCE][key]) for n in scores if n != REFERENCE}
     return holm(raw)
 
 
@@ -67,20 +68,10 @@ def provenance(experiment: Experiment, workdir: Workdir, queries: int) -> dict:
         "corpus": corpus["provenance"],
         "python": platform.python_version(),
         "versions": package_versions(),
-        "conventions": "nDCG: linear gain; ERR: highest grade of the judgements; P: grade >= 1; "
-        f"p: paired t-test against {REFERENCE}, Holm-corrected over the table's runs",
+        "topics": TOPICS["relevant"],
+        "conventions": f"{CONVENTIONS}; p: paired t-test against {REFERENCE}, p randomisation: paired randomisation "
+        "test; both Holm-corrected over the table's runs",
     }
-
-
-def package_versions() -> dict[str, str | None]:
-    return {name: _version(name) for name in _PACKAGES}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def docid_lines(workdir: Workdir, schemes: tuple[str, ...]) -> list[str]:

@@ -18,7 +18,7 @@ from gr2_jax.pipeline.generated_queries import training_examples
 from gr2_jax.pipeline.prepare import load_tokenizer, read_corpus
 from gr2_jax.pipeline.self_negatives import mined_negatives
 from gr2_jax.pipeline.semantics import starting_params, weights_fingerprint
-from gr2_jax.pipeline.trained import initial_params, load_retriever, retrieval_model, token_columns
+from gr2_jax.pipeline.trained import about_model, initial_params, load_retriever, retrieval_model, token_columns
 from gr2_jax.pipeline.validation import validation_hook
 from gr2_jax.progress import say
 from gr2_jax.training.loop import Plan, adam, train
@@ -36,7 +36,7 @@ def train_system(
     among them the one that `self_negatives_of` names.
     """
     retrieval = dataclasses.replace(
-        experiment.retrieval, systems=(system,), views=(), checkpoint_seconds=0, evaluate_every=0
+        experiment.retrieval, systems=(system,), views=(), dense=(), checkpoint_seconds=0, evaluate_every=0
     )
     start_print = None if system.self_negatives_of is None else trained[system.self_negatives_of]
     if start_print is None:
@@ -53,14 +53,14 @@ def train_system(
     if experiment.retrieval.evaluate_every:
         hook = validation_hook(experiment, workdir, system, start.model, directory)
         plan = dataclasses.replace(plan, hook=hook, hook_every=experiment.retrieval.evaluate_every)
+    about = about_model(experiment, workdir, system, start.model)
+    write_json(directory / STAGE_FILE, about)  # without a fingerprint, which says that training has ended
     say(f"training {system.name} on {system.docids} docids, {plan.steps:,} steps")
     objective, num_grades = experiment.retrieval.objective_of(system), read_corpus(workdir)[0].max_grade
     meta = train(plan, _with_penalty(start.params, objective, num_grades), directory)
     say(f"  {meta['seconds']:.0f} s, last loss {meta['loss']:.3f}")
     meta["seconds"] += start.seconds
-    t5 = dataclasses.asdict(start.model.config)
-    vocabulary = load_tokenizer(experiment, workdir).fingerprint
-    write_json(directory / STAGE_FILE, {"fingerprint": fingerprint, "t5": t5, "vocabulary": vocabulary, **meta})
+    write_json(directory / STAGE_FILE, {"fingerprint": fingerprint, **about, **meta})
     return fingerprint
 
 

@@ -11,6 +11,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.evaluation.trec import read_run, write_run
 from gr2_jax.pipeline.baselines import evaluate_baselines
 from gr2_jax.pipeline.check import check
+from gr2_jax.pipeline.dense import evaluate_dense, train_dense
 from gr2_jax.pipeline.docids import make_docids
 from gr2_jax.pipeline.evaluate import evaluate_system, evaluate_views
 from gr2_jax.pipeline.generated_queries import generate_queries
@@ -57,14 +58,20 @@ def _run_stages(experiment: Experiment, workdir: Workdir, until: str, fold: int 
             upstream = digest([docids[system.docids], generated])
             trained[system.name] = train_system(experiment, workdir, system, upstream, trained)
             write_json(workdir.config, record)
+        for row in experiment.retrieval.dense:
+            record["trained"][row.name] = train_dense(experiment, workdir, row, digest([examples, generated]))
+            write_json(workdir.config, record)
     if reach < 3:
         return None
     for system in experiment.retrieval.systems:
         evaluate_system(experiment, workdir, system, record["trained"][system.name])
     for row in experiment.retrieval.views:
         evaluate_views(experiment, workdir, row, record["trained"])
+    for row in experiment.retrieval.dense:
+        evaluate_dense(experiment, workdir, row, record["trained"][row.name])
     baselines = evaluate_baselines(experiment, workdir, examples)
-    return [*(row.name for row in (*experiment.retrieval.systems, *experiment.retrieval.views)), *baselines]
+    rows = (*experiment.retrieval.systems, *experiment.retrieval.views, *experiment.retrieval.dense)
+    return [*(row.name for row in rows), *baselines]
 
 
 def _open_record(experiment: Experiment, workdir: Workdir, fold: int | None) -> dict:

@@ -9,6 +9,8 @@ from gr2_jax.evaluation.trec import Run, write_run
 from gr2_jax.workdir import write_json
 
 PARTS = ("validation", "test")
+DEPTH = 100
+"""Documents that a baseline's list holds at most."""
 
 Search = Callable[[dict[str, str]], Run]
 """Queries (id -> text) to ranked lists."""

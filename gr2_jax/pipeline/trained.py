@@ -1,9 +1,9 @@
 """A retrieval model on disk: its shape, its parameters, and searching with it."""
 
 import dataclasses
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ from gr2_jax.evaluation.docid_texts import DocidTexts
 from gr2_jax.evaluation.retriever import Retriever, SearchOptions
 from gr2_jax.evaluation.views import Views
 from gr2_jax.models import GR2, T5Config
-from gr2_jax.pipeline.docids import load_docids
+from gr2_jax.pipeline.docids import docids_fingerprint, load_docids
 from gr2_jax.pipeline.prepare import load_tokenizer, read_corpus
 from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.workdir import STAGE_FILE, Workdir, read_json
@@ -31,14 +31,23 @@ def initial_params(model: GR2, seed: int) -> dict:
     return model.init(jax.random.key(seed), np.ones((1, 2), int), np.ones((1, 1, 2), int))["params"]
 
 
-def trained_model(
-    directory: Path, config: Callable[[], T5Config], docid_vocabulary: np.ndarray, *, step: int | None = None
-) -> tuple[GR2, dict]:
+def what_lies_there(experiment: Experiment, workdir: Workdir, system: System) -> dict[str, str]:
+    """The fingerprints of the run's vocabulary and of the docids that `system` writes."""
+    return {
+        "vocabulary": load_tokenizer(experiment, workdir).fingerprint,
+        "docids": docids_fingerprint(workdir, system.docids),
+    }
+
+
+def about_model(experiment: Experiment, workdir: Workdir, system: System, model: GR2) -> dict[str, Any]:
+    """What training leaves beside the checkpoints from its start on: the model's shape and what its tokens mean."""
+    return {"t5": dataclasses.asdict(model.config), **what_lies_there(experiment, workdir, system)}
+
+
+def trained_model(directory: Path, docid_vocabulary: np.ndarray, *, step: int | None = None) -> tuple[GR2, dict]:
     """The model and parameters that training left in `directory`, at `step` or the newest, whatever has become of the
-    weights that it started from; `config` where training has not ended and not left its own."""
-    ended = (directory / STAGE_FILE).is_file()
-    shape = T5Config(**read_json(directory / STAGE_FILE)["t5"]) if ended else config()
-    model = retrieval_model(shape, docid_vocabulary)
+    weights that it started from."""
+    model = retrieval_model(T5Config(**read_json(directory / STAGE_FILE)["t5"]), docid_vocabulary)
     return model, restore_params(directory, jax.eval_shape(partial(initial_params, model, 0)), step)[0]
 
 
@@ -57,12 +66,10 @@ def load_retriever(
     experiment: Experiment, workdir: Workdir, system: System, train_print: str, *, step: int | None = None
 ) -> Retriever:
     """Searches with what `gr2_jax.pipeline.retrieval.train_system` left, at `step` or the newest."""
-    tokenizer = load_tokenizer(experiment, workdir)
-    trie, _ = load_docids(experiment, workdir, system.docids)
     checkpoints = workdir.checkpoints(f"{system.name}-{train_print}")
-    _refuse_another_vocabulary(checkpoints, tokenizer.fingerprint)
-    config = partial(experiment.retrieval.model.t5, tokenizer.size)
-    model, params = trained_model(checkpoints, config, trie.tokens, step=step)
+    _refuse_others(experiment, workdir, system, checkpoints)
+    trie, _ = load_docids(experiment, workdir, system.docids)
+    model, params = trained_model(checkpoints, trie.tokens, step=step)
     return make_retriever(experiment, workdir, system, model, params)
 
 
@@ -89,10 +96,12 @@ def load_views(experiment: Experiment, workdir: Workdir, row: ViewsRow, trained:
     return Views(tuple(load_retriever(experiment, workdir, systems[name], trained[name]) for name in row.systems))
 
 
-def _refuse_another_vocabulary(checkpoints: Path, fingerprint: str) -> None:
-    stage = read_json(checkpoints / STAGE_FILE) if (checkpoints / STAGE_FILE).is_file() else {}
-    if stage.get("vocabulary", fingerprint) != fingerprint:
-        raise UserError(
-            f"{checkpoints} was trained with another vocabulary, of fingerprint {stage['vocabulary']}, than the run's, "
-            f"{fingerprint}: its tokens mean other words"
-        )
+def _refuse_others(experiment: Experiment, workdir: Workdir, system: System, checkpoints: Path) -> None:
+    """A model's tokens mean the words of its vocabulary and the documents of its docids, and no others."""
+    trained_with = read_json(checkpoints / STAGE_FILE)
+    for name, fingerprint in what_lies_there(experiment, workdir, system).items():
+        if trained_with.get(name, fingerprint) != fingerprint:
+            raise UserError(
+                f"{checkpoints} was trained with another {name} fingerprint, {trained_with[name]}, than {workdir.root} "
+                f"has now, {fingerprint}: the run's own command brings them together again"
+            )

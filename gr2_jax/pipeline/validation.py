@@ -9,7 +9,7 @@ import jax
 
 from gr2_jax.config import Experiment, System
 from gr2_jax.errors import UserError
-from gr2_jax.evaluation.metrics import evaluate_run
+from gr2_jax.evaluation.metrics import default_measures, evaluate_run
 from gr2_jax.evaluation.trec import read_qrels
 from gr2_jax.models import GR2
 from gr2_jax.pipeline.prepare import read_corpus
@@ -30,7 +30,8 @@ def validation_hook(
     queries = queries_of("validation", collection.queries, split)
     if not queries:
         raise UserError("--retrieval.evaluate_every needs validation queries: --corpus.validation_queries is 0")
-    qrels, measures = read_qrels(workdir.corpus / "validation.qrels"), experiment.evaluation.measures
+    qrels = read_qrels(workdir.corpus / "validation.qrels")
+    measures = experiment.evaluation.measures or default_measures(qrels)
     first = []
 
     def validate(step: int, params: dict) -> None:

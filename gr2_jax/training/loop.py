@@ -67,7 +67,9 @@ def train(plan: Plan, params: Any, directory: Path) -> dict:
             step += 1
             last = step == plan.steps
             if plan.hook is not None and (last or step % plan.hook_every == 0):
+                called = time.monotonic()
                 plan.hook(step, params)
+                started += time.monotonic() - called  # which is no training
             if last or step % _STEPS_BETWEEN_LOOKS == 0:
                 _refuse_nan(plan.label, step, float(loss), parts)
                 meta = {"step": step, "seconds": before + time.monotonic() - started, "loss": float(loss)}

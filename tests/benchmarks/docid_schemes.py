@@ -17,6 +17,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from gr2_jax.config import Experiment, System
+from gr2_jax.evaluation.metrics import GRADED_MEASURES
 from gr2_jax.evaluation.significance import paired_t_test
 from gr2_jax.evaluation.table import format_table
 from gr2_jax.host_memory import keep_freed_memory
@@ -48,7 +49,7 @@ def measure(experiment: Experiment, workdir: Workdir) -> tuple[dict[str, Scores]
             "nearest": quality["neighbour_similarity"]["mean"],
             "alike": (quality["vector_similarity"] or {}).get("mean"),
             "nll": held_out.get("nll_per_token"),
-        } | {name: summary[scheme][name] for name in experiment.evaluation.measures}
+        } | {name: summary[scheme][name] for name in GRADED_MEASURES}
         queries[scheme] = read_json(workdir.metrics / "test" / f"{scheme}.json")[MEASURE]
     return figures, queries
 

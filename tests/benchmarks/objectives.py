@@ -18,6 +18,7 @@ from pathlib import Path
 from scipy.stats import ttest_rel
 
 from gr2_jax.config import System
+from gr2_jax.evaluation.metrics import GRADED_MEASURES
 from gr2_jax.evaluation.significance import holm, paired_t_test
 from gr2_jax.evaluation.table import format_table
 from gr2_jax.host_memory import keep_freed_memory
@@ -87,8 +88,8 @@ def main() -> None:
                 per_query[name][query].append(score)
         print(f"seed {seed} BM25: {json.dumps(summary['BM25'])}", flush=True)
     means = {n: {q: statistics.mean(scores) for q, scores in queries.items()} for n, queries in per_query.items()}
-    rows = summarise(per_seed, means, base.evaluation.measures)
-    print(format_table(rows, [*base.evaluation.measures, "sd", "difference", "from", "to", "p", "train s"]))
+    rows = summarise(per_seed, means, GRADED_MEASURES)
+    print(format_table(rows, [*GRADED_MEASURES, "sd", "difference", "from", "to", "p", "train s"]))
     print(f"{len(means[REFERENCE])} queries, {len(options.seeds)} seeds")
 
 

@@ -83,6 +83,14 @@ def test_sigterm_stops_after_the_part_and_the_same_call_goes_on(tmp_path):
     assert [len(part) for part in going_on.searched] == [8, 4]
 
 
+def test_sigterm_in_the_last_part_is_not_forgotten(tmp_path):
+    leaving = Answers(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    few = {query: QUERIES[query] for query in ("q0", "q1")}
+    with pytest.raises(Preempted, match="preempted with 1 of 1 parts searched"):
+        search_in_parts(leaving, few, 3, tmp_path)
+    assert list(search_in_parts(Answers(), few, 3, tmp_path).run) == ["q0", "q1"]
+
+
 def test_processes_share_the_parts(tmp_path, monkeypatch):
     """What two processes would do, one after the other; the second finds all parts there."""
     monkeypatch.setattr(in_parts.jax, "process_count", lambda: 2)
@@ -96,7 +104,7 @@ def test_processes_share_the_parts(tmp_path, monkeypatch):
     assert search_in_parts(hosts[0], QUERIES, 3, tmp_path).run == expected(3)
     assert [len(part) for part in hosts[0].searched] == [8, 4]
     assert [len(part) for part in hosts[1].searched] == [8]
-    assert len(waits) == 2
+    assert waits == [f"searched {tmp_path}", f"searched {tmp_path}", f"read {tmp_path}"]
 
 
 def test_no_queries(tmp_path):
@@ -115,7 +123,7 @@ def test_outside_of_the_main_thread_nothing_is_caught():
 
     def work():
         with Preemption() as preemption:
-            asked.append(preemption.requested(0))
+            asked.append(preemption.requested())
 
     thread = threading.Thread(target=work)
     thread.start()

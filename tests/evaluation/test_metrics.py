@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 from gr2_jax.errors import UserError
-from gr2_jax.evaluation.metrics import BINARY_MEASURES, evaluate_run, expected_reciprocal_rank, per_query
+from gr2_jax.evaluation.metrics import (
+    BINARY_MEASURES,
+    default_measures,
+    evaluate_run,
+    expected_reciprocal_rank,
+    per_query,
+)
 from gr2_jax.evaluation.trec import read_qrels, read_run
-
-
-def bm25_run(doc_ids, texts, queries, *, k=100):
-    return BM25(doc_ids, texts).search(queries, k)
 
 
 def _random_task(seed, highest, queries=12, documents=40):
@@ -103,6 +105,51 @@ def test_which_queries_count():
     assert evaluate_run(run, qrels, ("P@1",)) == pytest.approx({"P@1": 1 / 3})
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_topics_as_trec_eval_counts_them(complete):
+    import pytrec_eval
+
+    run, qrels = _random_task(5, 3)
+    qrels["11"] = dict.fromkeys(qrels["11"], 0)
+    del run["12"]
+    scored = {q: dict(hits) for q, hits in run.items() if hits}
+    found = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg"}).evaluate(scored)
+    expected = {q: values["ndcg"] for q, values in found.items()}
+    if complete:  # trec_eval -c divides by the number of judged queries
+        expected |= dict.fromkeys(qrels.keys() - expected.keys(), 0.0)
+    values = per_query(run, qrels, ["nDCG", "ERR@20"], topics="judged" if complete else "answered")
+    assert values["nDCG"] == pytest.approx(expected)
+    assert values["ERR@20"].keys() == expected.keys()
+    assert values["ERR@20"]["11"] == 0.0
+    assert "11" not in per_query(run, qrels, ["nDCG"])["nDCG"]
+    with pytest.raises(UserError, match="topics is 'all'"):
+        per_query(run, qrels, ["nDCG"], topics="all")
+
+
+def test_err_on_the_scale_that_its_name_says():
+    run, qrels = _random_task(2, 2)
+    values = per_query(run, qrels, ("ERR(max_rel=4)@20", "ERR(max_rel=2)", "ERR@20", "ERR"))
+    for q, grades in qrels.items():
+        docs = [doc for doc, _ in run[q]]
+        assert values["ERR(max_rel=4)@20"][q] == pytest.approx(_loop_err(docs, grades, 20, 4))
+    assert values["ERR(max_rel=2)"] == values["ERR"] != values["ERR@20"]
+    with pytest.raises(UserError, match="ERR\\(max_rel=1\\)@20 cannot hold grades up to 2"):
+        per_query(run, qrels, ["ERR(max_rel=1)@20"])
+
+
+def test_ndcg_with_exponential_gain_equals_a_plain_loop():
+    run, qrels = _random_task(3, 3)
+    values = per_query(run, qrels, ["nDCG(gains={1:1,2:3,3:7})@20"])["nDCG(gains={1:1,2:3,3:7})@20"]
+    for q, grades in qrels.items():
+        gains = {doc: 2 ** max(grade, 0) - 1 for doc, grade in grades.items()}
+        assert values[q] == pytest.approx(_loop_ndcg([doc for doc, _ in run[q]], gains, 20))
+
+
+def test_the_paper_has_two_sets():
+    assert default_measures({"1": {"a": 1, "b": 0}, "2": {"a": -2}}) == BINARY_MEASURES
+    assert default_measures({"1": {"a": 1}, "2": {"b": 2}}) == ("nDCG@5", "nDCG@20", "P@20", "ERR@20")
+
+
 def test_names_of_the_binary_sets():
     values = evaluate_run({"q": [("b", 2.0), ("a", 1.0)]}, {"q": {"a": 1}}, BINARY_MEASURES)
     assert values == {"MRR@3": 0.5, "MRR@20": 0.5, "Hits@1": 0.0, "Hits@10": 1.0}
@@ -126,6 +173,8 @@ def test_gdeval_is_never_asked():
         ("nDCG@-5", "expected a form such as"),
         ("nDCG@", "expected a form such as"),
         ("P(level=2)@5", "expected a form such as"),
+        ("ERR(max_rel=0)@5", "ERR takes cutoff, max_rel"),
+        ("ERR(highest=4)@5", "ERR takes cutoff, max_rel"),
         ("", "expected a form such as"),
     ],
 )

@@ -1,9 +1,12 @@
+import itertools
 import math
+import warnings
 
+import numpy as np
 import pytest
 
 from gr2_jax.errors import UserError
-from gr2_jax.evaluation.significance import holm, paired_t_test
+from gr2_jax.evaluation.significance import holm, paired_t_test, randomisation_test
 
 
 def test_t_test_by_hand():
@@ -19,6 +22,9 @@ def test_t_test_at_the_edges():
     same = {"1": 0.1, "2": 0.7}
     assert paired_t_test(same, dict(same)) == 1.0
     assert paired_t_test({"1": 0.5, "2": 1.0}, {"1": 1.0, "2": 0.5}) == 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert paired_t_test({"1": 1.0, "2": 1.0, "3": 1.0}, {"1": 0.0, "2": 0.0, "3": 0.0}) == 0.0
     with pytest.raises(UserError, match="found 1"):
         paired_t_test(same, {"2": 0.5, "3": 0.5})
 
@@ -31,3 +37,40 @@ def test_holm_by_hand():
     assert holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0}
     assert holm({"a": 0.03}) == {"a": 0.03}
     assert holm({}) == {}
+
+
+def test_randomisation_by_hand():
+    # d = 1, 2, 4: of the 8 ways to set signs, sums of at least 7 in size: all plus, all minus; of at least 5: 4 ways
+    values = {"1": 1.0, "2": 2.0, "3": 4.0, "only a": 9.0}
+    zeros = {"3": 0.0, "2": 0.0, "1": 0.0}
+    assert randomisation_test(values, zeros) == pytest.approx(2 / 8)
+    assert randomisation_test(zeros, values) == pytest.approx(2 / 8)
+    assert randomisation_test(values | {"1": -1.0}, zeros) == pytest.approx(4 / 8)
+    assert randomisation_test(zeros, dict(zeros)) == 1.0
+    with pytest.raises(UserError, match="randomisation test needs two queries that both runs have, found 1"):
+        randomisation_test(zeros, {"2": 0.5, "9": 0.5})
+
+
+def test_randomisation_by_samples_is_near_all_ways_and_repeats_itself():
+    differences = np.random.default_rng(3).normal(0.3, 1.0, 16)
+    signs = np.array(list(itertools.product((-1, 1), repeat=16)))
+    exact = np.mean(np.abs(signs @ differences) >= np.abs(differences.sum()) - 1e-12)
+    a, b = {str(i): d for i, d in enumerate(differences)}, dict.fromkeys(map(str, range(16)), 0.0)
+    assert randomisation_test(a, b) == pytest.approx(exact)
+    sampled = randomisation_test(a, b, samples=4_000)
+    assert sampled == pytest.approx(exact, abs=0.03)
+    assert sampled == randomisation_test(a, b, samples=4_000)
+    assert sampled != randomisation_test(a, b, samples=4_000, seed=1)
+    assert randomisation_test(a, b) == pytest.approx(paired_t_test(a, b), abs=0.02)
+
+
+@pytest.mark.parametrize(("queries", "tolerance"), [(2, 1e-12), (9, 1e-12), (40, 0.01), (300, 0.01)])
+def test_randomisation_equals_scipy_with_many_ties(queries, tolerance):
+    from scipy.stats import permutation_test
+
+    a, b = np.random.default_rng(queries).integers(0, 5, (2, queries)) / 10
+    expected = permutation_test(
+        (a, b), lambda x, y: np.sum(x - y), permutation_type="samples", n_resamples=10_000, vectorized=False, rng=0
+    )
+    sides = [{str(i): value for i, value in enumerate(values)} for values in (a, b)]
+    assert randomisation_test(*sides) == pytest.approx(expected.pvalue, abs=3 * tolerance)

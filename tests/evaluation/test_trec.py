@@ -1,10 +1,19 @@
+import contextlib
 import gzip
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gr2_jax.errors import UserError
-from gr2_jax.evaluation.trec import best_first, read_qrels, read_run, write_run
+from gr2_jax.evaluation.trec import best_first, read_qrels, read_run, write_per_query, write_run
+
+_WORDS = st.sampled_from(["q1", "Q0", "0", "d", "1", "-1", "2.5", "nan", "inf", "1e999", "é", "\x00", "\ufeff", "1_0"])
+_BREAKS = st.sampled_from([" ", "\t", "\n", "\r\n", "\n\n", "\u2028", "\x0c"])
+_ALMOST_LINES = st.lists(st.tuples(_WORDS, _BREAKS), max_size=30).map(
+    lambda found: "".join(map("".join, found)).encode()
+)
 
 
 def _file(tmp_path, data):
@@ -76,6 +85,22 @@ def test_qrels(tmp_path):
 def test_malformed_lines_are_named(tmp_path, read, text, says):
     with pytest.raises(UserError, match=says):
         read(_file(tmp_path, text))
+
+
+@pytest.mark.parametrize("read", [read_run, read_qrels])
+@given(data=st.binary(max_size=60) | _ALMOST_LINES | st.binary(max_size=40).map(lambda data: b"\x1f\x8b" + data))
+def test_any_bytes_are_read_or_refused(read, data, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "any"
+    path.write_bytes(data)
+    with contextlib.suppress(UserError):
+        read(path)
+
+
+def test_per_query_lines(tmp_path):
+    write_per_query(tmp_path / "new" / "a.tsv", {"nDCG@5": {"q2": 0.1, "q1": 1 / 3}, "P@1": {"q2": 0.0, "q1": 1.0}})
+    assert (tmp_path / "new" / "a.tsv").read_text() == (
+        "nDCG@5\tq2\t0.1\nnDCG@5\tq1\t0.3333333333333333\nP@1\tq2\t0.0\nP@1\tq1\t1.0\n"
+    )
 
 
 def test_missing_file(tmp_path):

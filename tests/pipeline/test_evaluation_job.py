@@ -1,6 +1,7 @@
 """`gr2 evaluate RUN`: the checkpoints of a run, on its own queries and on others, killed, shared, and wrong."""
 
 import dataclasses
+import io
 import json
 import os
 import shutil
@@ -13,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from searched_run import small_experiment
+from small_collection import TEXTS
 
 from gr2_jax.cli import main
 from gr2_jax.errors import RESTART
 from gr2_jax.evaluation import evaluate_run, read_qrels, read_run
+from gr2_jax.pipeline.prepare import load_tokenizer
 from gr2_jax.pipeline.run import run
 from gr2_jax.workdir import Workdir, read_json, write_json
 
@@ -37,7 +40,7 @@ def command(*arguments):
 
 
 def test_the_job_writes_what_the_run_wrote(finished, tmp_path, capsys):
-    _, workdir = finished
+    experiment, workdir = finished
     assert command(workdir.root, "--output", tmp_path, "--json", "-k", 6) == 0
     result = json.loads(capsys.readouterr().out)
     assert (tmp_path / "run.trec").read_bytes() == (workdir.runs / "GR2S/test.trec").read_bytes()
@@ -48,11 +51,19 @@ def test_the_job_writes_what_the_run_wrote(finished, tmp_path, capsys):
     assert read_json(tmp_path / "metrics.json")["measures"] == measures
     lines = [line.split("\t") for line in (tmp_path / "per_query.tsv").read_text().splitlines()]
     assert len(lines) == 20 * 4
-    assert np.mean([float(value) for _, name, value in lines if name == "nDCG@20"]) == pytest.approx(
+    assert np.mean([float(value) for name, _, value in lines if name == "nDCG@20"]) == pytest.approx(
         measures["nDCG@20"]
     )
     facts = result["provenance"]
-    assert facts["checkpoint"]["GR2S"]["step"] == 20
+    (directory,) = workdir.checkpoints("").glob("GR2S-*")
+    assert facts["models"] == {
+        "GR2S": {
+            "training": directory.name.removeprefix("GR2S-"),
+            "step": 20,
+            "vocabulary": load_tokenizer(experiment, workdir).fingerprint,
+            "docids": read_json(workdir.docids("title") / "stage.json")["fingerprint"],
+        }
+    }
     assert (facts["queries"], facts["k"], facts["search"]["beams"]) == (20, 6, 6)
     assert not (tmp_path / "parts").exists()
 
@@ -77,13 +88,14 @@ def test_other_queries_another_width_and_no_judgements(finished, tmp_path, capsy
 
 
 def test_any_checkpoint_of_a_training_that_goes_on(finished, tmp_path, capsys):
-    """A run whose system is not done: no stage file, no fingerprint in config.json, checkpoints alone."""
+    """A run whose system is not done: no fingerprint in config.json nor in the stage file, which training begins."""
     _, workdir = finished
     copy = Workdir(tmp_path / "run")
     shutil.copytree(workdir.root, copy.root)
     write_json(copy.config, read_json(copy.config) | {"trained": {}})
     (checkpoints,) = copy.checkpoints("").glob("GR2S-*")
-    (checkpoints / "stage.json").unlink()
+    begun = {name: read_json(checkpoints / "stage.json")[name] for name in ("t5", "vocabulary", "docids")}
+    write_json(checkpoints / "stage.json", begun)
     assert command(copy.root, "--step", 20, "--output", tmp_path / "out", "-k", 6) == 0
     assert (tmp_path / "out/run.trec").read_bytes() == (workdir.runs / "GR2S/test.trec").read_bytes()
     capsys.readouterr()
@@ -135,10 +147,52 @@ def test_what_cannot_be_evaluated_is_said_in_one_sentence(finished, tmp_path, ca
     assert not (tmp_path / "out/run.trec").exists()
     (stage,) = workdir.checkpoints("").glob("GR2S-*/stage.json")
     original = stage.read_text()
-    write_json(stage, json.loads(original) | {"vocabulary": "another"})
-    assert command(workdir.root) == 2
-    assert "was trained with another vocabulary" in capsys.readouterr().err
+    for name in ("vocabulary", "docids"):
+        write_json(stage, json.loads(original) | {name: "another"})
+        assert command(workdir.root) == 2
+        assert f"was trained with another {name} fingerprint, another, than" in capsys.readouterr().err
     stage.write_text(original)
+
+
+def search(*arguments):
+    with pytest.raises(SystemExit) as stop:
+        main(["search", *map(str, arguments)])
+    return stop.value.code
+
+
+def test_search_one_query(finished, capsys):
+    _, workdir = finished
+    assert search("how to sort", "cubic", "--workdir", workdir.root, "-k", 3, "--exact", "adaptive", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["query"] == "how to sort cubic"
+    assert [hit["exact"] for hit in result["hits"]] == [True] * 3
+    assert search("how to sort cubic", "--workdir", workdir.root, "-k", 3, "--exact", "adaptive") == 0
+    lines = capsys.readouterr().out.splitlines()
+    for rank, hit in enumerate(result["hits"], start=1):
+        number = int(hit["doc_id"][1:])
+        assert lines[2 * rank - 2] == f"{rank:2d}  {hit['score']:8.3f}  {hit['doc_id']}  [{hit['docid']}]"
+        assert lines[2 * rank - 1].strip() == f"{TEXTS[number]} again"
+    assert lines[-1] == "proven: no other document of the collection scores higher than these 3"
+
+
+def test_search_reads_queries_from_a_pipe(finished, capsys, monkeypatch):
+    _, workdir = finished
+    monkeypatch.setattr(sys, "stdin", io.StringIO("sort cubic\n\nsparse root\n"))
+    assert search("--workdir", workdir.root, "-k", 2, "--json") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["query"], len(line["hits"])) for line in lines] == [("sort cubic", 2), ("sparse root", 2)]
+
+
+def test_search_refuses_in_one_sentence(finished, capsys):
+    _, workdir = finished
+    for arguments, message in [
+        (["a", "-k", 0], "-k of at least 1"),
+        ([" "], "a query with words in it"),
+        (["a", "--exact", "yes"], "exact is 'yes'"),
+        (["a", "--beams", 0], "1 to 10,000 beams"),
+    ]:
+        assert search(*arguments, "--workdir", workdir.root) == 2
+        assert message in capsys.readouterr().err
 
 
 def job(workdir, output, *slow, **environment):
@@ -181,23 +235,54 @@ def test_struck_in_the_middle_the_same_command_goes_on(finished, tmp_path, blow)
     assert (tmp_path / "run.trec").read_bytes() == (tmp_path / "whole/run.trec").read_bytes()
 
 
-@pytest.mark.multiprocess
-def test_two_processes_write_what_one_does(finished, tmp_path):
-    _, workdir = finished
+def two_hosts(workdir, output, *slow):
+    """A job of two processes with four devices each."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    shared = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2", "XLA_FLAGS": ""}
-    hosts = [job(workdir, tmp_path / "two", 0, JAX_PROCESS_ID=str(i), **shared) for i in range(2)]
+    shared = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
+    shared |= {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    return [job(workdir, output, *slow, JAX_PROCESS_ID=str(i), **shared) for i in range(2)]
+
+
+def ended(hosts):
+    """(stdout, stderr) of each."""
     try:
-        printed = [host.communicate(timeout=180) for host in hosts]
+        return [host.communicate(timeout=180) for host in hosts]
     finally:
         for host in hosts:
             host.kill()
+
+
+@pytest.mark.multiprocess
+def test_two_processes_write_what_one_does(finished, tmp_path):
+    _, workdir = finished
+    hosts = two_hosts(workdir, tmp_path / "two", 0)
+    printed = ended(hosts)
     assert [host.returncode for host in hosts] == [0, 0], printed
     assert [out.count("searching\n") for out, _ in printed] == [1 + 2, 1 + 1]  # parts 0 and 2, and part 1
-    assert json.loads(printed[0][0].splitlines()[-1])["provenance"]["devices"] == 2
+    assert json.loads(printed[0][0].splitlines()[-1])["provenance"]["devices"] == 8
     assert not any(line.startswith("{") for line in printed[1][0].splitlines())
     job(workdir, tmp_path / "one").communicate(timeout=120)
-    assert (tmp_path / "two/run.trec").read_bytes() == (tmp_path / "one/run.trec").read_bytes()
-    assert (tmp_path / "two/per_query.tsv").read_bytes() == (tmp_path / "one/per_query.tsv").read_bytes()
+    for name in ("run.trec", "per_query.tsv"):
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+
+
+@pytest.mark.multiprocess
+def test_two_processes_leave_together_and_one_goes_on(finished, tmp_path):
+    """SIGTERM to the second alone, while both search their first of two turns."""
+    _, workdir = finished
+    hosts = two_hosts(workdir, tmp_path, 2)
+    try:
+        searches = (line for line in hosts[1].stdout if line == "searching\n")  # Gloo prints there, too
+        next(searches), next(searches)  # the compiling search, the first part
+        hosts[1].send_signal(signal.SIGTERM)
+    finally:
+        printed = ended(hosts)
+    assert [host.returncode for host in hosts] == [RESTART, RESTART], printed
+    assert all("of 3 parts searched; the same command goes on" in said for _, said in printed)
+    assert len(list((tmp_path / "parts").rglob("*.json"))) == 2  # each ended what it searched
+    assert not (tmp_path / "run.trec").exists()
+    for output in (tmp_path, tmp_path / "whole"):
+        job(workdir, output).communicate(timeout=120)
+    assert (tmp_path / "run.trec").read_bytes() == (tmp_path / "whole/run.trec").read_bytes()

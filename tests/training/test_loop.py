@@ -115,6 +115,33 @@ def test_checkpoints_go_by_the_clock_which_runs_on_over_starts(monkeypatch, tmp_
     assert (meta["seconds"], {path.name for path in tmp_path.iterdir()}) == (90, {"60", "90"})
 
 
+def test_the_hook_sees_the_parameters_and_its_time_is_no_training(expected, monkeypatch, tmp_path):
+    """A second per step and 100 per call of the hook, which is killed with the run at step 48 and called again."""
+    clock, seen = [0.0], {}
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def tick(step):
+        clock[0] += 1
+        if step == 47 and 48 not in seen:
+            raise InterruptedError
+        return toy_plan.batches(step)
+
+    def look(step, params):
+        clock[0] += 100
+        seen.setdefault(step, []).append(jax.tree.map(np.array, params))
+
+    plan = dataclasses.replace(PLAN, batches=tick, hook=look, hook_every=24)
+    with pytest.raises(InterruptedError):
+        train(plan, toy_plan.start(), tmp_path)
+    assert set(seen) == {24}
+    seen[48] = []
+    meta = train(plan, toy_plan.start(), tmp_path)
+    assert {step: len(calls) for step, calls in seen.items()} == {24: 1, 48: 1, STEPS: 1}
+    assert meta["seconds"] == STEPS
+    _assert_same_bytes(seen[STEPS][0], expected)
+    _assert_same_bytes(_final(tmp_path), expected)
+
+
 @pytest.mark.parametrize("place", [np.asarray, jnp.asarray])
 def test_the_callers_parameters_stay_as_they_are(place, tmp_path):
     """The step is donated its arguments; what the caller passed in is still theirs."""

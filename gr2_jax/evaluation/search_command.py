@@ -1,0 +1,76 @@
+"""`gr2 search`: ranked documents for a query on the command line, or for those that are typed or piped in."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from gr2_jax.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("query", nargs="*", help="one query; without, a query per line is read until an empty one")
+    parser.add_argument("--workdir", required=True, help="a finished run")
+    parser.add_argument("--system", help="a row of its table (default: the first)")
+    parser.add_argument("-k", type=int, default=10, help="documents to print")
+    parser.add_argument("--beams", type=int, help="hypotheses kept alive (default: the run's)")
+    parser.add_argument("--exact", help="no, adaptive or exhaustive (default: the run's)")
+    parser.add_argument("--json", action="store_true", help="one JSON object per query, a line each")
+
+
+def run(options: argparse.Namespace) -> int:
+    from gr2_jax.evaluation.retriever import Retriever
+
+    query = " ".join(options.query)
+    if (options.query and not query.strip()) or options.k < 1:
+        raise UserError("search needs a query with words in it, and -k of at least 1")
+    retriever = Retriever.from_workdir(options.workdir, options.system)
+    changes = {"beams": options.beams, "exact": options.exact}
+    retriever = retriever.with_options(**{name: value for name, value in changes.items() if value is not None})
+    texts = None if options.json else _first_lines(Path(options.workdir) / "corpus")
+    for asked in [query] if options.query else _typed():
+        (hits,) = retriever.search([asked], options.k)
+        if options.json:
+            print(json.dumps({"query": asked, "hits": [dataclasses.asdict(hit) for hit in hits]}), flush=True)
+            continue
+        for rank, hit in enumerate(hits, start=1):
+            print(f"{rank:2d}  {hit.score:8.3f}  {hit.doc_id}  [{hit.docid}]\n              {texts[hit.doc_id]}")
+        print(_certificate(hits), flush=True)
+    return 0
+
+
+def _typed() -> Iterator[str]:
+    """Queries from a terminal, with a prompt and a line editor, or from a pipe."""
+    if not sys.stdin.isatty():
+        for line in sys.stdin:
+            if line.strip():
+                yield line.strip()
+        return
+    import contextlib
+
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  (gives input() its history)
+    with contextlib.suppress(EOFError):
+        while query := input("query> ").strip():
+            yield query
+
+
+def _certificate(hits: list) -> str:
+    proven = sum(hit.exact for hit in hits)
+    if hits and proven == len(hits):
+        return f"proven: no other document of the collection scores higher than these {proven}"
+    return f"proven: the first {proven} of {len(hits)}; --exact adaptive searches until all are"
+
+
+def _first_lines(corpus: Path) -> dict[str, str]:
+    from gr2_jax.corpus import open_collection
+
+    return {document.doc_id: first_line(document.text) for document in open_collection(str(corpus)).documents()}
+
+
+def first_line(text: str, width: int = 100) -> str:
+    """The first line of a document's text, cut at `width` characters."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return line if len(line) <= width else line[: width - 1].rstrip() + "…"

@@ -1,0 +1,55 @@
+"""The table over runs that are written by hand."""
+
+import pytest
+
+from gr2_jax.config import EvaluationConfig, Experiment
+from gr2_jax.pipeline.report import report
+from gr2_jax.workdir import Workdir, read_json, write_json
+
+LISTS = {"GR2S": [["good"]] * 6, "MLE": [["good"]] * 2 + [["bad", "good"]] * 4, "BM25": [["bad"]] * 6}
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    """Six queries with one relevant document, found at rank 1, at rank 1 or 2, and never."""
+    workdir = Workdir(tmp_path)
+    write_json(workdir.corpus / "provenance.json", {"provenance": "by hand"})
+    (workdir.corpus / "test.qrels").write_text("".join(f"q{i} 0 good 1\nq{i} 0 bad 0\n" for i in range(6)))
+    for name, lists in LISTS.items():
+        lines = (
+            f"q{i} Q0 {doc} {rank} {-rank} {name}\n"
+            for i, docs in enumerate(lists)
+            for rank, doc in enumerate(docs, start=1)
+        )
+        cost = {"test_ms_per_query": 2.0, "index_mb": 1.5}
+        trained = {} if name == "BM25" else {"model_mb": 30.25, "train_seconds": 60.0, "exact_share": 0.5}
+        write_json(workdir.runs / name / "cost.json", cost | trained)
+        (workdir.runs / name / "test.trec").write_text("".join(lines))
+    return workdir
+
+
+def test_binary_judgements_have_the_papers_binary_measures_and_costs_have_columns(workdir):
+    table = report(Experiment(), workdir, list(LISTS))
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    measures, costs = ["MRR@3", "MRR@20", "Hits@1", "Hits@10"], ["index MB", "model MB", "train s", "ms/query"]
+    assert cells[0] == ["run", *measures, "p MRR@3", *costs]
+    assert cells[2][1] == "1.0000*"
+    assert cells[3][1:5] == [".6667", ".6667", ".3333", "1.0000*"]
+    assert cells[3][6:] == ["1.5", "30.25", "60", "2"]
+    assert cells[4][1:] == [".0000"] * 4 + ["-", "1.5", "-", "-", "2"]
+    assert (workdir.report / "test.md").read_text() == table + "\n"
+
+
+def test_the_summary_has_both_tests_of_significance(workdir):
+    report(Experiment(evaluation=EvaluationConfig(measures=("Hits@1", "P@1"))), workdir, list(LISTS))
+    summary = read_json(workdir.metrics / "summary.json")
+    # all six differ in one direction: 2 of 64 ways, twice for two rows; two of six differ: 2 of 4 ways
+    assert summary["GR2S"]["p randomisation"] == pytest.approx(2 * 2 / 64)
+    assert summary["MLE"]["p randomisation"] == pytest.approx(2 / 4)
+    assert summary["GR2S"]["p Hits@1"] == 0.0
+    # d = 1 1 0 0 0 0: mean 1/3, variance 4/15, t = sqrt(2.5), 5 degrees of freedom
+    assert summary["MLE"]["p Hits@1"] == pytest.approx(0.17469, abs=1e-4)
+    assert summary["MLE"]["proven"] == 0.5
+    assert "p Hits@1" not in summary["BM25"]
+    assert "paired randomisation test" in summary["provenance"]["conventions"]
+    assert summary["provenance"]["queries"] == 6
