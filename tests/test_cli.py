@@ -261,7 +261,7 @@ def test_metrics_of_files_that_will_not_do(refused, ranked, tmp_path, json_):
     assert message(tmp_path / "empty", qrels) == f"{tmp_path / 'empty'} holds no results: it is empty"
     assert message(run, run, qrels) == f"{run} is given twice"
     assert "--test is 'tt': did you mean 't'?" in message(run, qrels, "--test", "tt")
-    assert "--reference is 'mi': valid here: my" in message(run, qrels, "--reference", "mm")
+    assert "--reference is 'your': valid here: my" in message(run, qrels, "--reference", "your")
     assert "did you mean 'nDCG@5'?" in message(run, qrels, "--measures", "ndcg@5")
     assert "expected a form such as" in message(run, qrels, "--measures", "nDCG@five")
 
