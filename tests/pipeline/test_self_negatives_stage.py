@@ -27,6 +27,7 @@ from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.batches import GradedBatches
 from gr2_jax.errors import UserError
 from gr2_jax.evaluation import Retriever
+from gr2_jax.evaluation.retriever import SearchOptions
 from gr2_jax.pipeline.check import check
 from gr2_jax.pipeline.docids import load_docids
 from gr2_jax.pipeline.prepare import load_examples
@@ -198,7 +199,8 @@ def test_every_query_is_searched_in_batches_of_one_size(count):
 
     first = 10 * np.arange(1, count + 1)
     queries = ExampleArrays(first[:, None], first[:, None] + 1, np.ones((count, 1), int))
-    found = mine(SimpleNamespace(batch=4, search_tokens=search_tokens), queries, 3)
+    retriever = SimpleNamespace(options=SearchOptions(batch=4), search_tokens=search_tokens)
+    found = mine(retriever, queries, 3)
     assert found.tolist() == [[x, x + 2, x + 3] for x in first.tolist()]
     assert all(size % min(count, 4) == 0 for size in sizes)
     assert sum(sizes) < count + 4
