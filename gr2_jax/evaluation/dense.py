@@ -1,8 +1,9 @@
 """Exact search among vectors: every document's product with every query, the best k kept on the way."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from gr2_jax.evaluation.trec import Run
+from gr2_jax.errors import UserError
+from gr2_jax.evaluation.searcher import Hit, check_depth
 
 _QUERIES, _DOCUMENTS = 64, 16384  # of one product
 
@@ -22,31 +24,51 @@ class Nearest(NamedTuple):
     rows: Int[np.ndarray, "Q k"]
 
 
-class DenseIndex:
-    """Documents as vectors, in memory or in a mapped file (`np.load(path, mmap_mode="r")`)."""
+@dataclasses.dataclass(frozen=True)
+class DenseOptions:
+    """batch: queries that meet the documents in one product."""
 
-    def __init__(
-        self,
-        doc_ids: Sequence[str],
-        vectors: Float[np.ndarray, "N D"],
-        encode: Callable[[Sequence[str]], Float[np.ndarray, "Q D"]],
-    ):
-        self._doc_ids, self._vectors, self._encode = doc_ids, vectors, encode
+    batch: int = _QUERIES
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DenseIndex:
+    """A `Searcher` that compares a query's vector with every document's.
+
+    doc_ids        row -> document id
+    vectors        float32 [N, D], in memory or in a mapped file (`np.load(path, mmap_mode="r")`)
+    encode         texts -> vectors [Q, D]
+    model_bytes    of what encodes
+    """
+
+    doc_ids: Sequence[str]
+    vectors: Float[np.ndarray, "N D"]
+    encode: Callable[[Sequence[str]], Float[np.ndarray, "Q D"]]
+    model_bytes: int = 0
+    options: DenseOptions = DenseOptions()
 
     @property
-    def nbytes(self) -> int:
-        return self._vectors.nbytes
+    def index_bytes(self) -> int:
+        return self.vectors.nbytes
 
-    def search(self, queries: dict[str, str], k: int = 100) -> Run:
-        """Returns the `k` documents of the largest product with each query (id -> text), equal scores in document
-        order."""
+    def with_options(self, **changes: Any) -> "DenseIndex":
+        """Takes `batch` alone: every document is compared, there are no beams and nothing to prove."""
+        for name in changes:
+            if name != "batch":
+                raise UserError(f"a dense row compares every document, '{name}' is for rows that write docids")
+        return dataclasses.replace(self, options=dataclasses.replace(self.options, **changes))
+
+    def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
+        """The `k` documents of the largest product with each query, equal scores in document order; no `docid`, and
+        every hit exact. Batches are always whole."""
+        check_depth(k)
         if not queries:
-            return {}
-        found = nearest_rows(self._encode(list(queries.values())), self._vectors, k)
-        return {
-            query: [(self._doc_ids[row], float(score)) for row, score in zip(rows, scores, strict=True)]
-            for query, scores, rows in zip(queries, *found, strict=True)
-        }
+            return []
+        found = nearest_rows(self.encode(queries), self.vectors, k, batch=self.options.batch)
+        return [
+            [Hit(self.doc_ids[row], "", float(score), exact=True) for row, score in zip(rows, scores, strict=True)]
+            for scores, rows in zip(*found, strict=True)
+        ]
 
 
 def nearest_rows(

@@ -5,18 +5,15 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax
 
 from gr2_jax.errors import Preempted
-from gr2_jax.evaluation.retriever import Hit, Retriever
+from gr2_jax.evaluation.searcher import Hit, Searcher
 from gr2_jax.evaluation.trec import Run
 from gr2_jax.preemption import Preemption
 from gr2_jax.progress import progress
-
-if TYPE_CHECKING:
-    from gr2_jax.evaluation.views import Views
 
 _BATCHES_PER_PART = 8  # of one device: a host of eight searches a part in one call
 
@@ -29,7 +26,7 @@ class Found(NamedTuple):
     """Of searching, compilation not included; summed over the processes that shared it."""
 
 
-def search_in_parts(retriever: "Retriever | Views", queries: dict[str, str], k: int, directory: Path) -> Found:
+def search_in_parts(searcher: Searcher, queries: dict[str, str], k: int, directory: Path) -> Found:
     """The `k` best documents of each query (id -> text), queries in their order.
 
     `directory` keeps a file per part, and belongs to one model, one list of queries and one set of options: name it by
@@ -40,7 +37,7 @@ def search_in_parts(retriever: "Retriever | Views", queries: dict[str, str], k: 
         Preempted: SIGTERM came, and what was done is in `directory`.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    ids, size = list(queries), retriever.options.batch * _BATCHES_PER_PART
+    ids, size = list(queries), searcher.options.batch * _BATCHES_PER_PART
     parts = [ids[start : start + size] for start in range(0, len(ids), size)]
     files = [directory / f"part-{i:05}.json" for i in range(len(parts))]
     hosts, host = jax.process_count(), jax.process_index()
@@ -54,10 +51,10 @@ def search_in_parts(retriever: "Retriever | Views", queries: dict[str, str], k: 
                 continue
             texts = [queries[query] for query in parts[i]]
             if not warm:
-                retriever.search(texts[:1], k, whole_batches=True)  # compiles
+                searcher.search(texts[:1], k, whole_batches=True)  # compiles
                 warm = True
             started = time.perf_counter()
-            hits = retriever.search(texts, k, whole_batches=True)
+            hits = searcher.search(texts, k, whole_batches=True)
             _write(files[i], parts[i], hits, time.perf_counter() - started)
             bar.advance(len(texts))
         _leave_if_asked(preemption, files)  # what was asked during the last part, the caller would not hear of

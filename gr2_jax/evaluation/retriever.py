@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from gr2_jax.decoding import SearchResult
 from gr2_jax.docids import DocidTrie
-from gr2_jax.errors import UserError, nearest
+from gr2_jax.errors import UserError
 from gr2_jax.evaluation.programs import (
     Program,
     beam_program,
@@ -19,58 +19,12 @@ from gr2_jax.evaluation.programs import (
     exhaustive_program,
     on_every_device,
 )
+from gr2_jax.evaluation.searcher import Hit, Searcher, SearchOptions, check_depth
 from gr2_jax.models import GR2
 from gr2_jax.progress import progress
 
-if TYPE_CHECKING:
-    from gr2_jax.evaluation.views import Views
-
-Exact = Literal["no", "adaptive", "exhaustive"]
-_EXACT = ("no", "adaptive", "exhaustive")
-_MOST_BEAMS = 10_000
 _WIDER = 4  # how many times the beams an adaptive search tries next
 _DOCIDS_FOR_A_BEAM = 3  # scored all at once in the time that a beam takes, which goes step by step
-
-
-@dataclasses.dataclass(frozen=True)
-class Hit:
-    """One retrieved document; `score` is log P(docid | query). `exact`: no document missing above it can score more."""
-
-    doc_id: str
-    docid: str
-    score: float
-    exact: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class SearchOptions:
-    """How to search; results are ranked by likelihood, as in the paper.
-
-    beams             hypotheses kept alive; with more, fewer documents are missed
-    batch             queries per device and call; with wider beams than these, fewer
-    exact             "no": a list is what the beams find, and each hit says whether it is proven. "adaptive": lists
-                      that are not proven are searched again with 4 times the beams, up to `max_beams`, and at last,
-                      in a corpus of at most `exhaustive_limit` documents, by scoring all; at once where the wider
-                      search would cost more. "exhaustive": by scoring all.
-    length_penalty    ranks as Hugging Face's `generate` does, by log-likelihood / length ** length_penalty; no proof
-    """
-
-    beams: int = 20
-    batch: int = 50
-    exact: Exact = "no"
-    max_beams: int = 1000
-    exhaustive_limit: int = 300_000
-    length_penalty: float | None = None
-
-    def __post_init__(self):
-        if not 1 <= self.beams <= _MOST_BEAMS or not 1 <= self.max_beams <= _MOST_BEAMS:
-            raise UserError(f"a search keeps 1 to {_MOST_BEAMS:,} beams, not {self.beams} to {self.max_beams}")
-        if self.batch < 1:
-            raise UserError(f"a search takes at least 1 query at a time, not {self.batch}")
-        if self.exact not in _EXACT:
-            raise UserError(f"exact is '{self.exact}': {nearest(self.exact, _EXACT)}")
-        if self.length_penalty is not None and self.exact != "no":
-            raise UserError("a length penalty does not rank by likelihood, and nothing can be proven: use exact 'no'")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,12 +44,13 @@ class Retriever:
     encode: Callable[[Sequence[str]], np.ndarray]
     doc_ids: Sequence[str]
     docids: Sequence[str]
-    options: SearchOptions = SearchOptions()
+    options: SearchOptions = dataclasses.field(default_factory=SearchOptions)
     _kept: dict = dataclasses.field(default_factory=dict, init=False, repr=False)  # programs, and what lies on devices
 
     @classmethod
-    def from_workdir(cls, workdir: str | os.PathLike, system: str | None = None) -> "Retriever | Views":
-        """The trained `system` of a run on disk (default: the first of its config). Raises `UserError` if not there."""
+    def from_workdir(cls, workdir: str | os.PathLike, system: str | None = None) -> Searcher:
+        """The trained row `system` of a run on disk (default: its config's first), which may be no `Retriever` but a
+        `Views` or a `DenseIndex`. Raises `UserError` if it is not there."""
         from gr2_jax.pipeline.opening import open_retriever  # the pipeline knows how a run lies on disk
 
         return open_retriever(workdir, system).retriever
@@ -138,9 +93,13 @@ class Retriever:
         may be another.
         """
         options, k = self.options, self.options.beams if k is None else k
-        if not 1 <= k <= _MOST_BEAMS:
-            raise UserError(f"a search returns 1 to {_MOST_BEAMS:,} documents, not {k}")
+        check_depth(k)
         if options.exact == "exhaustive":
+            if self.trie.num_docids > options.exhaustive_limit:
+                raise UserError(
+                    f"exact 'exhaustive' would score {self.trie.num_docids:,} docids for every query, more than "
+                    f"exhaustive_limit, {options.exhaustive_limit:,}: use 'adaptive', or a higher limit"
+                )
             return self._exhaustive(tokens, k)
         found = self._by_beams(tokens, max(options.beams, k), k, whole_batches)
         return self._widened(found, tokens, k, whole_batches) if options.exact == "adaptive" else found

@@ -36,7 +36,8 @@ def run(options: argparse.Namespace) -> int:
             print(json.dumps({"query": asked, "hits": [dataclasses.asdict(hit) for hit in hits]}), flush=True)
             continue
         for rank, hit in enumerate(hits, start=1):
-            print(f"{rank:2d}  {hit.score:8.3f}  {hit.doc_id}  [{hit.docid}]\n              {texts[hit.doc_id]}")
+            docid = f"  [{hit.docid}]" if hit.docid else ""  # a dense row writes none
+            print(f"{rank:2d}  {hit.score:8.3f}  {hit.doc_id}{docid}\n              {texts[hit.doc_id]}")
         print(_certificate(hits), flush=True)
     return 0
 

@@ -5,7 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gr2_jax.evaluation.retriever import Hit, Retriever, SearchOptions
+from gr2_jax.evaluation.retriever import Retriever
+from gr2_jax.evaluation.searcher import Hit, SearchOptions, check_depth
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class Views:
     def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
         """The best `k` documents of each query, best first; equal scores by document id. A hit's `docid` is that of the
         view which finds it likeliest, its `score` the logarithm of the mean; none is proven exact."""
+        check_depth(k)
         most = max(k, self.options.beams)
         found = [retriever.search(queries, most, whole_batches=whole_batches) for retriever in self.retrievers]
         return [self._merge(lists)[:k] for lists in zip(*found, strict=True)]

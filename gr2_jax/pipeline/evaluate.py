@@ -5,12 +5,12 @@ from pathlib import Path
 
 import jax
 
-from gr2_jax.config import Experiment, System, ViewsRow
+from gr2_jax.config import DenseRow, Experiment, System, ViewsRow
 from gr2_jax.evaluation.in_parts import search_in_parts
-from gr2_jax.evaluation.retriever import Retriever
-from gr2_jax.evaluation.views import Views
+from gr2_jax.evaluation.searcher import Searcher
+from gr2_jax.pipeline.dense_index import load_dense
 from gr2_jax.pipeline.prepare import read_corpus
-from gr2_jax.pipeline.runs import PARTS, queries_of, write_runs
+from gr2_jax.pipeline.runs import DEPTH, PARTS, queries_of, write_runs
 from gr2_jax.pipeline.trained import load_retriever, load_views
 from gr2_jax.progress import say
 from gr2_jax.workdir import STAGE_FILE, Workdir, digest, is_done, read_json, run_stage
@@ -22,7 +22,7 @@ def evaluate_system(experiment: Experiment, workdir: Workdir, system: System, tr
     if not is_done(workdir.runs / system.name, fingerprint):
         retriever = load_retriever(experiment, workdir, system, train_print)
         seconds = _train_seconds(workdir, {system.name: train_print})
-        _evaluate(experiment, workdir, system.name, fingerprint, retriever, seconds)
+        _evaluate(workdir, system.name, fingerprint, retriever, experiment.evaluation.beams, seconds)
     return fingerprint
 
 
@@ -32,21 +32,35 @@ def evaluate_views(experiment: Experiment, workdir: Workdir, row: ViewsRow, trai
     fingerprint = digest([list(prints.items()), experiment.evaluation.__dict__ | {"measures": None}])
     if not is_done(workdir.runs / row.name, fingerprint):
         views = load_views(experiment, workdir, row, trained)
-        _evaluate(experiment, workdir, row.name, fingerprint, views, _train_seconds(workdir, prints))
+        seconds = _train_seconds(workdir, prints)
+        _evaluate(workdir, row.name, fingerprint, views, experiment.evaluation.beams, seconds)
+    return fingerprint
+
+
+def evaluate_dense(experiment: Experiment, workdir: Workdir, row: DenseRow, train_print: str) -> str:
+    """The same for a bi-encoder, whose lists are as long as a baseline's."""
+    fingerprint = digest([train_print, experiment.evaluation.query_length])
+    if not is_done(workdir.runs / row.name, fingerprint):
+        index = load_dense(experiment, workdir, row.name, train_print)
+        _evaluate(workdir, row.name, fingerprint, index, DEPTH, _train_seconds(workdir, {row.name: train_print}))
     return fingerprint
 
 
 def _evaluate(
-    experiment: Experiment, workdir: Workdir, name: str, fingerprint: str, retriever: Retriever | Views, seconds: float
+    workdir: Workdir, name: str, fingerprint: str, searcher: Searcher, depth: int, train_seconds: float
 ) -> None:
-    """All processes search; the first writes."""
+    """Lists of `depth` documents. All processes search; the first writes."""
     say(f"searching with {name}")
     collection, split = read_corpus(workdir)
-    cost = {"train_seconds": seconds, "index_mb": retriever.index_bytes / 1e6, "model_mb": retriever.model_bytes / 1e6}
+    cost = {
+        "train_seconds": train_seconds,
+        "index_mb": searcher.index_bytes / 1e6,
+        "model_mb": searcher.model_bytes / 1e6,
+    }
     runs, searched = {}, workdir.searched(f"{name}-{fingerprint}")
     for part in PARTS:
         queries = queries_of(part, collection.queries, split)
-        found = search_in_parts(retriever, queries, experiment.evaluation.beams, searched / part)
+        found = search_in_parts(searcher, queries, depth, searched / part)
         runs[part], cost[f"{part}_ms_per_query"], cost["exact_share"] = found.run, found.ms_per_query, found.exact_share
 
     def build(out: Path) -> None:

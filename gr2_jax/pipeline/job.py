@@ -14,7 +14,6 @@ from gr2_jax.errors import UserError
 from gr2_jax.evaluation.in_parts import Found, search_in_parts
 from gr2_jax.evaluation.metrics import check_measures, default_measures, mean, per_query
 from gr2_jax.evaluation.provenance import CONVENTIONS, package_versions
-from gr2_jax.evaluation.retriever import SearchOptions
 from gr2_jax.evaluation.trec import Qrels, read_qrels, write_per_query, write_run
 from gr2_jax.pipeline.opening import Opened, open_retriever, open_run
 from gr2_jax.pipeline.prepare import read_corpus
@@ -113,7 +112,7 @@ def _name(job: EvaluationJob, system: str) -> str:
 
 
 def _provenance(
-    job: EvaluationJob, opened: Opened, options: SearchOptions, found: Found, queries: Mapping[str, str]
+    job: EvaluationJob, opened: Opened, options: Any, found: Found, queries: Mapping[str, str]
 ) -> dict[str, Any]:
     return {
         "run": str(job.run),

@@ -8,10 +8,12 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from gr2_jax.config import Experiment
+from gr2_jax.config import DenseRow, Experiment, System, ViewsRow
 from gr2_jax.errors import UserError, nearest
-from gr2_jax.evaluation.retriever import Retriever
+from gr2_jax.evaluation.searcher import Searcher
 from gr2_jax.evaluation.views import Views
+from gr2_jax.pipeline.dense_index import load_dense
+from gr2_jax.pipeline.prepare import load_tokenizer
 from gr2_jax.pipeline.trained import load_retriever, what_lies_there
 from gr2_jax.settings import experiment_from_json
 from gr2_jax.training.checkpoints import checkpoint_steps
@@ -39,34 +41,55 @@ def open_run(path: str | os.PathLike) -> OpenRun:
 
 
 class Opened(NamedTuple):
-    retriever: Retriever | Views
+    retriever: Searcher
     system: str
     models: dict[str, dict[str, str | int]]
-    """Of each system that it reads: the fingerprints of its training, vocabulary and docids, and the checkpoint's
+    """Of each model that it reads: the fingerprints of its training, vocabulary and docids, and the checkpoint's
     step."""
 
 
 def open_retriever(path: str | os.PathLike, system: str | None = None, *, step: int | None = None) -> Opened:
     """What searches for a run's row `system`, by default the first of its config, with the checkpoint of `step`, by
     default the newest. A system that is still in training has checkpoints, too."""
-    experiment, workdir, trained = open_run(path)
-    systems = {s.name: s for s in experiment.retrieval.systems}
-    views = {row.name: row for row in experiment.retrieval.views}
-    system = next(iter(systems)) if system is None else system
-    if system not in {*systems, *views}:
-        raise UserError(f"{workdir.root} has no system '{system}': {nearest(system, [*systems, *views])}")
-    if system in views and step is not None:
+    run = open_run(path)
+    retrieval = run.experiment.retrieval
+    rows = {row.name: row for row in (*retrieval.systems, *retrieval.views, *retrieval.dense)}
+    if not rows:
+        raise UserError(f"{run.workdir.root} trains nothing: its config has no systems")
+    system = next(iter(rows)) if system is None else system
+    if system not in rows:
+        raise UserError(f"{run.workdir.root} has no system '{system}': {nearest(system, rows)}")
+    row = rows[system]
+    if step is not None and isinstance(row, ViewsRow):
         raise UserError(f"{system} reads several models, which have no step in common: leave --step out")
-    models = {}
-    for name in views[system].systems if system in views else [system]:
-        train_print = trained.get(name) or _in_training(workdir, name)
-        at = _newest_step(workdir.checkpoints(f"{name}-{train_print}")) if step is None else step
-        models[name] = {"training": train_print, "step": at, **what_lies_there(experiment, workdir, systems[name])}
+    if isinstance(row, DenseRow):
+        return _open_dense(run, row, step)
+    models = {name: _model(run, rows[name], step) for name in (row.systems if isinstance(row, ViewsRow) else [system])}
     retrievers = tuple(
-        load_retriever(experiment, workdir, systems[name], model["training"], step=model["step"])
+        load_retriever(run.experiment, run.workdir, rows[name], model["training"], step=model["step"])
         for name, model in models.items()
     )
-    return Opened(Views(retrievers) if system in views else retrievers[0], system, models)
+    return Opened(Views(retrievers) if isinstance(row, ViewsRow) else retrievers[0], system, models)
+
+
+def _model(run: OpenRun, system: System, step: int | None) -> dict[str, str | int]:
+    train_print = _train_print(run, system.name)
+    at = _newest_step(run.workdir.checkpoints(f"{system.name}-{train_print}")) if step is None else step
+    return {"training": train_print, "step": at, **what_lies_there(run.experiment, run.workdir, system)}
+
+
+def _open_dense(run: OpenRun, row: DenseRow, step: int | None) -> Opened:
+    if step is not None:
+        raise UserError(f"{row.name} keeps its documents' vectors of the last step alone: leave --step out")
+    train_print = _train_print(run, row.name)
+    index = load_dense(run.experiment, run.workdir, row.name, train_print)
+    at = _newest_step(run.workdir.checkpoints(f"{row.name}-{train_print}"))
+    vocabulary = load_tokenizer(run.experiment, run.workdir).fingerprint
+    return Opened(index, row.name, {row.name: {"training": train_print, "step": at, "vocabulary": vocabulary}})
+
+
+def _train_print(run: OpenRun, name: str) -> str:
+    return run.trained.get(name) or _in_training(run.workdir, name)
 
 
 def _newest_step(directory: Path) -> int:

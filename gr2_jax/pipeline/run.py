@@ -11,9 +11,9 @@ from gr2_jax.errors import UserError
 from gr2_jax.evaluation.trec import read_run, write_run
 from gr2_jax.pipeline.baselines import evaluate_baselines
 from gr2_jax.pipeline.check import check
-from gr2_jax.pipeline.dense import evaluate_dense, train_dense
+from gr2_jax.pipeline.dense import train_dense
 from gr2_jax.pipeline.docids import make_docids
-from gr2_jax.pipeline.evaluate import evaluate_system, evaluate_views
+from gr2_jax.pipeline.evaluate import evaluate_dense, evaluate_system, evaluate_views
 from gr2_jax.pipeline.generated_queries import generate_queries
 from gr2_jax.pipeline.prepare import prepare
 from gr2_jax.pipeline.quality import report_docids

@@ -12,7 +12,8 @@ from gr2_jax.config import EvaluationConfig, Experiment, System, ViewsRow
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import UserError
 from gr2_jax.evaluation.docid_texts import DocidTexts
-from gr2_jax.evaluation.retriever import Retriever, SearchOptions
+from gr2_jax.evaluation.retriever import Retriever
+from gr2_jax.evaluation.searcher import SearchOptions
 from gr2_jax.evaluation.views import Views
 from gr2_jax.models import GR2, T5Config
 from gr2_jax.pipeline.docids import docids_fingerprint, load_docids
@@ -67,7 +68,7 @@ def load_retriever(
 ) -> Retriever:
     """Searches with what `gr2_jax.pipeline.retrieval.train_system` left, at `step` or the newest."""
     checkpoints = workdir.checkpoints(f"{system.name}-{train_print}")
-    _refuse_others(experiment, workdir, system, checkpoints)
+    refuse_others(workdir, checkpoints, what_lies_there(experiment, workdir, system))
     trie, _ = load_docids(experiment, workdir, system.docids)
     model, params = trained_model(checkpoints, trie.tokens, step=step)
     return make_retriever(experiment, workdir, system, model, params)
@@ -96,10 +97,11 @@ def load_views(experiment: Experiment, workdir: Workdir, row: ViewsRow, trained:
     return Views(tuple(load_retriever(experiment, workdir, systems[name], trained[name]) for name in row.systems))
 
 
-def _refuse_others(experiment: Experiment, workdir: Workdir, system: System, checkpoints: Path) -> None:
-    """A model's tokens mean the words of its vocabulary and the documents of its docids, and no others."""
+def refuse_others(workdir: Workdir, checkpoints: Path, lies_there: dict[str, str]) -> None:
+    """A model's tokens mean the words of its vocabulary and the documents of its docids, and no others. Raises
+    `UserError` where the fingerprints that lie there now are not those that training noted beside its checkpoints."""
     trained_with = read_json(checkpoints / STAGE_FILE)
-    for name, fingerprint in what_lies_there(experiment, workdir, system).items():
+    for name, fingerprint in lies_there.items():
         if trained_with.get(name, fingerprint) != fingerprint:
             raise UserError(
                 f"{checkpoints} was trained with another {name} fingerprint, {trained_with[name]}, than {workdir.root} "

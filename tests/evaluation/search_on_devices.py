@@ -6,7 +6,8 @@ import jax
 import numpy as np
 
 from gr2_jax.docids import DocidTrie
-from gr2_jax.evaluation.retriever import Retriever, SearchOptions
+from gr2_jax.evaluation.retriever import Retriever
+from gr2_jax.evaluation.searcher import SearchOptions
 from gr2_jax.models import GR2, T5Config
 
 CONFIG = T5Config(vocab_size=32, d_model=8, d_kv=4, d_ff=16, num_heads=2, num_encoder_layers=1, num_decoder_layers=1)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from gr2_jax.errors import UserError
 from gr2_jax.evaluation.dense import DenseIndex, nearest_rows
-from gr2_jax.evaluation.trec import read_run, write_run
+from gr2_jax.evaluation.searcher import Hit
 
 RNG = np.random.default_rng(0)
 
@@ -46,12 +47,24 @@ def test_chunks_change_nothing_for_vectors_in_a_mapped_file(tmp_path):
     np.testing.assert_allclose(parts.scores, whole.scores, atol=1e-6)
 
 
-def test_the_index_makes_a_run(tmp_path):
+def _index():
     vectors = np.array([[1, 0], [0, 1], [1, 1]], np.float32)
-    index = DenseIndex(["a", "b", "c"], vectors, lambda texts: np.array([[len(t), 1] for t in texts], np.float32))
-    run = index.search({"q1": "xx", "q2": ""}, k=2)
-    assert run == {"q1": [("c", 3.0), ("a", 2.0)], "q2": [("b", 1.0), ("c", 1.0)]}
-    assert index.search({}) == {}
-    assert index.nbytes == 24
-    write_run(tmp_path / "run.trec", run, "Dense")
-    assert read_run(tmp_path / "run.trec") == run
+    return DenseIndex(["a", "b", "c"], vectors, lambda texts: np.array([[len(t), 1] for t in texts], np.float32))
+
+
+def test_the_index_finds_the_largest_products():
+    index = _index()
+    assert index.search(["xx", ""], k=2) == [
+        [Hit("c", "", 3.0, True), Hit("a", "", 2.0, True)],
+        [Hit("b", "", 1.0, True), Hit("c", "", 1.0, True)],
+    ]
+    assert index.search([]) == []
+    assert index.index_bytes == 24
+    assert index.with_options(batch=1).search(["xx", ""], k=2) == index.search(["xx", ""], k=2)
+
+
+def test_what_it_cannot_do_is_said():
+    with pytest.raises(UserError, match="compares every document, 'beams' is for rows that write docids"):
+        _index().with_options(beams=5)
+    with pytest.raises(UserError, match="a search returns 1 to 10,000 documents, not 0"):
+        _index().search(["a"], k=0)

@@ -11,7 +11,7 @@ import pytest
 from gr2_jax.errors import Preempted
 from gr2_jax.evaluation import in_parts
 from gr2_jax.evaluation.in_parts import search_in_parts
-from gr2_jax.evaluation.retriever import Hit, SearchOptions
+from gr2_jax.evaluation.searcher import Hit, SearchOptions
 from gr2_jax.preemption import Preemption
 
 QUERIES = {f"q{i}": f"text {i}" for i in range(20)}

@@ -1,7 +1,7 @@
 import pytest
 
 from gr2_jax.evaluation.pyterrier import retrieve, transformer
-from gr2_jax.evaluation.retriever import Hit
+from gr2_jax.evaluation.searcher import Hit
 
 _LISTS = {"one": [("d1", -0.5), ("d2", -1.5)], "none": [], "three": [("d3", -2.0)]}
 

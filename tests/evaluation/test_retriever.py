@@ -6,7 +6,8 @@ import pytest
 
 from gr2_jax.docids import DocidTrie
 from gr2_jax.errors import UserError
-from gr2_jax.evaluation.retriever import Retriever, SearchOptions
+from gr2_jax.evaluation.retriever import Retriever
+from gr2_jax.evaluation.searcher import SearchOptions
 from gr2_jax.models import GR2, T5Config
 
 CONFIG = T5Config(vocab_size=16, d_model=8, d_kv=4, d_ff=8, num_heads=2, num_encoder_layers=0, num_decoder_layers=1)
@@ -180,6 +181,12 @@ def test_other_parameters_search_with_the_programs_there_are(retriever, found):
         assert [hits[0].score for hits in other.search(TEXTS)] != [hits[0].score for hits in found]
         assert other.with_params(retriever.params).search(TEXTS) == found
     assert retriever.search(TEXTS) == found
+
+
+def test_scoring_every_docid_of_too_large_a_corpus_is_refused(retriever):
+    limited = retriever.with_options(exact="exhaustive", exhaustive_limit=len(DOCIDS) - 1)
+    with pytest.raises(UserError, match="would score 7 docids for every query, more than exhaustive_limit, 6: use 'ad"):
+        limited.search(TEXTS[:1], 1)
 
 
 def test_rows_and_scores_as_arrays(retriever, brute_force):

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from gr2_jax.evaluation.retriever import Hit, SearchOptions
+from gr2_jax.evaluation.searcher import Hit, SearchOptions
 from gr2_jax.evaluation.views import Views
 
 OPTIONS = SearchOptions(beams=3)

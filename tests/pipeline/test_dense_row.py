@@ -8,6 +8,7 @@ import orbax.checkpoint as ocp
 import pytest
 from small_collection import TEXTS, write_folder
 
+from gr2_jax.cli import main
 from gr2_jax.config import (
     BatchConfig,
     CorpusConfig,
@@ -22,11 +23,13 @@ from gr2_jax.config import (
 from gr2_jax.corpus.collection import Document
 from gr2_jax.data.batches import GradedBatches
 from gr2_jax.errors import UserError
+from gr2_jax.evaluation import Retriever
 from gr2_jax.evaluation.trec import read_run
 from gr2_jax.models import T5Config
-from gr2_jax.pipeline import dense
+from gr2_jax.pipeline import dense, evaluate
 from gr2_jax.pipeline.check import check
-from gr2_jax.pipeline.dense import VECTORS, train_dense
+from gr2_jax.pipeline.dense import train_dense
+from gr2_jax.pipeline.dense_index import VECTORS
 from gr2_jax.pipeline.prepare import load_tokenizer, prepare, read_corpus
 from gr2_jax.pipeline.run import run
 from gr2_jax.workdir import STAGE_FILE, Workdir, read_json
@@ -113,10 +116,41 @@ def test_training_has_taught_it_something(finished):
     assert summary["Dense"]["nDCG@20"] > 0.8
 
 
+def test_it_is_searched_as_any_other_row_is(finished, tmp_path, capsys):
+    workdir, _ = finished
+    for arguments, code in [([], 0), (["--exact", "adaptive"], 2), (["--step", "3"], 2), (["--system", "Dens"], 2)]:
+        with pytest.raises(SystemExit) as stop:
+            main(["evaluate", str(workdir.root), "-k", "100", "--output", str(tmp_path), *arguments])
+        assert stop.value.code == code
+    said = capsys.readouterr()
+    assert "100.0% of the lists are proven" in said.out
+    assert [line.split(": ", 1)[1] for line in said.err.splitlines() if line.startswith("gr2: ")] == [
+        "a dense row compares every document, 'exact' is for rows that write docids",
+        "Dense keeps its documents' vectors of the last step alone: leave --step out",
+        f"{workdir.root} has no system 'Dens': did you mean 'Dense'?",
+    ]
+    assert (tmp_path / "run.trec").read_bytes() == (workdir.runs / "Dense" / "test.trec").read_bytes()
+    facts = read_json(tmp_path / "metrics.json")["provenance"]
+    assert (facts["models"]["Dense"]["step"], facts["search"]) == (STEPS, {"batch": 64})
+    (first,) = Retriever.from_workdir(workdir.root).search(["how to sort"], k=1)
+    with pytest.raises(SystemExit):
+        main(["search", "how", "to", "sort", "--workdir", str(workdir.root), "-k", "1"])
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f" 1  {first[0].score:8.3f}  {first[0].doc_id}"
+
+
+def test_a_run_that_trains_nothing_has_nothing_to_search_with(experiment, tmp_path):
+    nothing = dataclasses.replace(experiment, retrieval=dataclasses.replace(experiment.retrieval, dense=()))
+    workdir = Workdir(tmp_path)
+    run(nothing, workdir, until="prepare")
+    with pytest.raises(UserError, match="trains nothing: its config has no systems"):
+        Retriever.from_workdir(workdir.root)
+
+
 def test_a_second_run_does_nothing_again(experiment, finished, monkeypatch):
     workdir, table = finished
     monkeypatch.setattr(dense, "train", None)
-    monkeypatch.setattr(dense, "timed", None)
+    monkeypatch.setattr(evaluate, "search_in_parts", None)
     assert run(experiment, workdir) == table
 
 
@@ -137,7 +171,7 @@ def test_a_stopped_row_ends_as_an_undisturbed_one(stop, experiment, finished, tm
 
             patch.setattr(GradedBatches, "__call__", until_25)
         else:
-            patch.setattr(dense, "_write_vectors", interrupt)
+            patch.setattr(dense, "write_vectors", interrupt)
         with pytest.raises(InterruptedError):
             train_dense(experiment, workdir, ROW, examples)
     assert not (_checkpoints(workdir) / STAGE_FILE).exists()

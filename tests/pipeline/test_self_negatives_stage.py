@@ -27,7 +27,7 @@ from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.batches import GradedBatches
 from gr2_jax.errors import UserError
 from gr2_jax.evaluation import Retriever
-from gr2_jax.evaluation.retriever import SearchOptions
+from gr2_jax.evaluation.searcher import SearchOptions
 from gr2_jax.pipeline.check import check
 from gr2_jax.pipeline.docids import load_docids
 from gr2_jax.pipeline.prepare import load_examples
