@@ -3,9 +3,10 @@
 python tests/benchmarks/search_peers.py [--shape tiny base] [--batch 1 8 32] [--docids 1000 100000 1000000]
 
 Prints, per cell: queries per second (medians) of `generate(prefix_allowed_tokens_fn=...)` over a Python dict trie, of
-`constrained_beam_search`, and of our `beam_search` without a trie, stopped after as many steps as the peer took; the
-medians of the rounds' ratios; and how many decoder steps a batch took. All rank by likelihood over the whole vocabulary
-of 32,128 (length_penalty 0) and encode the queries as well.
+`constrained_beam_search`, of our `beam_search` without a trie, stopped after as many steps as the peer took, and of the
+logits and their log-sum-exp alone, for as many steps as ours took: what no search over the whole vocabulary is spared;
+the medians of the rounds' ratios; and how many decoder steps a batch took. All rank by likelihood over the whole
+vocabulary of 32,128 (length_penalty 0) and encode the queries as well.
 
 Docids: `trie_scale.distinct_docids`, a Markov chain over the words of numpy's documentation, 5 + binomial(9, 4/9)
 tokens, 5 to 14, 9 in the mean. Queries: 4 to 16 random tokens. Weights: random, as transformers draws them.
@@ -27,7 +28,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import torch
-from searches import EOS, SHAPES, constrained_program, draw_queries, free_program, take_turns
+from searches import EOS, SHAPES, constrained_program, draw_queries, free_program, product_program, take_turns
 from transformers import T5Config as HFConfig
 from transformers import T5ForConditionalGeneration
 from transformers.utils import logging
@@ -157,16 +158,18 @@ def measure_cell(shape: str, corpus: Corpus, models: tuple, batch: int, options:
     peer_steps, our_steps = compare_cell(models, corpus, batches, config, options)
     ours = constrained_program(config, corpus.trie, options.beams, options.tail)
     free = free_program(config, options.beams, length=round(peer_steps))
+    product = product_program(config, options.beams, length=round(our_steps))
     systems = {
         "peer": lambda queries: generate(model, corpus, queries, options.beams).cpu(),
         "ours": lambda queries: jax.block_until_ready(ours(params, queries, arrays)),
         "free": lambda queries: jax.block_until_ready(free(params, queries)),
+        "product": lambda queries: jax.block_until_ready(product(params, queries)),
     }
     speeds = take_turns(systems, batches, options.rounds)
     print(f"  steps a batch: peer {peer_steps:.1f}, ours {our_steps:.1f}, free {round(peer_steps)}")
     medians = ", ".join(f"{name} {statistics.median(values):.2f}" for name, values in speeds.items())
     print(f"  queries/s: {medians}")
-    for other in ("peer", "free"):
+    for other in ("peer", "free", "product"):
         ratios = sorted(np.divide(speeds["ours"], speeds[other]))
         print(f"  ours / {other}: {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})", flush=True)
 

@@ -81,6 +81,21 @@ def free_program(config: T5Config, beams: int, length: int) -> Callable[..., tup
     return jax.jit(search)
 
 
+def product_program(config: T5Config, beams: int, length: int) -> Callable[..., jax.Array]:
+    """What no search with a softmax over the whole vocabulary is spared, (params, query tokens) -> [B, M, D]: `length`
+    times the logits of B x M states and their log-sum-exp, by the model's own code."""
+
+    def search(params, tokens):
+        def step(_, states):
+            logits = T5(config).apply({"params": params}, states, method="logits")
+            return states + 1e-6 * jax.nn.logsumexp(logits, axis=-1, keepdims=True)
+
+        states = jax.random.normal(jax.random.key(0), (len(tokens), beams, config.d_model))
+        return jax.lax.fori_loop(0, length, step, states)
+
+    return jax.jit(search)
+
+
 def take_turns(systems: dict[str, Callable], batches: list[np.ndarray], rounds: int) -> dict[str, list[float]]:
     """Queries per second of every system's turns; the systems take turns, `rounds` times.
 
