@@ -8,7 +8,10 @@ from gr2_jax.errors import UserError
 from gr2_jax.models import EOS_ID, T5Config, load_t5_config, preset
 from gr2_jax.models.fusion import Latent
 from gr2_jax.training.docid_objectives import FusionObjective
+from gr2_jax.training.loop_config import LoopConfig
+from gr2_jax.training.mesh import MeshConfig
 from gr2_jax.training.objectives import RetrievalObjective
+from gr2_jax.training.optimiser import Kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,13 +91,14 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class OptimiserConfig:
-    """Adam with decoupled weight decay, linear warm-up, cosine decay to 1% of the rate."""
+    """See `gr2_jax.training.optimiser`."""
 
     steps: int = 1000
     learning_rate: float = 1e-2
     warmup_steps: int = 25
     b2: float = 0.98
     weight_decay: float = 0.0
+    kind: Kind = "adam"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,7 +240,6 @@ class RetrievalConfig:
     systems: tuple[System, ...] = (System("GR2S", "title"), System("MLE", "title", {"gamma": 0.0}))
     views: tuple[ViewsRow, ...] = ()
     dense: tuple[DenseRow, ...] = ()
-    checkpoint_seconds: float = 20.0
     evaluate_every: int = 0
 
     def optimiser_of(self, system: System) -> OptimiserConfig:
@@ -285,7 +288,8 @@ class Pretraining:
     docid_length: int = 16
     document_length: int = 512
     shards: int = 16
-    checkpoint_seconds: float = 600.0
+    mesh: MeshConfig = MeshConfig()
+    loop: LoopConfig = LoopConfig(checkpoint_seconds=600.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -305,7 +309,7 @@ class EvaluationConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Everything that decides a run's bytes, and where they go."""
+    """Everything that decides a run's bytes, where they go, and on which mesh of devices they are computed."""
 
     name: str = "quickstart"
     workdir: str = "runs/quickstart"
@@ -316,3 +320,5 @@ class Experiment:
     fusion: FusionConfig = FusionConfig()
     retrieval: RetrievalConfig = RetrievalConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    mesh: MeshConfig = MeshConfig()
+    loop: LoopConfig = LoopConfig()

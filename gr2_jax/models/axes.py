@@ -1,7 +1,8 @@
 """Logical axis names: what each dimension of a parameter or an activation means, before any mesh is known.
 
 Names are T5X's but for one. Parameters: `vocab`, `embed`, `joined_kv` (heads x kv), `mlp`, `heads`, `relpos_buckets`,
-and `layers` where layers are scanned. Activations: `batch`, `docids` (the K sequences of a query), `length`,
+and `layers` where layers are scanned; `grades` of a learnable penalty.
+Activations: `batch`, `docids` (the K sequences of a query), `length`,
 `activation_embed`, `heads`, `kv`, `mlp`, `vocab`; their width is not called `embed`, because parameters are split along
 it (fsdp) by the mesh axis that activations give to `batch`. Which mesh axis each is split along is one table of rules,
 given around the computation:
@@ -34,6 +35,7 @@ _PARAMETERS = {
     ("projection", "kernel"): ("embed", "mlp"),
     ("projection", "bias"): ("mlp",),
     ("direction",): ("embed",),
+    ("penalty",): ("grades",),
 }
 
 

@@ -88,6 +88,8 @@ def _check_numbers(section: Any, path: str) -> None:
         value, flag = getattr(section, field.name), f"--{path}{field.name}"
         if value is not None and field.name in ("documents", "training_queries") and value < 1:
             raise UserError(f"{flag} is {value}: it must be above 0")
+        if field.name == "mesh":  # where -1 means what is left, see `MeshConfig.sizes`
+            continue
         if dataclasses.is_dataclass(value):
             _check_numbers(value, f"{path}{field.name}.")
         elif isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -17,8 +17,8 @@ from gr2_jax.pipeline.retrieval import graded_batches
 from gr2_jax.pipeline.semantics import starting_params, weights_fingerprint
 from gr2_jax.progress import say
 from gr2_jax.training.dense_objective import dense_loss
-from gr2_jax.training.loop import Plan, adam, train
-from gr2_jax.training.mesh import of_this_host
+from gr2_jax.training.loop import Plan, train
+from gr2_jax.training.optimiser import make_optimiser
 from gr2_jax.workdir import STAGE_FILE, Workdir, digest, is_done, write_json
 
 
@@ -57,11 +57,12 @@ def _plan(experiment: Experiment, workdir: Workdir, row: DenseRow, model: BiEnco
     return Plan(
         label=row.name,
         loss=loss,
-        batches=of_this_host(graded_batches(experiment, training_examples(experiment, workdir), None)),
-        optimiser=adam(**vars(optimiser)),
+        batches=graded_batches(experiment, training_examples(experiment, workdir), None),
+        optimiser=make_optimiser(**vars(optimiser)),
         steps=optimiser.steps,
         seed=experiment.seed,
-        checkpoint_seconds=retrieval.checkpoint_seconds,
+        mesh=experiment.mesh,
+        loop=experiment.loop,
     )
 
 

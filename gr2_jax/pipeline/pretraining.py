@@ -33,9 +33,9 @@ from gr2_jax.pipeline.semantics import HEAD_FILE, starting_params, weights_finge
 from gr2_jax.pipeline.trained import initial_params
 from gr2_jax.progress import say
 from gr2_jax.training.checkpoints import restore_params
-from gr2_jax.training.loop import Plan, adam, train
-from gr2_jax.training.mesh import of_this_host
+from gr2_jax.training.loop import Plan, train
 from gr2_jax.training.objectives import retrieval_loss
+from gr2_jax.training.optimiser import make_optimiser
 from gr2_jax.workdir import Workdir, digest, run_stage
 
 _ROLES = {"pairs": "pairs", "titles": "documents"}  # seqio's tasks, and what they read of a source
@@ -199,9 +199,11 @@ def _plan(config: Pretraining, workdir: Workdir, model: GR2) -> Plan:
     return Plan(
         label=config.name,
         loss=loss,
-        batches=of_this_host(pretraining_batches(config, workdir)),
-        optimiser=adam(**vars(config.optimiser)),
+        batches=pretraining_batches(config, workdir),
+        optimiser=make_optimiser(**vars(config.optimiser)),
         steps=config.optimiser.steps,
         seed=config.seed,
-        checkpoint_seconds=config.checkpoint_seconds,
+        mesh=config.mesh,
+        loop=config.loop,
+        query=Tokenizer(workdir.vocabulary / MODEL_NAME, extra_ids=config.vocabulary.extra_ids).decode,
     )

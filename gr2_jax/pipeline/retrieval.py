@@ -21,9 +21,9 @@ from gr2_jax.pipeline.semantics import starting_params, weights_fingerprint
 from gr2_jax.pipeline.trained import about_model, initial_params, load_retriever, retrieval_model, token_columns
 from gr2_jax.pipeline.validation import validation_hook
 from gr2_jax.progress import say
-from gr2_jax.training.loop import Plan, adam, train
-from gr2_jax.training.mesh import of_this_host
+from gr2_jax.training.loop import Plan, train
 from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
+from gr2_jax.training.optimiser import make_optimiser
 from gr2_jax.workdir import STAGE_FILE, Workdir, digest, is_done, read_json, write_json
 
 
@@ -35,9 +35,7 @@ def train_system(
     `upstream` is the fingerprint of the docids and examples; `trained` holds the fingerprints of the systems before it,
     among them the one that `self_negatives_of` names.
     """
-    retrieval = dataclasses.replace(
-        experiment.retrieval, systems=(system,), views=(), dense=(), checkpoint_seconds=0, evaluate_every=0
-    )
+    retrieval = dataclasses.replace(experiment.retrieval, systems=(system,), views=(), dense=(), evaluate_every=0)
     start_print = None if system.self_negatives_of is None else trained[system.self_negatives_of]
     if start_print is None:
         retrieval = dataclasses.replace(retrieval, self_negatives=SelfNegativeConfig())  # which it does not use
@@ -51,8 +49,8 @@ def train_system(
         start = _start_from(experiment, workdir, system, start_print)
     plan = _plan(experiment, workdir, system, start)
     if experiment.retrieval.evaluate_every:
-        hook = validation_hook(experiment, workdir, system, start.model, directory)
-        plan = dataclasses.replace(plan, hook=hook, hook_every=experiment.retrieval.evaluate_every)
+        hook, best = validation_hook(experiment, workdir, system, start.model, directory)
+        plan = dataclasses.replace(plan, hook=hook, hook_every=experiment.retrieval.evaluate_every, best=best)
     about = about_model(experiment, workdir, system, start.model)
     write_json(directory / STAGE_FILE, about)  # without a fingerprint, which says that training has ended
     say(f"training {system.name} on {system.docids} docids, {plan.steps:,} steps")
@@ -112,11 +110,13 @@ def _plan(experiment: Experiment, workdir: Workdir, system: System, start: _Star
     return Plan(
         label=system.name,
         loss=loss,
-        batches=of_this_host(graded_batches(experiment, training_examples(experiment, workdir), start.negatives)),
-        optimiser=adam(**vars(optimiser)),
+        batches=graded_batches(experiment, training_examples(experiment, workdir), start.negatives),
+        optimiser=make_optimiser(**vars(optimiser)),
         steps=optimiser.steps,
         seed=experiment.seed,
-        checkpoint_seconds=retrieval.checkpoint_seconds,
+        mesh=experiment.mesh,
+        loop=experiment.loop,
+        query=load_tokenizer(experiment, workdir).decode,
     )
 
 

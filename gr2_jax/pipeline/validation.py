@@ -23,9 +23,12 @@ CURVE = "validation.jsonl"
 
 def validation_hook(
     experiment: Experiment, workdir: Workdir, system: System, model: GR2, directory: Path
-) -> Callable[[int, dict], None]:
-    """What the training loop is to call with a step and its parameters: adds a line {"step": ..., "nDCG@20": ...} to
-    `directory`/validation.jsonl and says the first measure. Raises `UserError` where no query is held out for it."""
+) -> tuple[Callable[[int, dict], dict[str, float]], str]:
+    """What the training loop is to call with a step and its parameters, and the name of the measure to go by.
+
+    A call adds a line {"step": ..., "nDCG@20": ...} to `directory`/validation.jsonl, says the first measure and returns
+    all. Raises `UserError` where no query is held out for it.
+    """
     collection, split = read_corpus(workdir)
     queries = queries_of("validation", collection.queries, split)
     if not queries:
@@ -34,7 +37,7 @@ def validation_hook(
     measures = experiment.evaluation.measures or default_measures(qrels)
     first = []
 
-    def validate(step: int, params: dict) -> None:
+    def validate(step: int, params: dict) -> dict[str, float]:
         params = {name: value for name, value in params.items() if name != "penalty"}  # which searching has no use for
         if not first:
             first.append(make_retriever(experiment, workdir, system, model, params))
@@ -45,8 +48,9 @@ def validation_hook(
         say(f"  step {step:,}: validation {measures[0]} {scores[measures[0]]:.4f}")
         if jax.process_index() == 0:
             _add_line(directory / CURVE, {"step": step} | scores)
+        return scores
 
-    return validate
+    return validate, measures[0]
 
 
 def _add_line(path: Path, line: dict) -> None:

@@ -1,23 +1,46 @@
-"""Checkpoints of a training run: params, opt_state and meta as separate orbax items, atomic, newest kept."""
+"""Checkpoints of a training run: params, opt_state and meta as separate orbax items, atomic, asynchronous."""
 
+import operator
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
 from gr2_jax.errors import UserError
-from gr2_jax.training.mesh import data_mesh, replicated
+from gr2_jax.progress import say
+from gr2_jax.training.mesh import make_mesh, replicated
+
+_NEWEST = 2
 
 
 class Checkpoints:
-    """`directory`/<step>/{params,opt_state,meta}; a save killed half-way is never seen by `restore`."""
+    """`directory`/<step>/{params,opt_state,meta}; a save killed half-way is never seen by `restore`.
 
-    def __init__(self, directory: Path):
-        options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True, enable_async_checkpointing=False)
+    The two newest are kept, and with `best`, the name of a score, the one with the highest.
+    """
+
+    def __init__(self, directory: Path, best: str | None = None):
+        kept = [keep.LatestN(_NEWEST)]
+        if best is not None:
+            by_score = operator.itemgetter(best)
+            kept.append(keep.BestN(get_metric_fn=by_score, n=1, keep_checkpoints_without_metrics=False))
+        options = ocp.CheckpointManagerOptions(preservation_policy=keep.AnyPreservationPolicy(kept), create=True)
+        self._directory = directory
         self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
 
-    def save(self, step: int, params: Any, opt_state: Any, meta: dict) -> None:
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def save(self, step: int, params: Any, opt_state: Any, meta: dict, scores: dict | None = None) -> None:
+        """Returns when the arrays are copied; a thread writes them. A step that is there already stays as it is."""
+        if step == self.latest_step():
+            return
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -25,15 +48,39 @@ class Checkpoints:
                 opt_state=ocp.args.StandardSave(opt_state),
                 meta=ocp.args.JsonSave(meta),
             ),
+            metrics=scores,
         )
 
     def latest_step(self) -> int | None:
         return self._manager.latest_step()
 
     def restore(self, params: Any, opt_state: Any) -> tuple[Any, Any, dict]:
-        """The newest (params, opt_state, meta), with the shapes and shardings of the given trees."""
+        """The newest (params, opt_state, meta) that can be read, with the shapes and shardings of the given trees.
+
+        What is newer and cannot be read is said and removed. Raises `UserError` where none can be read, and then
+        removes nothing.
+        """
+        steps, broken = sorted(self._manager.all_steps(), reverse=True), {}
+        for step in steps:
+            try:
+                found, error = self._restore(step, params, opt_state), None
+            except Exception as raised:  # whatever orbax and its storage make of damage
+                found, error = None, raised
+            if _all_hosts(error is None):
+                for other in broken:
+                    say(f"checkpoint {other} cannot be read and is removed; going on from {step}")
+                    self._manager.delete(other)
+                return found
+            broken[step] = error
+        reasons = [" ".join(str(error).split())[:300] for error in broken.values() if error is not None]
+        raise UserError(
+            f"none of the checkpoints in {self._directory} can be read (steps {', '.join(map(str, steps))}), the "
+            f"newest because: {reasons[0] if reasons else 'another host cannot'}"
+        )
+
+    def _restore(self, step: int, params: Any, opt_state: Any) -> tuple[Any, Any, dict]:
         restored = self._manager.restore(
-            self.latest_step(),
+            step,
             args=ocp.args.Composite(
                 params=ocp.args.StandardRestore(params),
                 opt_state=ocp.args.StandardRestore(opt_state),
@@ -42,8 +89,20 @@ class Checkpoints:
         )
         return restored.params, restored.opt_state, restored.meta
 
+    def wait(self) -> None:
+        """Until what was saved is on disk."""
+        self._manager.wait_until_finished()
+
     def close(self) -> None:
         self._manager.close()
+
+
+def _all_hosts(fine: bool) -> bool:
+    if jax.process_count() == 1:
+        return fine
+    from jax.experimental import multihost_utils
+
+    return bool(multihost_utils.process_allgather(np.array([fine])).all())
 
 
 def checkpoint_steps(directory: Path) -> list[int]:
@@ -67,7 +126,7 @@ def restore_params(directory: Path, template: Any, step: int | None = None) -> t
             raise UserError(f"{directory} has no checkpoint of step {step}: there are those of {there}")
         step = manager.latest_step() if step is None else step
         # here, and not on the devices that it was saved from, which may be others
-        here = replicated(data_mesh())
+        here = replicated(make_mesh())
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), template)
         restored = manager.restore(
             step,

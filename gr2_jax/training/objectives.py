@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.losses import (
     grade_matrix,
@@ -30,6 +30,7 @@ from gr2_jax.losses.pairs import Denominator
 from gr2_jax.losses.similarity import Similarity
 from gr2_jax.models import GR2, PAD_ID
 from gr2_jax.models.gr2 import RetrievalOutputs
+from gr2_jax.training.step import FINITE_ROWS
 
 Parts = dict[str, Float[Array, ""]]
 
@@ -111,7 +112,14 @@ def retrieval_loss(
     if "negative_rows" in batch:
         parts["self_negative"] = _self_negative_part(texts.unsmoothed_nll, batch, num_grades)
         query_part += self_negative_weight * parts["self_negative"]
+    parts[FINITE_ROWS] = _finite_rows(texts)
     return (queries * query_part + documents * parts["likelihood_d"]) / (queries + documents), parts
+
+
+def _finite_rows(texts: TextOutputs) -> Bool[Array, "B"]:
+    """Which queries give finite numbers, by themselves and with their docids."""
+    of_queries = (texts.query_nll, texts.query_embeddings, texts.docid_embeddings)
+    return jnp.stack([jnp.isfinite(x).reshape(len(x), -1).all(axis=1) for x in of_queries]).all(axis=0)
 
 
 def _read(

@@ -32,6 +32,7 @@ from gr2_jax.pipeline.dense import train_dense
 from gr2_jax.pipeline.dense_index import VECTORS
 from gr2_jax.pipeline.prepare import load_tokenizer, prepare, read_corpus
 from gr2_jax.pipeline.run import run
+from gr2_jax.training.loop_config import LoopConfig
 from gr2_jax.workdir import STAGE_FILE, Workdir, read_json
 
 STEPS, LENGTH = 30, 6  # the loop looks at the clock every 20 steps
@@ -46,8 +47,8 @@ EXPERIMENT = Experiment(
         batch=BatchConfig(queries=8, documents=4, length=8, shortest_span=2, longest_span=6),
         systems=(),
         dense=(ROW,),
-        checkpoint_seconds=0.0,
     ),
+    loop=LoopConfig(checkpoint_seconds=0.0),
 )
 
 

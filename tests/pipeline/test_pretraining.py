@@ -17,6 +17,7 @@ from gr2_jax.pipeline.pretraining import check_pretraining, pretrain, pretrainin
 from gr2_jax.pipeline.semantics import starting_params
 from gr2_jax.pipeline.trained import initial_params, retrieval_model
 from gr2_jax.training import loop
+from gr2_jax.training.loop_config import LoopConfig
 from gr2_jax.workdir import Workdir
 
 WORDS = ["lake", "river", "hill", "tower", "bridge", "garden", "market", "harbour"]
@@ -32,7 +33,7 @@ CONFIG = Pretraining(
     docid_length=8,
     document_length=24,
     shards=2,
-    checkpoint_seconds=0.0,
+    loop=LoopConfig(checkpoint_seconds=0.0),
 )
 
 

@@ -108,7 +108,7 @@ def test_killed_twice_and_started_again_it_writes_the_same_bytes(finished, tmp_p
     workdir = tmp_path / "run"
     for moment in ("examples/stage.json", "checkpoints/GR2S-*/[0-9]*"):
         process = subprocess.Popen(
-            [*command(workdir), "--retrieval.checkpoint_seconds", "0"],
+            [*command(workdir), "--loop.checkpoint_seconds", "0"],
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )

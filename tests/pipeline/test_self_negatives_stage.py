@@ -33,6 +33,7 @@ from gr2_jax.pipeline.docids import load_docids
 from gr2_jax.pipeline.prepare import load_examples
 from gr2_jax.pipeline.run import run
 from gr2_jax.pipeline.self_negatives import mine, wrong_rows
+from gr2_jax.training.loop_config import LoopConfig
 from gr2_jax.workdir import Workdir, read_json
 
 COUNT, TUNED = len(TEXTS), "GR2S-negatives"
@@ -149,8 +150,7 @@ def test_it_starts_from_the_other_system_s_weights(finished, tmp_path):
 
 def test_killed_while_mining_and_while_training_it_ends_with_the_same_bytes(finished, tmp_path, monkeypatch):
     experiment, workdir, _ = finished
-    retrieval = dataclasses.replace(experiment.retrieval, checkpoint_seconds=0)
-    experiment = dataclasses.replace(experiment, retrieval=retrieval)
+    experiment = dataclasses.replace(experiment, loop=LoopConfig(checkpoint_seconds=0.0))
     copy = Workdir(shutil.copytree(workdir.root, tmp_path / "run"))
     for directory in (copy.root / "negatives", *copy.checkpoints("").glob(f"{TUNED}-*")):
         shutil.rmtree(directory)

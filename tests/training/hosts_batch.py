@@ -9,7 +9,7 @@ from jax.experimental import multihost_utils
 
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.batches import BatchShape, GradedBatches
-from gr2_jax.training.mesh import data_mesh, of_this_host, put_batch
+from gr2_jax.training.mesh import make_mesh, put_batch
 
 SHAPE = BatchShape(queries=4, docids=2, documents=6, pseudo_share=0.5, span=(2, 4), length=5)
 STEP = 7
@@ -23,8 +23,8 @@ def batches() -> GradedBatches:
 
 def main(address: str, index: int) -> None:
     jax.distributed.initialize(address, num_processes=2, process_id=index, initialization_timeout=60)
-    own = of_this_host(batches())(STEP)
-    whole = put_batch(own, data_mesh())
+    own = batches()(STEP, host=index, hosts=2)
+    whole = put_batch(batches(), STEP, make_mesh())
     seen = {name: multihost_utils.process_allgather(array, tiled=True).tolist() for name, array in whole.items()}
     print(json.dumps({"own": {name: value.tolist() for name, value in own.items()}, "whole": seen}))
 

@@ -15,7 +15,7 @@ from gr2_jax.losses import grade_matrix, mgcc_loss
 from gr2_jax.models import GR2, Fusion, T5Config
 from gr2_jax.training.docid_objectives import FusionObjective, fusion_loss
 from gr2_jax.training.loop import Plan, train
-from gr2_jax.training.mesh import data_mesh, put_batch
+from gr2_jax.training.mesh import make_mesh, put_batch
 from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
 
 TABLE = np.array([[4, 5, 1], [6, 1, 0], [5, 5, 1], [9, 9, 1], [7, 1, 0], [8, 4, 1]])
@@ -65,7 +65,7 @@ def start(name):
     return jax.tree.map(lambda x: 0.5 * rng.normal(size=x.shape).astype(np.float32), shapes)
 
 
-def batch(step):
+def batch(step, host=0, hosts=1):
     """Eight queries, which eight devices share, and six documents, which they cannot."""
     rng = np.random.default_rng(step)
     judged, grades = rng.integers(0, 6, (8, 3)), rng.integers(1, 4, (8, 3))
@@ -80,7 +80,7 @@ def batch(step):
     }
 
 
-def pairs(step):
+def pairs(step, host=0, hosts=1):
     """Four documents, each with two of its queries: Eq. 1 and 2 compare all pairs."""
     rng = np.random.default_rng(step)
     tokens = rng.integers(2, 16, (8, 7))
@@ -90,7 +90,7 @@ def pairs(step):
 def train_one_step(directory, name):
     """Plain gradient descent: Adam's first step would make noise of the smallest gradients."""
     batches = pairs if name == "fusion" else batch
-    return train(Plan("mesh", LOSSES[name], batches, optax.sgd(0.1), 1, 0, 1e9), start(name), directory)
+    return train(Plan("mesh", LOSSES[name], batches, optax.sgd(0.1), 1, 0), start(name), directory)
 
 
 def _places(array):
@@ -98,5 +98,5 @@ def _places(array):
 
 
 if __name__ == "__main__":
-    placed = {name: _places(array) for name, array in put_batch(batch(0), data_mesh()).items()}
+    placed = {name: _places(array) for name, array in put_batch(batch, 0, make_mesh()).items()}
     print(json.dumps({"meta": train_one_step(Path(sys.argv[1]), sys.argv[2]), "placed": placed}))

@@ -86,16 +86,52 @@ def test_a_save_that_was_cut_short_is_not_seen(directory):
 
 
 @pytest.mark.parametrize("item", ["params", "opt_state", "meta"])
-def test_a_step_damaged_after_it_was_whole_is_an_error_and_never_a_wrong_restore(directory, item):
-    """A part lost under a step's final name, as by a failing disk: orbax still lists the step, and refuses to read it.
-    Removing the step's directory goes back to the one before."""
+def test_a_damaged_newest_step_gives_way_to_the_one_before(directory, item, capsys):
+    """A part lost under a step's final name, as by a failing disk."""
     shutil.rmtree(directory / "60" / item)
-    with pytest.raises((KeyError, ValueError, FileNotFoundError)):
-        _newest(directory)
-    shutil.rmtree(directory / "60")
-    step, (params, _, _) = _newest(directory)
-    assert step == 40
+    step, (params, opt_state, meta) = _newest(directory)
+    assert "checkpoint 60 cannot be read and is removed; going on from 40" in capsys.readouterr().err
+    assert (step, meta) == (60, _meta(40))  # the step that was newest, and what came instead
+    _assert_equal((params, opt_state), _state(2))
+    assert {path.name for path in directory.iterdir()} == {"40"}
+
+
+def test_a_truncated_newest_step_gives_way_to_the_one_before(directory, capsys):
+    for path in (directory / "60" / "params" / "d").iterdir():
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    _, (params, _, meta) = _newest(directory)
+    assert meta == _meta(40)
     _assert_equal(params, _state(2)[0])
+    assert "checkpoint 60 cannot be read" in capsys.readouterr().err
+
+
+def test_where_none_can_be_read_none_is_removed(directory):
+    for step in ("40", "60"):
+        shutil.rmtree(directory / step / "params")
+    with pytest.raises(UserError, match=r"none of the checkpoints in .* can be read \(steps 60, 40\)"):
+        _newest(directory)
+    assert {path.name for path in directory.iterdir()} == {"40", "60"}
+
+
+def test_the_best_is_kept_beside_the_newest(tmp_path):
+    with Checkpoints(tmp_path, best="nDCG@20") as checkpoints:
+        for step, score in ((20, 0.2), (40, 0.4), (60, 0.1), (80, None), (100, 0.3)):
+            scores = None if score is None else {"nDCG@20": score}
+            checkpoints.save(step, *_state(1), _meta(step), scores)
+    assert {path.name for path in tmp_path.iterdir()} == {"40", "80", "100"}
+
+
+def test_what_is_saved_in_the_background_is_what_was_there_then(tmp_path):
+    """The step is donated its arguments: their memory is written anew while a thread still saves what was in it."""
+    update = jax.jit(lambda x: jax.tree.map(lambda v: v + 1, x), donate_argnums=0)
+    state = {"w": jnp.zeros((512, 1024), jnp.float32)}
+    with Checkpoints(tmp_path) as checkpoints:
+        for step in range(1, 6):
+            state = update(state)
+            if step == 3:
+                checkpoints.save(step, state, {"count": jnp.zeros(())}, _meta(step))
+    found = restore_params(tmp_path, state)[0]
+    np.testing.assert_array_equal(found["w"], 3.0)
 
 
 def test_cut_array_data_is_an_error(directory):

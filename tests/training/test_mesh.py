@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gr2_jax.training.checkpoints import restore_params
-from gr2_jax.training.mesh import data_mesh, put_batch
+from gr2_jax.training.mesh import make_mesh, put_batch
 
 
 @pytest.fixture(scope="module", params=["embedding", "fusion", pytest.param("retrieval", marks=pytest.mark.slow)])
@@ -26,8 +26,8 @@ def on_eight(request, tmp_path_factory):
 
 def test_rows_are_split_where_they_divide_evenly(on_eight):
     placed = on_eight[2]["placed"]
-    assert placed["query_tokens"] == {"spec": ["data"], "shards": [[1, 4]] * 8}
-    assert placed["docid_rows"] == {"spec": ["data"], "shards": [[1, 2]] * 8}
+    assert placed["query_tokens"] == {"spec": [["replica", "data", "fsdp"]], "shards": [[1, 4]] * 8}
+    assert placed["docid_rows"] == {"spec": [["replica", "data", "fsdp"]], "shards": [[1, 2]] * 8}
 
 
 def test_rows_that_do_not_divide_evenly_are_everywhere(on_eight):
@@ -55,5 +55,5 @@ def test_one_device_goes_on_from_a_checkpoint_of_eight(on_eight):
 
 
 def test_one_device_holds_everything():
-    placed = put_batch({"rows": np.arange(5)}, data_mesh())
+    placed = put_batch(lambda step, host, hosts: {"rows": np.arange(5)}, 0, make_mesh())
     np.testing.assert_array_equal(placed["rows"], np.arange(5))

@@ -14,8 +14,10 @@ from flax import linen as nn
 
 from gr2_jax.models import GR2, T5, Fusion, T5Config
 from gr2_jax.training.docid_objectives import FusionObjective, fusion_loss, query_generation_loss
-from gr2_jax.training.loop import Plan, adam, train
+from gr2_jax.training.loop import Plan, train
 from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
+from gr2_jax.training.optimiser import make_optimiser
+from gr2_jax.training.step import FINITE_ROWS
 
 # Untied: an embedding row then has a gradient only if some text or decoder input of the batch holds its token.
 CONFIG = T5Config(
@@ -47,6 +49,7 @@ BATCH = {
 # Mined: document 1 for two queries, before and after the one whose own it is; document 3, judged not relevant for the
 # third query, for the second; document 4, the first query's own.
 NEGATIVES = {"negative_rows": np.array([[1, 0], [3, 1], [4, -1]])}
+OPTIMISER = make_optimiser(steps=300, learning_rate=1e-2, warmup_steps=10, b2=0.98, weight_decay=0.0)
 OBJECTIVE = RetrievalObjective(gamma=0.7, temperature=0.3, label_smoothing=0.1)
 MODEL = GR2(CONFIG, DOCIDS)
 
@@ -133,7 +136,7 @@ def test_retrieval_loss_is_eq_10(params, graded, expected):
 def test_gamma_0_is_the_likelihoods_alone(params, expected):
     loss, parts = jax.jit(_loss(dataclasses.replace(OBJECTIVE, gamma=0.0)))(params, BATCH, jax.random.key(0))
     np.testing.assert_allclose(loss, (expected["likelihood_q"] + expected["likelihood_d"]) / 5, rtol=1e-5)
-    assert set(parts) == {"likelihood_q", "likelihood_d"}
+    assert set(parts) == {"likelihood_q", "likelihood_d", FINITE_ROWS}
 
 
 def test_microbatches_give_the_gradient_of_the_whole_batch(params):
@@ -159,7 +162,7 @@ def test_another_graded_loss_takes_the_place_of_mgcc(params, expected, graded):
     """Its value, from the model's outputs, is checked with the losses; here what it is given."""
     objective = dataclasses.replace(OBJECTIVE, graded=graded)
     loss, parts = jax.jit(_loss(objective))(params, BATCH, jax.random.key(0))
-    assert set(parts) == {"likelihood_q", "likelihood_d", graded}
+    assert set(parts) == {"likelihood_q", "likelihood_d", graded, FINITE_ROWS}
     total = 3 * 0.7 * parts[graded] + expected["likelihood_q"] + expected["likelihood_d"]
     np.testing.assert_allclose(loss, total / 5, rtol=1e-5)
 
@@ -317,7 +320,7 @@ def test_the_fusion_model_learns_to_write_queries(random_params, tmp_path):
     model = Fusion(dataclasses.replace(FUSION.config, d_model=32, d_kv=16, d_ff=64))
     start = random_params(model, batch["document_tokens"], queries)
     loss = functools.partial(fusion_loss, model=model, objective=FusionObjective(label_smoothing=0.0))
-    plan = Plan("fusion", loss, lambda step: batch, adam(300, 1e-2, 10, 0.98, 0.0), 300, 0, math.inf)
+    plan = Plan("fusion", loss, lambda step, host, hosts: batch, OPTIMISER, 300, 0)
     parts = train(plan, start, tmp_path)["parts"]
     assert parts["generation"] < math.log(2) / 8
     assert parts["reconstruction"] < math.log(2) / 8

@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gr2_jax.training.loop import Plan, adam, train
+from gr2_jax.training.loop import Plan, train
+from gr2_jax.training.loop_config import LoopConfig
+from gr2_jax.training.optimiser import make_optimiser
 
 STEPS = 70  # the loop looks at the clock every 20 steps
 
@@ -27,18 +29,26 @@ def loss(params, batch, rng):
     return fit + size, {"fit": fit, "size": size}
 
 
-def batches(step):
+def batches(step, host=0, hosts=1):
     rng = np.random.default_rng(step)
     x = rng.normal(size=(8, 4)).astype(np.float32)
     return {"x": x, "y": np.sin(x[:, :3])}
 
 
-PLAN = Plan("toy", loss, batches, adam(STEPS, 0.1, 5, 0.99, 0.01), STEPS, seed=3, checkpoint_seconds=0.0)
+PLAN = Plan(
+    "toy",
+    loss,
+    batches,
+    make_optimiser(steps=STEPS, learning_rate=0.1, warmup_steps=5, b2=0.99, weight_decay=0.01),
+    STEPS,
+    seed=3,
+    loop=LoopConfig(checkpoint_seconds=0.0),
+)
 
 
 def stopping_at(step, stop):
     """The plan, with `stop` called for the batch of that step."""
-    return dataclasses.replace(PLAN, batches=lambda at: batches(at) if at != step else stop())
+    return dataclasses.replace(PLAN, batches=lambda at, host, hosts: batches(at) if at != step else stop())
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from gr2_jax.models import EOS_ID, PAD_ID, UNK_ID
 from gr2_jax.pipeline.schemes.base import Candidates, Scheme
 from gr2_jax.pipeline.semantics import starting_params
 from gr2_jax.training.checkpoints import restore_params
-from gr2_jax.training.loop import Loss, Plan, adam, train
-from gr2_jax.training.mesh import of_this_host
+from gr2_jax.training.loop import Plan, train
+from gr2_jax.training.optimiser import make_optimiser
+from gr2_jax.training.step import Loss
 
 _BATCH = 128
 
@@ -149,9 +150,10 @@ class PseudoQueries(Scheme):
         return Plan(
             label=f"{self.name} docids",
             loss=partial(type(self).loss, model=self.model, objective=config.objective),
-            batches=of_this_host(batches),
-            optimiser=adam(**vars(config.optimiser)),
+            batches=batches,
+            optimiser=make_optimiser(**vars(config.optimiser)),
             steps=config.optimiser.steps,
             seed=seed,
-            checkpoint_seconds=self.experiment.retrieval.checkpoint_seconds,
+            mesh=self.experiment.mesh,
+            loop=self.experiment.loop,
         )

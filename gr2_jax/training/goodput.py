@@ -1,0 +1,58 @@
+"""Where the time of a training goes."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+KINDS = ("start", "data", "step", "checkpoint", "evaluation")
+
+
+class Goodput:
+    """Seconds by kind: `start` (reading the newest checkpoint, the first step's compilation), `data` (waiting for a
+    batch), `step`, `checkpoint`, `evaluation` (what hooks take). What falls under none of them is step time: the
+    devices work while the program looks elsewhere.
+    """
+
+    def __init__(self):
+        self._seconds = dict.fromkeys(KINDS, 0.0)
+        self._last = time.monotonic()
+        self._looked = None
+
+    def add(self, seconds: dict[str, float]) -> None:
+        """Those of earlier starts."""
+        for kind, value in seconds.items():
+            self._seconds[kind] += value
+
+    @contextmanager
+    def __call__(self, kind: str) -> Iterator[None]:
+        self._until_now("step")
+        try:
+            yield
+        finally:
+            self._until_now(kind)
+
+    def seconds(self) -> dict[str, float]:
+        self._until_now("step")
+        return dict(self._seconds)
+
+    @property
+    def training(self) -> float:
+        """All but evaluation."""
+        return sum(seconds for kind, seconds in self.seconds().items() if kind != "evaluation")
+
+    def shares(self) -> dict[str, float]:
+        """Of all time, by kind."""
+        seconds = self.seconds()
+        return {kind: value / max(sum(seconds.values()), 1e-9) for kind, value in seconds.items()}
+
+    def steps_per_second(self, step: int) -> float:
+        """Since it was last asked, evaluation and checkpoints left out; 0 the first time."""
+        seconds = self.seconds()
+        now = step, seconds["step"] + seconds["data"]
+        before, self._looked = self._looked, now
+        return 0.0 if before is None else (now[0] - before[0]) / max(now[1] - before[1], 1e-9)
+
+    def _until_now(self, kind: str) -> None:
+        now = time.monotonic()
+        self._seconds[kind] += now - self._last
+        self._last = now
