@@ -3,17 +3,22 @@
 import argparse
 import dataclasses
 import json
+import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from gr2_jax.errors import RESTART, Preempted, UserError, nearest
+from gr2_jax.errors import LOST, RESTART, Preempted, UserError, nearest
 
 _EXTRAS = {"huggingface": ("safetensors", "transformers"), "beam": ("apache_beam", "google_crc32c")}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; a `UserError` is printed as one line and ends the program with code 2."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _leave)
     try:
         sys.exit(_run(sys.argv[1:] if arguments is None else list(arguments)))
     except UserError as error:
@@ -29,9 +34,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Preempted as stopped:
         print(f"gr2: {stopped}", file=sys.stderr)
         sys.exit(RESTART)
+    except RuntimeError as error:
+        from gr2_jax.distributed import process_count
+
+        if process_count() == 1:
+            raise
+        print(f"gr2: another process of this job is gone: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+        os._exit(LOST)  # an orderly exit would wait for it
     except KeyboardInterrupt:
         print("gr2: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
+
+
+def _leave(number, frame) -> None:
+    """SIGTERM where nothing polls for it: what is done is on disk, and what was begun is begun again."""
+    raise Preempted("stopped; the same command goes on from here")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -146,14 +163,21 @@ def _pretraining(config, options, rest: list[str], until: str) -> int:
 
 def _into_workdir(experiment, options):
     """The settings with the workdir that the command line asks for, and that workdir."""
+    from gr2_jax.distributed import agree, join_processes
     from gr2_jax.host_memory import keep_freed_memory, on_cpu_only
-    from gr2_jax.workdir import Workdir
+    from gr2_jax.training.mesh import make_mesh
+    from gr2_jax.workdir import Workdir, digest
 
+    join_processes()
     if on_cpu_only():
         keep_freed_memory()
     if options.workdir:
         experiment = dataclasses.replace(experiment, workdir=options.workdir)
-    return experiment, Workdir(Path(experiment.workdir))
+    make_mesh(experiment.mesh)  # what does not fit is to be said before the work begins
+    workdir = Workdir(Path(experiment.workdir))
+    workdir.create()
+    agree(workdir.root, digest(experiment))
+    return experiment, workdir
 
 
 def _show_docids(experiment, workdir, table: str, as_json: bool) -> int:

@@ -21,5 +21,8 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 RESTART = 75  # sysexits' EX_TEMPFAIL: whoever started the command is to start it again
 
 
+LOST = 134  # as of a program that aborts: another process of the job is gone, and the job is to be started again
+
+
 class Preempted(Exception):
     """Raised by work that was asked to leave and has stopped where the same command goes on: exit code `RESTART`."""

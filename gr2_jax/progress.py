@@ -12,9 +12,19 @@ T = TypeVar("T")
 _SECONDS_BETWEEN_LINES = 15.0
 
 
+_quiet = False
+
+
+def be_quiet() -> None:
+    """From here on nothing is said: of the processes of a job the first speaks for all."""
+    global _quiet
+    _quiet = True
+
+
 def say(text: str) -> None:
     """One line of the run's story, on stderr so that stdout holds results only."""
-    tqdm.write(text, file=sys.stderr)
+    if not _quiet:
+        tqdm.write(text, file=sys.stderr)
 
 
 @contextmanager

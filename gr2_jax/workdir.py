@@ -5,10 +5,12 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gr2_jax.distributed import is_first, wait_for_first
 from gr2_jax.errors import UserError
 
 STAGE_FILE = "stage.json"
@@ -106,11 +108,15 @@ def is_done(directory: Path, fingerprint: str) -> bool:
 def run_stage(directory: Path, fingerprint: str, build: Callable[[Path], None]) -> bool:
     """Calls `build` with an empty directory beside `directory` and renames it when whole; False if it was done before.
 
-    A stage killed at any point leaves nothing half-made under its own name, and is built anew when asked again. Raises
-    `UserError` rather than replace a directory that no stage made.
+    Of several processes of a job the first builds and the others wait. A stage killed at any point leaves nothing
+    half-made under its own name, and is built anew when asked again. Raises `UserError` rather than replace a directory
+    that no stage made.
     """
     if is_done(directory, fingerprint):
         return False
+    if not is_first():
+        wait_for_first(lambda: is_done(directory, fingerprint), str(directory))
+        return True
     if directory.exists() and not (directory / STAGE_FILE).exists():
         raise UserError(f"{directory} is in the way and was not made by this program: give another --workdir")
     partial, old = (directory.with_name(directory.name + end) for end in (".partial", ".old"))
@@ -141,6 +147,6 @@ def read_json(path: Path) -> Any:
 def write_json(path: Path, value: Any) -> None:
     """Indented JSON with sorted keys, written beside and renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}.partial")  # hosts may write the same
     partial.write_text(json.dumps(value, indent=1, sort_keys=True, default=_plain) + "\n")
     os.replace(partial, path)

@@ -77,7 +77,7 @@ def save_t5(
     )
     with new_directory(Path(directory)) as folder:
         try:
-            with ocp.StandardCheckpointer() as checkpointer:
+            with ocp.StandardCheckpointer(multiprocessing_options=_alone()) as checkpointer:
                 checkpointer.save(folder / _PARAMS, values)
         except Exception as error:  # orbax and its storage have many of their own for a full or read-only disk
             raise UserError(f"cannot write {directory}: {_first_line(error)}") from error
@@ -108,7 +108,7 @@ def _load(directory: Path) -> tuple[T5Config, dict]:
         if path.stat().st_size != size:
             raise UserError(f"{directory} is damaged: {name} has {path.stat().st_size} bytes of {size}")
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
+        with ocp.StandardCheckpointer(multiprocessing_options=_alone()) as checkpointer:
             params = checkpointer.restore((directory / _PARAMS).resolve())
     except Exception as error:  # damage shows in too many ways to name them
         raise UserError(f"{directory / _PARAMS} is damaged: {_first_line(error)}") from error
@@ -117,6 +117,18 @@ def _load(directory: Path) -> tuple[T5Config, dict]:
     except UserError as error:
         raise UserError(f"{directory} is damaged: {error}") from error
     return config, params
+
+
+def _alone():
+    """Of several processes of a job each reads, and one writes, without waiting for the others."""
+    import jax
+    import orbax.checkpoint as ocp
+
+    host = jax.process_index()
+    prefix = f"t5-{host}"
+    return ocp.options.MultiprocessingOptions(
+        primary_host=host, active_processes={host}, barrier_sync_key_prefix=prefix
+    )
 
 
 def _read_description(path: Path) -> tuple[T5Config, dict[str, int]]:

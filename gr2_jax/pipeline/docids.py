@@ -30,6 +30,9 @@ def make_docids(experiment: Experiment, workdir: Workdir, upstream: str) -> dict
             scheme.check_corpus()
     quality = Quality(sources)
     for scheme in schemes:
+        places = workdir.docids(scheme.name), workdir.quality(scheme.name)
+        if not all(is_done(place, scheme.fingerprint) for place in places):
+            scheme.train()
         run_stage(workdir.docids(scheme.name), scheme.fingerprint, partial(_build, scheme))
         shutil.rmtree(workdir.candidates(scheme.name), ignore_errors=True)
         run_stage(workdir.quality(scheme.name), scheme.fingerprint, partial(quality.write, scheme))

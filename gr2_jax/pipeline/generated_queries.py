@@ -16,7 +16,7 @@ from gr2_jax.pipeline.prepare import QUERY_LENGTH, load_examples
 from gr2_jax.pipeline.schemes.base import Sources
 from gr2_jax.pipeline.schemes.plain_queries import PlainQueries
 from gr2_jax.progress import say
-from gr2_jax.workdir import Workdir, digest, run_stage
+from gr2_jax.workdir import Workdir, digest, is_done, run_stage
 
 _FILE = "queries.npz"
 
@@ -34,6 +34,8 @@ def generate_queries(experiment: Experiment, workdir: Workdir, upstream: str) ->
     whole = dataclasses.replace(experiment, docids=docids)
     writer = PlainQueries("generated", Sources(whole, workdir), upstream)
     fingerprint = digest([writer.fingerprint, count])
+    if not is_done(workdir.generated, fingerprint):
+        writer.train()
     run_stage(workdir.generated, fingerprint, partial(_build, writer, count))
     shutil.rmtree(workdir.candidates(writer.name), ignore_errors=True)
     return fingerprint

@@ -34,9 +34,10 @@ from gr2_jax.pipeline.trained import initial_params
 from gr2_jax.progress import say
 from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.training.loop import Plan, train
+from gr2_jax.training.mesh import on_this_host
 from gr2_jax.training.objectives import retrieval_loss
 from gr2_jax.training.optimiser import make_optimiser
-from gr2_jax.workdir import Workdir, digest, run_stage
+from gr2_jax.workdir import Workdir, digest, is_done, run_stage
 
 _ROLES = {"pairs": "pairs", "titles": "documents"}  # seqio's tasks, and what they read of a source
 _GRADES = 4
@@ -52,7 +53,9 @@ def pretrain(config: Pretraining, workdir: Workdir, *, until: str = "train") -> 
     if until == "prepare":
         return None
     trained = digest([examples, weights_fingerprint(config.model), _what_training_is(config)])
-    run_stage(workdir.root / "model", trained, partial(_train, config, workdir, trained))
+    if not is_done(workdir.root / "model", trained):
+        model, params = _train(config, workdir, trained)
+        run_stage(workdir.root / "model", trained, partial(_export, config, workdir, model, params))
     return workdir.root / "model" / "t5"
 
 
@@ -171,7 +174,8 @@ def _source(config: Pretraining, workdir: Workdir, role: str, length: int) -> Ex
     return Mixture(files, [s.rate for s in config.sources], [i * _ROWS for i in range(len(files))])
 
 
-def _train(config: Pretraining, workdir: Workdir, fingerprint: str, out: Path) -> None:
+def _train(config: Pretraining, workdir: Workdir, fingerprint: str) -> tuple[GR2, dict]:
+    """Every process takes part, and gets the parameters."""
     tokenizer = Tokenizer(workdir.vocabulary / MODEL_NAME, extra_ids=config.vocabulary.extra_ids)
     model = GR2(config.model.t5(tokenizer.size))
     plan = _plan(config, workdir, model)
@@ -180,7 +184,10 @@ def _train(config: Pretraining, workdir: Workdir, fingerprint: str, out: Path) -
     say(f"pre-training {config.name}, {plan.steps:,} steps on {jax.device_count()} devices")
     meta = train(plan, params, directory)
     say(f"  {meta['seconds']:.0f} s, last loss {meta['loss']:.3f}")
-    params = restore_params(directory, params)[0]
+    return model, on_this_host(restore_params(directory, params)[0])
+
+
+def _export(config: Pretraining, workdir: Workdir, model: GR2, params: dict, out: Path) -> None:
     save_t5(out / "t5", model.config, unstack_layers(jax.tree.map(np.asarray, params["t5"])), config.model.weights)
     np.savez(out / "t5" / HEAD_FILE, **traverse_util.flatten_dict(params["head"], sep="/"))
     shutil.copyfile(workdir.vocabulary / MODEL_NAME, out / "t5" / MODEL_NAME)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from gr2_jax.config import Experiment
+from gr2_jax.distributed import is_first, process_count
 from gr2_jax.errors import UserError
 from gr2_jax.evaluation.trec import read_run, write_run
 from gr2_jax.pipeline.baselines import evaluate_baselines
@@ -31,6 +32,8 @@ def run(experiment: Experiment, workdir: Workdir, *, until: str = "evaluate", pa
     Returns the table of measures after `evaluate`, that of docids after `docids` (the first fold's), else None.
     """
     check(experiment)
+    if process_count() > 1:
+        _check_processes(experiment, workdir, until)
     if workdir.config.is_file() and "experiment" not in read_json(workdir.config):
         raise UserError(f"{workdir.config} is in the way and is not a run's: give another --workdir")
     workdir.create()
@@ -44,13 +47,21 @@ def run(experiment: Experiment, workdir: Workdir, *, until: str = "evaluate", pa
     return "\n".join([report(experiment, workdir, names, part=part), *docid_lines(workdir, experiment.docids.schemes)])
 
 
+def _check_processes(experiment: Experiment, workdir: Workdir, until: str) -> None:
+    if until == "evaluate":
+        raise UserError(f"several processes make docids and train: gr2 train, and then gr2 evaluate {workdir.root}")
+    if experiment.retrieval.dense:
+        raise UserError("a dense row is trained by one process: without several, or without RetrievalConfig.dense")
+
+
 def _run_stages(experiment: Experiment, workdir: Workdir, until: str, fold: int | None = None) -> list[str] | None:
     reach = STAGES.index(until)
     examples = prepare(experiment, workdir, fold)
     record = _open_record(experiment, workdir, fold)
     if reach >= 1:
         docids = make_docids(experiment, workdir, examples)
-        report_docids(workdir, experiment.docids.schemes)
+        if is_first():
+            report_docids(workdir, experiment.docids.schemes)
     if reach >= 2:
         generated = generate_queries(experiment, workdir, examples)
         for system in experiment.retrieval.systems:

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -107,6 +108,11 @@ def put_batch(batches: Batches, step: int, mesh: Mesh) -> dict[str, jax.Array]:
     own = _own_parts(mesh)
     read = {part: batches(step, host=part, hosts=batch_parts(mesh)) for part in own}
     return {name: _from_parts({part: rows[name] for part, rows in read.items()}, mesh) for name in read[own[0]]}
+
+
+def on_this_host(tree: Any) -> Any:
+    """Arrays that every device holds whole, as this process's own: what one process can compute with alone."""
+    return jax.tree.map(lambda x: x if x.is_fully_addressable else x.addressable_data(0), tree)
 
 
 def _own_parts(mesh: Mesh) -> list[int]:

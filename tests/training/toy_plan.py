@@ -1,6 +1,6 @@
 """A plan that trains in milliseconds yet depends on everything a resumed run must bring back: the parameters, Adam's
 state, the step's batch and the step's random key. As a program, `python toy_plan.py DIRECTORY STOP` trains in DIRECTORY
-with a checkpoint at every look, and waits for ever for batch number STOP."""
+with a checkpoint at every look, and waits for ever for batch number STOP; STOP "drill" trains for longer."""
 
 import dataclasses
 import sys
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gr2_jax.errors import RESTART, Preempted
 from gr2_jax.training.loop import Plan, train
 from gr2_jax.training.loop_config import LoopConfig
 from gr2_jax.training.optimiser import make_optimiser
@@ -46,10 +47,19 @@ PLAN = Plan(
 )
 
 
+DRILL = dataclasses.replace(PLAN, steps=1000, loop=LoopConfig(checkpoint_steps=2))
+
+
 def stopping_at(step, stop):
     """The plan, with `stop` called for the batch of that step."""
     return dataclasses.replace(PLAN, batches=lambda at, host, hosts: batches(at) if at != step else stop())
 
 
 if __name__ == "__main__":
-    train(stopping_at(int(sys.argv[2]), lambda: time.sleep(3600)), start(), Path(sys.argv[1]))
+    if sys.argv[2] != "drill":
+        train(stopping_at(int(sys.argv[2]), lambda: time.sleep(3600)), start(), Path(sys.argv[1]))
+    else:
+        try:
+            train(DRILL, start(), Path(sys.argv[1]))
+        except Preempted:
+            sys.exit(RESTART)

@@ -84,6 +84,9 @@ class Scheme(abc.ABC):
     def check_corpus(self) -> None:  # noqa: B027
         """Raises `UserError` where this corpus has no such docids, before any scheme spends time."""
 
+    def train(self) -> None:  # noqa: B027
+        """Trains what the scheme needs, on all devices; every process of a job takes part."""
+
     def fingerprint_of(self, settings: Any) -> str:
         return digest([self.upstream, self.name, self.experiment.docids.max_length, self.experiment.seed, settings])
 

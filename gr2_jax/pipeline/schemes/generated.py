@@ -20,6 +20,7 @@ from gr2_jax.pipeline.schemes.base import Candidates, Scheme
 from gr2_jax.pipeline.semantics import starting_params
 from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.training.loop import Plan, train
+from gr2_jax.training.mesh import on_this_host
 from gr2_jax.training.optimiser import make_optimiser
 from gr2_jax.training.step import Loss
 
@@ -121,9 +122,12 @@ class PseudoQueries(Scheme):
             seed=self.experiment.seed,
         )
 
+    def train(self) -> None:
+        _ = self.params
+
     @cached_property
     def params(self) -> dict:
-        """After training, which goes on from its checkpoint."""
+        """After training, which goes on from its checkpoint; on this process's own devices."""
         plan = self._plan()
         first = plan.batches(0)
         params = self.initial(first["document_tokens"][:1], first["query_tokens"][:1])
@@ -132,7 +136,7 @@ class PseudoQueries(Scheme):
         fingerprint = self.fingerprint_of(self.training_settings(self.experiment))
         checkpoints = workdir.checkpoints(f"docids-{self.name}-{fingerprint}")
         train(plan, params, checkpoints)
-        return restore_params(checkpoints, params)[0]
+        return on_this_host(restore_params(checkpoints, params)[0])
 
     def _plan(self) -> Plan:
         config, seed, examples = self.experiment.fusion, self.experiment.seed, self.sources.examples
