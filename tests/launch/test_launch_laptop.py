@@ -120,3 +120,20 @@ def test_two_real_processes_join_leave_with_the_restart_code_and_join_again(shel
     assert all(line["processes"] == 2 and line["total"] == 3 for line in seen)
     assert sum(line["first"] for line in seen) == 2
     assert done.stderr.count("everything is saved") == 1
+
+
+@pytest.mark.multiprocess
+def test_two_real_processes_evaluate_a_run_as_one_does(shell, tmp_path_factory, monkeypatch):
+    monkeypatch.syspath_prepend(LAUNCH.parent / "tests" / "pipeline")
+    from searched_run import small_experiment
+
+    from gr2_jax.pipeline.run import run
+    from gr2_jax.workdir import Workdir
+
+    workdir = Workdir(shell.folder / "run")
+    run(small_experiment(tmp_path_factory.mktemp("corpus")), workdir)
+    words = ["--python", sys.executable, "--", "evaluate", str(workdir.root), "-k", "6", "--json", "--output", "two"]
+    done = shell("laptop.sh", *words, **_jax_variables())
+    (printed,) = [line for line in done.stdout.splitlines() if line.startswith("{")]  # by the first process alone
+    assert json.loads(printed)["provenance"]["devices"] == 2
+    assert (shell.folder / "two/run.trec").read_bytes() == (workdir.runs / "GR2S/test.trec").read_bytes()
