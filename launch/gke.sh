@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# A TPU slice of a GKE cluster: one pod on each host, by Kubernetes' JobSet or by XPK.
+#
+#   launch/gke.sh --name gr2 --image IMAGE --accelerator tpu-v5-lite-podslice --topology 4x4 --hosts 4 --chips 4 \
+#     --claim shared -- train configs/wikipedia.py --mesh.data 16
+#   launch/gke.sh --xpk CLUSTER --name gr2 --image IMAGE --type v5litepod-16 --storage shared --shared /shared -- \
+#     train configs/wikipedia.py --mesh.data 16
+#
+# Submits, and the cluster does the rest: pods that end with 75 or lose their node start again, without end; after a
+# kill, and after a traceback (1), which may come from a host that lost the others, --crashes times; bad input (2) ends
+# the job. The command runs in the shared folder, where its
+# configs, data and workdir lie: the hosts write one workdir together.
+#
+#   --name NAME           of the job; a finished one of that name is to be deleted first (kubectl delete jobset NAME)
+#   --image IMAGE         one with this clone; its Dockerfile may be
+#                           FROM python:3.12
+#                           COPY . /gr2
+#                           RUN pip install '/gr2[quickstart,huggingface,tpu]'
+#   --accelerator NAME    GKE's name of the TPU: tpu-v5-lite-podslice, tpu-v6e-slice, tpu-v4-podslice
+#   --topology AxB        of the slice
+#   --hosts N             of the slice: its chips divided by --chips
+#   --chips N             of each host (4)
+#   --claim NAME          a PersistentVolumeClaim, ReadWriteMany (Filestore or Lustre), mounted at /shared
+#   --spot                on spot nodes
+#   --namespace NAME      (kubectl's own setting)
+#   --xpk CLUSTER         by `xpk workload create` on that cluster, with --type, and instead of --claim
+#   --storage NAME        a storage that `xpk storage attach` knows, and --shared DIR, where it is mounted
+#   --type TYPE           XPK's name of the slice, such as v5litepod-16
+#   --crashes N           starts again after a kill (10); XPK counts restarts of both kinds together (--restarts, 100)
+#   --dry-run             prints the manifest and the commands and runs none
+#
+# Needs: kubectl with access to the cluster and JobSet 0.10 installed in it, or xpk. Costs to check: minutes of the
+# smallest slice of two hosts. Not run on a real GKE here: the manifest was checked by the schema of JobSet's CRD, the
+# other command by `xpk --dry-run`.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=launch/common.sh
+source "$here/common.sh"
+
+name="" image="" accelerator="" topology="" hosts="" chips=4 claim="" spot="" namespace=""
+xpk="" storage="" shared="" type=""
+while [[ $# -gt 0 && $1 != -- ]]; do
+  case $1 in
+    --name | --image | --accelerator | --topology | --claim | --namespace | --xpk | --storage | --shared | --type)
+      value "$@"
+      printf -v "${1#--}" %s "$2"
+      shift 2
+      ;;
+    --hosts | --chips)
+      value "$@"
+      number "$1" "$2"
+      printf -v "${1#--}" %s "$2"
+      shift 2
+      ;;
+    --spot)
+      spot=yes
+      shift
+      ;;
+    *)
+      common_option "$@"
+      shift "$taken"
+      ;;
+  esac
+done
+required="name image accelerator topology hosts claim"
+[[ -z $xpk ]] || required="name image type storage shared"
+for option in $required; do
+  [[ ${!option} ]] || refuse "--$option is missing; see --help"
+done
+[[ $name =~ ^[a-z]([-a-z0-9]*[a-z0-9])?$ ]] || refuse "--name is '$name' and must be small letters, digits and hyphens"
+[[ $# -gt 1 ]] || refuse "what shall run? Give gr2's command after --, such as: -- train configs/wikipedia.py"
+shift
+
+if [[ $xpk ]]; then
+  [[ $dry_run ]] || need xpk
+  run xpk workload create --cluster "$xpk" --workload "$name" --tpu-type "$type" --docker-image "$image" \
+    --storage "$storage" --max-restarts "$restarts" --restart-on-exit-codes 1,75 \
+    --termination-grace-period-seconds 120 --env GR2_CLUSTER=auto ${spot:+--spot} \
+    --command "cd $(quoted "$shared") && exec python -m gr2_jax $(quoted "$@")"
+  exit
+fi
+
+# The words as a JSON list, which is YAML as well. Kubernetes would fill in variables at "$(", so the dollar is doubled.
+arguments() {
+  local word list=""
+  for word in "$@"; do
+    word=${word//\\/\\\\}
+    word=${word//\"/\\\"}
+    word=${word//$'\n'/\\n}
+    word=${word//$'\t'/\\t}
+    word=${word//\$(/\$\$(}
+    list+=${list:+, }\"$word\"
+  done
+  echo "[$list]"
+}
+
+manifest=$(<"$here/jobset.yaml")
+fill() { manifest=${manifest//"@$1@"/"$2"}; }
+fill NAME "$name"
+fill IMAGE "$image"
+fill ACCELERATOR "$accelerator"
+fill TOPOLOGY "$topology"
+fill HOSTS "$hosts"
+fill CHIPS "$chips"
+fill CLAIM "$claim"
+fill CRASHES "$crashes"
+fill SPOT "${spot:+cloud.google.com/gke-spot: \"true\"}"
+fill ARGUMENTS "$(arguments "$@")"
+
+apply=(kubectl ${namespace:+--namespace "$namespace"} create -f -)
+if [[ $dry_run ]]; then
+  echo "$(quoted "${apply[@]}") <<'END'"
+  echo "$manifest"
+  echo END
+  exit
+fi
+need kubectl
+"${apply[@]}" <<<"$manifest"

@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Several processes on this machine as one job, to try on a desk what a cluster does.
+#
+#   launch/laptop.sh --processes 2 -- train configs/wikipedia_small.py --mesh.data 2
+#
+# Starts `python -m gr2_jax WHAT FOLLOWS --` so many times, with the three variables by which processes find each other
+# (JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_ID). When one fails, the others get --patience seconds to
+# leave by themselves. Ctrl-C, or SIGTERM to this script, asks all to leave; the same command goes on later.
+#
+#   --processes N     how many (2)
+#   --python PATH     the interpreter (the clone's .venv, else python3)
+#   --port N          where the first process listens (a free one)
+#   --gpus            process i gets GPU i; without it each process takes all GPUs of the machine
+#   --patience N      seconds between the first failure and killing the others (150)
+#   --restarts N      starts again after exit code 75, asked to leave (100)
+#   --crashes N       starts again after a kill (10)
+#   --dry-run         prints the commands and runs none
+#
+# Needs: the installation of README.md. Costs to check: nothing, it runs here, and its tests run it. --gpus was not run.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=launch/common.sh
+source "$here/common.sh"
+
+processes=2 python="" port="" gpus="" patience=150
+while [[ $# -gt 0 && $1 != -- ]]; do
+  case $1 in
+    --processes | --port | --patience)
+      value "$@"
+      number "$1" "$2"
+      printf -v "${1#--}" %s "$2"
+      shift 2
+      ;;
+    --python)
+      value "$@"
+      python=$2
+      shift 2
+      ;;
+    --gpus)
+      gpus=yes
+      shift
+      ;;
+    *)
+      common_option "$@"
+      shift "$taken"
+      ;;
+  esac
+done
+[[ $# -gt 1 ]] || refuse "what shall run? Give gr2's command after --, such as: -- train configs/wikipedia_small.py"
+shift
+((processes > 0)) || refuse "--processes must be at least 1"
+if [[ -z $python ]]; then
+  python=$here/../.venv/bin/python
+  [[ -x $python ]] || python=python3
+fi
+[[ $dry_run ]] || need "$python"
+
+command=("$python" -m gr2_jax "$@")
+children=()
+folder=""
+
+stop() {
+  leaving=yes
+  [[ ${#children[@]} == 0 ]] || kill -TERM "${children[@]}" 2>/dev/null || true
+}
+
+free_port() {
+  "$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# All processes once; returns the code of the first that failed.
+all_once() {
+  local address i since="" variables
+  address=127.0.0.1:${port:-$(if [[ $dry_run ]]; then echo PORT; else free_port; fi)}
+  children=()
+  for ((i = 0; i < processes; i++)); do
+    variables=("JAX_COORDINATOR_ADDRESS=$address" "JAX_NUM_PROCESSES=$processes" "JAX_PROCESS_ID=$i")
+    [[ -z $gpus ]] || variables+=("CUDA_VISIBLE_DEVICES=$i")
+    if [[ $dry_run ]]; then
+      echo "$(quoted env "${variables[@]}" "${command[@]}") &"
+    else
+      env "${variables[@]}" "$here/first.sh" "$folder/first" "${command[@]}" &
+      children+=($!)
+    fi
+  done
+  [[ -z $dry_run ]] || return 0
+  while [[ -n $(jobs -pr) ]]; do
+    sleep 0.2
+    [[ -e $folder/first ]] || continue
+    since=${since:-$SECONDS}
+    ((SECONDS - since < patience)) || kill_all
+  done
+  [[ -e $folder/first ]] || return 0
+  read -r i <"$folder/first"
+  rm "$folder/first"
+  return "$i"
+}
+
+# first.sh and, below it, the process that it started.
+kill_all() {
+  local child
+  for child in "${children[@]}"; do
+    pkill -KILL -P "$child" || true
+  done
+}
+
+if [[ -z $dry_run ]]; then
+  folder=$(mktemp -d)
+  trap 'rm -rf "$folder"' EXIT
+  trap stop TERM INT
+fi
+code=0
+again all_once || code=$?
+exit "$code"

@@ -1,0 +1,100 @@
+"""The JobSet of a TPU slice, with a kubectl that pretends."""
+
+import re
+
+import pytest
+import yaml
+
+OPTIONS = ["--name", "gr2", "--image", "here/gr2:1", "--accelerator", "tpu-v5-lite-podslice", "--topology", "4x4"]
+OPTIONS += ["--hosts", "4", "--claim", "disk"]
+ARGUMENTS = ["train", "my config.py", '--name="a\\b"', "$(X) @NAME@ & ${Y}\n#é"]
+
+
+@pytest.fixture
+def jobset(shell) -> dict:
+    shell.pretend("kubectl", "cat >~/manifest")
+    shell("gke.sh", *OPTIONS, "--spot", "--crashes", "7", "--namespace", "team", "--", *ARGUMENTS)
+    assert shell.calls() == ["kubectl --namespace team create -f -"]
+    return yaml.safe_load((shell.folder / "manifest").read_text())
+
+
+def test_it_starts_the_command_on_every_host_of_the_slice(jobset):
+    assert (jobset["apiVersion"], jobset["kind"]) == ("jobset.x-k8s.io/v1alpha2", "JobSet")
+    assert jobset["metadata"]["name"] == "gr2"
+    (replicated,) = jobset["spec"]["replicatedJobs"]
+    job = replicated["template"]["spec"]
+    assert job["parallelism"] == job["completions"] == 4
+    assert job["completionMode"] == "Indexed"
+    pod = job["template"]["spec"]
+    assert pod["nodeSelector"] == {
+        "cloud.google.com/gke-tpu-accelerator": "tpu-v5-lite-podslice",
+        "cloud.google.com/gke-tpu-topology": "4x4",
+        "cloud.google.com/gke-spot": "true",
+    }
+    assert pod["volumes"] == [{"name": "shared", "persistentVolumeClaim": {"claimName": "disk"}}]
+    (container,) = pod["containers"]
+    assert container["image"] == "here/gr2:1"
+    assert container["resources"]["limits"] == {"google.com/tpu": 4}
+    assert {"name": "GR2_CLUSTER", "value": "auto"} in container["env"]
+    assert container["command"][:2] == ["bash", "-c"]
+    assert 'exec python -m gr2_jax "$@"' in container["command"][2]
+    assert [word.replace("$$(", "$(") for word in container["args"]] == ARGUMENTS
+
+
+def test_no_placeholder_is_left(shell):
+    text = shell("gke.sh", *OPTIONS, "--dry-run", "--", "train").stdout
+    assert not re.search(r"@[A-Z]+@", text)
+    assert text.startswith("kubectl create -f - <<'END'\n")
+    assert "gke-spot" not in text
+    assert yaml.safe_load("\n".join(text.splitlines()[1:-1]))["kind"] == "JobSet"
+
+
+@pytest.mark.parametrize(
+    ("code", "disrupted", "action"),
+    [
+        (75, False, "RestartJobSetAndIgnoreMaxRestarts"),
+        (75, True, "RestartJobSetAndIgnoreMaxRestarts"),
+        (137, True, "RestartJobSetAndIgnoreMaxRestarts"),
+        (137, False, "RestartJobSet"),
+        (134, False, "RestartJobSet"),
+        (1, False, "RestartJobSet"),
+        (2, False, "FailJobSet"),
+    ],
+)
+def test_what_follows_an_exit_code(jobset, code, disrupted, action):
+    """By the rules of Kubernetes (the first that matches fails the Job, with a message) and of JobSet."""
+    job = jobset["spec"]["replicatedJobs"][0]["template"]["spec"]
+    assert job["backoffLimit"] == 0
+    assert job["template"]["spec"]["restartPolicy"] == "Never"  # without it Kubernetes refuses a podFailurePolicy
+    reason, message = "BackoffLimitExceeded", "Job has reached the specified backoff limit"
+    for place, rule in enumerate(job["podFailurePolicy"]["rules"]):
+        assert rule["action"] == "FailJob"
+        codes = rule.get("onExitCodes")
+        if codes and codes["operator"] == "NotIn" and code not in codes["values"]:
+            message = (
+                f"Container gr2 for pod team/gr2-0 failed with exit code {code} matching FailJob rule at index {place}"
+            )
+            reason = "PodFailurePolicy"
+            break
+        if disrupted and rule.get("onPodConditions") == [{"type": "DisruptionTarget"}]:
+            message = f"Pod team/gr2-0 has condition DisruptionTarget matching FailJob rule at index {place}"
+            reason = "PodFailurePolicy"
+            break
+    follows = "RestartJobSet"
+    for rule in jobset["spec"]["failurePolicy"]["rules"]:
+        patterns = rule.get("onJobFailureMessagePatterns", [""])
+        if reason in rule["onJobFailureReasons"] and any(re.search(pattern, message) for pattern in patterns):
+            follows = rule["action"]
+            break
+    assert follows == action
+    assert jobset["spec"]["failurePolicy"]["maxRestarts"] == 7
+
+
+def test_by_xpk(shell):
+    shell.pretend("xpk")
+    options = ["--xpk", "cluster", "--name", "gr2", "--image", "i", "--type", "v5litepod-16"]
+    shell("gke.sh", *options, "--storage", "disk", "--shared", "/data", "--restarts", "9", "--", "train", "my c.py")
+    (call,) = shell.calls()
+    assert call.startswith("xpk workload create --cluster cluster --workload gr2 --tpu-type v5litepod-16 ")
+    assert "--max-restarts 9 --restart-on-exit-codes 1,75 " in call
+    assert call.endswith(r"--command cd /data && exec python -m gr2_jax train my\ c.py")

@@ -1,0 +1,139 @@
+"""Several processes on one machine: who is started, and when again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+LAUNCH = Path(__file__).resolve().parents[2] / "launch"
+TRAIN = ["--", "train", "c.py"]
+
+
+def laptop(shell, *options, **more):
+    return shell("laptop.sh", "--port", "4000", *options, *TRAIN, **more)
+
+
+def test_each_process_is_told_its_place(shell):
+    shell.pretend("fake", 'echo "$JAX_COORDINATOR_ADDRESS $JAX_NUM_PROCESSES $JAX_PROCESS_ID ${CUDA_VISIBLE_DEVICES-}"')
+    done = laptop(shell, "--python", "fake", "--processes", "3")
+    assert sorted(done.stdout.split("\n")[:-1]) == [f"127.0.0.1:4000 3 {i} " for i in range(3)]
+    assert shell.calls() == ["fake -m gr2_jax train c.py"] * 3
+    done = laptop(shell, "--python", "fake", "--gpus")
+    assert sorted(done.stdout.split("\n")[:-1]) == [f"127.0.0.1:4000 2 {i} {i}" for i in range(2)]
+
+
+def test_what_was_preempted_starts_again_until_it_is_done(shell):
+    shell.pretend("fake", "((n > 2)) || exit 75")
+    done = laptop(shell, "--python", "fake", "--processes", "1")
+    assert len(shell.calls()) == 3
+    assert done.stderr.count("everything is saved") == 2
+
+
+@pytest.mark.parametrize(("body", "option"), [("exit 75", "--restarts"), ("kill -KILL $$", "--crashes")])
+def test_restarts_are_counted(shell, body, option):
+    shell.pretend("fake", body)
+    laptop(shell, "--python", "fake", "--processes", "1", option, "2", code=75 if option == "--restarts" else 137)
+    assert len(shell.calls()) == 3
+
+
+@pytest.mark.parametrize("code", [1, 2, 3])
+def test_other_codes_are_the_end(shell, code):
+    shell.pretend("fake", f"exit {code}")
+    done = laptop(shell, "--python", "fake", "--processes", "1", code=code)
+    assert len(shell.calls()) == 1
+    assert "would not help" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "starts"), [("exit 2", "sleep 0.5; kill -ABRT $$", 1), ("kill -KILL $$", "sleep 0.5; exit 2", 2)]
+)
+def test_the_first_to_fail_decides_not_those_that_follow(shell, first, then, starts):
+    """A host's end aborts the others, and bad input too looks like an abort to the last."""
+    shell.pretend(
+        "fake",
+        f"((n <= 2)) || exit 0\nif [[ $JAX_PROCESS_ID == 1 ]]; then {first}; else {then}; fi",
+    )
+    code = 2 if starts == 1 else 0
+    laptop(shell, "--python", "fake", code=code)
+    assert len(shell.calls()) == 2 * starts
+
+
+def test_those_that_stay_behind_are_killed(shell):
+    shell.pretend("fake", "[[ $JAX_PROCESS_ID == 1 ]] && exit 1; exec sleep 60")
+    begun = time.monotonic()
+    laptop(shell, "--python", "fake", "--patience", "1", code=1)
+    assert time.monotonic() - begun < 20
+
+
+def test_asked_to_stop_it_passes_that_on_and_starts_nothing_again(shell):
+    shell.pretend("fake", "trap 'exit 75' TERM; echo up; for i in {1..200}; do sleep 0.1; done")
+    command = [LAUNCH / "laptop.sh", "--port", "4000", "--python", "fake", *TRAIN]
+    job = subprocess.Popen(command, env=shell.environment, stdout=subprocess.PIPE, text=True)
+    assert [job.stdout.readline() for _ in range(2)] == ["up\n"] * 2
+    job.send_signal(signal.SIGTERM)
+    assert job.wait(timeout=20) == 75
+    assert len(shell.calls()) == 2
+
+
+_PROGRAM = """
+import json, os, pathlib, sys
+if sys.argv[1:4] != ["-m", "gr2_jax", "train"]:
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+from gr2_jax.distributed import join_processes
+first = join_processes()
+import jax
+from jax.experimental import multihost_utils
+total = int(multihost_utils.process_allgather(jax.numpy.array(jax.process_index() + 1)).sum())
+jax.distributed.shutdown()
+once = pathlib.Path(f"left.{os.environ['JAX_PROCESS_ID']}")
+print(json.dumps({"first": first, "processes": jax.process_count(), "total": total}), flush=True)
+if not once.exists():
+    once.touch()
+    sys.exit(75)
+"""
+
+
+def _python(shell, body: str) -> str:
+    """The interpreter of this test, which runs `body` instead of gr2_jax."""
+    (shell.folder / "program.py").write_text(body)
+    tool = shell.tools / "interpreter"
+    tool.write_text(f'#!/usr/bin/env bash\nexec {sys.executable} {shell.folder}/program.py "$@"\n')
+    tool.chmod(0o755)
+    return str(tool)
+
+
+def _jax_variables() -> dict[str, str]:
+    path = os.pathsep.join([str(LAUNCH.parent), os.environ.get("PYTHONPATH", "")])
+    return {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", "PYTHONPATH": path}
+
+
+@pytest.mark.multiprocess
+def test_two_real_processes_join_leave_with_the_restart_code_and_join_again(shell):
+    done = shell("laptop.sh", "--python", _python(shell, _PROGRAM), *TRAIN, **_jax_variables())
+    seen = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(seen) == 4  # two processes, twice
+    assert all(line["processes"] == 2 and line["total"] == 3 for line in seen)
+    assert sum(line["first"] for line in seen) == 2
+    assert done.stderr.count("everything is saved") == 1
+
+
+@pytest.mark.multiprocess
+def test_two_real_processes_evaluate_a_run_as_one_does(shell, tmp_path_factory, monkeypatch):
+    monkeypatch.syspath_prepend(LAUNCH.parent / "tests" / "pipeline")
+    from searched_run import small_experiment
+
+    from gr2_jax.pipeline.run import run
+    from gr2_jax.workdir import Workdir
+
+    workdir = Workdir(shell.folder / "run")
+    run(small_experiment(tmp_path_factory.mktemp("corpus")), workdir)
+    words = ["--python", sys.executable, "--", "evaluate", str(workdir.root), "-k", "6", "--json", "--output", "two"]
+    done = shell("laptop.sh", *words, **_jax_variables())
+    (printed,) = [line for line in done.stdout.splitlines() if line.startswith("{")]  # by the first process alone
+    assert json.loads(printed)["provenance"]["devices"] == 2
+    assert (shell.folder / "two/run.trec").read_bytes() == (workdir.runs / "GR2S/test.trec").read_bytes()
