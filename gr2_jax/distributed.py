@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ from gr2_jax.progress import be_quiet, say
 
 _VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 _CLUSTER = "GR2_CLUSTER"
-_PATIENCE, _CLUSTER_PATIENCE = 60, 600  # seconds, for the others to come; a cluster's may still be loading their image
+_PATIENCE = 60  # seconds, for the others to come
+_CLUSTER_PATIENCE = 600  # a cluster's may still be loading their image
 _SEEN_WITHIN = 20  # seconds, after which a network file system shows what another host wrote
 
 
@@ -21,7 +23,7 @@ def join_processes() -> bool:
     variables this process is alone. Returns whether it is the first; the others say nothing from here on.
 
     Raises:
-        UserError: Some of the variables are missing or no numbers, or the others do not come within a minute (ten minutes on a cluster).
+        UserError: Some of the variables are missing or no numbers, or nobody answers at the address within a minute.
     """
     import jax
 
@@ -39,6 +41,10 @@ def join_processes() -> bool:
     try:
         address, count, place = given.values() if given else (None, None, None)
         numbers = (None, None) if count is None else (int(count), int(place))
+        if address is not None:
+            say(f"process {place} of {count} joins the others at {address}")
+            if int(place):
+                _wait_for_answer(address)
         jax.distributed.initialize(address, *numbers, initialization_timeout=_PATIENCE if given else _CLUSTER_PATIENCE)
     except ValueError as error:
         raise UserError(f"{said}: {error}") from error
@@ -47,6 +53,20 @@ def join_processes() -> bool:
     if jax.process_index():
         be_quiet()
     return jax.process_index() == 0
+
+
+def _wait_for_answer(address: str) -> None:
+    """JAX's own client, which waits as well, ends the program where nobody answers it."""
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise UserError(f"nobody answers at {address} within {_PATIENCE} s: {error}") from error
+        time.sleep(0.5)
 
 
 def is_first() -> bool:
