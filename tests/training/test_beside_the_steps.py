@@ -1,4 +1,4 @@
-"""What happens beside the steps: batches made ahead, where time goes, what is logged, who is late, what is no number."""
+"""What happens beside the steps: batches ahead, where time goes, what is logged, who is late, what is no number."""
 
 import dataclasses
 import functools
