@@ -27,13 +27,14 @@ def fine_tuning(settings: Experiment | Pretraining, why: str) -> Experiment:
 
 
 def with_objective(settings: Settings, word: str, objective: Mapping[str, Any]) -> Settings:
-    """An experiment with another row, `<first row>-word`, that has this objective, and with the same fine-tuned against
-    self-negatives where the first row is. Pre-training, which is one row, gets the objective itself and a new name."""
+    """An experiment with another row, `<first row>-word`, that changes the first's objective by this, and with the same
+    fine-tuned against self-negatives where the first is. Pre-training is itself changed and renamed."""
     if isinstance(settings, Pretraining):
         return renamed(
             dataclasses.replace(settings, objective=dataclasses.replace(settings.objective, **objective)), word
         )
-    return _with_rows(settings, word, dict(objective), settings.retrieval.systems[0].docids)
+    first = settings.retrieval.systems[0]
+    return _with_rows(settings, word, {**first.objective, **objective}, first.docids)
 
 
 def with_docids(settings: Experiment | Pretraining, word: str, scheme: str) -> Experiment:
