@@ -1,4 +1,4 @@
-"""The command line: `gr2 <command> [config.py] [--section.field value ...]`, the same as `python -m gr2_jax`."""
+"""The command line: `gr2 <command> [config.py] [overlay.py...] [--section.field value ...]`, or `python -m gr2_jax`."""
 
 import argparse
 import dataclasses
@@ -81,7 +81,11 @@ def _quickstart(options, rest: list[str]) -> int:
 
 
 def _add_config(parser) -> None:
-    parser.add_argument("config", help="a config file, such as configs/cranfield.py")
+    parser.add_argument(
+        "config",
+        nargs="+",
+        help="a config file, such as configs/cranfield.py, and overlays, laid over it in their order",
+    )
     _add_run_options(parser)
 
 
@@ -96,7 +100,7 @@ def _stage(until: str):
         from gr2_jax.config import Pretraining
         from gr2_jax.settings import load_experiment
 
-        experiment = load_experiment(options.config)
+        experiment = load_experiment(*options.config)
         stages = _pretraining if isinstance(experiment, Pretraining) else _pipeline
         return stages(experiment, options, rest, until)
 
@@ -113,7 +117,10 @@ def _add_evaluate(parser) -> None:
 def _evaluate(options, rest: list[str]) -> int:
     from gr2_jax.pipeline.evaluate_command import refuse_of_a_run, run
 
-    if Path(options.config).is_dir():
+    run_directory = next((word for word in options.config if Path(word).is_dir()), None)
+    if run_directory is not None:
+        if len(options.config) > 1:
+            raise UserError(f"{run_directory} is a run's workdir: it is evaluated alone, as it was trained")
         return run(options, rest)
     refuse_of_a_run(options)
     return _stage("evaluate")(options, rest)

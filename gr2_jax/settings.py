@@ -6,7 +6,7 @@ import importlib.util
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from types import UnionType
+from types import ModuleType, UnionType
 from typing import Any, Literal, TypeVar
 
 from gr2_jax.config import Experiment, Pretraining
@@ -15,9 +15,45 @@ from gr2_jax.errors import UserError, nearest
 Settings = TypeVar("Settings", Experiment, Pretraining)
 
 
-def load_experiment(path: str | Path) -> Experiment | Pretraining:
-    """Runs a config file and returns its `experiment`; the file is Python and is trusted like any program."""
-    path = Path(path)
+def load_experiment(path: str | Path, *overlays: str | Path) -> Experiment | Pretraining:
+    """Runs a config file and returns its `experiment`, changed by the `overlay(experiment)` of each further file, from
+    left to right. The files are Python and are trusted like any program.
+
+    Raises `UserError` for a file that is not there, does not load or holds the wrong one of the two, and for an overlay
+    that fails or returns something else than it was given.
+    """
+    module = _run_file(Path(path))
+    experiment = getattr(module, "experiment", None)
+    if not isinstance(experiment, Experiment | Pretraining):
+        if callable(getattr(module, "overlay", None)):
+            raise UserError(f"{path} is an overlay, which changes an experiment: give a config file before it")
+        raise UserError(f"{path} defines no `experiment = Experiment(...)` or `Pretraining(...)`")
+    for overlay in overlays:
+        experiment = _lay_over(Path(overlay), experiment)
+    return experiment
+
+
+def _lay_over(path: Path, experiment: Settings) -> Settings:
+    module = _run_file(path)
+    overlay = getattr(module, "overlay", None)
+    if not callable(overlay):
+        whole = isinstance(getattr(module, "experiment", None), Experiment | Pretraining)
+        what = "is a config of its own: only the first file may be one" if whole else "is no overlay"
+        raise UserError(f"{path} {what}; an overlay defines `overlay(experiment)`")
+    try:
+        changed = overlay(experiment)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except Exception as error:
+        raise UserError(f"{path} fails on {experiment.name}: {type(error).__name__}: {error}") from error
+    if type(changed) is not type(experiment):
+        raise UserError(
+            f"the overlay of {path} must return its {type(experiment).__name__}, not {type(changed).__name__}"
+        )
+    return changed
+
+
+def _run_file(path: Path) -> ModuleType:
     if not path.is_file():
         beside = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise UserError(f"there is no config file {path}" + (f": {nearest(path.name, beside)}" if beside else ""))
@@ -31,10 +67,7 @@ def load_experiment(path: str | Path) -> Experiment | Pretraining:
         raise
     except Exception as error:  # whatever a program can raise
         raise UserError(f"{path} does not load: {type(error).__name__}: {error}") from error
-    experiment = getattr(module, "experiment", None)
-    if not isinstance(experiment, Experiment | Pretraining):
-        raise UserError(f"{path} defines no `experiment = Experiment(...)` or `Pretraining(...)`")
-    return experiment
+    return module
 
 
 def override(experiment: Settings, arguments: Sequence[str]) -> Settings:
@@ -44,7 +77,8 @@ def override(experiment: Settings, arguments: Sequence[str]) -> Settings:
     while words:
         flag = words.pop(0)
         if not flag.startswith("--"):
-            raise UserError(f"'{flag}' is no option: settings are written --section.field value")
+            late = "; config files and overlays come before the settings" * flag.endswith(".py")
+            raise UserError(f"'{flag}' is no option: settings are written --section.field value{late}")
         if not words or words[0].startswith("--"):
             raise UserError(f"{flag} needs a value")
         if flag in seen:

@@ -110,6 +110,39 @@ def test_a_config_whose_error_has_several_lines_is_still_one(refused, tmp_path):
     assert refused("prepare", tmp_path / "x.py").endswith("x.py does not load: ValueError: first second")
 
 
+OVERLAY = "import dataclasses\ndef overlay(experiment):\n    return dataclasses.replace(experiment, {})\n"
+
+
+def test_overlays_and_settings_on_one_line(gr2, tmp_path, config):
+    (tmp_path / "seed.py").write_text(OVERLAY.format("seed=3"))
+    (tmp_path / "name.py").write_text(OVERLAY.format("name=f'{experiment.name}-{experiment.seed}'"))
+    words = [config(), tmp_path / "seed.py", tmp_path / "name.py", "--corpus.unjudged_queries", "drop"]
+    code, _, err = gr2("prepare", *words, "--workdir", tmp_path / "other")
+    assert code == 0, err
+    experiment = json.loads((tmp_path / "other" / "config.json").read_text())["experiment"]
+    assert (experiment["name"], experiment["seed"], experiment["workdir"]) == ("small-3", 3, str(tmp_path / "other"))
+    assert experiment["corpus"]["unjudged_queries"] == "drop"
+
+
+def test_overlays_out_of_place(refused, tmp_path, config):
+    path, overlay = config(), tmp_path / "seed.py"
+    overlay.write_text(OVERLAY.format("seed=3"))
+    assert refused("run", overlay).endswith("is an overlay, which changes an experiment: give a config file before it")
+    assert "seed.py is an overlay" in refused("train", overlay, path)
+    assert "small.py is a config of its own" in refused("train", path, path)
+    late = "come before the settings"
+    assert refused("docids", path, "--seed", "4", overlay).endswith(late)
+    assert refused("docids", path, "--workdir", tmp_path / "other", overlay).endswith(late)
+    run = tmp_path / "run"
+    run.mkdir()
+    alone = f"{run} is a run's workdir: it is evaluated alone, as it was trained"
+    assert refused("evaluate", run, overlay) == refused("evaluate", path, run) == alone
+    assert (
+        refused("evaluate", path, overlay, "--step", "3")
+        == f"--step is for a run's workdir, and {path} is a config file"
+    )
+
+
 def test_a_workdir_that_is_a_file(refused, tmp_path, config):
     (tmp_path / "file").write_text("mine")
     path = config()

@@ -95,6 +95,7 @@ def test_override(arguments, expected):
         (["count", "3"], "^'count' is no option: settings are written --section.field value$"),
         (["--count", "3", "4"], "^'4' is no option"),
         (["--", "3"], "no field ''"),
+        (["--count", "3", "more.py"], "value; config files and overlays come before the settings$"),
     ],
 )
 def test_a_wrong_override_is_said_with_the_nearest_right_one(arguments, message):
@@ -180,6 +181,65 @@ def test_files_that_are_no_configs(tmp_path):
         load_experiment(tmp_path)
     with pytest.raises(UserError, match=r"notes\.txt is no config file: its name does not end in \.py$"):
         load_experiment(tmp_path / "notes.txt")
+
+
+CONFIG = "from gr2_jax.config import *\nexperiment = {}(workdir='w')\n"
+SEED = "import dataclasses\ndef overlay(experiment):\n    return dataclasses.replace(experiment, seed={})\n"
+
+
+def lay(tmp_path, *texts, kind="Experiment"):
+    names = [f"{'abc'[i]}.py" for i in range(len(texts) + 1)]
+    for name, text in zip(names, (CONFIG.format(kind), *texts), strict=True):
+        (tmp_path / name).write_text(text)
+    return load_experiment(*(tmp_path / name for name in names))
+
+
+@pytest.mark.parametrize("kind", [Experiment, Pretraining])
+def test_overlays_are_laid_over_a_config_from_left_to_right(tmp_path, kind):
+    assert lay(tmp_path, kind=kind.__name__) == kind(workdir="w")
+    assert lay(tmp_path, SEED.format(3), kind=kind.__name__) == kind(workdir="w", seed=3)
+    twice = SEED.format("2 * experiment.seed")
+    assert lay(tmp_path, SEED.format(3), twice, kind=kind.__name__) == kind(workdir="w", seed=6)
+    assert lay(tmp_path, twice, SEED.format(3), kind=kind.__name__) == kind(workdir="w", seed=3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            CONFIG.format("Experiment"),
+            r"b\.py is a config of its own: only the first file may be one; an overlay defines",
+        ),
+        ("", r"b\.py is no overlay; an overlay defines `overlay\(experiment\)`$"),
+        ("overlay = 3", r"b\.py is no overlay"),
+        ("def overlay(experiment): pass", r"the overlay of .*b\.py must return its Experiment, not NoneType$"),
+        (
+            "from gr2_jax.config import Pretraining\ndef overlay(experiment): return Pretraining()",
+            r"must return its Experiment, not Pretraining$",
+        ),
+        ("def overlay(): pass", r"b\.py fails on quickstart: TypeError: "),
+        ("def overlay(experiment): return experiment.sede", r"b\.py fails on quickstart: AttributeError: .*'sede'"),
+        (
+            "from gr2_jax.errors import UserError\ndef overlay(experiment): raise UserError('no such size')",
+            r"b\.py: no such size$",
+        ),
+        ("x = nothing", r"b\.py does not load: NameError"),
+    ],
+)
+def test_an_overlay_that_will_not_do(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        lay(tmp_path, text)
+
+
+def test_an_overlay_needs_a_config_before_it(tmp_path):
+    (tmp_path / "large.py").write_text(SEED.format(3))
+    with pytest.raises(
+        UserError, match=r"large\.py is an overlay, which changes an experiment: give a config file before"
+    ):
+        load_experiment(tmp_path / "large.py")
+    (tmp_path / "a.py").write_text(CONFIG.format("Experiment"))
+    with pytest.raises(UserError, match=r"there is no config file .*lrage\.py: did you mean 'large\.py'\?$"):
+        load_experiment(tmp_path / "a.py", tmp_path / "lrage.py")
 
 
 def assert_round_trip(experiment):

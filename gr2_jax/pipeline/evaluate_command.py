@@ -32,7 +32,9 @@ def refuse_of_a_run(options: argparse.Namespace) -> None:
     """Raises UserError for an option that only a run's workdir takes."""
     for name in _OF_A_RUN:
         if getattr(options, name) is not None:
-            raise UserError(f"--{name.replace('_', '-')} is for a run's workdir, and {options.config} is a config file")
+            raise UserError(
+                f"--{name.replace('_', '-')} is for a run's workdir, and {options.config[0]} is a config file"
+            )
 
 
 def run(options: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -42,11 +44,11 @@ def run(options: argparse.Namespace, rest: Sequence[str]) -> int:
 
     if rest or options.workdir:
         wrong = rest[0] if rest else "--workdir"
-        raise UserError(f"'{wrong}' is for a config file, and {options.config} is a run's workdir")
+        raise UserError(f"'{wrong}' is for a config file, and {options.config[0]} is a run's workdir")
     is_first = join_processes()
     changes = {name: getattr(options, name) for name in ("beams", "exact", "length_penalty")}
     job = EvaluationJob(
-        run=Path(options.config),
+        run=Path(options.config[0]),
         system=options.system,
         step=options.step,
         queries=options.queries,

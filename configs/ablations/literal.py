@@ -1,0 +1,15 @@
+"""MGCC by the letter of the paper: penalty 1/l² with l the grade, the literal constraint, dot products.
+
+The default follows the paper's intent, see the table of options in README.md.
+
+gr2 run configs/robust04.py configs/ablations/literal.py
+Hardware and time: those of the config, for another row (two with self-negatives). Not run here at the paper's size; not
+among the paper's variants.
+"""
+
+from gr2_jax.config import Experiment, Pretraining
+from gr2_jax.overlays import with_objective
+
+
+def overlay(experiment: Experiment | Pretraining) -> Experiment | Pretraining:
+    return with_objective(experiment, "literal", {"penalty": "grade", "constraint": "literal", "similarity": "dot"})

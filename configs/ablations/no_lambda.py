@@ -1,0 +1,13 @@
+"""MGCC without the grade penalty, every grade weighs the same: the paper's variant -λ.
+
+gr2 run configs/robust04.py configs/ablations/no_lambda.py
+Hardware and time: those of the config, for another row (two with self-negatives). Not run here at the paper's size; the
+paper's bars are in its figures of ablations.
+"""
+
+from gr2_jax.config import Experiment, Pretraining
+from gr2_jax.overlays import with_objective
+
+
+def overlay(experiment: Experiment | Pretraining) -> Experiment | Pretraining:
+    return with_objective(experiment, "no-lambda", {"penalty": "equal"})

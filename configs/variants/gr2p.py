@@ -1,0 +1,13 @@
+"""GR2P: fine-tuning starts from the weights that pre-training on Wikipedia left, with its vocabulary.
+
+gr2 run configs/robust04.py configs/variants/gr2p.py
+After `gr2 train configs/wikipedia.py`, with the same overlay of configs/sizes/ before this one where there is one. Rows
+named GR2S are named GR2P. Hardware and time: those of the config. Not run here; the paper's scores are in the configs.
+"""
+
+from gr2_jax.config import Experiment, Pretraining
+from gr2_jax.overlays import from_pretraining
+
+
+def overlay(experiment: Experiment | Pretraining) -> Experiment:
+    return from_pretraining(experiment)

@@ -1,0 +1,16 @@
+"""Docids of a fusion model without Eq. 2 (beta = 0), which keeps documents apart.
+
+gr2 run configs/robust04.py configs/variants/no_distinctness.py
+Hardware and time: those of the config. Not run here.
+"""
+
+import dataclasses
+
+from gr2_jax.config import Experiment, Pretraining
+from gr2_jax.overlays import fine_tuning, renamed
+
+
+def overlay(experiment: Experiment | Pretraining) -> Experiment:
+    fusion = fine_tuning(experiment, "which writes titles").fusion
+    fusion = dataclasses.replace(fusion, objective=dataclasses.replace(fusion.objective, beta=0.0))
+    return renamed(dataclasses.replace(experiment, fusion=fusion), "no-distinctness")

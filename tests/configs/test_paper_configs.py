@@ -1,0 +1,267 @@
+"""Every config and overlay in configs/: it resolves, passes the checks, and its models fit on its pod. No files of
+weights or collections are needed, and nothing is compiled."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+import re
+
+import jax
+import numpy as np
+import pytest
+from config_pairs import ALL, BASES, CONFIGS, ON_PODS, PAPER, PODS, VOCABULARY, Pair, without_weights
+from jax.sharding import AbstractMesh
+
+from gr2_jax.config import Experiment, ModelConfig, Pretraining, VocabularyConfig
+from gr2_jax.errors import UserError
+from gr2_jax.models import GR2, PRESETS, T5, Fusion, preset
+from gr2_jax.pipeline.check import check
+from gr2_jax.pipeline.pretraining import check_pretraining
+from gr2_jax.pipeline.trained import initial_params
+from gr2_jax.settings import experiment_from_json, load_experiment
+from gr2_jax.training.mesh import AXES
+from gr2_jax.training.objectives import RetrievalObjective
+from gr2_jax.training.optimiser import make_optimiser
+from gr2_jax.training.partition import BATCH_AXES, MOST_UNSPLIT, place_like_params, place_params
+
+OVERLAYS = sorted(str(path.relative_to(CONFIGS).with_suffix("")) for path in CONFIGS.glob("*/*.py"))
+
+
+@functools.cache
+def loaded(pair):
+    return pair.load()
+
+
+def without_files(experiment: Experiment) -> Experiment:
+    """What can be checked where there are neither weights nor a vocabulary."""
+    parts = {
+        name: dataclasses.replace(part, model=without_weights(part.model))
+        for name in ("retrieval", "fusion")
+        if (part := getattr(experiment, name)).model.weights is not None
+    }
+    return dataclasses.replace(experiment, vocabulary=VocabularyConfig(), **parts)
+
+
+def test_every_overlay_is_in_the_table():
+    assert {overlay for pair in ALL for overlay in pair.overlays} == set(OVERLAYS)
+    assert {f"pods/{pod}" for pod in PODS} == {overlay for overlay in OVERLAYS if overlay.startswith("pods/")}
+
+
+@pytest.mark.parametrize("pair", ALL, ids=lambda pair: pair.id)
+def test_it_resolves_and_passes_the_checks(pair):
+    experiment = loaded(pair)
+    if isinstance(experiment, Pretraining):
+        check_pretraining(experiment)
+        return
+    check(without_files(experiment))
+    assert experiment_from_json(json.loads(json.dumps(dataclasses.asdict(experiment)))) == experiment
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("**/*.py")), ids=lambda path: path.stem)
+def test_a_file_says_how_it_is_run(path):
+    """Its own command, with files that are there, what it runs on, and whether anybody ran it."""
+    text = path.read_text().split('"""')[1]
+    assert str(path.relative_to(CONFIGS.parent)) in re.sub(r"\s+", " ", text)
+    for named in re.findall(r"configs/[\w/]+\.py", text):
+        assert (CONFIGS.parent / named).is_file()
+    assert any(word in text for word in ("Hardware", "Hosts", "One process"))
+    if path.stem in PAPER or path.parent != CONFIGS:
+        assert re.search(r"Not\s+run\s+here|Shows that a config's stages work", text)
+
+
+@functools.cache
+def shapes(model: ModelConfig, latent: str | None, kind: str):
+    config = without_weights(model).t5(VOCABULARY)
+    tokens = np.ones((1, 2), int)
+    if kind == "retrieval":
+        return jax.eval_shape(lambda: initial_params(GR2(config), 0))
+    network = Fusion(config, latent) if kind == "fusion" else T5(config)
+    return jax.eval_shape(lambda: network.init(jax.random.key(0), tokens, tokens)["params"])
+
+
+def count(params) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+def models_of(experiment):
+    """(shapes, optimiser) of every model that the run trains."""
+    if isinstance(experiment, Pretraining):
+        yield shapes(experiment.model, None, "retrieval"), experiment.optimiser
+        return
+    learnt = any(experiment.retrieval.objective_of(s).penalty == "learnable" for s in experiment.retrieval.systems)
+    retrieval = shapes(experiment.retrieval.model, None, "retrieval")
+    if learnt:
+        retrieval = retrieval | {"penalty": jax.ShapeDtypeStruct((3,), np.float32)}
+    yield retrieval, experiment.retrieval.optimiser
+    for kind in {"fusion", "qg"} & set(experiment.docids.schemes):
+        yield shapes(experiment.fusion.model, experiment.fusion.latent, kind), experiment.fusion.optimiser
+
+
+def mesh_of(experiment, devices):
+    return AbstractMesh(experiment.mesh.sizes(devices), AXES)
+
+
+@pytest.mark.parametrize("pair", ON_PODS, ids=lambda pair: pair.id)
+def test_it_fits_on_its_pod(pair):
+    experiment = loaded(pair)
+    mesh = mesh_of(experiment, PODS[ON_PODS[pair]])
+    for params, optimiser in models_of(experiment):
+        shardings = place_params(params, mesh)
+        state = jax.eval_shape(make_optimiser(**vars(optimiser)).init, params)
+        placed = place_like_params(state, params, shardings)
+        assert jax.tree.structure(placed) == jax.tree.structure(state)
+        held, ways = bytes_per_device(params, shardings), mesh.shape["fsdp"] * mesh.shape["tensor"]
+        assert held <= 4 * count(params) * (1 / ways + MOST_UNSPLIT)
+        # gradients are as large as the parameters; half of a device is left to what a layer computes
+        assert 2 * held + bytes_per_device(state, placed) < MEMORY[ON_PODS[pair]] / 2
+
+
+MEMORY = {"v5e_16": 16e9, "v5e_256": 16e9, "v5e_128_x2": 16e9, "v5p_128": 95e9, "a100_8": 80e9, "h100_8": 80e9}
+
+
+def bytes_per_device(values, shardings) -> float:
+    return sum(
+        math.prod(sharding.shard_shape(value.shape)) * value.dtype.itemsize
+        for value, sharding in zip(jax.tree.leaves(values), jax.tree.leaves(shardings), strict=True)
+    )
+
+
+@pytest.mark.parametrize("pair", ON_PODS, ids=lambda pair: pair.id)
+def test_its_batches_divide(pair):
+    experiment = loaded(pair)
+    sizes = dict(zip(AXES, experiment.mesh.sizes(PODS[ON_PODS[pair]]), strict=True))
+    parts = math.prod(sizes[axis] for axis in BATCH_AXES)
+    batch = experiment.batch if isinstance(experiment, Pretraining) else experiment.retrieval.batch
+    rows = [batch.queries / batch.microbatches, batch.documents / batch.microbatches]
+    if isinstance(experiment, Experiment):
+        rows.append(experiment.fusion.pairs)
+    assert [count % parts for count in rows] == [0] * len(rows)
+
+
+def test_a_pod_changes_where_a_run_is_computed_and_nothing_else():
+    for pair in ON_PODS:
+        bare = loaded(pair._replace(overlays=pair.overlays[:-1]))
+        assert dataclasses.replace(loaded(pair), mesh=bare.mesh) == bare
+
+
+def test_a_preset_says_what_the_weights_hold():
+    for pair in ALL:
+        experiment = loaded(pair)
+        fine_tuned = isinstance(experiment, Experiment)
+        for model in (experiment.retrieval.model, experiment.fusion.model) if fine_tuned else (experiment.model,):
+            if model.weights is not None:
+                assert without_weights(model).t5(VOCABULARY) == preset(
+                    model.preset, vocab_size=VOCABULARY, dtype="bfloat16", scan_layers=True, remat=model.remat
+                )
+
+
+@pytest.mark.parametrize(
+    ("size", "millions"), [("small", 60), ("base", 223), ("large", 738), ("3b", 2852), ("11b", 11307)]
+)
+def test_sizes(size, millions):
+    experiment = loaded(Pair("gov500k", (f"sizes/{size}",)))
+    assert experiment.retrieval.model.preset == size in PRESETS
+    params = shapes(experiment.retrieval.model, None, "retrieval")["t5"]
+    assert count(params) == pytest.approx(millions * 1e6, rel=0.015)
+    assert experiment.retrieval.optimiser.kind == ("adafactor" if size == "11b" else "adam")
+    assert experiment.workdir == ("runs/gov500k" if size == "base" else f"runs/gov500k-{size}")
+
+
+@pytest.mark.parametrize("config", PAPER)
+def test_all_ablations_are_rows_of_one_run(config):
+    rows = tuple(overlay for overlay in OVERLAYS if overlay.startswith("ablations/"))
+    base, whole = loaded(Pair(config)), loaded(Pair(config, rows))
+    assert whole.workdir == base.workdir
+    systems = {system.name: system for system in whole.retrieval.systems}
+    assert list(systems)[:2] == ["GR2S", "GR2S-negatives"]
+    assert len(systems) == 2 + 2 * len(rows)
+    objectives = {name: whole.retrieval.objective_of(system) for name, system in systems.items()}
+    assert objectives["GR2S-MLE"] == RetrievalObjective(gamma=0.0)
+    assert objectives["GR2S-no-lambda"] == RetrievalObjective(penalty="equal")
+    assert objectives["GR2S-no-max"] == RetrievalObjective(constraint="off")
+    assert objectives["GR2S-CE"] == RetrievalObjective(graded="cross_entropy")
+    assert objectives["GR2S-LR"] == RetrievalObjective(graded="lambdarank")
+    assert objectives["GR2S-no-fusion"] == objectives["GR2S"] == RetrievalObjective()
+    assert systems["GR2S-no-fusion"].docids == "qg"
+    assert whole.docids.schemes == (*base.docids.schemes, "qg")
+    for name, system in systems.items():
+        if system.self_negatives_of is not None:
+            assert name == f"{system.self_negatives_of}-negatives"
+            assert objectives[name] == objectives[system.self_negatives_of]
+
+
+def test_ablations_of_pretraining_change_its_objective():
+    base, mle = loaded(Pair("wikipedia")), loaded(Pair("wikipedia", ("ablations/mle",)))
+    assert mle.objective == dataclasses.replace(base.objective, gamma=0.0)
+    assert (mle.name, mle.workdir) == ("wikipedia-MLE", "runs/wikipedia-MLE")
+
+
+@pytest.mark.parametrize("config", PAPER)
+def test_gr2p_starts_from_what_pretraining_of_its_size_leaves(config):
+    for size in ((), ("sizes/large",)):
+        left = loaded(Pair("wikipedia", size)).workdir
+        gr2s, gr2p = loaded(Pair(config, size)), loaded(Pair(config, (*size, "variants/gr2p")))
+        assert gr2p.retrieval.model == dataclasses.replace(gr2s.retrieval.model, weights=f"{left}/model/t5")
+        assert gr2p.vocabulary == VocabularyConfig(model=f"{left}/vocabulary/spiece.model", extra_ids=100)
+        assert [system.name for system in gr2p.retrieval.systems] == ["GR2P", "GR2P-negatives"]
+        assert gr2p.retrieval.systems[1].self_negatives_of == "GR2P"
+        assert gr2p.fusion == gr2s.fusion
+        assert gr2p.workdir == f"{gr2s.workdir}-gr2p"
+
+
+def test_runs_that_differ_in_more_than_rows_and_places_have_workdirs_of_their_own():
+    runs = {}
+    for pair in ALL:
+        if pair.overlays and pair.overlays[-1].startswith("pods/"):
+            continue
+        experiment = loaded(pair)
+        if isinstance(experiment, Experiment):
+            docids = dataclasses.replace(experiment.docids, schemes=())
+            retrieval = dataclasses.replace(experiment.retrieval, systems=(), dense=())
+            experiment = dataclasses.replace(experiment, docids=docids, retrieval=retrieval)
+        record = json.dumps(dataclasses.asdict(experiment), sort_keys=True)
+        digest = hashlib.sha256(record.encode()).hexdigest()
+        assert runs.setdefault(experiment.workdir, digest) == digest, pair.id
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("wikipedia", "variants/gr2p"), "variants/gr2p.py: wikipedia is pre-training, and GR2P starts from"),
+        (("wikipedia", "ablations/no_fusion"), "which writes titles and no other docids"),
+        (("wikipedia", "low_resource/15"), "which has no split of queries"),
+        (("wikipedia", "variants/no_pseudo_queries"), "which has no augmentation"),
+        (("quickstart", "sizes/large"), "quickstart learns from scratch: this is for configs that start from a T5"),
+        (("gov500k", "variants/gr2p", "sizes/large"), "sizes come first, then GR2P, each once"),
+        (("gov500k", "variants/gr2p", "variants/gr2p"), "sizes come first, then GR2P, each once"),
+    ],
+)
+def test_overlays_that_do_not_fit(words, message):
+    with pytest.raises(UserError, match=message):
+        load_experiment(*(CONFIGS / f"{word}.py" for word in words))
+
+
+def test_overlays_go_over_any_config():
+    rows = [CONFIGS / f"ablations/{name}.py" for name in ("mle", "no_fusion")]
+    systems = load_experiment(CONFIGS / "quickstart.py", rows[1]).retrieval.systems
+    assert systems[-1].name == "GR2S-no-fusion"
+    systems = load_experiment(CONFIGS / "cranfield.py", *rows).retrieval.systems
+    assert [system.name for system in systems] == ["GR2S", "MLE", "GR2S-MLE", "GR2S-no-fusion"]
+
+
+def test_there_is_a_config_for_each_of_the_papers_sets():
+    sets = {name: loaded(Pair(name)) for name in BASES}
+    assert [name for name in PAPER if sets[name].corpus.folds] == ["gov500k", "clueweb500k", "robust04"]
+    assert {name: sets[name].fusion.radius for name in PAPER} == dict.fromkeys(PAPER[:3], 2.0) | dict.fromkeys(
+        PAPER[3:], 1.5
+    )
+    for name in PAPER:
+        retrieval = sets[name].retrieval
+        assert (retrieval.optimiser.steps, retrieval.optimiser.learning_rate) == (50_000, 5e-5)
+        assert retrieval.optimiser.warmup_steps == retrieval.optimiser.steps // 10
+        assert (retrieval.objective.gamma, retrieval.objective.label_smoothing) == (1.0, 0.1)
+        assert (sets[name].fusion.objective.alpha, sets[name].fusion.objective.beta) == (1.0, 30.0)
+        assert sets[name].evaluation.beams == 20
+        assert sets[name].docids.schemes == (("title",) if name == "nq320k" else ("fusion",))
