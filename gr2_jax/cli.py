@@ -269,6 +269,18 @@ def _convert(options, rest: list[str]) -> int:
     return 0
 
 
+def _add_plan(parser) -> None:
+    from gr2_jax.planning.command import add_arguments
+
+    add_arguments(parser)
+
+
+def _plan(options, rest: list[str]) -> int:
+    from gr2_jax.planning.command import run
+
+    return run(options, rest)
+
+
 def _refuse(rest: list[str]) -> None:
     if rest:
         raise UserError(f"'{rest[0]}' is no option of this command; see --help")
@@ -282,6 +294,7 @@ COMMANDS: dict[str, tuple] = {
     "prepare": (_add_config, _stage("prepare"), "the collection, its split, the vocabulary and the training examples"),
     "docids": (_add_config, _stage("docids"), "a unique docid for every document, by each scheme of the config"),
     "train": (_add_config, _stage("train"), "the retrieval models of the config"),
+    "plan": (_add_plan, _plan, "whether a training fits a TPU pod, and what it would cost, without one"),
     "evaluate": (_add_evaluate, _evaluate, "TREC runs and the table of measures; or a run's checkpoint on any queries"),
     "search": (_add_search, _search, "ranked documents for a query, or for many, one after the other"),
     "metrics": (_add_metrics, _metrics, "scores any TREC run files, and compares them"),

@@ -49,6 +49,13 @@ def beam_program(
     model: GR2, trie: DocidTrie, columns: Int[np.ndarray, "V"], beams: int, length_penalty: float | None
 ) -> Program:
     """The best that the beams find; takes `TrieArrays` as docids."""
+    return _on_all_devices(beam_search_function(model, trie, columns, beams, length_penalty))
+
+
+def beam_search_function(
+    model: GR2, trie: DocidTrie, columns: Int[np.ndarray, "V"], beams: int, length_penalty: float | None
+) -> Program:
+    """`beam_program` of one device, not yet compiled."""
     depth, widths = trie.max_depth, trie.widths(beams)
 
     def search(params: Any, tokens: Int[Array, "B Tq"], arrays: TrieArrays) -> SearchResult:
@@ -69,7 +76,7 @@ def beam_program(
             length_penalty=length_penalty,
         )
 
-    return _on_all_devices(search)
+    return search
 
 
 def exhaustive_program(model: GR2, columns: Int[np.ndarray, "V"], k: int) -> Program:

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Int
 
 from gr2_jax.models.axes import constrain
 from gr2_jax.models.config import T5Config
+from gr2_jax.models.dropout import Dropout
 from gr2_jax.models.matmul import matmul
 
 
@@ -53,7 +54,7 @@ class FeedForward(nn.Module):
             gate = Dense(cfg.d_ff, cfg.d_model**-0.5, cfg.dtype, name="gate")(x)
             hidden = nn.gelu(gate, approximate=True) * hidden
         hidden = constrain(hidden, "batch", "length", "mlp")
-        hidden = nn.Dropout(cfg.dropout_rate)(hidden, deterministic)
+        hidden = Dropout(cfg.dropout_rate)(hidden, deterministic)
         return Dense(cfg.d_model, cfg.d_ff**-0.5, cfg.dtype, name="wo")(hidden)
 
 

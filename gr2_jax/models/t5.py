@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 from gr2_jax.models.attention import Attention, KeyValues, RelativePositionBias, by_position
 from gr2_jax.models.axes import constrain
 from gr2_jax.models.config import T5Config
+from gr2_jax.models.dropout import Dropout
 from gr2_jax.models.layers import Embedding, FeedForward, RMSNorm, output_logits
 from gr2_jax.models.stack import Method, make_layers, run_layers
 
@@ -40,7 +41,7 @@ class EncoderLayer(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B S D"], _, bias: Float[Array, "1 H S S"], mask, deterministic: bool):
-        drop = nn.Dropout(self.config.dropout_rate)
+        drop = Dropout(self.config.dropout_rate)
         attention = Attention(self.config, name="self_attention")
         normed = RMSNorm(self.config, name="self_attention_norm")(x)
         x = x + drop(attention(normed, attention.project(normed), bias, mask), deterministic)
@@ -57,7 +58,7 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, embedded: Float[Array, "B S D"], mask: Bool[Array, "B S"], deterministic: bool = True):
         cfg = self.config
-        drop = nn.Dropout(cfg.dropout_rate)
+        drop = Dropout(cfg.dropout_rate)
         x = constrain(drop(embedded, deterministic), "batch", "length", "activation_embed")
         if cfg.num_encoder_layers:
             length = embedded.shape[1]
@@ -78,7 +79,7 @@ class DecoderLayer(nn.Module):
         self.self_attention, self.cross_attention = Attention(cfg), Attention(cfg)
         self.self_attention_norm, self.cross_attention_norm, self.feed_forward_norm = (RMSNorm(cfg) for _ in range(3))
         self.feed_forward = FeedForward(cfg)
-        self.drop = nn.Dropout(cfg.dropout_rate)
+        self.drop = Dropout(cfg.dropout_rate)
 
     def __call__(self, x: Float[Array, "B KT D"], _, states, mask, bias: Float[Array, "1 H T T"], deterministic: bool):
         """Teacher forcing; `bias` carries the causal mask."""
@@ -125,7 +126,7 @@ class Decoder(nn.Module):
         methods = {"__call__": Method(4), "project_memory": Method(1), "step": Method(3, own=(2, 0), result=2)}
         self.layers = make_layers(DecoderLayer, cfg, cfg.num_decoder_layers, methods)
         self.final_norm = RMSNorm(cfg)
-        self.drop = nn.Dropout(cfg.dropout_rate)
+        self.drop = Dropout(cfg.dropout_rate)
 
     def __call__(
         self,

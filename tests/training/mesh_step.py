@@ -20,7 +20,7 @@ from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
 
 TABLE = np.array([[4, 5, 1], [6, 1, 0], [5, 5, 1], [9, 9, 1], [7, 1, 0], [8, 4, 1]])
 CONFIG = T5Config(
-    vocab_size=16, d_model=8, d_kv=4, d_ff=8, num_heads=2, num_encoder_layers=0, num_decoder_layers=1, dropout_rate=0.2
+    vocab_size=16, d_model=8, d_kv=4, d_ff=8, num_heads=2, num_encoder_layers=0, num_decoder_layers=1, dropout_rate=0.0
 )
 MODEL = GR2(CONFIG)
 FUSION = Fusion(CONFIG)

@@ -37,7 +37,7 @@ def test_rows_that_do_not_divide_evenly_are_everywhere(on_eight):
 
 
 def test_an_update_on_eight_devices_is_that_on_one(on_eight, tmp_path):
-    """Dropout included."""
+    """The embedding loss' own random numbers included; a model's dropout depends on the mesh."""
     assert jax.device_count() == 1
     name, directory, seen = on_eight
     meta = mesh_step.train_one_step(tmp_path, name)

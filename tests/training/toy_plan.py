@@ -47,7 +47,7 @@ PLAN = Plan(
 )
 
 
-DRILL = dataclasses.replace(PLAN, steps=1000, loop=LoopConfig(checkpoint_steps=2))
+DRILL = dataclasses.replace(PLAN, steps=1600, loop=LoopConfig(checkpoint_steps=2))
 
 
 def stopping_at(step, stop):

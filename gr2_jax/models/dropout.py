@@ -1,0 +1,56 @@
+"""Dropout whose random numbers are drawn where they are used."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.sharding import PartitionSpec
+from jaxtyping import Array, Bool, Float
+
+
+class Dropout(nn.Module):
+    """Zeroes a share `rate` of the entries and scales the others up, as `flax.linen.Dropout` does, and with its numbers
+    where the batch is whole.
+
+    Where a mesh splits the batch, the compiler would draw the mask of the whole batch on every device (XLA does not
+    split its random-bit generator), which at pod size does not fit. Here each device draws its own rows', from a key of
+    its own: the numbers depend on the mesh as well as on the seed.
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B ..."], deterministic: bool) -> Float[Array, "B ..."]:
+        if self.rate == 0 or deterministic:
+            return x
+        kept = bernoulli_by_rows(self.make_rng("dropout"), 1.0 - self.rate, x.shape)
+        return jnp.where(kept, x / (1.0 - self.rate), jnp.zeros_like(x))
+
+
+def bernoulli_by_rows(key: Array, share: float, shape: tuple[int, ...]) -> Bool[Array, "B ..."]:
+    """`jax.random.bernoulli`, split along its rows as the rules in force split the batch."""
+    axes = _batch_axes()
+    mesh = jax.sharding.get_abstract_mesh()
+    parts = math.prod(mesh.shape[axis] for axis in axes)
+    if parts == 1 or shape[0] % parts:
+        return jax.random.bernoulli(key, share, shape)
+
+    def own(data: Array) -> Array:
+        mine = jax.random.fold_in(
+            jax.random.wrap_key_data(data, impl=jax.random.key_impl(key)), jax.lax.axis_index(axes)
+        )
+        return jax.random.bernoulli(mine, share, (shape[0] // parts, *shape[1:]))
+
+    drawn = jax.shard_map(
+        own, in_specs=PartitionSpec(), out_specs=PartitionSpec(axes), axis_names=set(axes), check_vma=False
+    )
+    return drawn(jax.random.key_data(key))
+
+
+def _batch_axes() -> tuple[str, ...]:
+    """The mesh axes that split the batch; none without a mesh or rules."""
+    mesh, rules = jax.sharding.get_abstract_mesh(), dict(nn.get_logical_axis_rules())
+    axes = rules.get("batch") or ()
+    axes = (axes,) if isinstance(axes, str) else tuple(axes)
+    return tuple(axis for axis in axes if axis in mesh.shape)

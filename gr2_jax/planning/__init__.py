@@ -1,0 +1,1 @@
+"""Planning for pods: the real programs, compiled ahead of time for chips that are not here."""

@@ -1,0 +1,50 @@
+"""What a chip has: Google Cloud's pages on TPU v4, v5e, v5p and v6e (system architecture), and NVIDIA's data sheets."""
+
+import dataclasses
+
+from gr2_jax.errors import UserError, nearest
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    """hbm          bytes that the compiler may use, of the chip's 16, 32 or 95 GB
+    flops        bfloat16 products and sums per second, at most
+    bandwidth    of its memory, bytes per second
+    links        of all its links to other chips of the slice together, bytes per second (each way)
+    device_kind  what JAX calls it
+    """
+
+    name: str
+    hbm: float
+    flops: float
+    bandwidth: float
+    links: float
+    device_kind: str
+
+
+_GIB = 2**30
+CHIPS = {
+    chip.name: chip
+    for chip in (
+        Chip("v4", 30.75 * _GIB, 275e12, 1.228e12, 300e9, "TPU v4"),
+        Chip("v5e", 15.75 * _GIB, 197e12, 0.819e12, 200e9, "TPU v5 lite"),
+        Chip("v5p", 95.74 * _GIB, 459e12, 2.765e12, 600e9, "TPU v5p"),
+        Chip("v6e", 31.25 * _GIB, 918e12, 1.64e12, 448e9, "TPU v6 lite"),
+        Chip("a100", 79.1 * _GIB, 312e12, 2.04e12, 300e9, "NVIDIA A100-SXM4-80GB"),
+        Chip("h100", 79.1 * _GIB, 989e12, 3.35e12, 450e9, "NVIDIA H100 80GB HBM3"),
+        Chip("h200", 140.0 * _GIB, 989e12, 4.8e12, 450e9, "NVIDIA H200"),
+    )
+}
+
+
+def chip_of(topology: str) -> Chip:
+    """The chip of `v5e:4x4`; `UserError` for one that is not known."""
+    name = topology.split(":")[0]
+    if name not in CHIPS:
+        raise UserError(f"--topology is '{topology}': no chip '{name}': {nearest(name, CHIPS)}")
+    return CHIPS[name]
+
+
+def peak_flops(device_kind: str) -> float | None:
+    """Of the chip that JAX calls so, per second; None for a device that is not known, such as a CPU."""
+    return next((chip.flops for chip in CHIPS.values() if chip.device_kind == device_kind), None)

@@ -1,0 +1,47 @@
+"""Floating-point operations of a training step, by formula: XLA counts the body of a scanned stack once."""
+
+import dataclasses
+
+from gr2_jax.models import T5Config
+
+
+@dataclasses.dataclass(frozen=True)
+class StepShape:
+    """What a retrieval step reads: B queries of `query_length` tokens with K docids, E documents, of `document_length`,
+    with one; docids of `docid_length` tokens; logits over `outputs` tokens."""
+
+    queries: int
+    docids: int
+    documents: int
+    query_length: int
+    document_length: int
+    docid_length: int
+    outputs: int
+
+
+def forward_flops(config: T5Config, shape: StepShape) -> float:
+    """Products and sums of the matrix products of one forward pass over the batch, padding included."""
+    queries = _texts(config, shape.queries, shape.query_length, shape.docids, shape.docid_length, shape.outputs)
+    documents = _texts(config, shape.documents, shape.document_length, 1, shape.docid_length, shape.outputs)
+    columns = shape.queries * shape.docids
+    heads = 2 * (shape.queries + columns) * config.d_model**2
+    return queries + documents + heads + 2 * shape.queries * columns * config.d_model
+
+
+def training_flops(config: T5Config, shape: StepShape) -> float:
+    """Forward and backward, which is twice as much; what is computed again to save memory is not counted, as is the
+    custom for model FLOP utilisation."""
+    return 3 * forward_flops(config, shape)
+
+
+def _texts(config: T5Config, texts: int, length: int, docids: int, docid_length: int, outputs: int) -> float:
+    width, inner = config.d_model, config.num_heads * config.d_kv
+    matrices = 3 if config.feed_forward == "gated-gelu" else 2
+    per_token = 2 * matrices * width * config.d_ff
+    projections = 2 * 4 * width * inner
+    read, written = texts * length, texts * docids * docid_length
+    encoder = read * (projections + per_token + 4 * length * inner)
+    own = written * (projections + per_token + 4 * docid_length * inner)
+    cross = written * (2 * 2 * width * inner + 4 * length * inner) + read * 2 * 2 * width * inner
+    layers = config.num_encoder_layers * encoder + config.num_decoder_layers * (own + cross)
+    return layers + written * 2 * width * outputs

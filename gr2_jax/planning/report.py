@@ -1,0 +1,136 @@
+"""What a compiled program costs on a chip, as figures and as a table."""
+
+import dataclasses
+import math
+import re
+import time
+from typing import Any
+
+import jax
+
+from gr2_jax.planning.chips import Chip
+from gr2_jax.planning.collectives import by_kind, collectives
+from gr2_jax.training.step import Step
+
+_SIZE = re.compile(r"Used ([\d.]+)([KMGT]) of ([\d.]+)([KMGT])")
+_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_EFFICIENCY = 0.5
+"""Of the chip's peak, that products of this size are assumed to reach: the roofline itself assumes all of it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """A program on a pod: bytes are those of one chip, `peak` is what it uses at most, or would."""
+
+    fits: bool
+    seconds: float
+    peak: float
+    arguments: float = 0.0
+    temporaries: float = 0.0
+    text: str = ""
+    message: str = ""
+
+
+def compile_for(lowered: jax.stages.Lowered, chip: Chip, *, quick: bool = False) -> Compiled:
+    """Compiles; a program that is refused for its size is one that does not fit, and any other refusal is raised."""
+    options = {"xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000"}  # else products hide their collectives
+    if quick:
+        options["exec_time_optimization_effort"] = -1.0
+    started = time.monotonic()
+    try:
+        compiled = lowered.compile(compiler_options=options)
+    except jax.errors.JaxRuntimeError as error:
+        size = _SIZE.search(str(error))
+        if size is None or "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        used = float(size[1]) * _UNITS[size[2]]
+        return Compiled(False, time.monotonic() - started, used, message=str(error))
+    memory = compiled.memory_analysis()
+    return Compiled(
+        memory.peak_memory_in_bytes <= chip.hbm,
+        time.monotonic() - started,
+        memory.peak_memory_in_bytes,
+        memory.argument_size_in_bytes,
+        memory.temp_size_in_bytes,
+        compiled.as_text(),
+    )
+
+
+def state_bytes(step: Step) -> dict[str, float]:
+    """Of parameters and of the optimiser's state, on one chip."""
+
+    def on_one(tree: Any) -> float:
+        return sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+    return {"parameters": on_one(step.abstract.params), "optimiser": on_one(step.abstract.opt_state)}
+
+
+def largest(message: str, count: int = 5) -> list[str]:
+    """The biggest allocations that the compiler names where a program does not fit."""
+    sizes = re.findall(r"Size: ([\d.]+[KMGT])\s.*?Shape: (\S+)", message, flags=re.S)
+    return [f"{size} {shape}" for size, shape in sizes[:count]]
+
+
+def training_figures(step: Step, program: Compiled, flops: float, chip: Chip, steps: int) -> dict[str, Any]:
+    """Everything that the table says, in bytes, seconds and FLOPs of one chip.
+
+    The estimate is a roofline: a step takes the longest of the products at half of the chip's peak, and the time of the
+    collectives' bytes over the chip's links, without overlap between the two counted: their sum is the other bound.
+    """
+    chips = step.mesh.size
+    found = collectives(program.text)
+    moved = sum(one.bytes * one.times for one in found)
+    computing, talking = flops / chips / (chip.flops * _EFFICIENCY), moved / chip.links
+    least, most = max(computing, talking), computing + talking
+    return {
+        "chips": chips,
+        "fits": program.fits,
+        **state_bytes(step),
+        "temporaries": program.temporaries,
+        "peak": program.peak,
+        "hbm": chip.hbm,
+        "flops": flops / chips,
+        "collectives": {kind: {"times": n, "bytes": size} for kind, (n, size) in by_kind(found).items()},
+        "largest_collectives": [f"{one.times} x {one.kind} of {one.shape}" for one in found[:5]],
+        "step_seconds": [least, most],
+        "mfu": [flops / chips / chip.flops / bound for bound in (most, least)],
+        "steps": steps,
+        "hours": [bound * steps / 3600 for bound in (least, most)],
+        "chip_hours": [bound * steps * chips / 3600 for bound in (least, most)],
+        "compile_seconds": program.seconds,
+        "largest": largest(program.message),
+    }
+
+
+def table(title: str, figures: dict[str, Any]) -> str:
+    """The figures for people."""
+    lines = [
+        title,
+        f"{'':2}{'fits' if figures['fits'] else 'DOES NOT FIT'}: peak {_gib(figures['peak'])} of "
+        f"{_gib(figures['hbm'])} on each of {figures['chips']:,} chips",
+    ]
+    if not figures["fits"]:
+        lines += [f"{'':4}{text}" for text in figures["largest"]]
+        return "\n".join([*lines, f"  compiled in {figures['compile_seconds']:.0f} s"])
+    lines += [f"  {name:<12}{_gib(figures[name]):>12}" for name in ("parameters", "optimiser", "temporaries")]
+    lines += [f"  {'FLOPs':<12}{figures['flops'] / 1e12:>9.2f} T a chip and step"]
+    for kind, one in figures["collectives"].items():
+        lines.append(f"  {kind:<20}{one['times']:>6} times {one['bytes'] / 2**20:>10,.0f} MiB")
+    lines += [f"    {text}" for text in figures["largest_collectives"]]
+    for name, unit, scale in (
+        ("step_seconds", "ms a step", 1e3),
+        ("mfu", "% MFU", 100),
+        ("hours", "h", 1),
+        ("chip_hours", "chip-hours", 1),
+    ):
+        low, high = figures[name]
+        lines.append(f"  {low * scale:,.1f} to {high * scale:,.1f} {unit}")
+    lines.append(
+        f"  (products at {_EFFICIENCY:.0%} of the peak; collectives at the links' full speed, behind the "
+        f"products or not; {figures['steps']:,} steps; compiled in {figures['compile_seconds']:.0f} s)"
+    )
+    return "\n".join(lines)
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:,.2f} GiB"

@@ -1,0 +1,37 @@
+"""The chips of a TPU pod that is not here, as JAX devices that programs can be compiled for."""
+
+import os
+import re
+
+from gr2_jax.errors import UserError
+
+
+def prepare_environment() -> None:
+    """Before JAX is used: the TPU's compiler is asked to run where no TPU is, and not to look for one."""
+    os.environ |= {
+        "JAX_PLATFORMS": "cpu",
+        "TPU_SKIP_MDS_QUERY": "1",
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+        "TPU_ACCELERATOR_TYPE": "v5litepod-16",  # the last two only silence warnings
+        "TPU_WORKER_HOSTNAMES": "localhost",
+    }
+
+
+def devices_of(topology: str, slices: int = 1) -> list:
+    """The devices of `v5e:16x16`, or of so many slices of it.
+
+    Raises:
+        UserError: libtpu is not installed, or it knows no such topology.
+    """
+    if not re.fullmatch(r"\w+:\d+(x\d+){1,2}", topology):
+        raise UserError(f"--topology is '{topology}': it is written chip:shape, such as v5e:4x4 or v5p:8x8x8")
+    from jax.experimental import topologies
+
+    several = {"num_slices": slices} if slices > 1 else {}
+    try:
+        return list(topologies.get_topology_desc(platform="tpu", topology_name=topology, **several).devices)
+    except Exception as error:  # libtpu's own, of many kinds
+        text = " ".join(str(error).split())[:200]
+        if "libtpu" in text.lower() and "not" in text.lower() and ":" not in topology:
+            raise UserError(f"libtpu is not installed: pip install 'gr2_jax[tpu]' ({text})") from error
+        raise UserError(f"--topology {topology} cannot be had: {text} (is 'gr2_jax[tpu]' installed?)") from error

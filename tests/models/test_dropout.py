@@ -1,0 +1,59 @@
+"""Dropout as Flax has it, and on a mesh each device's own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from gr2_jax.models.dropout import Dropout
+
+
+class Ours(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return Dropout(0.3)(x, False)
+
+
+class Flax(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dropout(0.3)(x, False)
+
+
+def test_on_one_device_it_is_flax_s():
+    x, key = jnp.arange(1.0, 241.0).reshape(4, 60), jax.random.key(0)
+    ours, flax = (model.apply({}, x, rngs={"dropout": key}) for model in (Ours(), Flax()))
+    np.testing.assert_array_equal(ours, flax)
+    assert 0 < (ours == 0).sum() < 240
+
+
+def test_without_a_rate_or_when_deterministic_it_does_nothing():
+    x = jnp.ones((2, 3))
+    assert Dropout(0.0).apply({}, x, False) is x
+    assert Dropout(0.5).apply({}, x, True) is x
+
+
+@pytest.fixture(scope="module")
+def eight():
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    script = Path(__file__).with_name("dropout_on_mesh.py")
+    done = subprocess.run([sys.executable, str(script)], env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("mesh", ["data", "mixed"])
+def test_on_a_mesh_every_device_draws_its_own_rows(eight, mesh):
+    seen = eight[mesh]
+    assert seen["share"] == pytest.approx(0.75, abs=0.03)
+    assert seen["again"]
+    assert not seen["other"]
+    assert seen["different_rows"] == 16  # no device repeats another's
+    assert not seen["whole"]  # and none draws the whole batch's
+    assert seen["odd"]  # rows that cannot be split are drawn as ever
