@@ -1,0 +1,99 @@
+"""What is planned without a compiler: chips, FLOPs, collectives in a program's text, neighbouring meshes, refusals."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gr2_jax.cli import main
+from gr2_jax.errors import UserError
+from gr2_jax.models import GR2, preset
+from gr2_jax.planning.chips import CHIPS, chip_of, peak_flops
+from gr2_jax.planning.collectives import by_kind, collectives
+from gr2_jax.planning.command import neighbours
+from gr2_jax.planning.flops import StepShape, forward_flops, training_flops
+from gr2_jax.training.mesh import MeshConfig
+from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
+
+
+def test_chips_are_known_by_their_topology_and_by_what_jax_calls_them():
+    assert chip_of("v5e:16x16") is CHIPS["v5e"]
+    assert peak_flops("TPU v5 lite") == 197e12
+    assert peak_flops("cpu") is None
+    with pytest.raises(UserError, match="no chip 'v5x'"):
+        chip_of("v5x:4x4")
+
+
+@pytest.mark.parametrize("name", ["tiny", "1.1-tiny"])
+def test_flops_are_what_the_compiler_counts_of_unrolled_layers(name):
+    """Of the forward pass, within 5%: it also counts what is no matrix product."""
+    config = preset(name, vocab_size=512, d_model=128, d_kv=32, d_ff=512, dropout_rate=0.0)
+    shape = StepShape(8, 3, 4, 32, 32, 16, 512)
+    model = GR2(config)
+    params = jax.eval_shape(model.init, jax.random.key(0), np.ones((1, 2), int), np.ones((1, 1, 2), int))["params"]
+    batch = {
+        "query_tokens": (8, 32),
+        "docid_rows": (8, 3),
+        "grades": (8, 3),
+        "judged_rows": (8, 4),
+        "judged_grades": (8, 4),
+        "docid_tokens": (8, 3, 16),
+        "document_tokens": (4, 32),
+        "document_rows": (4,),
+        "document_docid_tokens": (4, 16),
+    }
+    batch = {key: jax.ShapeDtypeStruct(size, jnp.int32) for key, size in batch.items()}
+    loss = functools.partial(
+        retrieval_loss,
+        model=model,
+        objective=RetrievalObjective(),
+        docid_table=None,
+        target_columns=jnp.arange(512),
+        num_grades=4,
+    )
+    counted = jax.jit(loss).lower(params, batch, jax.random.key(0)).cost_analysis()["flops"]
+    assert forward_flops(config, shape) == pytest.approx(counted, rel=0.05)
+    assert training_flops(config, shape) == 3 * forward_flops(config, shape)
+
+
+PROGRAM = """
+%body.1 (p: (s32[], bf16[4,8])) -> (s32[], bf16[4,8]) {
+  %gathered = bf16[64,8]{1,0:T(8,128)} all-gather(%x), channel_id=1, dimensions={0}
+  %again = bf16[64,8]{1,0} all-gather(%x), channel_id=1, dimensions={0}
+}
+%condition.1 (p: (s32[], bf16[4,8])) -> pred[] {
+  %limit = s32[]{:T(128)} constant(12)
+}
+ENTRY %main (a: f32[2]) -> f32[2] {
+  %loop = (s32[], bf16[4,8]) while(%tuple), condition=%condition.1, body=%body.1
+  %sum = (f32[3], f32[100,2]) all-reduce(%a, %b), channel_id=2, to_apply=%add
+}
+"""
+
+
+def test_collectives_in_a_loop_count_as_often_as_it_runs_and_a_channel_once():
+    assert by_kind(collectives(PROGRAM)) == {"all-gather": (12, 12 * 64 * 8 * 2), "all-reduce": (1, 800)}
+    assert [one.kind for one in collectives(PROGRAM)] == ["all-gather", "all-reduce"]
+
+
+def test_neighbouring_meshes_have_as_many_devices():
+    found = neighbours(MeshConfig(data=-1, fsdp=4), 16)
+    assert MeshConfig(1, 8, 2, 1) in found
+    assert MeshConfig(1, 2, 4, 2) in found
+    assert {mesh.data * mesh.fsdp * mesh.tensor for mesh in found} == {16}
+
+
+def refused(capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        main(["plan", "configs/wikipedia.py", *arguments])
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_what_cannot_be_planned_is_said_in_one_sentence(capsys, monkeypatch):
+    monkeypatch.setattr("gr2_jax.planning.topology.prepare_environment", lambda: None)
+    assert "--topology is 'v5e-16': it is written chip:shape" in refused(capsys, "--topology", "v5e-16")
+    assert "no chip 'v9'" in refused(capsys, "--topology", "v9:4x4")
+    assert "required: --topology" in refused(capsys)

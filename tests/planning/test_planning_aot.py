@@ -1,0 +1,45 @@
+"""Real compilations for TPUs that are not here, of a small model."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.tpu_aot
+SMALL = ("--model.weights", "none", "--model.num_encoder_layers", "2", "--model.num_decoder_layers", "2")
+
+
+def plan(*arguments):
+    pytest.importorskip("libtpu")
+    command = [sys.executable, "-m", "gr2_jax", "plan", "configs/wikipedia.py", "--quick", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ.copy(), timeout=900)
+
+
+def test_a_small_model_fits_and_no_activation_is_gathered():
+    done = plan("--topology", "v5e:4x4", "--mesh.data", "1", "--mesh.fsdp", "16", *SMALL, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    (figures,) = result["training"].values()
+    assert figures["fits"]
+    assert result["search"]["fits"]
+    assert figures["chips"] == 16
+    assert figures["parameters"] + figures["optimiser"] < figures["peak"] < figures["hbm"]
+    assert 0 < figures["mfu"][0] <= figures["mfu"][1] <= 0.5
+    assert set(figures["collectives"]) >= {"all-gather", "all-reduce"}
+    # a query's states are [64, 512, 768] over all chips
+    assert not any("64,512,768" in text for text in figures["largest_collectives"])
+
+
+def test_a_batch_that_is_too_large_does_not_fit():
+    batch = ("--batch.queries", "65536", "--batch.documents", "65536")
+    done = plan("--topology", "v5e:2x2", "--mesh.data", "4", *SMALL, *batch, "--no-search-step")
+    assert done.returncode == 1, done.stderr
+    assert "DOES NOT FIT" in done.stdout
+
+
+def test_a_batch_that_the_mesh_does_not_divide_is_refused():
+    done = plan("--topology", "v5e:4x4", "--batch.queries", "40")
+    assert done.returncode == 2
+    assert "batch.queries is 40 and the mesh splits it 16 ways: use a multiple of that" in done.stderr
