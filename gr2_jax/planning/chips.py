@@ -1,6 +1,7 @@
 """What a chip has: Google Cloud's pages on TPU v4, v5e, v5p and v6e (system architecture), and NVIDIA's data sheets."""
 
 import dataclasses
+import re
 
 from gr2_jax.errors import UserError, nearest
 
@@ -38,7 +39,9 @@ CHIPS = {
 
 
 def chip_of(topology: str) -> Chip:
-    """The chip of `v5e:4x4`; `UserError` for one that is not known."""
+    """The chip of `v5e:4x4`; `UserError` for one that is not known, and for what is not written so."""
+    if not re.fullmatch(r"\w+:\d+(x\d+){1,2}", topology):
+        raise UserError(f"--topology is '{topology}': it is written chip:shape, such as v5e:4x4 or v5p:8x8x8")
     name = topology.split(":")[0]
     if name not in CHIPS:
         raise UserError(f"--topology is '{topology}': no chip '{name}': {nearest(name, CHIPS)}")
