@@ -25,8 +25,6 @@ class Compiled:
     fits: bool
     seconds: float
     peak: float
-    arguments: float = 0.0
-    temporaries: float = 0.0
     text: str = ""
     message: str = ""
 
@@ -50,8 +48,6 @@ def compile_for(lowered: jax.stages.Lowered, chip: Chip, *, quick: bool = False)
         memory.peak_memory_in_bytes <= chip.hbm,
         time.monotonic() - started,
         memory.peak_memory_in_bytes,
-        memory.argument_size_in_bytes,
-        memory.temp_size_in_bytes,
         compiled.as_text(),
     )
 
@@ -72,7 +68,8 @@ def largest(message: str, count: int = 5) -> list[str]:
 
 
 def training_figures(step: Step, program: Compiled, flops: float, chip: Chip, steps: int) -> dict[str, Any]:
-    """Everything that the table says, in bytes, seconds and FLOPs of one chip.
+    """Everything that the table says, in bytes, seconds and FLOPs of one chip; `activations` is all of the peak that is
+    not parameters and optimiser state: gradients as well.
 
     The estimate is a roofline: a step takes the longest of the products at half of the chip's peak, and the time of the
     collectives' bytes over the chip's links, without overlap between the two counted: their sum is the other bound.
@@ -86,7 +83,7 @@ def training_figures(step: Step, program: Compiled, flops: float, chip: Chip, st
         "chips": chips,
         "fits": program.fits,
         **state_bytes(step),
-        "temporaries": program.temporaries,
+        "activations": program.peak - sum(state_bytes(step).values()),
         "peak": program.peak,
         "hbm": chip.hbm,
         "flops": flops / chips,
@@ -112,7 +109,7 @@ def table(title: str, figures: dict[str, Any]) -> str:
     if not figures["fits"]:
         lines += [f"{'':4}{text}" for text in figures["largest"]]
         return "\n".join([*lines, f"  compiled in {figures['compile_seconds']:.0f} s"])
-    lines += [f"  {name:<12}{_gib(figures[name]):>12}" for name in ("parameters", "optimiser", "temporaries")]
+    lines += [f"  {name:<12}{_gib(figures[name]):>12}" for name in ("parameters", "optimiser", "activations")]
     lines += [f"  {'FLOPs':<12}{figures['flops'] / 1e12:>9.2f} T a chip and step"]
     for kind, one in figures["collectives"].items():
         lines.append(f"  {kind:<20}{one['times']:>6} times {one['bytes'] / 2**20:>10,.0f} MiB")
