@@ -49,7 +49,7 @@ class Progress:
     def __init__(self, total: int, label: str, initial: int):
         self._label, self._total, self._done = label, total, initial
         self._started, self._first, self._said = time.monotonic(), initial, time.monotonic()
-        terminal = sys.stderr.isatty()
+        terminal = sys.stderr.isatty() and not _quiet
         self._bar = tqdm(total=total, desc=label, initial=initial, file=sys.stderr, leave=False) if terminal else None
 
     def advance(self, count: int = 1, note: str = "") -> None:
@@ -58,7 +58,7 @@ class Progress:
             self._bar.update(count)
             if note:
                 self._bar.set_postfix_str(note, refresh=False)
-        elif time.monotonic() - self._said > _SECONDS_BETWEEN_LINES and self._done < self._total:
+        elif not _quiet and time.monotonic() - self._said > _SECONDS_BETWEEN_LINES and self._done < self._total:
             self._said = time.monotonic()
             rate = (self._done - self._first) / (self._said - self._started)
             left = f", {(self._total - self._done) / rate:.0f} s left" if rate else ""
