@@ -90,6 +90,13 @@ def wait_for_first(done: Callable[[], bool], what: str) -> None:
         time.sleep(0.2)
 
 
+def wait_until_seen(path: Path) -> None:
+    """Until what another host has written is there, or a network file system has had time enough to show it."""
+    deadline = time.monotonic() + _SEEN_WITHIN
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
 def agree(directory: Path, settings: str) -> None:
     """That all processes were started for the same: raises `UserError` on each, naming the first that was given other
     `settings` (a fingerprint) than the first process, or that does not see the same `directory`."""
@@ -102,9 +109,7 @@ def agree(directory: Path, settings: str) -> None:
     mark = directory / f".shared-{number:08x}"
     if is_first():
         mark.touch()
-    deadline = time.monotonic() + _SEEN_WITHIN
-    while not mark.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_until_seen(mark)
     mine = np.array([mark.exists(), int(settings[:8], 16)], np.int64)
     all_of_them = multihost_utils.process_allgather(mine)
     if is_first():

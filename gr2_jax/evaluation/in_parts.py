@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 
+from gr2_jax.distributed import wait_until_seen
 from gr2_jax.errors import Preempted
 from gr2_jax.evaluation.searcher import Hit, Searcher
 from gr2_jax.evaluation.trec import Run
@@ -51,7 +52,9 @@ def search_in_parts(searcher: Searcher, queries: dict[str, str], k: int, directo
                 continue
             texts = [queries[query] for query in parts[i]]
             if not warm:
-                searcher.search(texts[:1], k, whole_batches=True)  # compiles
+                searcher.search(
+                    texts[: searcher.options.batch], k, whole_batches=True
+                )  # compiles, and mostly wider beams too
                 warm = True
             started = time.perf_counter()
             hits = searcher.search(texts, k, whole_batches=True)
@@ -89,9 +92,10 @@ def _write(file: Path, ids: Sequence[str], hits: list[list[Hit]], seconds: float
 def _read(files: list[Path], queries: int) -> Found:
     run, seconds, exact = {}, 0.0, 0
     for file in files:
+        wait_until_seen(file)
         part = json.loads(file.read_text())
         seconds += part["seconds"]
         for query, hits in part["lists"].items():
             run[query] = [(doc_id, score) for doc_id, score, _ in hits]
-            exact += all(proven for _, _, proven in hits)
+            exact += bool(hits) and all(proven for _, _, proven in hits)
     return Found(run, exact / max(queries, 1), 1000 * seconds / max(queries, 1))

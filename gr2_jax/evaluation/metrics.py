@@ -138,12 +138,14 @@ def _library_values(
     # gdeval, a Perl script, fails on grades above 4 and rewrites query ids that hold a hyphen.
     providers = [provider for provider in ir_measures.DefaultPipeline.providers if provider.NAME != "gdeval"]
     pipeline = ir_measures.providers.FallbackProvider(providers)
+    # below 0 all grades mean the same to it, and on a query of nothing else pytrec_eval crashes from -2 on
+    judged = {query_id: {doc_id: max(grade, -1) for doc_id, grade in own.items()} for query_id, own in judged.items()}
     run = {query_id: {doc_id: -float(i) for i, doc_id in enumerate(docs)} for query_id, docs in ranked.items()}
     values = {measure: {} for measure in measures}
     try:
         for metric in pipeline.iter_calc(sorted(measures, key=str), judged, run):
             values[metric.measure][metric.query_id] = float(metric.value)
-    except ValueError as error:
+    except (ValueError, TypeError, ArithmeticError, SystemError) as error:  # what a measure makes of odd parameters
         raise UserError(f"ir_measures cannot compute this here: {' '.join(str(error).split())}") from error
     return values
 

@@ -24,6 +24,8 @@ def run(options: argparse.Namespace) -> int:
     from gr2_jax.evaluation.retriever import Retriever
 
     query = " ".join(options.query)
+    if query != query.encode("utf-8", "replace").decode():
+        raise UserError("the query is not UTF-8 text")
     if (options.query and not query.strip()) or options.k < 1:
         raise UserError("search needs a query with words in it, and -k of at least 1")
     retriever = Retriever.from_workdir(options.workdir, options.system)
@@ -38,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         for rank, hit in enumerate(hits, start=1):
             docid = f"  [{hit.docid}]" if hit.docid else ""  # a dense row writes none
             print(f"{rank:2d}  {hit.score:8.3f}  {hit.doc_id}{docid}\n              {texts[hit.doc_id]}")
-        print(_certificate(hits), flush=True)
+        print(_certificate(hits, getattr(retriever.options, "exact", None)), flush=True)
     return 0
 
 
@@ -58,11 +60,12 @@ def _typed() -> Iterator[str]:
             yield query
 
 
-def _certificate(hits: list) -> str:
+def _certificate(hits: list, exact: str | None) -> str:
     proven = sum(hit.exact for hit in hits)
     if hits and proven == len(hits):
         return f"proven: no other document of the collection scores higher than these {proven}"
-    return f"proven: the first {proven} of {len(hits)}; --exact adaptive searches until all are"
+    hint = "; --exact adaptive searches until all are" if exact == "no" else ""
+    return f"proven: the first {proven} of {len(hits)}{hint}"
 
 
 def _first_lines(corpus: Path) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What everything that searches has in common: what it returns, how it is asked, and the options of a beam search."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
@@ -48,6 +49,8 @@ class SearchOptions:
             raise UserError(f"a search takes at least 1 query at a time, not {self.batch}")
         if self.exact not in _EXACT:
             raise UserError(f"exact is '{self.exact}': {nearest(self.exact, _EXACT)}")
+        if self.length_penalty is not None and not math.isfinite(self.length_penalty):
+            raise UserError(f"length_penalty is {self.length_penalty}: it must be a number")
         if self.length_penalty is not None and self.exact != "no":
             raise UserError("a length penalty does not rank by likelihood, and nothing can be proven: use exact 'no'")
 

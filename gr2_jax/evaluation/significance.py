@@ -43,7 +43,7 @@ def randomisation_test(
     """
     a, b = _shared(per_query_a, per_query_b, "randomisation test")
     differences = (a - b)[a != b]  # a sign does not change a difference of 0
-    observed = abs(differences.sum()) * (1 - 1e-12)  # equal sums may differ in rounding
+    observed = abs(differences.sum()) - 1e-12 * np.abs(differences).sum()  # equal sums may differ in rounding
     ways = 2 ** len(differences)
     if ways <= samples:
         signs = np.arange(ways)[:, None] >> np.arange(len(differences)) & 1

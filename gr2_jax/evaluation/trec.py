@@ -93,6 +93,9 @@ def write_qrels(path: str | os.PathLike, qrels: Qrels) -> None:
     os.replace(partial, path)
 
 
+_HIGHEST_GRADE = 1000  # 2**grade is a float
+
+
 def read_qrels(path: str | os.PathLike) -> Qrels:
     """Reads `qid iteration docid grade` lines, plain or gzipped; blank lines and CRLF are accepted.
 
@@ -107,6 +110,10 @@ def read_qrels(path: str | os.PathLike) -> Qrels:
         grade = _number(int, text)
         if grade is None:
             raise UserError(f"{where}: expected a whole number as grade, found {text!r}")
+        if abs(grade) > _HIGHEST_GRADE:
+            raise UserError(
+                f"{where}: the grade is {grade}: at most {_HIGHEST_GRADE} on either side of 0 can be scored"
+            )
         first = qrels.setdefault(query_id, {}).setdefault(doc_id, grade)
         if first != grade:
             raise UserError(f"{where}: document {doc_id!r} of query {query_id!r} has grade {grade}, earlier {first}")

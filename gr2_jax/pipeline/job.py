@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from gr2_jax.corpus.topics import read_topics
+from gr2_jax.distributed import agree
 from gr2_jax.errors import UserError
 from gr2_jax.evaluation.in_parts import Found, search_in_parts
 from gr2_jax.evaluation.metrics import check_measures, default_measures, mean, per_query
@@ -61,6 +62,8 @@ def evaluate_job(job: EvaluationJob) -> dict[str, Any]:
     retriever = opened.retriever.with_options(**job.options)
     output = job.output or Path(job.run) / "evaluations" / _name(job, opened.system)
     parts = output / "parts" / digest([opened.system, opened.models, list(queries.items()), job.k, retriever.options])
+    output.mkdir(parents=True, exist_ok=True)
+    agree(output, parts.name)
     found = search_in_parts(retriever, queries, job.k, parts)
     result = {"measures": {}, "provenance": _provenance(job, opened, retriever.options, found, queries)}
     if qrels is not None:
@@ -106,7 +109,8 @@ def _score(found: Found, qrels: Qrels, measures: Sequence[str]) -> tuple[dict[st
 
 
 def _name(job: EvaluationJob, system: str) -> str:
-    words = [system, None if job.step is None else f"step-{job.step}", job.queries.stem if job.queries else job.part]
+    asked = job.part if job.queries is None else f"{job.queries.stem}-{digest([str(job.queries.resolve())])[:6]}"
+    words = [system, None if job.step is None else f"step-{job.step}", asked]
     words += [f"{name}-{value}" for name, value in {"k": job.k, **job.options}.items()]
     return "-".join(word.replace("/", "_") for word in words if word is not None)
 

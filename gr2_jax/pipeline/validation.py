@@ -41,7 +41,7 @@ def validation_hook(
         params = {name: value for name, value in params.items() if name != "penalty"}  # which searching has no use for
         if not first:
             first.append(make_retriever(experiment, workdir, system, model, params))
-        retriever = first[0].with_params(params)
+        first[0] = retriever = first[0].with_params(params)  # which keeps what is compiled
         hits = retriever.search(list(queries.values()), retriever.options.beams)
         run = {query: [(hit.doc_id, hit.score) for hit in found] for query, found in zip(queries, hits, strict=True)}
         scores = evaluate_run(run, qrels, measures)

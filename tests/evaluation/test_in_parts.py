@@ -96,6 +96,7 @@ def test_processes_share_the_parts(tmp_path, monkeypatch):
     monkeypatch.setattr(in_parts.jax, "process_count", lambda: 2)
     waits = []
     monkeypatch.setattr("jax.experimental.multihost_utils.sync_global_devices", waits.append)
+    monkeypatch.setattr("gr2_jax.distributed._SEEN_WITHIN", 0.3)
     hosts = [Answers(), Answers()]
     monkeypatch.setattr(in_parts.jax, "process_index", lambda: 1)
     with pytest.raises(FileNotFoundError):  # nobody waited: the other's parts are missing

@@ -1,5 +1,7 @@
 import math
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -202,3 +204,14 @@ def test_published_bm25_runs(shared_data, year, published):
     run = read_run(shared_data / "trec" / "runs" / f"BM25.dl{year}.top100.txt.gz")
     qrels = read_qrels(shared_data / "trec" / "qrels" / f"qrels.dl{year}-passage.txt.gz")
     assert round(evaluate_run(run, qrels, ["nDCG@10"])["nDCG@10"], 4) == published
+
+
+def test_queries_with_grades_below_0_alone_are_scored_as_without_relevant_ones(tmp_path):
+    """In a process of its own: it used to crash."""
+    program = (
+        "from gr2_jax.evaluation.metrics import per_query;"
+        "print(per_query({'1': [('a', 1.0)], '2': [('b', 1.0)]}, {'1': {'a': 2}, '2': {'b': -2, 'c': -7}}, ['nDCG@5'], "
+        "topics='judged'))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "{'nDCG@5': {'1': 1.0, '2': 0.0}}", done.stderr

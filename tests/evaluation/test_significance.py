@@ -74,3 +74,9 @@ def test_randomisation_equals_scipy_with_many_ties(queries, tolerance):
     )
     sides = [{str(i): value for i, value in enumerate(values)} for values in (a, b)]
     assert randomisation_test(*sides) == pytest.approx(expected.pvalue, abs=3 * tolerance)
+
+
+def test_balanced_differences_are_no_difference():
+    """Both sum to the same in twentieths: every way to set the signs is at least as far from 0."""
+    a, b = ({str(i): x / 20 for i, x in enumerate(values)} for values in ([4, 4, 1, 2, 5], [4, 3, 2, 5, 2]))
+    assert randomisation_test(a, b) == 1.0
