@@ -33,8 +33,8 @@ from gr2_jax.pipeline.semantics import HEAD_FILE, starting_params, weights_finge
 from gr2_jax.pipeline.trained import initial_params
 from gr2_jax.progress import say
 from gr2_jax.training.checkpoints import restore_params
+from gr2_jax.training.flops import StepShape, training_flops
 from gr2_jax.training.loop import Plan, train
-from gr2_jax.training.mesh import on_this_host
 from gr2_jax.training.objectives import retrieval_loss
 from gr2_jax.training.optimiser import make_optimiser
 from gr2_jax.workdir import Workdir, digest, is_done, run_stage
@@ -184,11 +184,11 @@ def _train(config: Pretraining, workdir: Workdir, fingerprint: str) -> tuple[GR2
     say(f"pre-training {config.name}, {plan.steps:,} steps on {jax.device_count()} devices")
     meta = train(plan, params, directory)
     say(f"  {meta['seconds']:.0f} s, last loss {meta['loss']:.3f}")
-    return model, on_this_host(restore_params(directory, params)[0])
+    return model, restore_params(directory, params, on_host=True)[0]
 
 
 def _export(config: Pretraining, workdir: Workdir, model: GR2, params: dict, out: Path) -> None:
-    save_t5(out / "t5", model.config, unstack_layers(jax.tree.map(np.asarray, params["t5"])), config.model.weights)
+    save_t5(out / "t5", model.config, unstack_layers(params["t5"]), config.model.weights)
     np.savez(out / "t5" / HEAD_FILE, **traverse_util.flatten_dict(params["head"], sep="/"))
     shutil.copyfile(workdir.vocabulary / MODEL_NAME, out / "t5" / MODEL_NAME)
 
@@ -213,4 +213,5 @@ def _plan(config: Pretraining, workdir: Workdir, model: GR2) -> Plan:
         mesh=config.mesh,
         loop=config.loop,
         query=Tokenizer(workdir.vocabulary / MODEL_NAME, extra_ids=config.vocabulary.extra_ids).decode,
+        flops=training_flops(model.config, StepShape.of(config.batch, config.docid_length, model.config.vocab_size)),
     )

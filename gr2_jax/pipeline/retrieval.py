@@ -21,6 +21,7 @@ from gr2_jax.pipeline.semantics import starting_params, weights_fingerprint
 from gr2_jax.pipeline.trained import about_model, initial_params, load_retriever, retrieval_model, token_columns
 from gr2_jax.pipeline.validation import validation_hook
 from gr2_jax.progress import say
+from gr2_jax.training.flops import StepShape, training_flops
 from gr2_jax.training.loop import Plan, train
 from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
 from gr2_jax.training.optimiser import make_optimiser
@@ -117,6 +118,15 @@ def _plan(experiment: Experiment, workdir: Workdir, system: System, start: _Star
         mesh=experiment.mesh,
         loop=experiment.loop,
         query=load_tokenizer(experiment, workdir).decode,
+        flops=training_flops(
+            start.model.config,
+            StepShape.of(
+                retrieval.batch,
+                table.shape[1],
+                len(trie.tokens),
+                0 if start.negatives is None else retrieval.self_negatives.negatives,
+            ),
+        ),
     )
 
 

@@ -1,5 +1,6 @@
 """A retrieval model on disk: its shape, its parameters, and searching with it."""
 
+import contextlib
 import dataclasses
 from functools import partial
 from pathlib import Path
@@ -28,8 +29,16 @@ def retrieval_model(config: T5Config, docid_vocabulary: np.ndarray) -> GR2:
 
 
 def initial_params(model: GR2, seed: int) -> dict:
-    """Random parameters of the model's shapes."""
-    return model.init(jax.random.key(seed), np.ones((1, 2), int), np.ones((1, 1, 2), int))["params"]
+    """Random parameters of the model's shapes, in the host's memory: one device may be too small for them."""
+    with _on_host():
+        return model.init(jax.random.key(seed), np.ones((1, 2), int), np.ones((1, 1, 2), int))["params"]
+
+
+def _on_host() -> contextlib.AbstractContextManager:
+    try:
+        return jax.default_device(jax.local_devices(backend="cpu")[0])
+    except RuntimeError:  # JAX_PLATFORMS leaves it out
+        return contextlib.nullcontext()
 
 
 def what_lies_there(experiment: Experiment, workdir: Workdir, system: System) -> dict[str, str]:

@@ -24,12 +24,12 @@ def run(options, rest: list[str]) -> int:
     from gr2_jax.planning.topology import devices_of, prepare_environment
 
     prepare_environment()
-    from gr2_jax.planning.chips import chip_of
-    from gr2_jax.planning.flops import training_flops
     from gr2_jax.planning.programs import Plannable, search_step, training_step
     from gr2_jax.planning.report import compile_for, table, training_figures
     from gr2_jax.progress import say
     from gr2_jax.settings import load_experiment, override
+    from gr2_jax.training.chips import chip_of
+    from gr2_jax.training.flops import training_flops
     from gr2_jax.training.mesh import make_mesh
 
     config = override(load_experiment(*options.config), rest)

@@ -13,7 +13,7 @@ from gr2_jax.docids import DocidTrie
 from gr2_jax.errors import UserError
 from gr2_jax.evaluation.programs import beam_search_function
 from gr2_jax.models import GR2, T5Config, preset
-from gr2_jax.planning.flops import StepShape
+from gr2_jax.training.flops import StepShape
 from gr2_jax.training.mesh import batch_parts, batch_sharding, using
 from gr2_jax.training.objectives import retrieval_loss
 from gr2_jax.training.optimiser import make_optimiser
@@ -44,9 +44,7 @@ class Plannable:
             part, docid_length, judged = config.retrieval, config.docids.max_length + 1, _JUDGED
             objective = part.objective_of(part.systems[0])
         batch, t5 = part.batch, model_of(part.model)
-        shape = StepShape(
-            batch.queries, batch.docids, batch.documents, batch.length, batch.length, docid_length, t5.vocab_size
-        )
+        shape = StepShape.of(batch, docid_length, t5.vocab_size)
         return cls(t5, shape, judged, batch.microbatches, vars(part.optimiser), objective)
 
 

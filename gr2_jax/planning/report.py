@@ -8,8 +8,8 @@ from typing import Any
 
 import jax
 
-from gr2_jax.planning.chips import Chip
 from gr2_jax.planning.collectives import by_kind, collectives
+from gr2_jax.training.chips import Chip
 from gr2_jax.training.step import Step
 
 _SIZE = re.compile(r"Used ([\d.]+)([KMGT]) of ([\d.]+)([KMGT])")

@@ -110,8 +110,11 @@ def checkpoint_steps(directory: Path) -> list[int]:
     return sorted(ocp.utils.checkpoint_steps(directory)) if directory.is_dir() else []
 
 
-def restore_params(directory: Path, template: Any, step: int | None = None) -> tuple[Any, dict]:
-    """(params, meta) of the checkpoint of `step`, or the newest, alone: what evaluation needs, on every device.
+def restore_params(
+    directory: Path, template: Any, step: int | None = None, *, on_host: bool = False
+) -> tuple[Any, dict]:
+    """(params, meta) of the checkpoint of `step`, or the newest, alone: what evaluation needs, on every device, or as
+    NumPy arrays of each process, where no device could hold them.
 
     `template` (arrays or their shapes) gives structure, shapes and dtypes; what else was trained stays on disk. Raises
     `UserError` where no checkpoint is, or none of that step.
@@ -128,12 +131,16 @@ def restore_params(directory: Path, template: Any, step: int | None = None) -> t
         # here, and not on the devices that it was saved from, which may be others
         here = replicated(make_mesh())
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), template)
+        if on_host:
+            kinds = jax.tree.map(lambda x: ocp.RestoreArgs(restore_type=np.ndarray, dtype=x.dtype), template)
+        else:
+            kinds = ocp.checkpoint_utils.construct_restore_args(abstract)
         restored = manager.restore(
             step,
             args=ocp.args.Composite(
                 params=ocp.args.PyTreeRestore(
                     abstract,
-                    restore_args=ocp.checkpoint_utils.construct_restore_args(abstract),
+                    restore_args=kinds,
                     partial_restore=True,
                 ),
                 meta=ocp.args.JsonRestore(),

@@ -16,6 +16,7 @@ from gr2_jax.errors import Preempted, UserError
 from gr2_jax.preemption import Preemption
 from gr2_jax.progress import progress
 from gr2_jax.training.checkpoints import Checkpoints
+from gr2_jax.training.chips import peak_flops
 from gr2_jax.training.feed import Feed
 from gr2_jax.training.goodput import Goodput
 from gr2_jax.training.loop_config import LoopConfig
@@ -48,6 +49,8 @@ class Plan:
     best: str | None = None
     query: Callable[[np.ndarray], str] | None = None
     """The text of a row of the batch's query_tokens, for messages."""
+    flops: float = 0.0
+    """Of a step, by `gr2_jax.training.flops`; 0: not known, and nothing is said of them."""
 
 
 def train(plan: Plan, params: Any, directory: Path) -> dict:
@@ -103,7 +106,7 @@ def train(plan: Plan, params: Any, directory: Path) -> dict:
                 with clock("evaluation"):
                     scores = plan.hook(at, _whole(state.params, mesh))
             meta = _meta(at, report, clock)
-            log.write(at, _line(meta, clock, batch) | (scores or {}))
+            log.write(at, _line(plan, meta, clock, batch) | (scores or {}))
             by_clock = time.monotonic() - saved > settings.checkpoint_seconds
             if at == plan.steps or counted or scores or _first_host_says(by_clock):
                 watchdog.note(at, "checkpoint")
@@ -159,7 +162,7 @@ def _meta(at: int, report: Report, clock: Goodput) -> dict:
     }
 
 
-def _line(meta: dict, clock: Goodput, batch: dict) -> dict[str, float]:
+def _line(plan: Plan, meta: dict, clock: Goodput, batch: dict) -> dict[str, float]:
     """What metrics.jsonl says of a step; rates are since the line before."""
     examples = sum(len(rows) for name, rows in batch.items() if name in ("query_tokens", "document_tokens"))
     rate = clock.steps_per_second(meta["step"])
@@ -169,8 +172,15 @@ def _line(meta: dict, clock: Goodput, batch: dict) -> dict[str, float]:
         "gradient_norm": meta["gradient_norm"],
         "steps_per_second": rate,
         "examples_per_second": rate * examples,
+        **_utilisation(rate * plan.flops / jax.device_count()),
         **{f"goodput/{kind}": share for kind, share in clock.shares().items()},
     }
+
+
+def _utilisation(flops: float) -> dict[str, float]:
+    """Of what a device computes per second: in 1e12, and as a share of its bfloat16 peak where that is known."""
+    peak = peak_flops(jax.devices()[0].device_kind)
+    return ({"teraflops_per_device": flops / 1e12} if flops else {}) | ({"mfu": flops / peak} if flops and peak else {})
 
 
 def _refuse_nan(plan: Plan, step: Step, state: State, report: Report, at: int) -> None:

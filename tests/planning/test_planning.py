@@ -10,10 +10,10 @@ import pytest
 from gr2_jax.cli import main
 from gr2_jax.errors import UserError
 from gr2_jax.models import GR2, preset
-from gr2_jax.planning.chips import CHIPS, chip_of, peak_flops
 from gr2_jax.planning.collectives import by_kind, collectives
 from gr2_jax.planning.command import neighbours
-from gr2_jax.planning.flops import StepShape, forward_flops, training_flops
+from gr2_jax.training.chips import CHIPS, chip_of, peak_flops
+from gr2_jax.training.flops import StepShape, forward_flops, training_flops
 from gr2_jax.training.mesh import MeshConfig
 from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
 
