@@ -36,16 +36,19 @@ def bernoulli_by_rows(key: Array, share: float, shape: tuple[int, ...]) -> Bool[
     if parts == 1 or shape[0] % parts:
         return jax.random.bernoulli(key, share, shape)
 
-    def own(data: Array) -> Array:
-        mine = jax.random.fold_in(
-            jax.random.wrap_key_data(data, impl=jax.random.key_impl(key)), jax.lax.axis_index(axes)
-        )
+    def own(data: Array, place: Array) -> Array:
+        mine = jax.random.fold_in(jax.random.wrap_key_data(data, impl=jax.random.key_impl(key)), place[0])
         return jax.random.bernoulli(mine, share, (shape[0] // parts, *shape[1:]))
 
     drawn = jax.shard_map(
-        own, in_specs=PartitionSpec(), out_specs=PartitionSpec(axes), axis_names=set(axes), check_vma=False
+        own,
+        in_specs=(PartitionSpec(), PartitionSpec(axes)),
+        out_specs=PartitionSpec(axes),
+        axis_names=set(axes),
+        check_vma=False,
     )
-    return drawn(jax.random.key_data(key))
+    # not `jax.lax.axis_index`: where other axes are left to the compiler, as tensor is, TPUs' cannot have it
+    return drawn(jax.random.key_data(key), jnp.arange(parts))
 
 
 def _batch_axes() -> tuple[str, ...]:

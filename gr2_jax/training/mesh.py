@@ -68,7 +68,9 @@ def make_mesh(config: MeshConfig = MeshConfig(), devices: Sequence[jax.Device] |
         raise UserError(f"--mesh.replica is {sizes[0]} and there are {slices} slices: it must be a multiple of them")
     if slices > 1:
         within = (sizes[0] // slices, *sizes[1:])
-        laid_out = mesh_utils.create_hybrid_device_mesh(within, (slices, 1, 1, 1), devices, process_is_granule=False)
+        laid_out = mesh_utils.create_hybrid_device_mesh(
+            within, (slices, 1, 1, 1), devices, process_is_granule=False, allow_split_physical_axes=True
+        )
     else:
         laid_out = mesh_utils.create_device_mesh(sizes, devices, allow_split_physical_axes=True)
     return Mesh(laid_out, AXES, axis_types=(AxisType.Auto,) * len(AXES))  # Linen's modules leave it to the compiler
