@@ -11,7 +11,7 @@ from gr2_jax.cli import main
 from gr2_jax.errors import UserError
 from gr2_jax.models import GR2, preset
 from gr2_jax.planning.collectives import by_kind, collectives
-from gr2_jax.planning.command import neighbours
+from gr2_jax.planning.command import _fastest, neighbours
 from gr2_jax.training.chips import CHIPS, chip_of, peak_flops
 from gr2_jax.training.flops import StepShape, forward_flops, training_flops
 from gr2_jax.training.mesh import MeshConfig
@@ -83,6 +83,14 @@ def test_neighbouring_meshes_have_as_many_devices():
     assert MeshConfig(1, 8, 2, 1) in found
     assert MeshConfig(1, 2, 4, 2) in found
     assert {mesh.data * mesh.fsdp * mesh.tensor for mesh in found} == {16}
+
+
+def test_the_fastest_of_meshes_is_the_fastest_that_fits():
+    slow, fast = {"fits": True, "step_seconds": [0.1, 0.3]}, {"fits": True, "step_seconds": [0.1, 0.2]}
+    refused, large = {"refused": "no"}, {"fits": False, "step_seconds": [0.0, 0.0]}
+    said = _fastest({"a": slow, "b": refused, "c": large, "d": fast})
+    assert said == "fastest of those that fit: d, 200.0 ms a step"
+    assert _fastest({"b": refused, "c": large}) == "none of these meshes fits"
 
 
 def refused(capsys, *arguments):

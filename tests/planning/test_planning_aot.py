@@ -43,3 +43,31 @@ def test_a_batch_that_the_mesh_does_not_divide_is_refused():
     done = plan("--topology", "v5e:4x4", "--batch.queries", "40")
     assert done.returncode == 2
     assert "batch.queries is 40 and the mesh splits it 16 ways: use a multiple of that" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("topology", "axes"),
+    [
+        (("--topology", "v5e:4x4"), ("--mesh.data", "2", "--mesh.fsdp", "4", "--mesh.tensor", "2")),
+        (("--topology", "v5e:2x4", "--slices", "2"), ("--mesh.replica", "2", "--mesh.data", "1", "--mesh.fsdp", "8")),
+    ],
+    ids=["tensor", "slices"],
+)
+def test_every_axis_compiles(topology, axes):
+    done = plan(*topology, *axes, *SMALL, "--no-search-step", "--json")
+    assert done.returncode == 0, done.stderr
+    (figures,) = json.loads(done.stdout)["training"].values()
+    assert figures["fits"]
+    assert figures["chips"] == 16
+
+
+def test_neighbouring_meshes_are_tried():
+    done = plan(
+        *("--topology", "v5e:2x2", "--mesh.data", "2", "--mesh.fsdp", "2"),
+        *(*SMALL, "--search", "--no-search-step", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    meshes = json.loads(done.stdout)["training"]
+    assert next(iter(meshes)) == "replica 1, data 2, fsdp 2, tensor 1"
+    assert {"replica 1, data 1, fsdp 4, tensor 1", "replica 1, data 4, fsdp 1, tensor 1"} <= set(meshes)
+    assert all(one["fits"] for one in meshes.values())

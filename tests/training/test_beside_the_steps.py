@@ -54,6 +54,19 @@ def test_what_reading_raises_is_raised_where_the_batch_is_asked_for():
             feed.next()
 
 
+@pytest.mark.parametrize("peak", [None, 1e12])
+def test_flops_and_their_share_of_the_peak_are_those_of_the_rate(peak, tmp_path, monkeypatch):
+    monkeypatch.setattr("gr2_jax.training.loop.peak_flops", lambda kind: peak)
+    train(dataclasses.replace(toy_plan.PLAN, flops=3e9), toy_plan.start(), tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / FILE).read_text().splitlines()][1:]
+    for line in lines:
+        assert line["teraflops_per_device"] == pytest.approx(line["steps_per_second"] * 3e-3)
+        assert ("mfu" in line) == (peak is not None)
+        if peak is not None:
+            assert line["mfu"] == pytest.approx(line["teraflops_per_device"])
+    assert lines[-1]["teraflops_per_device"] > 0
+
+
 def test_goodput_adds_up(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(goodput, "time", SimpleNamespace(monotonic=lambda: clock[0]))
