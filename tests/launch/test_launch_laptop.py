@@ -141,8 +141,8 @@ def test_two_real_processes_evaluate_a_run_as_one_does(shell, tmp_path_factory, 
 
 @pytest.mark.multiprocess
 def test_two_real_processes_train_what_one_does(shell, tmp_path_factory, monkeypatch):
-    """Sums over two devices are taken in another order, and where a gradient is next to nothing, Adam makes a step of
-    any rounding: all but few parameters agree to 1e-4, and none is off by more than one step, which is 1e-2."""
+    """Sums over two devices are taken in another order, which 20 steps of Adam, that divide by the gradients' own size,
+    make visible: the losses agree to 1e-3, and 99% of the parameters to a tenth of what one step moves them."""
     monkeypatch.syspath_prepend(LAUNCH.parent / "tests" / "pipeline")
     import jax
     import numpy as np
@@ -164,6 +164,9 @@ def test_two_real_processes_train_what_one_does(shell, tmp_path_factory, monkeyp
         retriever = Retriever.from_workdir(shell.folder / f"run{processes}")
         found[processes] = jax.tree.map(np.asarray, retriever.params)
     one, two = (np.concatenate([x.ravel() for x in jax.tree.leaves(params)]) for params in found.values())
-    apart = np.abs(one - two)
-    assert apart.max() < 1e-2
-    assert np.mean(apart > 1e-4) < 0.02
+    assert np.mean(np.abs(one - two) > 1e-3) < 0.01
+    losses = [
+        json.loads(path.read_text())["loss"] for path in sorted(shell.folder.glob("run*/checkpoints/*/stage.json"))
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert len(losses) == 2
