@@ -152,6 +152,7 @@ def _pipeline(experiment, options, rest: list[str], until: str) -> int:
 
 
 def _pretraining(config, options, rest: list[str], until: str) -> int:
+    from gr2_jax.distributed import is_first
     from gr2_jax.pipeline.pretraining import pretrain
     from gr2_jax.settings import override
 
@@ -161,7 +162,7 @@ def _pretraining(config, options, rest: list[str], until: str) -> int:
         raise UserError("--validation is for commands that score, and pre-training has nothing to score")
     config, workdir = _into_workdir(override(config, rest), options)
     weights = pretrain(config, workdir, until="prepare" if until == "prepare" else "train")
-    if weights is not None:
+    if weights is not None and is_first():
         result = {"weights": str(weights), "vocabulary": str(weights / "spiece.model")}
         lines = (f"{name:10} {path}" for name, path in result.items())
         print(json.dumps(result) if options.json else "\n".join(lines))

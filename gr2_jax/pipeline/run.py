@@ -29,29 +29,25 @@ STAGES = ("prepare", "docids", "train", "evaluate")
 def run(experiment: Experiment, workdir: Workdir, *, until: str = "evaluate", part: str = "test") -> str | None:
     """Brings the run up to the stage `until`, doing only what is not yet done.
 
-    Returns the table of measures after `evaluate`, that of docids after `docids` (the first fold's), else None.
+    Returns the table of measures after `evaluate`, that of docids after `docids` (the first fold's), else None. Every
+    process of a job calls this with the same arguments; the tables are the first's.
     """
     check(experiment)
-    if process_count() > 1:
-        _check_processes(experiment, workdir, until)
+    if process_count() > 1 and experiment.retrieval.dense:
+        raise UserError("a dense row is trained by one process: without several, or without RetrievalConfig.dense")
     if workdir.config.is_file() and "experiment" not in read_json(workdir.config):
         raise UserError(f"{workdir.config} is in the way and is not a run's: give another --workdir")
     workdir.create()
     if experiment.corpus.folds:
         return _run_folds(experiment, workdir, until, part)
     names = _run_stages(experiment, workdir, until)
+    if not is_first():
+        return None
     if until == "docids":
         return (workdir.report / "docids.md").read_text().rstrip()
     if names is None:
         return None
     return "\n".join([report(experiment, workdir, names, part=part), *docid_lines(workdir, experiment.docids.schemes)])
-
-
-def _check_processes(experiment: Experiment, workdir: Workdir, until: str) -> None:
-    if until == "evaluate":
-        raise UserError(f"several processes make docids and train: gr2 train, and then gr2 evaluate {workdir.root}")
-    if experiment.retrieval.dense:
-        raise UserError("a dense row is trained by one process: without several, or without RetrievalConfig.dense")
 
 
 def _run_stages(experiment: Experiment, workdir: Workdir, until: str, fold: int | None = None) -> list[str] | None:
@@ -105,6 +101,8 @@ def _run_folds(experiment: Experiment, workdir: Workdir, until: str, part: str) 
         say(f"fold {i + 1} of {len(folds)}")
         directory.create()
         names = _run_stages(experiment, directory, until, i)
+    if not is_first():
+        return None
     if until == "docids":
         return (folds[0].report / "docids.md").read_text().rstrip()
     if names is None:

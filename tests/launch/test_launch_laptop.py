@@ -140,7 +140,7 @@ def test_two_real_processes_evaluate_a_run_as_one_does(shell, tmp_path_factory, 
 
 
 @pytest.mark.multiprocess
-def test_two_real_processes_train_what_one_does(shell, tmp_path_factory, monkeypatch):
+def test_two_real_processes_run_what_one_does(shell, tmp_path_factory, monkeypatch):
     """Sums over two devices are taken in another order, which 20 steps of Adam, that divide by the gradients' own size,
     make visible: the losses agree to 1e-3, and 99% of the parameters to a tenth of what one step moves them."""
     monkeypatch.syspath_prepend(LAUNCH.parent / "tests" / "pipeline")
@@ -159,8 +159,9 @@ def test_two_real_processes_train_what_one_does(shell, tmp_path_factory, monkeyp
     )
     found = {}
     for processes in (1, 2):
-        words = ["--processes", str(processes), "--python", sys.executable, "--", "train", str(config)]
-        shell("laptop.sh", *words, "--workdir", f"run{processes}", **_jax_variables())
+        words = ["--processes", str(processes), "--python", sys.executable, "--", "run", str(config)]
+        done = shell("laptop.sh", *words, "--workdir", f"run{processes}", **_jax_variables())
+        assert done.stdout.count("| GR2S ") == done.stdout.count("| BM25 ") == 1  # the first process prints the table
         retriever = Retriever.from_workdir(shell.folder / f"run{processes}")
         found[processes] = jax.tree.map(np.asarray, retriever.params)
     one, two = (np.concatenate([x.ravel() for x in jax.tree.leaves(params)]) for params in found.values())
