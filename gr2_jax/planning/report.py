@@ -12,7 +12,8 @@ from gr2_jax.planning.collectives import by_kind, collectives
 from gr2_jax.training.chips import Chip
 from gr2_jax.training.step import Step
 
-_SIZE = re.compile(r"Used ([\d.]+)([KMGT]) of ([\d.]+)([KMGT])")
+_SIZE = re.compile(r"(?:Used |\()([\d.]+)([KMGT])(?: of |\) exceeds available HBM \()([\d.]+)([KMGT])")
+_ARRAY = re.compile(r"tensor<((?:\d+x)+(?:b?f|u?i)\d+)>")
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _EFFICIENCY = 0.5
 """Of the chip's peak, that products of this size are assumed to reach: the roofline itself assumes all of it."""
@@ -26,7 +27,8 @@ class Compiled:
     seconds: float
     peak: float
     text: str = ""
-    message: str = ""
+    largest: tuple[str, ...] = ()
+    """What takes the room, where it does not fit."""
 
 
 def compile_for(lowered: jax.stages.Lowered, chip: Chip, *, quick: bool = False) -> Compiled:
@@ -39,10 +41,11 @@ def compile_for(lowered: jax.stages.Lowered, chip: Chip, *, quick: bool = False)
         compiled = lowered.compile(compiler_options=options)
     except jax.errors.JaxRuntimeError as error:
         size = _SIZE.search(str(error))
-        if size is None or "RESOURCE_EXHAUSTED" not in str(error):
+        if size is None:
             raise
         used = float(size[1]) * _UNITS[size[2]]
-        return Compiled(False, time.monotonic() - started, used, message=str(error))
+        named = largest(str(error)) or largest_arrays(lowered.as_text())
+        return Compiled(False, time.monotonic() - started, used, largest=tuple(named))
     memory = compiled.memory_analysis()
     return Compiled(
         memory.peak_memory_in_bytes <= chip.hbm,
@@ -65,6 +68,17 @@ def largest(message: str, count: int = 5) -> list[str]:
     """The biggest allocations that the compiler names where a program does not fit."""
     sizes = re.findall(r"Size: ([\d.]+[KMGT])\s.*?Shape: (\S+)", message, flags=re.S)
     return [f"{size} {shape}" for size, shape in sizes[:count]]
+
+
+def largest_arrays(text: str, count: int = 5) -> list[str]:
+    """The biggest arrays of a program before it is split, over all chips together: the compiler does not always say."""
+    sizes = {}
+    for found in set(_ARRAY.findall(text)):
+        *shape, dtype = found.split("x")
+        bits = 8 if dtype == "i1" else int(re.sub(r"\D", "", dtype))
+        sizes[f"{dtype}[{','.join(shape)}]"] = math.prod(map(int, shape)) * bits / 8
+    named = sorted(sizes, key=sizes.get, reverse=True)[:count]
+    return [f"{sizes[name] / 2**30:,.2f} GiB over all chips {name}" for name in named]
 
 
 def training_figures(step: Step, program: Compiled, flops: float, chip: Chip, steps: int) -> dict[str, Any]:
@@ -95,7 +109,7 @@ def training_figures(step: Step, program: Compiled, flops: float, chip: Chip, st
         "hours": [bound * steps / 3600 for bound in (least, most)],
         "chip_hours": [bound * steps * chips / 3600 for bound in (least, most)],
         "compile_seconds": program.seconds,
-        "largest": largest(program.message),
+        "largest": program.largest,
     }
 
 

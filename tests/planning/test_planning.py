@@ -12,6 +12,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.models import GR2, preset
 from gr2_jax.planning.collectives import by_kind, collectives
 from gr2_jax.planning.command import _fastest, neighbours
+from gr2_jax.planning.report import largest_arrays
 from gr2_jax.training.chips import CHIPS, chip_of, peak_flops
 from gr2_jax.training.flops import StepShape, forward_flops, training_flops
 from gr2_jax.training.mesh import MeshConfig
@@ -76,6 +77,15 @@ ENTRY %main (a: f32[2]) -> f32[2] {
 def test_collectives_in_a_loop_count_as_often_as_it_runs_and_a_channel_once():
     assert by_kind(collectives(PROGRAM)) == {"all-gather": (12, 12 * 64 * 8 * 2), "all-reduce": (1, 800)}
     assert [one.kind for one in collectives(PROGRAM)] == ["all-gather", "all-reduce"]
+
+
+def test_the_largest_arrays_of_a_program_that_the_compiler_says_nothing_about():
+    text = "%0 = add : tensor<4x256xf32> %1 : tensor<1024x1024x1024xbf16> %2 : tensor<1024x1024x1024xbf16> tensor<f32>"
+    expected = [("2.00", "bf16[1024,1024,1024]"), ("0.00", "f32[4,256]")]
+    assert largest_arrays(text) == [
+        "2.00 GiB over all chips bf16[1024,1024,1024]",
+        "0.00 GiB over all chips f32[4,256]",
+    ]
 
 
 def test_neighbouring_meshes_have_as_many_devices():

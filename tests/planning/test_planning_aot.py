@@ -32,11 +32,13 @@ def test_a_small_model_fits_and_no_activation_is_gathered():
     assert not any("64,512,768" in text for text in figures["largest_collectives"])
 
 
-def test_a_batch_that_is_too_large_does_not_fit():
-    batch = ("--batch.queries", "65536", "--batch.documents", "65536")
+@pytest.mark.parametrize("queries", ["2048", "65536"])  # which the compiler refuses in two ways
+def test_a_batch_that_is_too_large_does_not_fit(queries):
+    batch = ("--batch.queries", queries, "--batch.documents", queries)
     done = plan("--topology", "v5e:2x2", "--mesh.data", "4", *SMALL, *batch, "--no-search-step")
     assert done.returncode == 1, done.stderr
     assert "DOES NOT FIT" in done.stdout
+    assert f"over all chips f32[{queries},8,16,32128]" in done.stdout  # the logits
 
 
 def test_a_batch_that_the_mesh_does_not_divide_is_refused():
