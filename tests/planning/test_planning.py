@@ -82,10 +82,7 @@ def test_collectives_in_a_loop_count_as_often_as_it_runs_and_a_channel_once():
 def test_the_largest_arrays_of_a_program_that_the_compiler_says_nothing_about():
     text = "%0 = add : tensor<4x256xf32> %1 : tensor<1024x1024x1024xbf16> %2 : tensor<1024x1024x1024xbf16> tensor<f32>"
     expected = [("2.00", "bf16[1024,1024,1024]"), ("0.00", "f32[4,256]")]
-    assert largest_arrays(text) == [
-        "2.00 GiB over all chips bf16[1024,1024,1024]",
-        "0.00 GiB over all chips f32[4,256]",
-    ]
+    assert largest_arrays(text) == [f"{size} GiB over all chips {name}" for size, name in expected]
 
 
 def test_neighbouring_meshes_have_as_many_devices():
