@@ -1,5 +1,6 @@
 """The chips of a TPU pod that is not here, as JAX devices that programs can be compiled for."""
 
+import importlib.util
 import os
 
 from gr2_jax.errors import UserError
@@ -22,13 +23,12 @@ def devices_of(topology: str, slices: int = 1) -> list:
     Raises:
         UserError: libtpu is not installed, or it knows no such topology.
     """
+    if importlib.util.find_spec("libtpu") is None:
+        raise UserError("planning needs the TPU's compiler: pip install 'gr2_jax[tpu]'")
     from jax.experimental import topologies
 
     several = {"num_slices": slices} if slices > 1 else {}
     try:
         return list(topologies.get_topology_desc(platform="tpu", topology_name=topology, **several).devices)
     except Exception as error:  # libtpu's own, of many kinds
-        text = " ".join(str(error).split())[:200]
-        if "libtpu" in text.lower() and "not" in text.lower() and ":" not in topology:
-            raise UserError(f"libtpu is not installed: pip install 'gr2_jax[tpu]' ({text})") from error
-        raise UserError(f"--topology {topology} cannot be had: {text} (is 'gr2_jax[tpu]' installed?)") from error
+        raise UserError(f"--topology {topology} cannot be had: {' '.join(str(error).split())[:200]}") from error

@@ -51,7 +51,7 @@ class MeshConfig:
         if math.prod(sizes) != devices:
             shape = " x ".join(f"{axis} {'?' if n == -1 else n}" for axis, n in zip(AXES, sizes, strict=True))
             raise UserError(
-                f"a mesh of {shape} does not fit the {devices} device{'s' * (devices > 1)} that are here: the axes' "
+                f"a mesh of {shape} does not fit the {devices} device{'s' * (devices > 1)} there are: the axes' "
                 "product must be their number"
             )
         return sizes
