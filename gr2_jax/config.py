@@ -8,6 +8,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.models import EOS_ID, T5Config, load_t5_config, preset
 from gr2_jax.models.fusion import Latent
 from gr2_jax.training.docid_objectives import FusionObjective
+from gr2_jax.training.flops import StepShape
 from gr2_jax.training.loop_config import LoopConfig
 from gr2_jax.training.mesh import MeshConfig
 from gr2_jax.training.objectives import RetrievalObjective
@@ -120,6 +121,11 @@ class BatchConfig:
     longest_span: int = 24
     length: int = 24
     microbatches: int = 1
+
+    def step_shape(self, docid_length: int, outputs: int, negatives: int = 0) -> StepShape:
+        """What a step reads, where every query also has so many docids as negatives."""
+        docids = self.docids + negatives
+        return StepShape(self.queries, docids, self.documents, self.length, self.length, docid_length, outputs)
 
 
 @dataclasses.dataclass(frozen=True)

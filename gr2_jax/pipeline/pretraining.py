@@ -33,7 +33,7 @@ from gr2_jax.pipeline.semantics import HEAD_FILE, starting_params, weights_finge
 from gr2_jax.pipeline.trained import initial_params
 from gr2_jax.progress import say
 from gr2_jax.training.checkpoints import restore_params
-from gr2_jax.training.flops import StepShape, training_flops
+from gr2_jax.training.flops import training_flops
 from gr2_jax.training.loop import Plan, train
 from gr2_jax.training.objectives import retrieval_loss
 from gr2_jax.training.optimiser import make_optimiser
@@ -213,5 +213,5 @@ def _plan(config: Pretraining, workdir: Workdir, model: GR2) -> Plan:
         mesh=config.mesh,
         loop=config.loop,
         query=Tokenizer(workdir.vocabulary / MODEL_NAME, extra_ids=config.vocabulary.extra_ids).decode,
-        flops=training_flops(model.config, StepShape.of(config.batch, config.docid_length, model.config.vocab_size)),
+        flops=training_flops(model.config, config.batch.step_shape(config.docid_length, model.config.vocab_size)),
     )

@@ -19,9 +19,9 @@ from gr2_jax.pipeline.prepare import load_tokenizer, read_corpus
 from gr2_jax.pipeline.self_negatives import mined_negatives
 from gr2_jax.pipeline.semantics import starting_params, weights_fingerprint
 from gr2_jax.pipeline.trained import about_model, initial_params, load_retriever, retrieval_model, token_columns
-from gr2_jax.pipeline.validation import validation_hook
+from gr2_jax.pipeline.validation import CURVE, validation_hook
 from gr2_jax.progress import say
-from gr2_jax.training.flops import StepShape, training_flops
+from gr2_jax.training.flops import training_flops
 from gr2_jax.training.loop import Plan, train
 from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
 from gr2_jax.training.optimiser import make_optimiser
@@ -43,6 +43,8 @@ def train_system(
     fingerprint = digest([upstream, retrieval, weights_fingerprint(retrieval.model), start_print])
     directory = workdir.checkpoints(f"{system.name}-{fingerprint}")
     if is_done(directory, fingerprint):
+        if experiment.retrieval.evaluate_every and not (directory / CURVE).is_file():
+            say(f"{system.name} is trained already: retrieval.evaluate_every looks at a training while it goes on")
         return fingerprint
     if start_print is None:
         start = _start_anew(experiment, workdir, system)
@@ -108,6 +110,7 @@ def _plan(experiment: Experiment, workdir: Workdir, system: System, start: _Star
         microbatches=retrieval.batch.microbatches,
         self_negative_weight=retrieval.self_negatives.weight,
     )
+    negatives = 0 if start.negatives is None else retrieval.self_negatives.negatives
     return Plan(
         label=system.name,
         loss=loss,
@@ -120,12 +123,7 @@ def _plan(experiment: Experiment, workdir: Workdir, system: System, start: _Star
         query=load_tokenizer(experiment, workdir).decode,
         flops=training_flops(
             start.model.config,
-            StepShape.of(
-                retrieval.batch,
-                table.shape[1],
-                len(trie.tokens),
-                0 if start.negatives is None else retrieval.self_negatives.negatives,
-            ),
+            retrieval.batch.step_shape(table.shape[1], len(trie.tokens), negatives),
         ),
     )
 

@@ -44,7 +44,7 @@ class Plannable:
             part, docid_length, judged = config.retrieval, config.docids.max_length + 1, _JUDGED
             objective = part.objective_of(part.systems[0])
         batch, t5 = part.batch, model_of(part.model)
-        shape = StepShape.of(batch, docid_length, t5.vocab_size)
+        shape = batch.step_shape(docid_length, t5.vocab_size)
         return cls(t5, shape, judged, batch.microbatches, vars(part.optimiser), objective)
 
 

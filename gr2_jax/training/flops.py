@@ -2,7 +2,6 @@
 
 import dataclasses
 
-from gr2_jax.config import BatchConfig
 from gr2_jax.models import T5Config
 
 
@@ -18,12 +17,6 @@ class StepShape:
     document_length: int
     docid_length: int
     outputs: int
-
-    @classmethod
-    def of(cls, batch: BatchConfig, docid_length: int, outputs: int, negatives: int = 0) -> "StepShape":
-        """Of a config's batch, in which every query also has so many docids as negatives."""
-        docids = batch.docids + negatives
-        return cls(batch.queries, docids, batch.documents, batch.length, batch.length, docid_length, outputs)
 
 
 def forward_flops(config: T5Config, shape: StepShape) -> float:

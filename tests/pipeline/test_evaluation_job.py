@@ -113,13 +113,16 @@ def test_validation_while_training(finished):
     assert last == pytest.approx(evaluate_run(found, qrels, list(last)))
 
 
-def test_validation_changes_neither_the_training_nor_its_fingerprint(finished, tmp_path):
+def test_validation_changes_neither_the_training_nor_its_fingerprint(finished, tmp_path, capsys):
     experiment, workdir = finished
     without = dataclasses.replace(experiment, retrieval=dataclasses.replace(experiment.retrieval, evaluate_every=0))
     other = Workdir(tmp_path / "run")
     run(without, other)
     assert read_json(other.config)["trained"] == read_json(workdir.config)["trained"]
     assert (other.runs / "GR2S/test.trec").read_bytes() == (workdir.runs / "GR2S/test.trec").read_bytes()
+    capsys.readouterr()
+    run(experiment, other)
+    assert "GR2S is trained already: retrieval.evaluate_every looks at" in capsys.readouterr().err
 
 
 def test_what_cannot_be_evaluated_is_said_in_one_sentence(finished, tmp_path, capsys):
