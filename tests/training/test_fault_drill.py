@@ -23,13 +23,16 @@ KILLS = 30
 @pytest.mark.slow
 def test_thirty_random_kills(tmp_path):
     """SIGKILL and SIGTERM, anywhere from the program's first import on: imports, the first compilation, steps, saves.
-    A checkpoint is written at every second step, so that many blows fall within a save."""
+    A checkpoint is written at every second step, so that many blows fall within a save. Batches take a tenth of a
+    second as long as there are blows to come: on a fast machine the training would be over before."""
     luck = random.Random(0)
     command = [sys.executable, str(Path(toy_plan.__file__)), str(tmp_path), "drill"]
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     blows, codes, reached = 0, [], []
     while True:
-        with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(
+            [*command, "0.1" if blows < KILLS else "0"], env=environment, stderr=subprocess.DEVNULL
+        ) as process:
             try:
                 process.wait(timeout=luck.uniform(0.2, 9.0) if blows < KILLS else 300)
             except subprocess.TimeoutExpired:

@@ -1,6 +1,7 @@
 """A plan that trains in milliseconds yet depends on everything a resumed run must bring back: the parameters, Adam's
 state, the step's batch and the step's random key. As a program, `python toy_plan.py DIRECTORY STOP` trains in DIRECTORY
-with a checkpoint at every look, and waits for ever for batch number STOP; STOP "drill" trains for longer."""
+with a checkpoint at every look, and waits for ever for batch number STOP; `python toy_plan.py DIRECTORY drill SECONDS`
+trains for longer, each batch taking SECONDS."""
 
 import dataclasses
 import sys
@@ -60,6 +61,8 @@ if __name__ == "__main__":
         train(stopping_at(int(sys.argv[2]), lambda: time.sleep(3600)), start(), Path(sys.argv[1]))
     else:
         try:
-            train(DRILL, start(), Path(sys.argv[1]))
+            seconds = float(sys.argv[3])
+            slowly = dataclasses.replace(DRILL, batches=lambda at, host, hosts: time.sleep(seconds) or batches(at))
+            train(slowly, start(), Path(sys.argv[1]))
         except Preempted:
             sys.exit(RESTART)
