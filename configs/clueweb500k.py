@@ -14,8 +14,8 @@ with 80 GB should be enough for the base size. Not run here, so no time of ours 
 tables.
 """
 
-from gr2_jax.config import CorpusConfig
-from gr2_jax.paper import paper_experiment
+from gr2_jax.experiment import CorpusConfig
+from gr2_jax.recipes.paper import fusion, paper_experiment
 
 experiment = paper_experiment(
     "clueweb500k",
@@ -27,5 +27,5 @@ experiment = paper_experiment(
         validation_queries=15,
         folds=5,
     ),
-    radius=2.0,
+    docids=fusion(radius=2.0),
 )

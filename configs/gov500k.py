@@ -14,8 +14,8 @@ nDCG@20 / P@20 / ERR@20: GR2S .4869 / .4784 / .5364 / .2125, GR2P .5095 / .4912 
 .5374 / .1848.
 """
 
-from gr2_jax.config import CorpusConfig
-from gr2_jax.paper import paper_experiment
+from gr2_jax.experiment import CorpusConfig
+from gr2_jax.recipes.paper import fusion, paper_experiment
 
 experiment = paper_experiment(
     "gov500k",
@@ -27,5 +27,5 @@ experiment = paper_experiment(
         validation_queries=15,
         folds=5,
     ),
-    radius=2.0,
+    docids=fusion(radius=2.0),
 )

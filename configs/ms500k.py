@@ -13,8 +13,8 @@ with 80 GB should be enough for the base size. Not run here, so no time of ours 
 Hits@1: GR2S .3714 / .3515, GR2P .3835 / .3821, BM25 .2532 / .2385.
 """
 
-from gr2_jax.config import CorpusConfig
-from gr2_jax.paper import paper_experiment
+from gr2_jax.experiment import CorpusConfig
+from gr2_jax.recipes.paper import fusion, paper_experiment
 
 experiment = paper_experiment(
     "ms500k",
@@ -26,6 +26,6 @@ experiment = paper_experiment(
         validation_queries=1_000,
         test_queries=5_193,
     ),
-    radius=1.5,
+    docids=fusion(radius=1.5),
     positives=1,
 )

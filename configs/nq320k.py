@@ -15,8 +15,9 @@ with 80 GB should be enough for the base size. Not run here, so no time of ours 
 Hits@10: GR2S .4299 / .8713, GR2P .4418 / .8825, BM25 .1875 / .6016.
 """
 
-from gr2_jax.config import CorpusConfig
-from gr2_jax.paper import paper_experiment
+from gr2_jax.experiment import CorpusConfig
+from gr2_jax.pipeline.schemes import Titles
+from gr2_jax.recipes.paper import paper_experiment
 
 experiment = paper_experiment(
     "nq320k",
@@ -27,7 +28,6 @@ experiment = paper_experiment(
         validation_queries=1_000,
         test_queries=7_830,
     ),
-    docids="title",
-    radius=1.5,
+    docids=Titles(),
     positives=1,
 )

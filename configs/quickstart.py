@@ -4,6 +4,6 @@ gr2 run configs/quickstart.py     the same as `gr2 quickstart`
 Hardware: two CPU cores, under 6 GB. Time and scores: README.md, "What it reaches".
 """
 
-from gr2_jax.quickstart import DEFAULT
+from gr2_jax.recipes.quickstart import DEFAULT
 
 experiment = DEFAULT

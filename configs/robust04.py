@@ -14,8 +14,8 @@ nDCG@20 / P@20 / ERR@20: GR2S .4197 / .3983 / .3471 / .1097, GR2P .4301 / .4205 
 ERR@20: .4193 / .3657 / .1140.
 """
 
-from gr2_jax.config import CorpusConfig
-from gr2_jax.paper import paper_experiment
+from gr2_jax.experiment import CorpusConfig
+from gr2_jax.recipes.paper import fusion, paper_experiment
 
 experiment = paper_experiment(
     "robust04",
@@ -26,5 +26,5 @@ experiment = paper_experiment(
         validation_queries=25,
         folds=5,
     ),
-    radius=2.0,
+    docids=fusion(radius=2.0),
 )

@@ -8,15 +8,18 @@ VocabularyConfig(extra_ids=100, model="runs/wikipedia/vocabulary/spiece.model").
 Hardware: one accelerator with 80 GB, or more of them. Not run at this size: no time and no score are known.
 """
 
-from gr2_jax.config import BatchConfig, GradedPairs, Pretraining
-from gr2_jax.paper import OPTIMISER, T5_BASE, T5_VOCABULARY
+from gr2_jax.experiment import BatchConfig, GradedPairs, PairsConfig, Pretraining, RetrievalConfig
+from gr2_jax.recipes.paper import OPTIMISER, T5_BASE, T5_VOCABULARY
 
 experiment = Pretraining(
-    sources=(GradedPairs("data/wikipedia"),),
+    name="wikipedia",
+    pairs=PairsConfig(sources=(GradedPairs("data/wikipedia"),)),
     vocabulary=T5_VOCABULARY,
-    model=T5_BASE,
-    optimiser=OPTIMISER,
-    batch=BatchConfig(
-        queries=64, docids=8, documents=64, length=512, shortest_span=511, longest_span=511, pseudo_share=0.0
+    retrieval=RetrievalConfig(
+        model=T5_BASE,
+        optimiser=OPTIMISER,
+        batch=BatchConfig(
+            queries=64, docids=8, indexing_texts=64, length=512, shortest_span=511, longest_span=511, pseudo_share=0.0
+        ),
     ),
 )

@@ -1,28 +1,71 @@
-"""The one exception that a user's own input can cause."""
+"""Errors for bad input, the checks that settings run on themselves, and exit codes."""
 
 import difflib
-from collections.abc import Iterable
+import math
+import typing
+from collections.abc import Callable, Iterable
 
 
 class UserError(Exception):
-    """Bad input, said in one sentence: what is wrong, where, and the nearest valid thing.
+    """Bad input, in one sentence: what is wrong, where, and the nearest valid thing.
 
     The command line prints the sentence and exits with code 2; a library caller may catch it.
     """
 
 
+class SettingError(UserError):
+    """A section rejects one of its settings. The command line writes `--path.to.field` before `fault`."""
+
+    def __init__(self, section: object, field: str, fault: str):
+        super().__init__(f"{type(section).__name__}.{field} {fault}")
+        self.field, self.fault = field, fault
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """Returns a hint such as `did you mean 'seed'?`, or the valid names where none is close."""
+    """Returns a hint such as `did you mean 'seed'?`, or the valid names if none is close."""
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean '{close[0]}'?" if close else f"valid here: {', '.join(names)}"
 
 
-RESTART = 75  # sysexits' EX_TEMPFAIL: whoever started the command is to start it again
+def check_least(section: object, least: float, *fields: str) -> None:
+    """Raises `SettingError` unless each field is a finite number of at least `least`."""
+    for field in fields:
+        _check_number(section, field, lambda value: value >= least, f"at least {least}")
 
 
-LOST = 134  # as of a program that aborts: another process of the job is gone, and the job is to be started again
+def check_above_zero(section: object, *fields: str) -> None:
+    """Raises `SettingError` unless each field is a finite number above 0."""
+    for field in fields:
+        _check_number(section, field, lambda value: value > 0, "above 0")
+
+
+def check_share(section: object, *fields: str) -> None:
+    """Raises `SettingError` unless each field is a number from 0 to 1."""
+    for field in fields:
+        _check_number(section, field, lambda value: 0 <= value <= 1, "between 0 and 1")
+
+
+def check_choices(section: object) -> None:
+    """Raises `SettingError` if a field declared as a `Literal` or a bool holds something else."""
+    for field, hint in typing.get_type_hints(type(section)).items():
+        value = getattr(section, field)
+        if typing.get_origin(hint) is typing.Literal and value not in typing.get_args(hint):
+            raise SettingError(section, field, f"is {value!r}: {nearest(str(value), typing.get_args(hint))}")
+        if hint is bool and not isinstance(value, bool):
+            raise SettingError(section, field, f"is {value!r}: it must be True or False")
+
+
+def _check_number(section: object, field: str, holds: Callable[[float], bool], wanted: str) -> None:
+    value = getattr(section, field)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not holds(value):
+        raise SettingError(section, field, f"is {value!r}: it must be {'' if number else 'a number '}{wanted}")
+
+
+RESTART = 75  # sysexits' EX_TEMPFAIL: the caller should start the command again
+LOST = 134  # the code of an aborted program: another process of the job is gone; start the job again
 
 
 class Preempted(Exception):
-    """Raised by work that was asked to leave and has stopped where the same command goes on: exit code `RESTART`."""
+    """Raised by work that was asked to stop and has saved its progress: exit code `RESTART`."""

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with the time left on a terminal, a plain line now and then elsewhere."""
+"""Progress of long work: on a terminal a bar with the time left, elsewhere a plain line every 15 seconds."""
 
 import sys
 import time
@@ -16,13 +16,13 @@ _quiet = False
 
 
 def be_quiet() -> None:
-    """From here on nothing is said: of the processes of a job the first speaks for all."""
+    """Prints nothing from here on: of the processes of a job only the first prints."""
     global _quiet
     _quiet = True
 
 
 def say(text: str) -> None:
-    """One line of the run's story, on stderr so that stdout holds results only."""
+    """Prints one line on stderr; stdout holds results only."""
     if not _quiet:
         tqdm.write(text, file=sys.stderr)
 

@@ -2,10 +2,10 @@
 # What the launch scripts share: options, --dry-run, and when to start a job again. Sourced by them, never run.
 
 dry_run=""
-restarts=100   # times that a job is started again after it was asked to leave and saved everything (exit code 75)
-crashes=10     # times that it is started again after a process was killed (exit codes from 128)
-hosts_apart="" # set where nobody can tell which host failed first
-leaving=""     # set where this script itself was asked to stop: nothing is started again then
+restarts=100   # most restarts after a preemption, with everything saved (exit code 75)
+crashes=10     # most restarts after a process was killed (exit codes from 128)
+hosts_apart="" # set if nobody can tell which host failed first
+leaving=""     # set once this script was asked to stop: it restarts nothing then
 
 say() { echo "${0##*/}: $*" >&2; }
 
@@ -17,14 +17,14 @@ refuse() {
 # The comment at the head of the script is its help.
 help() { awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0"; }
 
-need() { command -v "$1" >/dev/null || refuse "$1 is not installed here; --dry-run shows what would be run with it"; }
+need() { command -v "$1" >/dev/null || refuse "$1 is not installed here; --dry-run shows how it would be called"; }
 
 # value OPTION VALUES...: checks that an option has a value.
 value() { [[ $# -ge 2 && -n $2 && $2 != --* ]] || refuse "$1 needs a value; see --help"; }
 
 number() { [[ $2 =~ ^[0-9]+$ ]] || refuse "$1 is '$2' and must be a whole number"; }
 
-# The options that all scripts have. Sets `taken` to how many words it understood.
+# The options that all scripts have. Sets `taken` to the number of words read.
 # shellcheck disable=SC2034
 common_option() {
   taken=1
@@ -56,14 +56,14 @@ run() {
   if [[ $dry_run ]]; then quoted "$@"; else "$@"; fi
 }
 
-# again FUNCTION: calls it until it ends for good, and returns its last code. What its codes mean:
+# again FUNCTION: calls it until it ends for good, and returns its last exit code. The codes:
 #   0    done;
-#   75   asked to leave, everything saved: the same again, at most --restarts times;
-#   128 and more    killed by a signal, as when one host's end takes the others with it, or (255) a host out of reach:
-#        the same again from the last checkpoint, at most --crashes times;
-#   1    a traceback: a fault in the program, which would come back, is the end; but where `hosts_apart` is set it may
-#        come from a host that lost the others, and counts as killed;
-#   others    bad input (2), which would come back: the end.
+#   75   preempted, everything saved: restart, at most --restarts times;
+#   128 and more    killed by a signal, as when one host's end aborts the others, or (255) a host is unreachable:
+#        restart from the last checkpoint, at most --crashes times;
+#   1    a traceback: a fault in the program, which would recur, so stop; but if `hosts_apart` is set, it may come from
+#        a host that lost the others, and counts as killed;
+#   others    bad input (2), which would recur: stop.
 again() {
   local code left=$restarts falls=$crashes
   while true; do
@@ -76,13 +76,13 @@ again() {
     fi
     [[ $code != 0 && -z $leaving ]] || return "$code"
     if [[ $code == 75 ]]; then
-      if ((left-- <= 0)); then say "asked to leave more than $restarts times" && return "$code"; fi
-      say "exit code 75, everything is saved: starting the same again"
+      if ((left-- <= 0)); then say "preempted more than $restarts times" && return "$code"; fi
+      say "exit code 75, everything is saved: restarting"
     elif ((code >= 128)) || [[ $code == 1 && $hosts_apart ]]; then
       if ((falls-- <= 0)); then say "exit code $code more than $crashes times" && return "$code"; fi
-      say "exit code $code, a process was killed or lost the others: starting again from the last checkpoint"
+      say "exit code $code, a process was killed or lost the others: restarting from the last checkpoint"
     else
-      say "exit code $code: starting again would not help"
+      say "exit code $code: a restart would not help"
       return "$code"
     fi
     sleep "${GR2_RESTART_DELAY:-5}"

@@ -4,21 +4,21 @@
 #   launch/dataflow.sh --project my-project --region us-central1 --bucket gs://my-bucket --image my-image \
 #     -- 'gs://my-bucket/dumps/enwiki-*-pages-articles-multistream*.xml.bz2' --output gs://my-bucket/wikipedia
 #
-# What follows -- is `gr2 wikipedia`'s: dumps, --output, --query-share and so on, and any further option of Beam
-# (--max_num_workers 100). Dumps and output lie in the bucket. The script waits until the build is done; a part that is
-# done stays done, and the same command goes on with the rest.
+# The words after -- go to `gr2 wikipedia`: dumps, --output, --query-share and so on, and any other option of Beam
+# (--max_num_workers 100). Dumps and output are in the bucket. The script waits until the build is done; finished parts
+# are kept, and the same command resumes with the rest.
 #
 #   --project ID, --region REGION
 #   --bucket gs://... Beam's staging area is BUCKET/beam
-#   --image IMAGE     of the workers: Apache Beam's Python SDK image of the same Beam and Python versions as here, with
-#                     this clone installed in it: pip install '.[beam]'
+#   --image IMAGE     the workers' image: Apache Beam's Python SDK image with the Beam and Python versions used here,
+#                     and with this clone installed in it: pip install '.[beam]'
 #   --package FILE    instead of --image: the clone as dist/gr2_jax-0.1.0.tar.gz (python -m build --sdist); each worker
-#                     then installs it with all it needs, some minutes
+#                     then installs it and its dependencies, which takes minutes
 #   --python PATH     the interpreter (the clone's .venv, else python3)
-#   --restarts N, --crashes N, --dry-run    as the other scripts
+#   --restarts N, --crashes N, --dry-run    as in the other scripts
 #
-# Needs: pip install '.[quickstart,beam]' 'apache-beam[gcp]', a login (gcloud auth application-default login). Costs to
-# check: a small wiki's dump and some minutes of two workers. Not run on Dataflow here: the options were given to Beam's
+# Needs: pip install '.[quickstart,beam]' 'apache-beam[gcp]', a login (gcloud auth application-default login). A check
+# costs some minutes of two workers on a small wiki's dump. Not yet run on Dataflow: the options were checked by Beam's
 # own parser, and the tests of gr2 wikipedia run the same pipeline on Beam's local runner.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -46,7 +46,7 @@ done
 [[ $image || $package ]] || refuse "give --image or --package: how the workers get gr2_jax"
 [[ -z $image || -z $package ]] || refuse "give --image or --package, not both"
 [[ $dry_run || -z $package || -f $package ]] || refuse "there is no file $package; python -m build --sdist makes it"
-[[ $# -gt 1 ]] || refuse "what shall be read? Give dumps and --output after --; see --help"
+[[ $# -gt 1 ]] || refuse "nothing to read. Give dumps and --output after --; see --help"
 shift
 if [[ -z $python ]]; then
   python=$here/../.venv/bin/python

@@ -1,37 +1,37 @@
 #!/usr/bin/env bash
-# A TPU slice of a GKE cluster: one pod on each host, by Kubernetes' JobSet or by XPK.
+# Runs gr2 on a TPU slice of a GKE cluster, one pod per host, by Kubernetes' JobSet or by XPK.
 #
 #   launch/gke.sh --name gr2 --image IMAGE --accelerator tpu-v5-lite-podslice --topology 4x4 --hosts 4 --chips 4 \
 #     --claim shared -- train configs/wikipedia.py --mesh.data 16
 #   launch/gke.sh --xpk CLUSTER --name gr2 --image IMAGE --type v5litepod-16 --storage shared --shared /shared -- \
 #     train configs/wikipedia.py --mesh.data 16
 #
-# Submits, and the cluster does the rest: pods that end with 75 or lose their node start again, without end; after a
-# kill, and after a traceback (1), which may come from a host that lost the others, --crashes times; bad input (2) ends
-# the job. The command runs in the shared folder, where its
-# configs, data and workdir lie: the hosts write one workdir together.
+# Submits the job; the cluster does the rest. Pods that exit with 75 or lose their node restart, without limit. After a
+# kill, or after a traceback (1), which may come from a host that lost the others, they restart --crashes times. Bad
+# input (2) ends the job. The command runs in the shared folder, which holds its configs, data and workdir: all hosts
+# write the same workdir.
 #
-#   --name NAME           of the job; a finished one of that name is to be deleted first (kubectl delete jobset NAME)
-#   --image IMAGE         one with this clone; its Dockerfile may be
+#   --name NAME           name of the job; delete a finished job of that name first (kubectl delete jobset NAME)
+#   --image IMAGE         an image with this clone; its Dockerfile may be
 #                           FROM python:3.12
 #                           COPY . /gr2
 #                           RUN pip install '/gr2[quickstart,huggingface,tpu]'
 #   --accelerator NAME    GKE's name of the TPU: tpu-v5-lite-podslice, tpu-v6e-slice, tpu-v4-podslice
-#   --topology AxB        of the slice
-#   --hosts N             of the slice: its chips divided by --chips
-#   --chips N             of each host (4)
+#   --topology AxB        topology of the slice
+#   --hosts N             hosts of the slice: its chips divided by --chips
+#   --chips N             chips of each host (4)
 #   --claim NAME          a PersistentVolumeClaim, ReadWriteMany (Filestore or Lustre), mounted at /shared
-#   --spot                on spot nodes
+#   --spot                use spot nodes
 #   --namespace NAME      (kubectl's own setting)
-#   --xpk CLUSTER         by `xpk workload create` on that cluster, with --type, and instead of --claim
+#   --xpk CLUSTER         submit by `xpk workload create` to that cluster; --claim is then replaced by:
 #   --storage NAME        a storage that `xpk storage attach` knows, and --shared DIR, where it is mounted
 #   --type TYPE           XPK's name of the slice, such as v5litepod-16
-#   --crashes N           starts again after a kill (10); XPK counts restarts of both kinds together (--restarts, 100)
-#   --dry-run             prints the manifest and the commands and runs none
+#   --crashes N           restarts after a kill (10); XPK counts restarts of both kinds together (--restarts, 100)
+#   --dry-run             print the manifest and the commands without running them
 #
-# Needs: kubectl with access to the cluster and JobSet 0.10 installed in it, or xpk. Costs to check: minutes of the
-# smallest slice of two hosts. Not run on a real GKE here: the manifest was checked by the schema of JobSet's CRD, the
-# other command by `xpk --dry-run`.
+# Needs: kubectl with access to the cluster and JobSet 0.10 installed in it, or xpk. A check costs minutes of the
+# smallest slice of two hosts. Not yet run on a real GKE: the manifest was checked against the schema of JobSet's CRD,
+# the other command by `xpk --dry-run`.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=launch/common.sh
@@ -67,8 +67,8 @@ required="name image accelerator topology hosts claim"
 for option in $required; do
   [[ ${!option} ]] || refuse "--$option is missing; see --help"
 done
-[[ $name =~ ^[a-z]([-a-z0-9]*[a-z0-9])?$ ]] || refuse "--name is '$name' and must be small letters, digits and hyphens"
-[[ $# -gt 1 ]] || refuse "what shall run? Give gr2's command after --, such as: -- train configs/wikipedia.py"
+[[ $name =~ ^[a-z]([-a-z0-9]*[a-z0-9])?$ ]] || refuse "--name is '$name' and must be a-z, digits and hyphens"
+[[ $# -gt 1 ]] || refuse "nothing to run. Give gr2's command after --, such as: -- train configs/wikipedia.py"
 shift
 
 if [[ $xpk ]]; then
@@ -80,7 +80,7 @@ if [[ $xpk ]]; then
   exit
 fi
 
-# The words as a JSON list, which is YAML as well. Kubernetes would fill in variables at "$(", so the dollar is doubled.
+# The words as a JSON list, which is YAML as well. Kubernetes expands variables at "$(", so the dollar is doubled.
 arguments() {
   local word list=""
   for word in "$@"; do

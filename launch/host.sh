@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs a command on this host so that a lost connection does not end or double it: launch/host.sh ROUND COMMAND...
+# Runs a command on this host; a lost connection neither ends it nor starts it twice: launch/host.sh ROUND COMMAND...
 #
-# A job is started over ssh on every host, and ssh may break off while the job runs; gcloud then connects again and says
-# the same once more. So the command runs apart from the connection, and the round's name tells whether it was started
-# already: the first call of a round ends what an earlier round left running and starts the command, a later one only
-# follows it. Both print its output and end with its exit code; 137 where the host fell and its code was never written.
+# A job is started over ssh on every host. If ssh breaks off while the job runs, gcloud connects again and repeats the
+# call. So the command runs detached from the connection, and the round's name tells whether it was already started: the
+# first call of a round ends what an earlier round left running and starts the command; a later call only follows it.
+# Both print its output and exit with its code, or with 137 if the host went down and the code was never written.
 set -euo pipefail
 round=$1
 shift
@@ -12,7 +12,7 @@ rounds=${GR2_ROUNDS:-$HOME/.gr2_rounds}
 folder=$rounds/$round
 mkdir -p "$rounds"
 
-# Asked to leave first: what it saves is what the new round starts from.
+# SIGTERM first: the new round resumes from what the earlier one saves.
 end_earlier() {
   local earlier pid
   for earlier in "$rounds"/*/pid; do
@@ -35,7 +35,7 @@ if [[ ! -d $folder ]]; then
   # shellcheck disable=SC2016  # expanded by the new shell
   setsid bash -c '
     echo $$ >"$0/pid"
-    trap : TERM # the command is asked to leave, this shell stays to write its code down
+    trap : TERM # the command gets SIGTERM too; this shell stays to write its exit code
     code=0
     "$@" || code=$?
     echo "$code" >"$0/code.part"

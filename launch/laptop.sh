@@ -1,22 +1,23 @@
 #!/usr/bin/env bash
-# Several processes on this machine as one job, to try on a desk what a cluster does.
+# Runs several processes on this machine as one job, to try out what a cluster does.
 #
 #   launch/laptop.sh --processes 2 -- train configs/wikipedia_small.py --mesh.data 2
 #
-# Starts `python -m gr2_jax WHAT FOLLOWS --` so many times, with the three variables by which processes find each other
-# (JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_ID). When one fails, the others get --patience seconds to
-# leave by themselves. Ctrl-C, or SIGTERM to this script, asks all to leave; the same command goes on later.
+# Starts --processes copies of `python -m gr2_jax`, followed by the words after --, with the three variables by which
+# processes find each other (JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_ID). When one fails, the others get
+# --patience seconds to exit by themselves. Ctrl-C, or SIGTERM to this script, asks all to save and exit; the same
+# command resumes later.
 #
-#   --processes N     how many (2)
+#   --processes N     number of processes (2)
 #   --python PATH     the interpreter (the clone's .venv, else python3)
-#   --port N          where the first process listens (a free one)
+#   --port N          port on which the first process listens (a free one)
 #   --gpus            process i gets GPU i; without it each process takes all GPUs of the machine
 #   --patience N      seconds between the first failure and killing the others (150)
-#   --restarts N      starts again after exit code 75, asked to leave (100)
-#   --crashes N       starts again after a kill (10)
-#   --dry-run         prints the commands and runs none
+#   --restarts N      most restarts after exit code 75, preempted (100)
+#   --crashes N       most restarts after a kill (10)
+#   --dry-run         print the commands without running them
 #
-# Needs: the installation of README.md. Costs to check: nothing, it runs here, and its tests run it. --gpus was not run.
+# Needs: the installation of README.md. A check costs nothing: its tests run it, except for --gpus, which was never run.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=launch/common.sh
@@ -46,7 +47,7 @@ while [[ $# -gt 0 && $1 != -- ]]; do
       ;;
   esac
 done
-[[ $# -gt 1 ]] || refuse "what shall run? Give gr2's command after --, such as: -- train configs/wikipedia_small.py"
+[[ $# -gt 1 ]] || refuse "nothing to run. Give gr2's command after --, such as: -- train configs/wikipedia_small.py"
 shift
 ((processes > 0)) || refuse "--processes must be at least 1"
 if [[ -z $python ]]; then
@@ -68,7 +69,7 @@ free_port() {
   "$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# All processes once; returns the code of the first that failed.
+# Runs all processes once; returns the exit code of the first that failed.
 all_once() {
   local address i since="" variables
   address=127.0.0.1:${port:-$(if [[ $dry_run ]]; then echo PORT; else free_port; fi)}
@@ -96,7 +97,7 @@ all_once() {
   return "$i"
 }
 
-# first.sh and, below it, the process that it started.
+# Kills the process that each first.sh started; first.sh then ends.
 kill_all() {
   local child
   for child in "${children[@]}"; do

@@ -1,32 +1,32 @@
 #!/usr/bin/env bash
-# A TPU VM slice: makes it, installs this clone on all its hosts, runs gr2 on them, and starts again what was preempted.
+# Runs gr2 on a TPU VM slice: creates it, installs this clone on all its hosts, runs gr2, and restarts if preempted.
 #
 #   launch/tpu_vm.sh --name gr2 --zone us-central1-a --type v5litepod-16 --runtime v2-alpha-tpuv5-lite --spot \
 #     --nfs 10.0.0.2:/share -- train configs/wikipedia.py --mesh.data 16
 #
-# Runs until the job ends, on a machine that stays up (a small VM in tmux, say); what runs on the hosts outlives a lost
-# connection. A slice that was preempted is deleted and made again under the same name. The command runs in the shared
-# folder, where its configs, data and workdir lie: the hosts write one workdir together. To stop the job, end this
-# script and ask the hosts to leave, by the ssh command that the dry run shows, with
+# This script runs until the job ends, so start it on a machine that stays up (such as a small VM, in tmux); the job on
+# the hosts survives a lost connection. A preempted slice is deleted and created again under the same name. The command
+# runs in the shared folder, which holds its configs, data and workdir: all hosts write the same workdir. To stop the
+# job, end this script and send SIGTERM to the hosts, by the ssh command that the dry run shows, with
 # --command 'kill -TERM -- -$(cat ~/.gr2_rounds/*/pid)'.
 #
-#   --name NAME       of the slice
+#   --name NAME       name of the slice
 #   --zone ZONE
 #   --type TYPE       such as v5litepod-16, v6e-16, v4-32
-#   --runtime IMAGE   the TPU software version that goes with the type
+#   --runtime IMAGE   TPU software version for that type
 #   --nfs HOST:/PATH  a shared file system (Filestore or another NFS), mounted at /shared
 #   --mount COMMAND   instead of --nfs: a command that puts a shared folder at /shared on a host (Lustre, gcsfuse)
 #   --project ID      (gcloud's own setting)
-#   --spot            a spot slice: cheaper, and taken away when others pay more
-#   --direct          ask for the slice at once instead of queueing for it
-#   --delete          delete the slice when the job has ended well; otherwise it stays, and costs
-#   --restarts N      starts again after exit code 75, preempted (100)
-#   --crashes N       starts again after a host was killed or lost, or after a traceback (10)
-#   --dry-run         prints the commands and runs none
+#   --spot            a spot slice: cheaper, but may be preempted
+#   --direct          create the slice at once instead of queueing for it
+#   --delete          delete the slice when the job succeeds; otherwise it stays, and keeps costing money
+#   --restarts N      most restarts after exit code 75, preempted (100)
+#   --crashes N       most restarts after a host was killed or lost, or after a traceback (10)
+#   --dry-run         print the commands without running them
 #
-# Needs: gcloud, logged in, with quota for the TPU; hosts that reach PyPI and GitHub (for Python 3.12). Costs to check:
-# minutes of the smallest slice of two hosts, v5litepod-16 --spot. Not run on a real TPU here: its commands were given
-# to gcloud's own parser, its restarts to a gcloud that pretends.
+# Needs: gcloud, logged in, with quota for the TPU; hosts that reach PyPI and GitHub (for Python 3.12). A check costs
+# minutes of the smallest slice of two hosts, v5litepod-16 --spot. Not yet run on a real TPU: its commands were checked
+# by gcloud's own parser, its restarts with a fake gcloud.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=launch/common.sh
@@ -54,10 +54,10 @@ for option in name zone type runtime; do
   [[ ${!option} ]] || refuse "--$option is missing; see --help"
 done
 [[ $nfs || $mount ]] || refuse "--nfs or --mount is missing: the hosts need one folder in common; see --help"
-[[ $# -gt 1 ]] || refuse "what shall run? Give gr2's command after --, such as: -- train configs/wikipedia.py"
+[[ $# -gt 1 ]] || refuse "nothing to run. Give gr2's command after --, such as: -- train configs/wikipedia.py"
 shift
 command=("$@")
-# gcloud tells the code of the first host by number, not in time.
+# gcloud returns the exit code of the first host by number, not of the first to fail.
 hosts_apart=yes
 [[ $dry_run ]] || need gcloud
 
@@ -65,7 +65,7 @@ place=(--zone "$zone" ${project:+--project "$project"})
 if [[ $nfs ]]; then
   mount="sudo apt-get update -q && sudo apt-get install -q -y nfs-common && sudo mount -t nfs $(quoted "$nfs") /shared"
 fi
-# The TPU images' own Python is older than what gr2_jax needs.
+# The TPU images' own Python is too old for gr2_jax.
 setup="sudo mkdir -p /shared && { mountpoint -q /shared || { $mount; }; } && rm -rf ~/gr2_jax && mkdir ~/gr2_jax && \
 tar -xzf ~/gr2_jax.tar.gz -C ~/gr2_jax && python3 -m pip install -q --user uv && \
 ~/.local/bin/uv venv -q --clear --python 3.12 ~/gr2_venv && \
@@ -86,7 +86,7 @@ describe=(gcloud compute tpus "$kind" describe "$name" "${place[@]}" --format "v
 
 on_all_hosts() { run gcloud compute tpus tpu-vm ssh "$name" "${place[@]}" --worker all --command "$1"; }
 
-# READY, LOST, ABSENT or UNKNOWN; else the slice is on its way.
+# Prints READY, LOST, ABSENT or UNKNOWN; any other state means that the slice is on its way.
 state() {
   local seen
   seen=$("${describe[@]}" 2>&1) || case $seen in
@@ -110,13 +110,13 @@ have_slice() {
   if [[ $dry_run ]]; then
     quoted "${create[@]}"
     quoted "${describe[@]}"
-    echo "# until it is there; a slice that was preempted is first deleted: $(quoted "${remove[@]}")"
+    echo "# until it is ready; a preempted slice is first deleted: $(quoted "${remove[@]}")"
     return 0
   fi
   while now=$(state) && [[ $now != READY ]]; do
     case $now in
       LOST)
-        say "$name was preempted or could not be had: deleting it, to ask again"
+        say "$name was preempted or could not be created: deleting it, to request it again"
         "${remove[@]}" || return
         ;;
       ABSENT)
@@ -143,10 +143,10 @@ everywhere_once() {
   local code=0 label=ROUND
   have_slice || return
   [[ $dry_run ]] || label=$(date +%s)-$((++round))
-  # In the shell of the hosts, where ~ is theirs.
+  # The hosts' shell runs this, so that ~ is theirs.
   install && on_all_hosts "cd /shared && GR2_CLUSTER=auto ~/gr2_jax/launch/host.sh $label \
 ~/gr2_venv/bin/python -m gr2_jax $(quoted "${command[@]}")" || code=$?
-  # Whatever the hosts say: a slice that is gone was preempted.
+  # A slice that is gone was preempted, whatever its hosts returned.
   if [[ -z $dry_run && $code != 0 && $(state) != READY ]]; then code=75; fi
   return "$code"
 }
@@ -162,6 +162,6 @@ again everywhere_once || code=$?
 if [[ $delete && $code == 0 ]]; then
   run "${remove[@]}"
 elif [[ -z $dry_run ]]; then
-  say "$name is still there, and costs; to delete it: $(quoted "${remove[@]}")"
+  say "$name still exists and costs money; to delete it: $(quoted "${remove[@]}")"
 fi
 exit "$code"

@@ -8,8 +8,8 @@ import pytest
 
 from gr2_jax import cli
 from gr2_jax.cli import main
-from gr2_jax.evaluation.search_command import first_line
-from gr2_jax.settings import load_experiment
+from gr2_jax.commands.search import first_line
+from gr2_jax.experiment.loading import load_experiment
 
 DOCUMENTS = ['{"doc_id": "d1", "title": "one", "text": "sort an array"}', '{"doc_id": "d2", "text": "a norm"}']
 QUERIES = ["q1\tsorting", "q2\tnorms", "q3\tarrays"]
@@ -53,7 +53,7 @@ def config(tmp_path):
             (folder / name).write_text("".join(f"{line}\n" for line in lines))
         path = tmp_path / "small.py"
         path.write_text(
-            "from gr2_jax.config import CorpusConfig, Experiment, VocabularyConfig\n"
+            "from gr2_jax.experiment.config import CorpusConfig, Experiment, VocabularyConfig\n"
             f"corpus = CorpusConfig({str(folder)!r}, validation_queries=0, test_queries=1)\n"
             f"vocabulary = VocabularyConfig(size=60, extra_ids=12)\n"
             f"experiment = Experiment('small', {str(tmp_path / 'run')!r}, corpus=corpus, vocabulary=vocabulary)\n"

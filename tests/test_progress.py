@@ -14,7 +14,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Seconds that pass only when told."""
+    """Seconds that pass only on request."""
     now = [100.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     return now
@@ -22,7 +22,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """A stderr that is one; set where the module looks, since pytest puts its own in place between fixture and test."""
+    """A stderr that is a terminal, set in the module itself: pytest replaces sys.stderr between fixture and test."""
     stderr = Terminal()
     monkeypatch.setattr(module, "sys", SimpleNamespace(stderr=stderr))
     return stderr
@@ -37,7 +37,7 @@ def test_plain_lines_now_and_then_where_there_is_no_terminal(capsys, clock, monk
     out, err = capsys.readouterr()
     lines = err.splitlines()
     assert out == ""
-    # every fifth step is 10 s after the last line; the one at the end would say nothing new
+    # every fifth step is 10 s after the last line; at the end no line is needed
     assert lines[0] == "  train: 5/100, 190 s left loss 3.2"
     assert lines[1] == "  train: 10/100, 180 s left loss 3.2"
     assert len(lines) == 19
@@ -79,12 +79,12 @@ def test_track_yields_everything_and_closes_the_bar_when_the_work_fails(terminal
     assert bar._bar.disable  # closed
 
 
-def test_what_is_said_goes_to_stderr(capsys):
+def test_say_writes_to_stderr(capsys):
     say("a line")
     assert capsys.readouterr() == ("", "a line\n")
 
 
-def test_no_time_is_promised_before_anything_is_done(capsys, clock):
+def test_no_time_left_is_shown_before_anything_is_done(capsys, clock):
     with progress(100, "parts") as bar:
         clock[0] += 20.0
         bar.advance(0)

@@ -5,9 +5,9 @@ Hardware and time: those of the config, for another row (two with self-negatives
 paper's bars are in its figures of ablations.
 """
 
-from gr2_jax.config import Experiment, Pretraining
-from gr2_jax.overlays import with_objective
+from gr2_jax.experiment import Settings
+from gr2_jax.recipes.overlays import with_objective
 
 
-def overlay(experiment: Experiment | Pretraining) -> Experiment | Pretraining:
-    return with_objective(experiment, "CE", {"graded": "cross_entropy"})
+def overlay(experiment: Settings) -> Settings:
+    return with_objective(experiment, "CE", graded="cross_entropy")

@@ -5,9 +5,9 @@ Hardware and time: those of the config, for another row (two with self-negatives
 among the paper's variants.
 """
 
-from gr2_jax.config import Experiment, Pretraining
-from gr2_jax.overlays import with_objective
+from gr2_jax.experiment import Settings
+from gr2_jax.recipes.overlays import with_objective
 
 
-def overlay(experiment: Experiment | Pretraining) -> Experiment | Pretraining:
-    return with_objective(experiment, "contrastive", {"graded": "contrastive"})
+def overlay(experiment: Settings) -> Settings:
+    return with_objective(experiment, "contrastive", graded="contrastive")

@@ -5,9 +5,9 @@ Hardware and time: those of the config, for another docid model and another row 
 at the paper's size; the paper's bars are in its figures of ablations.
 """
 
-from gr2_jax.config import Experiment, Pretraining
-from gr2_jax.overlays import with_docids
+from gr2_jax.experiment import Experiment
+from gr2_jax.recipes.overlays import query_generator, with_docids
 
 
-def overlay(experiment: Experiment | Pretraining) -> Experiment:
-    return with_docids(experiment, "no-fusion", "qg")
+def overlay(experiment: Experiment) -> Experiment:
+    return with_docids(experiment, "no-fusion", query_generator(experiment))

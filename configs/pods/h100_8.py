@@ -5,10 +5,9 @@ One process. Parameters are copied to each GPU; those of a 3b or 11b are split. 
 batch are checked, time is not known. Sizes and GR2P come before the pod.
 """
 
-from gr2_jax.config import Experiment, Pretraining
-from gr2_jax.overlays import on_mesh
-from gr2_jax.training.mesh import MeshConfig
+from gr2_jax.experiment import MeshConfig, Settings
+from gr2_jax.recipes.overlays import on_mesh
 
 
-def overlay(experiment: Experiment | Pretraining) -> Experiment | Pretraining:
+def overlay(experiment: Settings) -> Settings:
     return on_mesh(experiment, MeshConfig(data=8), wide=MeshConfig(data=1, fsdp=8))

@@ -7,12 +7,11 @@ other. configs/variants/big_batch.py, which is another run, gives a chip more to
 the batch are checked, time is not known. Sizes and GR2P come before the pod.
 """
 
-from gr2_jax.config import Experiment, Pretraining
-from gr2_jax.overlays import on_mesh
-from gr2_jax.training.mesh import MeshConfig
+from gr2_jax.experiment import MeshConfig, Settings
+from gr2_jax.recipes.overlays import on_mesh
 
 
-def overlay(experiment: Experiment | Pretraining) -> Experiment | Pretraining:
+def overlay(experiment: Settings) -> Settings:
     return on_mesh(
         experiment,
         MeshConfig(replica=2, data=2, fsdp=16, tensor=4),

@@ -6,10 +6,9 @@ and 11b: 16), so that the run is the config's own on any pod. Not run here: shap
 time is not known. Sizes and GR2P come before the pod.
 """
 
-from gr2_jax.config import Experiment, Pretraining
-from gr2_jax.overlays import on_mesh
-from gr2_jax.training.mesh import MeshConfig
+from gr2_jax.experiment import MeshConfig, Settings
+from gr2_jax.recipes.overlays import on_mesh
 
 
-def overlay(experiment: Experiment | Pretraining) -> Experiment | Pretraining:
+def overlay(experiment: Settings) -> Settings:
     return on_mesh(experiment, MeshConfig(data=4, fsdp=16), wide=MeshConfig(data=1, fsdp=16, tensor=4))

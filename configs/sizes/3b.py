@@ -8,9 +8,9 @@ Hardware: 8 GPUs with 80 GB or a pod, by the size of parameters and optimiser st
 no score is known.
 """
 
-from gr2_jax.config import Experiment, Pretraining
-from gr2_jax.overlays import sized
+from gr2_jax.experiment import Settings
+from gr2_jax.recipes.overlays import sized
 
 
-def overlay(experiment: Experiment | Pretraining) -> Experiment | Pretraining:
+def overlay(experiment: Settings) -> Settings:
     return sized(experiment, "3b")

@@ -7,9 +7,9 @@ Hardware: one GPU with 80 GB, by the size of parameters and optimiser state. Not
 score is known.
 """
 
-from gr2_jax.config import Experiment, Pretraining
-from gr2_jax.overlays import sized
+from gr2_jax.experiment import Settings
+from gr2_jax.recipes.overlays import sized
 
 
-def overlay(experiment: Experiment | Pretraining) -> Experiment | Pretraining:
+def overlay(experiment: Settings) -> Settings:
     return sized(experiment, "large")

@@ -5,9 +5,9 @@ For pods: MGCC compares a query with the docids of 1,024. Another run than the c
 Hardware: a pod. Not run here, and not in the paper.
 """
 
-from gr2_jax.config import Experiment, Pretraining
-from gr2_jax.overlays import renamed, with_batch
+from gr2_jax.experiment import Settings
+from gr2_jax.recipes.overlays import with_batch
 
 
-def overlay(experiment: Experiment | Pretraining) -> Experiment | Pretraining:
-    return renamed(with_batch(experiment, queries=1024, documents=1024, microbatches=4), "big-batch")
+def overlay(experiment: Settings) -> Settings:
+    return with_batch(experiment, queries=1024, indexing_texts=1024, microbatches=4).renamed("big-batch")

@@ -4,13 +4,9 @@ gr2 run configs/robust04.py configs/variants/chosen_radius.py
 Hardware and time: those of the config. Not run here.
 """
 
-import dataclasses
-
-from gr2_jax.config import Experiment, Pretraining
-from gr2_jax.overlays import fine_tuning, renamed
+from gr2_jax.experiment import Experiment
+from gr2_jax.recipes.overlays import with_fusion
 
 
-def overlay(experiment: Experiment | Pretraining) -> Experiment:
-    fusion = fine_tuning(experiment, "which writes titles").fusion
-    fusion = dataclasses.replace(fusion, radii=(0.5, 1.0, 1.5, 2.0, 4.0))
-    return renamed(dataclasses.replace(experiment, fusion=fusion), "chosen-radius")
+def overlay(experiment: Experiment) -> Experiment:
+    return with_fusion(experiment, radii=(0.5, 1.0, 1.5, 2.0, 4.0)).renamed("chosen-radius")

@@ -6,9 +6,9 @@ Hardware: two CPU cores, under 6 GB. Time: 2 to 3 minutes on two cores busy with
 for each further row. Shows that a config's stages work, not quality.
 """
 
-from gr2_jax.config import Experiment, Pretraining
-from gr2_jax.overlays import debug
+from gr2_jax.experiment import Settings
+from gr2_jax.recipes.overlays import debug
 
 
-def overlay(experiment: Experiment | Pretraining) -> Experiment | Pretraining:
+def overlay(experiment: Settings) -> Settings:
     return debug(experiment)

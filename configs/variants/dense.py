@@ -7,11 +7,9 @@ and 1.59 times its time on Gov 500K.
 
 import dataclasses
 
-from gr2_jax.config import DenseRow, Experiment, Pretraining
-from gr2_jax.overlays import fine_tuning
+from gr2_jax.experiment import Experiment
+from gr2_jax.pipeline.rows import DenseRow
 
 
-def overlay(experiment: Experiment | Pretraining) -> Experiment:
-    retrieval = fine_tuning(experiment, "which is of one model").retrieval
-    dense = (*retrieval.dense, DenseRow(document_length=512))
-    return dataclasses.replace(experiment, retrieval=dataclasses.replace(retrieval, dense=dense))
+def overlay(experiment: Experiment) -> Experiment:
+    return dataclasses.replace(experiment, rows=(*experiment.section("rows"), DenseRow(document_length=512)))

@@ -5,9 +5,9 @@ After `gr2 train configs/wikipedia.py`, with the same overlay of configs/sizes/ 
 named GR2S are named GR2P. Hardware and time: those of the config. Not run here; the paper's scores are in the configs.
 """
 
-from gr2_jax.config import Experiment, Pretraining
-from gr2_jax.overlays import from_pretraining
+from gr2_jax.experiment import Experiment
+from gr2_jax.recipes.overlays import from_pretraining
 
 
-def overlay(experiment: Experiment | Pretraining) -> Experiment:
+def overlay(experiment: Experiment) -> Experiment:
     return from_pretraining(experiment)

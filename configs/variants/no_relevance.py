@@ -4,13 +4,9 @@ gr2 run configs/robust04.py configs/variants/no_relevance.py
 Hardware and time: those of the config. Not run here.
 """
 
-import dataclasses
-
-from gr2_jax.config import Experiment, Pretraining
-from gr2_jax.overlays import fine_tuning, renamed
+from gr2_jax.experiment import Experiment
+from gr2_jax.recipes.overlays import with_fusion_objective
 
 
-def overlay(experiment: Experiment | Pretraining) -> Experiment:
-    fusion = fine_tuning(experiment, "which writes titles").fusion
-    fusion = dataclasses.replace(fusion, objective=dataclasses.replace(fusion.objective, alpha=0.0))
-    return renamed(dataclasses.replace(experiment, fusion=fusion), "no-relevance")
+def overlay(experiment: Experiment) -> Experiment:
+    return with_fusion_objective(experiment, alpha=0.0).renamed("no-relevance")

@@ -6,11 +6,9 @@ Rows that remain are the config's own, in its workdir. Hardware: that of the con
 
 import dataclasses
 
-from gr2_jax.config import Experiment, Pretraining
-from gr2_jax.overlays import fine_tuning
+from gr2_jax.experiment import Experiment
 
 
-def overlay(experiment: Experiment | Pretraining) -> Experiment:
-    retrieval = fine_tuning(experiment, "which has no self-negatives").retrieval
-    systems = tuple(system for system in retrieval.systems if system.self_negatives_of is None)
-    return dataclasses.replace(experiment, retrieval=dataclasses.replace(retrieval, systems=systems))
+def overlay(experiment: Experiment) -> Experiment:
+    kept = [row for row in experiment.section("rows") if getattr(row, "self_negatives", None) is None]
+    return dataclasses.replace(experiment, rows=tuple(kept))

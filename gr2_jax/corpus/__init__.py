@@ -2,15 +2,16 @@
 
 from gr2_jax.corpus.apidocs import read_apidocs
 from gr2_jax.corpus.augment import pseudo_queries
+from gr2_jax.corpus.checks import validate
 from gr2_jax.corpus.collection import Collection, CollectionStream, Document
 from gr2_jax.corpus.folder import read_collection, write_collection
-from gr2_jax.corpus.qrels import read_qrels
+from gr2_jax.corpus.qrels import Qrels, read_qrels, write_qrels
+from gr2_jax.corpus.runs import Run, read_run, write_run
 from gr2_jax.corpus.sources import load_collection, open_collection, source_fingerprint
 from gr2_jax.corpus.splits import Split, fold_split, sample_queries, split_queries
 from gr2_jax.corpus.subsets import subset
 from gr2_jax.corpus.surveys import Survey, survey
 from gr2_jax.corpus.topics import read_topics
-from gr2_jax.corpus.validation import validate
 
 __all__ = [
     "open_collection",
@@ -26,7 +27,12 @@ __all__ = [
     "Survey",
     "subset",
     "read_topics",
+    "Qrels",
     "read_qrels",
+    "write_qrels",
+    "Run",
+    "read_run",
+    "write_run",
     "read_apidocs",
     "Split",
     "split_queries",

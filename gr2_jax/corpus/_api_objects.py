@@ -1,4 +1,4 @@
-"""Which functions and classes a library makes public, and the one name each is known by."""
+"""The public functions and classes of a library, each under one canonical name."""
 
 import contextlib
 import importlib
@@ -10,8 +10,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Modules that are importable without an underscore but are nobody's public interface, or whose import pulls in
-# other frameworks or deprecated code.
+# Modules that have no underscore but are not public, or whose import loads other frameworks or deprecated code.
 _SKIPPED_MODULES = frozenset(
     {
         "cloud_tpu_init",
@@ -37,7 +36,7 @@ _SKIPPED_MODULES = frozenset(
         "version",
     }
 )
-# Text that a library puts together in the order of a set, which differs from one process to the next.
+# Libraries generate this text in the order of a set, which differs between processes.
 _SET_OF_ARGUMENTS = re.compile(r"(argument\(s\) `*\{)([^{}]*)")
 _GENERATED_EXAMPLES = re.compile(r"\n *Examples\n *-+\n *To use the distribution class.*", re.DOTALL)
 
@@ -54,8 +53,9 @@ class ApiObject:
 def public_objects(libraries: tuple[str, ...]) -> list[ApiObject]:
     """Returns the documented public functions and classes of the libraries, sorted by name, each object once.
 
-    An object reachable under several names keeps them all as aliases; its canonical name is the one that agrees with
-    its own library and `__name__`, is in the fewest packages, in its own module, shortest, and first in the alphabet.
+    An object reachable under several names keeps them all as aliases. Its canonical name is chosen by these criteria,
+    in this order: in its own library, equal to its `__name__`, in the fewest packages, in its own module, shortest,
+    first in the alphabet.
     """
     found: dict[int, tuple[object, list[str]]] = {}
     with warnings.catch_warnings():
@@ -81,7 +81,7 @@ def _describe(value: object, names: list[str]) -> ApiObject:
 
 
 def _docstring(value: object) -> str:
-    """The object's own docstring, the same in every process; "" for one that it merely inherits from its type."""
+    """The object's own docstring, the same in every process; "" where it is inherited from the type."""
     text = getattr(value, "__doc__", None)
     inherited = not isinstance(value, type) and text == type(value).__doc__
     return stable(text) if isinstance(text, str) and not inherited else ""
@@ -99,7 +99,7 @@ def _public_modules(library: str) -> Iterator[types.ModuleType]:
     for info in sorted(pkgutil.iter_modules(getattr(module, "__path__", ())), key=lambda info: info.name):
         if info.name.startswith(("_", "test")) or info.name in _SKIPPED_MODULES:
             continue
-        # A submodule that cannot be imported here (an optional dependency, a removed API) documents nothing.
+        # A submodule that cannot be imported (an optional dependency, a removed API) is skipped.
         with contextlib.suppress(Exception):
             yield from list(_public_modules(f"{library}.{info.name}"))
 
@@ -111,7 +111,7 @@ def _public_members(module: types.ModuleType) -> Iterator[tuple[str, object]]:
             continue
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error")  # deprecated names announce themselves on access
+                warnings.simplefilter("error")  # deprecated names warn on access
                 value = getattr(module, name)
         except Exception:
             continue
@@ -126,6 +126,6 @@ def _is_documentable(value: object) -> bool:
 
 
 def _belongs(value: object, root: str) -> bool:
-    """Whether the object is from this family of libraries and not, say, a re-exported `functools.partial`."""
+    """Whether the object is defined in one of these libraries and not re-exported, such as `functools.partial`."""
     home = (getattr(value, "__module__", None) or root).split(".")[0]
     return home in {"numpy", "scipy", "jax", "jaxlib", root}

@@ -1,4 +1,4 @@
-"""Docstrings as plain text with links: the two house styles (numpydoc and Google's) of numpy, scipy and jax."""
+"""Parses the docstrings of numpy, scipy and jax (numpydoc's and Google's style) into plain text and links."""
 
 import inspect
 import re
@@ -53,7 +53,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Links:
-    """The targets (as written, `~` removed) that a docstring refers to, by the place where it does so."""
+    """The targets (as written, without `~`) that a docstring refers to, by the part that holds the reference."""
 
     see_also: tuple[str, ...]
     summary: tuple[str, ...]
@@ -61,7 +61,7 @@ class Links:
 
 
 def parse(docstring: str) -> tuple[Section, ...]:
-    """Splits a docstring into its sections, signature lines dropped; the first section is the summary part."""
+    """Splits a docstring into sections and drops signature lines; the first section is the summary part."""
     blocks = re.split(r"\n\s*\n", inspect.cleandoc(docstring))
     while blocks and SIGNATURE.match(blocks[0].strip()):
         blocks.pop(0)
@@ -91,9 +91,9 @@ def _heading(line: str, following: str) -> str | None:
     return None
 
 
-# What `plain` does, in order: whole lines first, then what stands inside them.
+# The substitutions of `plain`, in order: whole lines first, then text within lines.
 _REDUCTIONS = (
-    # Directives that say nothing about the object are dropped with their line, others keep their words.
+    # Directives that do not describe the object are dropped with their line; others keep their words.
     (r"(?m)^\s*\.\. (?:versionadded|versionchanged|_[^:\n]+|plot|testsetup|index|only|currentmodule):.*$", ""),
     (r"(?m)^(\s*)\.\. ([\w-]+)::[ \t]*", r"\1"),
     (r"(?m)^(\s*)\.\. (?=\[)", r"\1"),
@@ -117,13 +117,13 @@ def plain(markup: str) -> str:
 
 
 def _display(target: str) -> str:
-    """What a rendered page shows for a role's content: `text <target>` its text, `~a.b.c` its last part."""
+    """The text that a rendered page shows for a role: the text of `text <target>`, the last part of `~a.b.c`."""
     label = re.sub(r"\s*<[^>]*>$", "", target, flags=re.DOTALL)
     return label.rsplit(".", 1)[-1] if label.startswith("~") else label.lstrip("!")
 
 
 def links(sections: Iterable[Section]) -> Links:
-    """Collects the links of a docstring; a name in single backticks that is one of its own fields is no link."""
+    """Collects the links of a docstring; the names of its own parameters, results and attributes are not links."""
     see_also, summary, elsewhere = [], [], []
     own = _field_names(sections := tuple(sections))
     for section in sections:
@@ -148,7 +148,7 @@ def _field_names(sections: Iterable[Section]) -> frozenset[str]:
 
 
 def _targets(markup: str) -> list[str]:
-    """All names in roles or single backticks, in order of appearance within each kind."""
+    """All names in roles, then those in single backticks, each in order of appearance."""
     quoted = [match[2] for match in _ROLE.finditer(markup) if match[1] != "math"]
     unquoted = re.sub(r"``.*?``", " ", _ROLE.sub(" ", markup), flags=re.DOTALL)
     return _names(quoted + [match[1] for match in _BACKTICKS.finditer(unquoted)])
@@ -160,7 +160,7 @@ def _names(written: Iterable[str]) -> list[str]:
 
 
 def _see_also(body: str) -> tuple[list[str], list[str]]:
-    """The names that a See Also section lists, and those that its descriptions mention."""
+    """The names that a See Also section lists, and the names mentioned in its descriptions."""
     heads, rest = [], []
     for line in body.split("\n"):
         head = None if line.startswith((" ", "\t")) else _SEE_ALSO_HEAD.match(line.strip())

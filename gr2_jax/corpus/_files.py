@@ -1,25 +1,25 @@
-"""Text files and folders, read so that whatever is malformed in them is named with its place."""
+"""Reads text files and folders; errors name the file and the line."""
 
 import gzip
 import json
-import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from gr2_jax import files
 from gr2_jax.errors import UserError, nearest
 
 BROKEN_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
-"""What reading a damaged or truncated gzip file raises."""
+"""The exceptions raised by reading a damaged or truncated gzip file."""
 
 
 def existing_folder(directory: Path) -> Path:
-    """Returns the folder, or raises UserError that names the nearest folder there is."""
+    """Returns the folder, or raises UserError that names the nearest existing folder."""
     if directory.is_dir():
         return directory
     parent = next((parent for parent in directory.absolute().parents if parent.is_dir()), Path("/"))
-    # Only where the folder's own parent exists can a neighbour have been meant.
+    # A neighbour can only have been meant if the folder's own parent exists.
     near = [child.name for child in parent.iterdir() if child.is_dir()] if parent == directory.absolute().parent else []
     hint = nearest(directory.name, near) if near else "that folder exists, its subfolder does not"
     raise UserError(
@@ -37,22 +37,22 @@ def existing_file(path: Path) -> Path:
 
 
 def plain_or_gzip(path: Path) -> Path:
-    """Returns the file, or its .gz where only that is there."""
+    """Returns the path, or that of its .gz file where only the .gz exists."""
     packed = path.with_name(path.name + ".gz")
     return packed if packed.is_file() and not path.is_file() else path
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """Opens a file that may be compressed by gzip, whatever its name."""
+    """Opens a file and decompresses it if its contents are gzip, whatever its name."""
     with existing_file(path).open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     return gzip.open(path, "rb") if packed else path.open("rb")
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yields the lines that are not blank, numbered from 1, without their ends (LF or CRLF) or a byte order mark.
+    """Yields (number from 1, line) for the lines that are not blank, without line ends (LF, CRLF) or byte order mark.
 
-    Raises UserError for a file that is not there, a line that is not UTF-8 or a damaged gzip file.
+    Raises UserError for a missing file, a line that is not UTF-8 or a damaged gzip file.
     """
     number = 0
     with open_bytes(path) as file:
@@ -68,42 +68,33 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def check_id(kind: str, identifier: str, place: str) -> str:
-    """Returns the id of a document or query, or raises UserError for one that cannot be a field of a run's line."""
+    """Returns the id of a document or query, or raises UserError if it is empty or contains white space."""
     if not fits_a_run(identifier):
         fault = "contains white space" if identifier else "is empty"
-        raise UserError(f"{place}: the {kind} id {identifier!r} {fault}, so that no qrels or run file can hold it")
+        raise UserError(f"{place}: the {kind} id {identifier!r} {fault}, which qrels and run files do not allow")
     return identifier
 
 
 def fits_a_run(identifier: str) -> bool:
-    """Whether an id is one field of a line: not empty and without white space."""
+    """Whether an id can be a field of a run's line: not empty and without white space."""
     return identifier.split() == [identifier]
 
 
 def check_query_text(query: str, text: str, place: str) -> str:
-    """Returns the text of a query, or raises UserError where there is none."""
+    """Returns the text of a query, or raises UserError if it is blank."""
     if not text.strip():
         raise UserError(f"{place}: the query {query!r} has no text")
     return text
 
 
-def read_json(path: Path) -> dict:
-    """Reads a file that holds one JSON object; raises UserError that names the file where it does not."""
-    try:
-        text = path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: expected JSON in UTF-8, found other bytes ({error.reason} at byte {error.start})"
-        ) from None
-    return parse_json(text, str(path))
+def read_object(path: Path) -> dict:
+    """Reads a file with one JSON object; raises UserError that names the file if it holds anything else."""
+    return parse_object(files.read_text(path), str(path))
 
 
-def parse_json(text: str, place: str) -> dict:
-    """Returns the JSON object that the text is, or raises UserError that names the place."""
-    try:
-        record = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{place}: not valid JSON ({error.msg} at column {error.colno}): {shown(text)}") from None
+def parse_object(text: str, place: str) -> dict:
+    """Parses a JSON object, or raises UserError that names the place."""
+    record = files.parse_json(text, place)
     if not isinstance(record, dict):
         raise UserError(f"{place}: expected a JSON object, found {shown(text)}")
     return record
@@ -126,21 +117,10 @@ def text_field(record: dict, name: str, place: str) -> str:
 
 
 def optional_text(record: dict, name: str, place: str) -> str:
-    """Returns the string under `name`, "" where there is none or null."""
+    """Returns the string under `name`, "" if it is missing or null."""
     return "" if record.get(name) is None else text_field(record, name, place)
 
 
 def shown(text: str) -> str:
-    """The beginning of a text, quoted."""
+    """Returns the beginning of a text, quoted."""
     return repr(text if len(text) <= 60 else text[:57] + "...")
-
-
-def replace_file(path: Path, parts: Iterable[str]) -> None:
-    """Writes the parts beside the file and renames: the file is there whole or, where they break off, as it was."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(parts)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

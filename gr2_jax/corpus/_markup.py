@@ -1,7 +1,7 @@
-"""The words of HTML and SGML, with the paragraphs and word boundaries that the tags make.
+"""The text of HTML and SGML, with the paragraphs and word boundaries that tags imply.
 
-ir_datasets' parser drops tags without a trace, so that `<p>one</p><p>two</p>` is "onetwo". Breaks are put before the
-tags first, in characters that its clean-up of white space does not merge.
+ir_datasets' parser removes tags and leaves no space: `<p>one</p><p>two</p>` becomes "onetwo". So break characters are
+inserted before the tags first, and the parser's clean-up of white space does not merge them.
 """
 
 import re

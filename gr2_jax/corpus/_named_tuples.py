@@ -1,4 +1,4 @@
-"""Documents and queries of ir_datasets, a hundred shapes of namedtuples, as ours."""
+"""Converts the documents and queries of ir_datasets, about a hundred namedtuple types, to ours."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ from gr2_jax.errors import UserError
 
 _TITLES = ("title", "document_title", "page_title", "headline", "source_title")
 _URLS = ("url", "document_url", "source_url", "history_url", "chatnoir_url")
-# The shapes with words for which ir_datasets does not say what their text is.
+# The types with text fields for which ir_datasets does not define one text.
 _WORDS_OF = {
     "ClinicalTrialsDoc": ("condition", "summary", "detailed_description", "eligibility"),
     "CodeSearchNetDoc": ("func_name", "code"),
@@ -17,9 +17,9 @@ _WORDS_OF = {
 
 
 def document_of(record: Any) -> Document:
-    """Returns the document: its title where it has one, and `default_text` without that title at its beginning.
+    """Returns the document with its title, if any, and its `default_text` without the title at the beginning.
 
-    A page of a crawl is taken from its HTML. Raises UserError for a shape without text, such as images.
+    The title and text of a crawled page come from its HTML. Raises UserError for a type without text, such as images.
     """
     if hasattr(record, "http_headers"):
         return Document(record.doc_id, *words_of_page(record.body, record.http_headers), _first(record, _URLS))
@@ -31,7 +31,7 @@ def document_of(record: Any) -> Document:
 
 
 def query_text(record: Any) -> str:
-    """Returns the text of a query on one line. Raises UserError for a shape without text, such as links to articles."""
+    """Returns the text of a query on one line. Raises UserError for a type without text, such as links to articles."""
     return " ".join(_text_of(record, "query").split())
 
 

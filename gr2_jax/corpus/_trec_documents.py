@@ -1,7 +1,7 @@
-"""TREC's document files: tagged text (SGML), TRECWEB and WARC, each file gzip or not, told apart by their beginning.
+"""TREC's document files: tagged text (SGML), TRECWEB and WARC, plain or gzip, detected by their first bytes.
 
-ir_datasets takes the documents apart. The cutting of a file into documents is done here: its reader of TRECWEB never
-ends on a file that is cut off or has a blank line at its end, and its reader of tagged text drops such a document.
+ir_datasets parses single documents. This module splits files into documents, because ir_datasets' reader of TRECWEB
+never ends on a file that is truncated or ends in a blank line, and its reader of tagged text drops such a document.
 """
 
 import re
@@ -24,8 +24,8 @@ _DOCNO = re.compile(rb"<DOCNO>(.*?)</DOCNO>", re.DOTALL)
 def read_documents(path: Path) -> Iterator[Document]:
     """Yields the documents of one file.
 
-    Raises UserError for a file of another format, one that is damaged or ends inside a document, a document without
-    an id, and WARC files without ir_datasets' own reader of them (`pip install 'ir_datasets[warc]'`).
+    Raises UserError for a file of another format, a damaged or truncated file, a document without an id, and a WARC
+    file where ir_datasets' reader of WARC is not installed (`pip install 'ir_datasets[warc]'`).
     """
     with _files.open_bytes(path) as file:
         head = file.read(64)
@@ -61,7 +61,7 @@ def _tagged(path: Path, file: BinaryIO) -> Iterator[Document]:
 
 
 def _blocks(path: Path, file: BinaryIO) -> Iterator[bytes]:
-    """Yields what stands between <DOC> and </DOC>, lines ended by LF, in memory of one document and one chunk."""
+    """Yields the bytes between <DOC> and </DOC> with LF line ends; holds one document and one chunk in memory."""
     rest, number = b"", 0
     while chunk := file.read(_CHUNK):
         *blocks, rest = (rest + chunk).split(b"</DOC>")
@@ -99,7 +99,7 @@ def _warc(path: Path, file: BinaryIO, *, clueweb09: bool) -> Iterator[Document]:
             yield document_of(record)
     except ImportError as error:
         raise UserError(f"{path} is a WARC file: pip install 'ir_datasets[warc]' to read it") from error
-    except (KeyError, AttributeError) as error:  # the second is how that reader fails to find a header
+    except (KeyError, AttributeError) as error:  # that reader raises AttributeError for a missing header
         raise UserError(f"{path} has a response without WARC-TREC-ID, WARC-Target-URI or WARC-Date") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read as WARC: {error}") from None

@@ -28,7 +28,7 @@ _MANUALS = {
 _MIN_QUERY_WORDS = 3
 _MIN_REMAINING_WORDS = 5
 _SHORTHANDS = {"np": "numpy", "jnp": "jax.numpy", "sp": "scipy", "lax": "jax.lax"}
-# Sentences that say where a function comes from or that it should not be used, not what it does; and formulas.
+# Sentences about a function's origin or deprecation instead of what it does; and formulas.
 _NOT_DESCRIPTIVE = re.compile(
     r"(?i)^(?:(?:jax|lax(?:-backend)?|python|c|scipy-style) implementation\b|alias (?:of|for)|deprecated|see\b"
     r"|refer to\b|>>>|note\b|warning\b|this (?:docstring|function) (?:was|is) (?:copied|deprecated)|experimental\b"
@@ -40,9 +40,9 @@ _INTRODUCES_FORMULA = re.compile(r"(?::|\b(?:as|is|by))$")
 def read_apidocs(libraries: Sequence[str] = LIBRARIES) -> Collection:
     """Returns the documentation of the installed libraries as a collection, in a deterministic order.
 
-    An object without a descriptive summary sentence of three words, or whose text would have fewer than five words
-    without it, is a document without a query. Objects whose sentences are the same by `normalised` share one query, in
-    the first one's spelling, with grade 4 for each.
+    An object has no query if its summary has no descriptive sentence of at least three words, or if fewer than five
+    words of its text would remain without that sentence. Objects with the same sentence (by `normalised`) share one
+    query, in the spelling of the first, with grade 4 for each.
 
     Raises UserError for a library that is not one of `LIBRARIES` or is not installed.
     """
@@ -77,13 +77,16 @@ def read_apidocs(libraries: Sequence[str] = LIBRARIES) -> Collection:
 
 
 def library_versions(libraries: Sequence[str]) -> dict[str, str]:
-    """Returns the installed version of each library, sorted by name, without importing any; errors: `read_apidocs`."""
+    """Returns the installed version of each library, sorted by name, without importing it.
+
+    Raises UserError as `read_apidocs` does.
+    """
     return {library: _version(library) for library in sorted(set(libraries))}
 
 
 def _version(library: str) -> str:
     if library not in LIBRARIES:
-        raise UserError(f"no API documentation of {library!r} is read: {nearest(library, LIBRARIES)}")
+        raise UserError(f"apidocs does not cover {library!r}: {nearest(library, LIBRARIES)}")
     try:
         return importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError as error:
@@ -91,13 +94,13 @@ def _version(library: str) -> str:
 
 
 def title_of(name: str) -> str:
-    """Returns a qualified name as words, the telling part first: `numpy.linalg.matrix_rank` gives
+    """Returns the words of a qualified name, the last part first: `numpy.linalg.matrix_rank` gives
     `matrix rank linalg numpy`."""
     return " ".join(" ".join(_words(part)) for part in reversed(name.split(".")))
 
 
 def url_of(name: str) -> str:
-    """Returns the address of an object's page in its library's manual; the manuals lack a page for some objects."""
+    """Returns the URL of an object's page in its library's manual; some objects have no page there."""
     folder = next(folder for package, folder in _MANUALS.items() if name.startswith(package))
     return f"{folder}{name}.html"
 
@@ -107,7 +110,7 @@ def _words(identifier: str) -> list[str]:
 
 
 def _hold_out(sections: Sequence[_docstrings.Section], title: str) -> tuple[str, str]:
-    """Returns the query ("" where there is none), which the title does not hold, and the text, less the query."""
+    """Returns the query, a sentence that the title does not contain ("" if none), and the text without the query."""
     summary, *rest = sections
     text = "\n\n".join(
         [_docstrings.plain(summary.body), *(_docstrings.plain(f"{part.heading}\n{part.body}") for part in rest)]
@@ -121,12 +124,12 @@ def _hold_out(sections: Sequence[_docstrings.Section], title: str) -> tuple[str,
 
 
 def normalised(sentence: str) -> str:
-    """Returns the sentence without regard to case, runs of white space and the final stop."""
+    """Returns the sentence case-folded, with single spaces and without the final stop."""
     return " ".join(sentence.casefold().split()).rstrip(". ")
 
 
 def _occurrences(query: str) -> re.Pattern[str]:
-    """Matches the whole words of the query wherever they stand, as `normalised` sees them, and a stop after them."""
+    """Matches every occurrence of the normalised query in whole words, and a full stop after it."""
     words = r"\s+".join(map(re.escape, normalised(query).split()))
     return re.compile(rf"(?<!\w){words}(?!\w)(?:\s*\.(?!\w))?", re.IGNORECASE)
 
@@ -143,7 +146,7 @@ def _is_query(sentence: str) -> bool:
 
 
 def graded_links(one: ApiObject, sections: Sequence[_docstrings.Section], names: Mapping[str, str]) -> dict[str, int]:
-    """Returns the objects that a docstring refers to with their grades, sorted by name, itself left out.
+    """Returns the other objects that a docstring refers to, with their grades, sorted by name.
 
     `names` maps every public name to the canonical one. A name is looked up from the object's own module outwards.
     """

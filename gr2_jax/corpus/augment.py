@@ -1,4 +1,4 @@
-"""The paper's augmentation: parts of a document that stand in for queries about it."""
+"""The paper's augmentation: parts of a document serve as pseudo-queries for it."""
 
 import hashlib
 import random
@@ -18,8 +18,8 @@ def pseudo_queries(
 ) -> tuple[str, ...]:
     """Returns the title, the leading 3 paragraphs, the leading 3 sentences and up to `max_entities` random entities.
 
-    Each is one pseudo-query; none is empty or repeated. Without given `entities`, capitalised phrases and identifiers
-    in the text stand in for them. The choice is a function of the seed and the document's id alone.
+    Each is one pseudo-query; none is empty or repeated. Without `entities`, capitalised phrases and identifiers found
+    in the text are used. The random choice depends only on the seed and the document's id.
     """
     blocks = paragraphs(document.text)
     leading = [document.title.strip(), *blocks[:_LEADING], *sentences(document.text)[:_LEADING]]

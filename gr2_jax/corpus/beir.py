@@ -11,12 +11,12 @@ from gr2_jax.errors import UserError
 
 
 def is_beir(directory: Path) -> bool:
-    """Whether the folder is BEIR's: it has a corpus.jsonl or its .gz."""
+    """Whether the folder is in BEIR's layout: it has corpus.jsonl or corpus.jsonl.gz."""
     return _files.plain_or_gzip(directory / "corpus.jsonl").is_file()
 
 
 def beir_files(directory: Path, selection: str) -> tuple[Path, Path, JudgementFiles]:
-    """Returns the files of the documents, of the queries and of the judgements that are selected."""
+    """Returns the file of the documents, the file of the queries and the selected judgement files."""
     corpus, queries = (
         _files.existing_file(_files.plain_or_gzip(directory / name)) for name in ("corpus.jsonl", "queries.jsonl")
     )
@@ -24,9 +24,9 @@ def beir_files(directory: Path, selection: str) -> tuple[Path, Path, JudgementFi
 
 
 def open_beir(directory: Path, selection: str) -> CollectionStream:
-    """Opens the folder with the judgement files that `selection` names, as in `test` or `train+dev`; "" is all.
+    """Opens the folder with the judgement files that `selection` names, as in `test` or `train+dev`; "" selects all.
 
-    With a selection, the queries are those that its files judge. A document's URL is its metadata's `url`.
+    With a selection, only queries judged in its files are kept. A document's URL is the `url` of its metadata.
     Raises UserError with file and line for anything malformed.
     """
     corpus, queries_path, judgements = beir_files(directory, selection)
@@ -43,7 +43,7 @@ def open_beir(directory: Path, selection: str) -> CollectionStream:
 def _read_corpus(path: Path) -> Iterator[Document]:
     for number, line in _files.lines(path):
         place = f"{path}, line {number}"
-        record = _files.parse_json(line, place)
+        record = _files.parse_object(line, place)
         doc_id = _files.id_field(record, "_id", "document", place)
         if "text" not in record:
             raise UserError(f"{place}: a document needs the field 'text'; found: {', '.join(record)}")
@@ -57,7 +57,7 @@ def _read_queries(path: Path) -> dict[str, str]:
     queries: dict[str, str] = {}
     for number, line in _files.lines(path):
         place = f"{path}, line {number}"
-        record = _files.parse_json(line, place)
+        record = _files.parse_object(line, place)
         query = _files.id_field(record, "_id", "query", place)
         if query in queries:
             raise UserError(f"{place}: the query id {query!r} is used twice")

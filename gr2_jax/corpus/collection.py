@@ -1,4 +1,4 @@
-"""A test collection in the one shape that everything here uses: documents, queries and graded judgements."""
+"""The one shape of a test collection that all modules use: documents, queries and graded judgements."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from gr2_jax.corpus.qrels import Qrels
 class Document:
     """One document. The text may hold paragraphs, separated by blank lines; the title and the URL may be "".
 
-    The URL is a name of the document, as the title is, and no part of what an index sees.
+    The URL can name the document, as the title can, but is not indexed.
     """
 
     doc_id: str
@@ -20,7 +20,7 @@ class Document:
 
     @property
     def contents(self) -> str:
-        """What an index sees: the title, then the text."""
+        """The text that is indexed: the title, then the text."""
         return f"{self.title}\n{self.text}".strip()
 
 
@@ -29,7 +29,7 @@ class Collection:
     """Documents, queries (id -> text) and judgements (query id -> document id -> grade; higher is more relevant).
 
     A grade of 0 or below means not relevant. `provenance` says where the data came from (source, library versions,
-    notes). `entities` gives, for some documents, the names of things that they mention.
+    notes). `entities` maps some document ids to names that the document mentions.
     """
 
     name: str
@@ -41,11 +41,11 @@ class Collection:
 
     @property
     def max_grade(self) -> int:
-        """The highest grade given, 0 where there is no judgement."""
+        """The highest grade of any judgement; 0 without judgements."""
         return max((grade for grades in self.qrels.values() for grade in grades.values()), default=0)
 
     def stream(self) -> "CollectionStream":
-        """The collection as a stream of the documents that it holds."""
+        """The collection as a stream over its documents in memory."""
         documents = self.documents
         return CollectionStream(
             self.name, lambda: iter(documents), self.queries, self.qrels, self.provenance, self.entities
@@ -54,10 +54,10 @@ class Collection:
 
 @dataclass(frozen=True)
 class CollectionStream:
-    """A collection whose documents pass by, again and again, and are never held: there may be 50 million of them.
+    """A collection whose documents are read in passes and never held in memory: there may be 50 million of them.
 
-    Every call of `documents` starts anew and gives the same documents in the same order. The other fields are those of
-    `Collection`; nothing has been validated but the syntax of the files.
+    Every call of `documents` starts a new pass over the same documents in the same order. The other fields are those of
+    `Collection`. Only the syntax of the files has been checked.
     """
 
     name: str

@@ -1,38 +1,37 @@
-"""The folder in which a collection is kept: documents.jsonl[.gz], queries.tsv, qrels.txt and provenance.json."""
+"""Our own layout of a collection's folder: documents.jsonl[.gz], queries.tsv, qrels.txt and provenance.json."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from gr2_jax import files
 from gr2_jax.corpus import _files
 from gr2_jax.corpus.collection import Collection, CollectionStream, Document
-from gr2_jax.corpus.qrels import read_qrels
+from gr2_jax.corpus.qrels import read_qrels, write_qrels
 from gr2_jax.errors import UserError
 
 
 def write_collection(collection: Collection | CollectionStream, directory: str | Path) -> None:
     """Writes documents.jsonl, queries.tsv, qrels.txt and provenance.json; equal collections give equal bytes.
 
-    Each file is written beside and renamed, provenance.json last. The documents of a stream pass by once, unheld.
+    Each file is written under a temporary name and renamed, provenance.json last. The documents of a stream are read
+    once and not held in memory.
 
-    Raises UserError, with the folder as it was, for what `read_collection` would refuse: an id that is empty or
-    contains white space, or a query without text.
+    Raises UserError, and changes no file, for what `read_collection` would refuse: an id that is empty or contains
+    white space, or a query without text.
     """
     stream = collection.stream() if isinstance(collection, Collection) else collection
     _check_queries_and_qrels(stream)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    _files.replace_file(directory / "documents.jsonl", _document_lines(stream))
-    _files.replace_file(
+    files.write_text(directory / "documents.jsonl", _document_lines(stream))
+    files.write_text(
         directory / "queries.tsv", (f"{query}\t{_one_line(text)}\n" for query, text in stream.queries.items())
     )
-    _files.replace_file(
-        directory / "qrels.txt",
-        (f"{query} 0 {doc} {grade}\n" for query, grades in stream.qrels.items() for doc, grade in grades.items()),
-    )
+    write_qrels(directory / "qrels.txt", stream.qrels)
     about = {"name": stream.name, "provenance": stream.provenance, "entities": stream.entities}
     about_lines = json.dumps(about, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    _files.replace_file(directory / "provenance.json", [about_lines])
+    files.write_text(directory / "provenance.json", [about_lines])
 
 
 def _check_queries_and_qrels(stream: CollectionStream) -> None:
@@ -64,13 +63,13 @@ def _one_line(text: str) -> str:
 def read_collection(directory: str | Path) -> Collection:
     """Reads a folder with documents.jsonl[.gz], queries.tsv and qrels.txt; provenance.json may be missing.
 
-    Raises UserError with file and line for anything malformed. The contents are as written: see `validate`.
+    Raises UserError with file and line for anything malformed. The contents are not checked: see `validate`.
     """
     return open_folder(Path(directory)).hold()
 
 
 def open_folder(directory: Path) -> CollectionStream:
-    """Opens a folder as `read_collection` does, without holding its documents."""
+    """Opens a folder as `read_collection` does, without holding its documents in memory."""
     directory = _files.existing_folder(directory)
     documents, queries, qrels = (_files.existing_file(path) for path in folder_files(directory))
     about_path = directory / "provenance.json"
@@ -86,8 +85,8 @@ def open_folder(directory: Path) -> CollectionStream:
 
 
 def _read_about(path: Path) -> dict:
-    """Reads provenance.json, of which every field may be missing."""
-    about = _files.read_json(path)
+    """Reads provenance.json; every field may be missing."""
+    about = _files.read_object(path)
     for name, kind, expected in (
         ("name", str, "a string"),
         ("provenance", dict, "an object"),
@@ -106,7 +105,7 @@ def _unexpected(path: Path, name: str, expected: str, found: object) -> UserErro
 
 
 def folder_files(directory: Path) -> tuple[Path, Path, Path]:
-    """Returns the files of the documents (documents.jsonl, or its .gz where only that is there), queries and qrels."""
+    """Returns the files of the documents (documents.jsonl, or its .gz if only that exists), queries and qrels."""
     documents = _files.plain_or_gzip(directory / "documents.jsonl")
     return documents, directory / "queries.tsv", directory / "qrels.txt"
 
@@ -115,7 +114,7 @@ def _read_documents(path: Path) -> Iterator[Document]:
     """Reads JSON lines; a null is "", an id may be a whole number, the title and the URL may be missing."""
     for number, line in _files.lines(path):
         place = f"{path}, line {number}"
-        record = _files.parse_json(line, place)
+        record = _files.parse_object(line, place)
         doc_id = _files.id_field(record, "doc_id", "document", place)
         if "text" not in record:
             raise UserError(f"{place}: a document needs the field 'text'; found: {', '.join(record)}")

@@ -1,4 +1,4 @@
-"""Data sets of ir_datasets, with the grades of those corrected that are coded another way."""
+"""Data sets of ir_datasets; labels with another coding are converted to grades."""
 
 import tarfile
 import zipfile
@@ -16,10 +16,10 @@ from gr2_jax.errors import UserError, nearest
 def open_irds(ids: str) -> CollectionStream:
     """Opens `<id>`, or the union of the queries and judgements of `<id>+<id>+...` over one set of documents.
 
-    Where a data set judges a pair more than once (by subtopic, say), its highest grade counts. Queries and judgements
-    are read, and perhaps downloaded, at once; documents when they are asked for.
+    Where a data set judges a pair more than once (for example by subtopic), its highest grade counts. Queries and
+    judgements are read, and downloaded if necessary, in this call; documents when they are iterated.
 
-    Raises UserError for an unknown id, a failed download, ids of different documents or ids that disagree about a
+    Raises UserError for an unknown id, a failed download, ids over different documents, or ids that disagree on a
     query's text or a grade.
     """
     names = list(dict.fromkeys(ids.split("+")))
@@ -43,7 +43,7 @@ def open_irds(ids: str) -> CollectionStream:
 
 
 def needs_ir_datasets(ids: str) -> UserError:
-    """What to say where the library is not installed."""
+    """The error for a missing ir_datasets library."""
     return UserError(f"irds:{ids} needs ir_datasets: pip install 'gr2_jax[data]'")
 
 
@@ -68,7 +68,7 @@ def _load(name: str) -> Any:
         ("judgements", dataset.has_qrels()),
     ):
         if not present:
-            raise UserError(f"irds:{name} has no {part}: choose one of its subsets that has")
+            raise UserError(f"irds:{name} has no {part}: choose one of its subsets that has them")
     return dataset
 
 
@@ -78,7 +78,7 @@ def _refuse_different_documents(names: list[str]) -> None:
         if parent != parents[names[0]]:
             raise UserError(
                 f"irds:{'+'.join(names)}: {name} has the documents of {parent}, {names[0]} those of "
-                f"{parents[names[0]]}; only ids of the same documents can be united"
+                f"{parents[names[0]]}; only ids over the same documents can be combined"
             )
 
 
@@ -112,8 +112,8 @@ def _failures_of(name: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise UserError(f"{name!r} needs more of ir_datasets: {' '.join(str(error).split())}") from error
-    # What its downloads raise: requests' and its own errors are OSErrors, a missing login or a bad archive the others.
+        raise UserError(f"{name!r} needs an optional part of ir_datasets: {' '.join(str(error).split())}") from error
+    # Failed downloads: the errors of requests and ir_datasets are OSErrors; missing logins and bad archives the others.
     except (OSError, EOFError, RuntimeError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"ir_datasets cannot download or read {name!r}: {reason}") from error
@@ -122,7 +122,7 @@ def _failures_of(name: str) -> Iterator[None]:
 def cranfield_grade(code: int) -> int:
     """Returns the grade of a Cranfield relevance code: 1 (a complete answer) is 4, 4 (minimum interest) is 1.
 
-    Code -1, which every query has once and which behaves like the paper that the question came from, is 0.
+    Code -1 becomes 0: every query has it once, apparently for the paper that the question came from.
     """
     return 5 - code if 1 <= code <= 5 else 0
 
@@ -132,8 +132,8 @@ def antique_grade(label: int) -> int:
     return max(label - 2, 0)
 
 
-# By the first part of the id. All 790 ids of ir_datasets 0.6.3 were checked by their descriptions of labels: these two
-# are the only ones in which a label of 1 or more means not relevant, or a higher label less relevant.
+# Keyed by the first part of the id. The label descriptions of all 790 ids of ir_datasets 0.6.3 were checked: only in
+# these two does a label of 1 or more mean not relevant, or a higher label less relevant.
 _RECODED = {
     "cranfield": (cranfield_grade, "grade = 5 - code as ir_datasets serves raw codes; code -1 (source paper) is 0"),
     "antique": (antique_grade, "grade = label - 2, at least 0: labels 1 and 2 are not relevant"),

@@ -1,4 +1,4 @@
-"""The judgement files of a folder that has several, and the choice among them."""
+"""The judgement files of a folder, and the selection among them."""
 
 import re
 from collections.abc import Sequence
@@ -11,16 +11,16 @@ from gr2_jax.errors import UserError, nearest
 
 @dataclass(frozen=True)
 class JudgementFiles:
-    """Judgement files, and whether the user selected them from among others."""
+    """Judgement files, and whether the user selected them."""
 
     paths: tuple[Path, ...]
     selected: bool
 
     @classmethod
     def among(cls, directory: Path, present: Sequence[Path], selection: str) -> "JudgementFiles":
-        """Returns those of the files present that `selection` names, as in `test` or `train+dev`; "" is all of them.
+        """Returns the present files that `selection` names, as in `test` or `train+dev`; "" selects all.
 
-        A file's name is what `short_name` leaves of it. Raises UserError where there is no file, or not that one.
+        Files are named by `short_name`. Raises UserError if there are no files or a name is unknown.
         """
         if not present:
             raise UserError(f"{directory} has no judgements: expected files qrels* or a folder qrels")
@@ -34,14 +34,15 @@ class JudgementFiles:
 
     @property
     def names(self) -> str:
-        """The short names, as a selection is written."""
+        """The short names, written as a selection."""
         return "+".join(short_name(path) for path in self.paths)
 
     def queries_of(self, queries: dict[str, str], qrels: Qrels) -> dict[str, str]:
-        """Returns all queries or, where files were selected, those that they judge."""
+        """Returns all queries or, if files were selected, only the queries judged in them."""
         return {query: text for query, text in queries.items() if query in qrels} if self.selected else queries
 
 
 def short_name(path: Path) -> str:
-    """What a user calls a judgement file: `test` for test.tsv, `web.101-150` for qrels.web.101-150.txt.gz."""
+    """Returns a judgement file's name in a selection: `test` for test.tsv, `web.101-150` for
+    qrels.web.101-150.txt.gz."""
     return re.sub(r"^qrels?[._-](?=.)|(?:\.(?:txt|tsv|gz|qrels?))+$", "", path.name)

@@ -1,27 +1,37 @@
-"""Graded judgements from files: TREC's qrels and BEIR's tables."""
+"""Graded judgements in files: TREC's qrels and BEIR's tables, and the writer of qrels."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from gr2_jax import files
 from gr2_jax.corpus import _files
 from gr2_jax.errors import UserError
 
 Qrels = dict[str, dict[str, int]]
 """Query id -> document id -> grade. A grade of 0 or below means not relevant."""
 
+_HIGHEST_GRADE = 1000  # 2**grade is a float
+
 Row = tuple[str, str, str, str]
 """(the place in the file, query id, document id, grade as written)"""
 
 
 def read_qrels(*paths: str | Path) -> Qrels:
-    """Reads `qid iteration docid grade` lines, separated by blanks or tabs, from files that may be gzip.
+    """Reads `qid iteration docid grade` lines, with blanks or tabs between fields, from plain or gzip files.
 
-    Grades are whole numbers of any sign; a pair may be repeated with the same grade.
+    Grades are whole numbers from -1,000 to 1,000, the highest that ERR can score; a pair may be repeated with the same
+    grade.
 
-    Raises UserError with the file and line for anything else, among them a pair judged twice with different grades and
-    the five columns of the prels of TREC's web track of 2009.
+    Raises UserError with the file and line for anything else, including a pair judged twice with different grades and
+    the five-column prels of TREC's 2009 web track.
     """
     return _collect(paths, _trec_rows)
+
+
+def write_qrels(path: str | os.PathLike, qrels: Qrels) -> None:
+    """Writes `qid 0 docid grade` lines, queries and documents in the given order."""
+    files.write_text(Path(path), (f"{q} 0 {doc} {grade}\n" for q, own in qrels.items() for doc, grade in own.items()))
 
 
 def read_beir_qrels(*paths: str | Path) -> Qrels:
@@ -36,6 +46,8 @@ def _collect(paths: Iterable[str | Path], rows: Callable[[Path], Iterator[Row]])
             value = int(grade)
         except ValueError:
             raise UserError(f"{place}: the grade must be a whole number, found {grade!r}") from None
+        if abs(value) > _HIGHEST_GRADE:
+            raise UserError(f"{place}: the grade is {value}: it must be from {-_HIGHEST_GRADE} to {_HIGHEST_GRADE}")
         before = qrels.setdefault(query, {}).setdefault(doc, value)
         if before != value:
             raise UserError(f"{place}: query {query!r} judges {doc!r} as {value}, but as {before} above")
@@ -47,7 +59,7 @@ def _trec_rows(path: Path) -> Iterator[Row]:
         place, fields = f"{path}, line {number}", line.split()
         if len(fields) == 5:
             raise UserError(
-                f"{place}: 5 fields are TREC's prels, a sample with probabilities that no measure here takes; "
+                f"{place}: 5 fields are TREC's prels, samples with probabilities, which no measure here supports; "
                 "expected 4 fields `qid 0 docid grade`"
             )
         if len(fields) != 4:

@@ -9,26 +9,28 @@ from pathlib import Path
 from gr2_jax.corpus import _files
 from gr2_jax.corpus.apidocs import LIBRARIES, library_versions, read_apidocs
 from gr2_jax.corpus.beir import beir_files, is_beir, open_beir
+from gr2_jax.corpus.checks import Treatment, validate
 from gr2_jax.corpus.collection import Collection, CollectionStream
 from gr2_jax.corpus.folder import folder_files, open_folder
 from gr2_jax.corpus.irds import needs_ir_datasets, open_irds
 from gr2_jax.corpus.trec import document_sizes, is_trec, judgement_files, open_trec, topic_files
-from gr2_jax.corpus.validation import Treatment, validate
 from gr2_jax.corpus.wikipedia.reader import read_wikipedia, wikipedia_fingerprint
 from gr2_jax.errors import UserError
 
 
 def open_collection(source: str) -> CollectionStream:
-    """Opens the collection that a source names; nothing is validated but the syntax of its files.
+    """Opens the collection that a source names; only the syntax of its files is checked.
 
-    `apidocs` or `apidocs:numpy,scipy`: the documentation of installed libraries. `irds:<id>`: a data set of
-    ir_datasets, which may download it; `irds:<id>+<id>` the union of several over the same documents. Anything else is
-    a folder: ours (documents.jsonl[.gz], queries.tsv, qrels.txt), BEIR's (corpus.jsonl, queries.jsonl, qrels/*.tsv) or
-    TREC's (documents/, topics*, qrels*). `folder#test` or `folder#train+dev` selects among several judgement files, and
-    with them the queries that they judge. `wikipedia:DIR`: what `gr2 wikipedia --output DIR` made.
+    apidocs, apidocs:numpy,scipy   the documentation of installed libraries
+    irds:<id>                      a data set of ir_datasets, downloaded if necessary
+    irds:<id>+<id>                 the union of several over the same documents
+    wikipedia:DIR                  the output of `gr2 wikipedia --output DIR`
+    a folder                       ours (documents.jsonl[.gz], queries.tsv, qrels.txt), BEIR's (corpus.jsonl,
+                                   queries.jsonl, qrels/*.tsv) or TREC's (documents/, topics*, qrels*)
+    folder#test, folder#train+dev  the folder with some of its judgement files, and only the queries judged in them
 
-    Raises UserError for a source that is not there, is malformed (with file and line) or cannot be downloaded; of the
-    documents, when they are read.
+    Raises UserError for a source that is missing, malformed (with file and line) or cannot be downloaded; errors in
+    documents are raised when they are iterated.
     """
     kind, _, rest = source.partition(":")
     return KINDS[kind].open(rest) if kind in KINDS else _open_path(source)
@@ -37,22 +39,22 @@ def open_collection(source: str) -> CollectionStream:
 def load_collection(
     source: str, *, empty_documents: Treatment = "error", unjudged_queries: Treatment = "error"
 ) -> Collection:
-    """Returns the collection that a source names, as `open_collection` says, held in memory and checked by `validate`.
+    """Returns the collection that a source names (see `open_collection`), held in memory and checked by `validate`.
 
-    Raises UserError for what cannot be opened or read or is not fit for use.
+    Raises UserError for a source that cannot be read or a collection that is not fit for use.
     """
     collection = open_collection(source).hold()
     return validate(collection, empty_documents=empty_documents, unjudged_queries=unjudged_queries)
 
 
 def source_fingerprint(source: str) -> str:
-    """Returns a short string that changes when what the source names changes; nothing is parsed or downloaded.
+    """Returns a short string that changes when the source's contents change; parses and downloads nothing.
 
     It holds the versions of the libraries, the ids and the version of ir_datasets, or a SHA-256 over the bytes of a
-    folder's files of documents, queries and judgements; of a TREC folder's documents, which may be terabytes, their
-    paths, sizes and times of change.
+    folder's documents, queries and judgements. The documents of a TREC folder, which may be terabytes, count by path,
+    size and modification time.
 
-    Raises UserError for a library, folder or file that is not there, as `load_collection` does.
+    Raises UserError for a missing library, folder or file, as `load_collection` does.
     """
     kind, _, rest = source.partition(":")
     return KINDS[kind].fingerprint(rest) if kind in KINDS else _path_fingerprint(source)
@@ -75,7 +77,7 @@ def _irds_fingerprint(ids: str) -> str:
 
 @dataclass(frozen=True)
 class Kind:
-    """What stands behind a source's prefix: both functions take what follows the colon."""
+    """The functions of a source's prefix; both take the text after the colon."""
 
     open: Callable[[str], CollectionStream]
     fingerprint: Callable[[str], str]
@@ -107,7 +109,7 @@ def _path_fingerprint(source: str) -> str:
         parts.append(document_sizes(directory))
     else:
         contents = list(folder_files(directory))
-    # A digest of digests, so that moving bytes from the end of one file to the start of the next is a change.
+    # A digest of digests, so that moving bytes from the end of one file to the start of the next changes it.
     digest = hashlib.sha256()
     for path in contents:
         with _files.existing_file(path).open("rb") as file:
@@ -123,5 +125,7 @@ def _folder_and_selection(source: str) -> tuple[Path, str]:
     path, _, selection = source.partition("#")
     directory = _files.existing_folder(Path(path))
     if selection and not is_beir(directory) and not is_trec(directory):
-        raise UserError(f"{source}: {directory} has one judgement file, qrels.txt; `#` selects in BEIR's and TREC's")
+        raise UserError(
+            f"{source}: {directory} has one judgement file, qrels.txt; `#` is for the layouts of BEIR and TREC"
+        )
     return directory, selection

@@ -9,7 +9,7 @@ from gr2_jax.errors import UserError
 
 @dataclass(frozen=True)
 class Split:
-    """Disjoint tuples of query ids that together are all queries."""
+    """Disjoint tuples of query ids that together cover all queries."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -19,10 +19,10 @@ class Split:
 def split_queries(query_ids: Iterable[str], *, validation: int, test: int, seed: int) -> Split:
     """Returns a split with exactly `validation` and `test` queries, and the rest for training.
 
-    The order of the ids does not matter, and queries keep their order by hash when others come or go: one more query
-    displaces at most one from each part.
+    Queries are ordered by their hashes, so the order of the ids does not matter, and an added query displaces at most
+    one query from each part.
 
-    Raises UserError where no query would remain for training, or for a negative count.
+    Raises UserError for a negative count, or if no query would remain for training.
     """
     ordered = _by_hash(query_ids, seed)
     _require_training_queries(len(ordered), validation, test)
@@ -38,7 +38,7 @@ def fold_split(query_ids: Iterable[str], *, folds: int, fold: int, validation: i
 
     The test parts differ in size by one at most. Validation queries are taken from the rest.
 
-    Raises UserError for a fold that there is not, or where no query would remain for training.
+    Raises UserError for a fold number out of range, or if no query would remain for training.
     """
     ordered = _by_hash(query_ids, seed)
     if not 2 <= folds <= len(ordered):
@@ -48,17 +48,17 @@ def fold_split(query_ids: Iterable[str], *, folds: int, fold: int, validation: i
     test = ordered[fold::folds]
     _require_training_queries(len(ordered), validation, len(test))
     rest = [query for place, query in enumerate(ordered) if place % folds != fold]
-    # Another order than that of the folds, so that two folds do not share most of their validation queries.
+    # Each fold has its own order of the rest: otherwise two folds would share most of their validation queries.
     rest = _by_hash(rest, f"{seed}/{fold}")
     return Split(train=tuple(rest[validation:]), validation=tuple(rest[:validation]), test=tuple(test))
 
 
 def sample_queries(query_ids: Iterable[str], n: int, *, seed: int) -> tuple[str, ...]:
-    """Returns `n` of the queries, as training sets of few queries are made: 15 are among 30, those among 45.
+    """Returns a random sample of `n` queries for low-resource training; smaller samples are subsets of larger ones.
 
-    The order of the ids does not matter. Raises UserError for more queries than there are, or fewer than one.
+    The order of the ids does not matter. Raises UserError unless `n` is from 1 to the number of queries.
     """
-    # Another order than that of a split with the same seed, which takes validation and test queries from its start.
+    # The order differs from that of a split with the same seed, which starts with its test and validation queries.
     ordered = _by_hash(query_ids, f"{seed}/sample")
     if not 1 <= n <= len(ordered):
         raise UserError(f"{n} queries cannot be drawn from {len(ordered)}: use 1 to {len(ordered)}")

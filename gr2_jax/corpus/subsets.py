@@ -1,4 +1,4 @@
-"""A part of a large collection that keeps every judged document, chosen without holding any."""
+"""Subsets of large collections that keep every judged document, chosen without holding documents in memory."""
 
 import hashlib
 from array import array
@@ -16,18 +16,18 @@ _BLOCK = 1 << 20
 def subset(stream: CollectionStream, documents: int, *, seed: int) -> CollectionStream:
     """Returns the collection with at most `documents` documents: all judged ones, and a sample of the others.
 
-    Every document that a judgement of any grade names is kept. The others are those with the smallest keyed hashes of
-    their ids, so that the choice depends neither on their order nor on how the source is cut, and the subset of a
-    smaller number is part of that of a larger one. Documents keep their order; a collection with no more than that many
-    is kept whole.
+    Every document with a judgement of any grade is kept. The sample is the unjudged documents with the smallest keyed
+    hashes of their ids. So it does not depend on the order of the documents or on the files that hold them, and smaller
+    subsets are part of larger ones. Documents keep their order; a collection of at most `documents` documents is kept
+    whole.
 
-    Reads the documents once here, in memory of at most 9 bytes per document kept and 9 MB (and the ids that judgements
-    name), and once more in each pass over the result.
+    This call reads the documents once, with at most 9 bytes of memory per document kept plus 9 MB (and the judged ids);
+    each pass over the result reads them once more.
 
-    Raises UserError for fewer than 1 document, and where there are more judged documents than asked for.
+    Raises UserError if `documents` is below 1 or below the number of judged documents.
     """
     if documents < 1:
-        raise UserError(f"a subset of {stream.name} with {documents} documents was asked for: ask for at least 1")
+        raise UserError(f"a subset of {stream.name} with {documents} documents is impossible: ask for at least 1")
     judged = frozenset(doc for grades in stream.qrels.values() for doc in grades)
     key = hashlib.blake2b(f"subset/{seed}".encode()).digest()
     threshold = _threshold(stream, judged, documents, key)
@@ -42,7 +42,7 @@ def subset(stream: CollectionStream, documents: int, *, seed: int) -> Collection
 
 
 def _threshold(stream: CollectionStream, judged: frozenset[str], documents: int, key: bytes) -> int:
-    """Returns the largest hash of an unjudged document that is kept; -1 where none is."""
+    """Returns the largest hash of an unjudged document that is kept; -1 if none is kept."""
     hashes, bound, present = array("Q"), 1 << 64, 0
     for document in stream.documents():
         if document.doc_id in judged:
@@ -55,14 +55,14 @@ def _threshold(stream: CollectionStream, judged: frozenset[str], documents: int,
             bound = _keep_smallest(hashes, documents)
     if present > documents:
         raise UserError(
-            f"{stream.name} has {present} judged documents, more than the {documents} asked for: ask for at least these"
+            f"{stream.name} has {present} judged documents, more than the {documents} asked for: ask for all of them"
         )
     count = min(documents - present, len(hashes))
     return _keep_smallest(hashes, count) if count else -1
 
 
 def _keep_smallest(hashes: "array[int]", count: int) -> int:
-    """Leaves the `count` smallest, in place, and returns the largest of them."""
+    """Keeps the `count` smallest hashes, in place, and returns the largest of them."""
     np.frombuffer(hashes, np.uint64).partition(count - 1)
     del hashes[count:]
     return hashes[-1]

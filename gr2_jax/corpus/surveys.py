@@ -1,4 +1,4 @@
-"""What a collection holds and what is odd about it, found in one pass over its documents."""
+"""The counts and anomalies of a collection, found in one pass over its documents."""
 
 import hashlib
 from array import array
@@ -18,7 +18,7 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """How often something odd occurs, and the ids of the first few where it does."""
+    """How often an anomaly occurs, and the ids of its first few occurrences."""
 
     count: int
     first: tuple[str, ...]
@@ -32,7 +32,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Survey:
-    """Counts, and what may make a collection unfit; `lines` is a report, `dataclasses.asdict` the same for JSON."""
+    """Counts and anomalies of a collection; `lines` gives a report, `dataclasses.asdict` the same for JSON."""
 
     name: str
     documents: int
@@ -44,21 +44,21 @@ class Survey:
     """Empty or with white space: no qrels or run file can hold them."""
     unfit_query_ids: Finding
     repeated_ids: Finding
-    """Documents whose id an earlier document has."""
+    """Documents with the id of an earlier document."""
     empty_documents: Finding
     repeated_texts: Finding
-    """Documents with the title and text of an earlier one, empty ones aside."""
+    """Documents with the title and text of an earlier one, except empty documents."""
     empty_queries: Finding
     unjudged_queries: Finding
     queries_without_positive: Finding
-    """Queries with judgements, of which none is above 0."""
+    """Queries with judgements but none above 0."""
     judgements_of_unknown_queries: Finding
     positives_without_document: Finding
-    """Judgements above 0 of a document that is not there, as `query document`."""
+    """Judgements above 0 of a missing document, as `query document`."""
     others_without_document: Finding
 
     def lines(self) -> list[str]:
-        """A report to print: the counts, then what was found, with names."""
+        """A report to print: the counts, then the anomalies with ids."""
         counts = {"documents": self.documents, "queries": self.queries, "judgements": self.judgements}
         counts |= {f"  of grade {grade}": count for grade, count in self.grades.items()}
         odd = {_SAID[name]: value for name, value in vars(self).items() if isinstance(value, Finding) and value.count}
@@ -73,15 +73,15 @@ class Survey:
 _SAID = {
     "unfit_document_ids": "document ids unfit for a run",
     "unfit_query_ids": "query ids unfit for a run",
-    "repeated_ids": "documents with an earlier one's id",
+    "repeated_ids": "documents with a repeated id",
     "empty_documents": "documents without text",
-    "repeated_texts": "documents with an earlier one's text",
+    "repeated_texts": "documents with a repeated text",
     "empty_queries": "queries without text",
     "unjudged_queries": "queries without judgements",
     "queries_without_positive": "queries without a positive judgement",
     "judgements_of_unknown_queries": "judgements of unknown queries",
-    "positives_without_document": "positive judgements without document",
-    "others_without_document": "other judgements without document",
+    "positives_without_document": "positive judgements of missing documents",
+    "others_without_document": "other judgements of missing documents",
 }
 
 
@@ -90,11 +90,11 @@ def _names(found: Finding) -> str:
 
 
 def survey(stream: CollectionStream) -> Survey:
-    """Returns what the collection holds, from one pass over its documents.
+    """Surveys the collection in one pass over its documents.
 
-    Memory: 16 bytes per document while reading and 40 at the end, and the ids that judgements name. Equal ids and texts
-    are found by digests of 8 bytes: among 50 million documents one pair is taken for equal with probability 1e-4. Where
-    there are equal ones, the documents are read again as far as the first few of these, to name them.
+    Memory: 16 bytes per document while reading and 40 at the end, plus the judged ids. Repeated ids and texts are found
+    by 8-byte digests: among 50 million documents, the probability of one false repeat is 1e-4. If there are repeats, a
+    second pass reads up to the first few of them to name them.
     """
     tally = DocumentTally(stream)
     for _ in tally.watched():
@@ -103,7 +103,7 @@ def survey(stream: CollectionStream) -> Survey:
 
 
 class DocumentTally:
-    """Surveys documents while something else takes them: `for document in tally.watched()`, then `tally.survey()`."""
+    """Surveys documents while other code consumes them: `for document in tally.watched()`, then `tally.survey()`."""
 
     def __init__(self, stream: CollectionStream):
         self._stream = stream
@@ -125,13 +125,13 @@ class DocumentTally:
         if not fits_a_run(document.doc_id):
             self._unfit.add(repr(document.doc_id))
         contents = document.contents
-        # An empty text gets a number that no other has, so that it equals none.
+        # An empty text gets a unique number, so that it is not a repeat.
         self._texts.append(_digest(contents) if contents else self._documents)
         if not contents:
             self._empty.add(document.doc_id)
 
     def survey(self) -> Survey:
-        """What was seen, with what the queries and judgements say."""
+        """The survey of the documents seen and of all queries and judgements."""
         queries, qrels = self._stream.queries, self._stream.qrels
         grades = Counter(grade for judged in qrels.values() for grade in judged.values())
         missing = [(f"{q} {d}", g) for q, judged in qrels.items() for d, g in judged.items() if d in self._missing]
@@ -162,7 +162,7 @@ class DocumentTally:
         wanted = [int(place) for place in places[:_NAMED]]
         ends = zip([0, *(place + 1 for place in wanted)], wanted, strict=False)
         documents = self._stream.documents() if wanted else iter(())
-        # Each step reads on from where the one before stopped.
+        # Each step continues where the previous one stopped.
         found = (next(islice(documents, place - start, None)) for start, place in ends)
         return Finding(len(places), tuple(document.doc_id for document in found))
 
@@ -185,7 +185,7 @@ def _digest(text: str) -> int:
 
 
 def _repeats(digests: "array[int]") -> Int64[np.ndarray, " R"]:
-    """Returns the places, ascending, of the digests that stand at an earlier place too."""
+    """Returns the positions, ascending, of the digests that also occur at an earlier position."""
     values: UInt64[np.ndarray, " N"] = np.frombuffer(digests, np.uint64)
     order = np.argsort(values, kind="stable")
     ordered = values[order]

@@ -1,8 +1,8 @@
-"""Queries from TREC's topic files as they really are: tagged text, XML, or lines with a tab.
+"""Queries from TREC's topic files as found in practice: tagged text, XML, or tab-separated lines.
 
-ir_datasets reads the same formats one class per format, of which the caller has to know which; it stops on a malformed
-file without naming the line, keeps the carriage return of a line with a tab, needs all of title, description and
-narrative and the closing tag of a topic, and runs one topic into the next without it.
+ir_datasets has one class per format, and the caller must know which one applies. It does not name the line of a
+malformed file, keeps the carriage return of a tab-separated line, requires title, description and narrative, and merges
+a topic without closing tag with the next one.
 """
 
 import re
@@ -18,29 +18,29 @@ Topic = tuple[str, str, str]
 
 _TOP = re.compile(r"<top>", re.IGNORECASE)
 _END = re.compile(r"</top>", re.IGNORECASE)
-# A field lasts until the next tag at the start of a line; its own closing tag may be there or not.
+# A field lasts until the next tag at the start of a line; its own closing tag is optional.
 _FIELD = re.compile(r"^[ \t]*<(\w+)>(.*?)(?=^[ \t]*</?\w+>|\Z)", re.DOTALL | re.MULTILINE)
 _CLOSING = re.compile(r"</\w+>")
 _LABEL = re.compile(r"(?i)^(?:number|topic|title|description|narrative|summary)\s*:")
-# What a person would have typed, then what stands in where a track gave no such thing.
+# The query that a person would type, then the fallbacks for tracks without one.
 _TEXT_FIELDS = ("title", "query", "desc", "description", "summary", "question", "content")
 _ID_FIELDS = ("number", "num", "id", "qid")
 
 
 def read_topics(*paths: str | Path) -> dict[str, str]:
-    """Reads the queries (id -> text) of topic files, each gzip or not: the title or query of each topic.
+    """Reads the queries (id -> text) of plain or gzip topic files: the title or query of each topic.
 
-    A topic without a title gives its description. A topic may be in several files with the same text.
+    A topic without a title gives its description. Several files may hold the same topic with the same text.
 
-    Raises UserError, with file and line, for a file of another format, a topic without id or text, or an id that is
-    used twice for different texts.
+    Raises UserError, with file and line, for a file of another format, a topic without id or text, or an id with two
+    different texts.
     """
     topics: dict[str, str] = {}
     for place, query, text in (topic for path in paths for topic in _topics_of(Path(path))):
         query = _files.check_id("query", query, place)
         text = _files.check_query_text(query, " ".join(text.split()), place)
         if topics.setdefault(query, text) != text:
-            raise UserError(f"{place}: the query id {query!r} is used twice, above with another text")
+            raise UserError(f"{place}: the query id {query!r} is used twice, with different texts")
     return topics
 
 
@@ -50,7 +50,7 @@ def _topics_of(path: Path) -> Iterator[Topic]:
         raise UserError(f"{path} has no topics: it is empty")
     if not lines[0][1].lstrip().startswith("<"):
         return _from_table(path, lines)
-    # Blank lines, which `lines` leaves out, keep the numbers right.
+    # `lines` leaves out blank lines; restoring them keeps the line numbers right.
     text = [""] * lines[-1][0]
     for number, line in lines:
         text[number - 1] = line

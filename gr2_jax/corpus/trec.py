@@ -14,16 +14,16 @@ from gr2_jax.errors import UserError
 
 
 def is_trec(directory: Path) -> bool:
-    """Whether the folder is laid out as TREC's: it has a folder `documents`."""
+    """Whether the folder is in TREC's layout: it has a subfolder `documents`."""
     return (directory / "documents").is_dir()
 
 
 def open_trec(directory: Path, selection: str) -> CollectionStream:
-    """Opens the folder: all topics, and the judgement files that `selection` names, as in `web.101-150`; "" is all.
+    """Opens the folder: all topics, and the judgement files that `selection` names, as in `web.101-150` ("": all).
 
-    Topics and judgements are files of that name in the folder or in folders of that name; documents are all files at
-    any depth under `documents`, in the order of their paths. With a selection, the queries are those that its files
-    judge. Raises UserError with the place for anything malformed.
+    Topics and judgements are the files `topics*` and `qrels*`, or the files in folders of these names. Documents are
+    all files at any depth under `documents`, in the order of their paths. With a selection, only queries judged in its
+    files are kept. Raises UserError with the place for anything malformed.
     """
     topics, judgements = topic_files(directory), judgement_files(directory, selection)
     paths = document_files(directory)
@@ -38,7 +38,7 @@ def open_trec(directory: Path, selection: str) -> CollectionStream:
 
 
 def topic_files(directory: Path) -> list[Path]:
-    """Returns the files of the topics, sorted; raises UserError where there is none."""
+    """Returns the topic files, sorted; raises UserError if there are none."""
     found = _named(directory, "topics")
     if not found:
         raise UserError(f"{directory} has no topics: expected files topics* or a folder topics")
@@ -46,12 +46,12 @@ def topic_files(directory: Path) -> list[Path]:
 
 
 def judgement_files(directory: Path, selection: str) -> JudgementFiles:
-    """Returns the files of the judgements that are selected."""
+    """Returns the selected judgement files."""
     return JudgementFiles.among(directory, _named(directory, "qrels"), selection)
 
 
 def document_files(directory: Path) -> list[Path]:
-    """Returns the files under `documents`, sorted by path; raises UserError where there is none."""
+    """Returns the files under `documents`, sorted by path; raises UserError if there are none."""
     found = sorted(
         Path(folder) / name
         for folder, _, names in os.walk(directory / "documents", followlinks=True)
@@ -64,7 +64,8 @@ def document_files(directory: Path) -> list[Path]:
 
 
 def document_sizes(directory: Path) -> bytes:
-    """Returns a SHA-256 over the documents' paths, sizes and times of change: reading them can take hours."""
+    """Returns a SHA-256 over the paths, sizes and modification times of the document files; reading them can take
+    hours."""
     digest = hashlib.sha256()
     for path in document_files(directory):
         about = path.stat()

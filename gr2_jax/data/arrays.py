@@ -1,4 +1,4 @@
-"""Tokenised examples in memory, and how any subset of them is taken."""
+"""Tokenised examples in memory, and how to take any subset of them."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 class ExampleArrays(NamedTuple):
     """A task in memory, or the rows taken from one: tokens [E, T] (0-padded), docid_rows [E, J] (-1-padded), grades
-    [E, J] (0-padded); docid_tokens [E, J, Ti] (0-padded) where the docids are text rather than rows of a table."""
+    [E, J] (0-padded); docid_tokens [E, J, Ti] (0-padded) if the docids are text rather than rows of a table."""
 
     tokens: Int[np.ndarray, "E T"]
     docid_rows: Int[np.ndarray, "E J"]
@@ -21,5 +21,5 @@ class ExampleArrays(NamedTuple):
         return len(self.tokens)
 
     def take(self, indices: Int[np.ndarray, " n"]) -> "ExampleArrays":
-        """The examples of these numbers, in this order, repeated where a number is; `IndexError` past the end."""
+        """The examples at `indices`, in this order, repeated where an index is; `IndexError` past the end."""
         return ExampleArrays(*(None if field is None else field[indices] for field in self))

@@ -1,4 +1,4 @@
-"""Batches as a pure function of (seed, step, host): resuming needs no iterator state, and is exact on any hosts."""
+"""Batches as a pure function of (seed, step, host): resuming is exact on any hosts and needs no iterator state."""
 
 import dataclasses
 
@@ -7,72 +7,90 @@ from jaxtyping import Float, Int
 
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.order import Examples, visit
-from gr2_jax.errors import UserError
+from gr2_jax.errors import SettingError, UserError, check_least, check_share
 
 
 @dataclasses.dataclass(frozen=True)
-class BatchShape:
-    """How a training batch is filled.
+class BatchConfig:
+    """What a retrieval batch holds.
 
     queries          B, real queries with up to `docids` (K) graded documents each
-    documents        texts with one document each, for the indexing likelihood
-    pseudo_share     share of `documents` drawn from the augmentation; the rest are spans of the documents' own text
-    span             shortest and longest span, in tokens
+    indexing_texts   E, texts with one document each, for the indexing likelihood
+    pseudo_share     share of `indexing_texts` drawn from the augmentation; the rest are spans of the documents' text
+    shortest_span, longest_span    lengths of these spans, in tokens
     length           tokens per encoder input, Tq
-    negatives        H, mined wrong documents per query, where there are any to draw from
-    eos              the token that ends every encoder input, as a T5's weights expect; None for no such token
+    microbatches     parts that the model reads one after the other, while the loss sees the whole batch
     """
 
-    queries: int
-    docids: int
-    documents: int
-    pseudo_share: float
-    span: tuple[int, int]
-    length: int
-    negatives: int = 0
-    eos: int | None = None
+    queries: int = 76
+    docids: int = 2
+    indexing_texts: int = 180
+    pseudo_share: float = 0.3
+    shortest_span: int = 6
+    longest_span: int = 24
+    length: int = 24
+    microbatches: int = 1
+
+    def __post_init__(self):
+        check_least(self, 1, "queries", "docids", "indexing_texts", "shortest_span", "length", "microbatches")
+        check_share(self, "pseudo_share")
+        if not self.shortest_span <= self.longest_span <= self.length:
+            raise SettingError(
+                self,
+                "longest_span",
+                f"is {self.longest_span}: it must be between shortest_span, {self.shortest_span}, and length, "
+                f"{self.length}",
+            )
+        for name in ("queries", "indexing_texts"):
+            if getattr(self, name) % self.microbatches:
+                raise SettingError(
+                    self, name, f"is {getattr(self, name)}: {self.microbatches} microbatches do not divide it"
+                )
 
     @property
     def pseudo(self) -> int:
-        """Documents of a batch that are drawn from the augmentation."""
-        return round(self.documents * self.pseudo_share)
+        """Indexing texts that are drawn from the augmentation."""
+        return round(self.indexing_texts * self.pseudo_share)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GradedBatches:
     """`batches(step)` -> numpy arrays: query_tokens [B,Tq], docid_rows [B,K], grades [B,K], judged_rows [B,J],
-    judged_grades [B,J] for the queries; document_tokens [E,Tq], document_rows [E] for indexing.
+    judged_grades [B,J] for the queries; indexing_tokens [E,Tq], indexing_rows [E] for indexing.
 
     `batches(step, host=h, hosts=H)` is the h-th part of the same batch: rows h*B/H to (h+1)*B/H of the queries and of
     the documents alike, read and cut by that host alone. Each source is walked in a new random order per epoch
-    (`gr2_jax.data.order`), so within an epoch nothing is lost or repeated, over all hosts together.
+    (`gr2_jax.data.order`), so over all hosts together an epoch loses and repeats no example.
 
-    Where the examples' docids are text there are docid_tokens [B,K,Ti] and document_docid_tokens [E,Ti] as well. With
-    `negatives`, -1-padded rows of wrong documents for each query, there is also negative_rows [B,H], -1-padded: H of
-    them (at most depth) without replacement, all alike. Everything else in the batch is what it is without.
+    If docids are text, the batch also has docid_tokens [B,K,Ti] and indexing_docid_tokens [E,Ti]. With `negatives`,
+    -1-padded rows of wrong documents for each query, it also has negative_rows [B,H], -1-padded: H =
+    `negatives_per_query` of them (at most depth), drawn uniformly without replacement; the rest of the batch does not
+    change. `eos` ends every encoder input, as T5's weights expect; None for no such token.
     """
 
     queries: Examples
     pseudo: Examples
     documents: Examples
-    shape: BatchShape
+    shape: BatchConfig
     seed: int
     negatives: Int[np.ndarray, "queries depth"] | None = None
+    negatives_per_query: int = 0
+    eos: int | None = None
 
     def __call__(self, step: int, host: int = 0, hosts: int = 1) -> dict[str, np.ndarray]:
         rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, step, 0, 0]))
         queries = _part(self.shape.queries, host, hosts, "queries")
-        documents = _part(self.shape.documents, host, hosts, "documents")
+        documents = _part(self.shape.indexing_texts, host, hosts, "indexing texts")
         return {**self._query_part(step, rng, queries), **self._document_part(step, rng, documents)}
 
     def _query_part(self, step: int, rng, part: slice) -> dict[str, np.ndarray]:
         chosen = visit(self.queries, _places(step, self.shape.queries, part), self.seed, 0)
         taken = self.queries.take(chosen)
-        # for the whole batch on every host: a host's rows are those that one host alone would have
-        luck = rng.random((2, self.shape.queries, taken.grades.shape[1]))[:, part]
-        picked = draw_by_grade(taken.grades, self.shape.docids, luck)
+        # every host draws for the whole batch, so that its rows are those of a run on one host
+        uniform = rng.random((2, self.shape.queries, taken.grades.shape[1]))[:, part]
+        picked = draw_by_grade(taken.grades, self.shape.docids, uniform)
         batch = {
-            "query_tokens": cut_inputs(taken.tokens, self.shape.length, self.shape.eos),
+            "query_tokens": cut_inputs(taken.tokens, self.shape.length, self.eos),
             "docid_rows": np.take_along_axis(taken.docid_rows, picked, 1),
             "grades": np.take_along_axis(taken.grades, picked, 1),
             "judged_rows": taken.docid_rows,
@@ -83,61 +101,61 @@ class GradedBatches:
         if self.negatives is None:
             return batch
         own_rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, step, 0, 3]))
-        luck = own_rng.random((self.shape.queries, self.negatives.shape[1]))[part]
-        return batch | {"negative_rows": draw_rows(self.negatives[chosen], self.shape.negatives, luck)}
+        uniform = own_rng.random((self.shape.queries, self.negatives.shape[1]))[part]
+        return batch | {"negative_rows": draw_rows(self.negatives[chosen], self.negatives_per_query, uniform)}
 
     def _document_part(self, step: int, rng, part: slice) -> dict[str, np.ndarray]:
         """Augmentation first, then spans; a host's part may hold both."""
         shape, num_pseudo = self.shape, self.shape.pseudo
-        num_spans = shape.documents - num_pseudo
+        num_spans = shape.indexing_texts - num_pseudo
         of_pseudo = slice(min(part.start, num_pseudo), min(part.stop, num_pseudo))
         of_spans = slice(max(part.start - num_pseudo, 0), max(part.stop - num_pseudo, 0))
         pseudo = self.pseudo.take(visit(self.pseudo, _places(step, num_pseudo, of_pseudo), self.seed, 1))
         spans = self.documents.take(visit(self.documents, _places(step, num_spans, of_spans), self.seed, 2))
-        sizes, luck = rng.integers(shape.span[0], shape.span[1] + 1, num_spans), rng.random(num_spans)
-        # the last place of an input is its end's
-        room = shape.length if shape.eos is None else shape.length - 1
-        cut = cut_spans(spans.tokens, sizes[of_spans], luck[of_spans], room)
-        tokens = [cut_inputs(pseudo.tokens, shape.length, shape.eos), cut_inputs(cut, shape.length, shape.eos)]
+        sizes, uniform = rng.integers(shape.shortest_span, shape.longest_span + 1, num_spans), rng.random(num_spans)
+        # the last position is left for EOS
+        room = shape.length if self.eos is None else shape.length - 1
+        cut = cut_spans(spans.tokens, sizes[of_spans], uniform[of_spans], room)
+        tokens = [cut_inputs(pseudo.tokens, shape.length, self.eos), cut_inputs(cut, shape.length, self.eos)]
         batch = {
-            "document_tokens": np.concatenate(tokens),
-            "document_rows": np.concatenate([pseudo.docid_rows[:, 0], spans.docid_rows[:, 0]]),
+            "indexing_tokens": np.concatenate(tokens),
+            "indexing_rows": np.concatenate([pseudo.docid_rows[:, 0], spans.docid_rows[:, 0]]),
         }
         if spans.docid_tokens is not None:
             own = pseudo.docid_tokens[:, 0], spans.docid_tokens[:, 0]
             width = max(docids.shape[1] for docids in own)
             padded = [np.pad(docids, [(0, 0), (0, width - docids.shape[1])]) for docids in own]
-            batch["document_docid_tokens"] = np.concatenate(padded)
+            batch["indexing_docid_tokens"] = np.concatenate(padded)
         return batch
 
 
 def draw_by_grade(
-    grades: Int[np.ndarray, "B J"], count: int, luck: Float[np.ndarray, "2 B J"]
+    grades: Int[np.ndarray, "B J"], count: int, uniform: Float[np.ndarray, "2 B J"]
 ) -> Int[np.ndarray, "B count"]:
     """Columns of `grades`: one document of the best grade, then others without replacement with odds in proportion to
-    their grade (Efraimidis and Spirakis 2006); short lists are padded with padding. `luck` is uniform in [0, 1)."""
-    keys = np.where(grades > 0, luck[0] ** (1.0 / np.maximum(grades, 1)), -1.0)
-    # drawn apart from the keys: the largest key of the best grade would leave the others of that grade small keys
-    best = np.where(grades == grades.max(axis=1, keepdims=True), luck[1], -1.0).argmax(axis=1)
+    their grade (Efraimidis and Spirakis 2006); short lists keep their padding. `uniform` is uniform in [0, 1)."""
+    keys = np.where(grades > 0, uniform[0] ** (1.0 / np.maximum(grades, 1)), -1.0)
+    # drawn separately: taking the largest key of the best grade would leave small keys to the others of that grade
+    best = np.where(grades == grades.max(axis=1, keepdims=True), uniform[1], -1.0).argmax(axis=1)
     keys[np.arange(len(keys)), best] = 2.0
     return np.argsort(-keys, axis=1, kind="stable")[:, :count]
 
 
 def draw_rows(
-    rows: Int[np.ndarray, "B depth"], count: int, luck: Float[np.ndarray, "B depth"]
+    rows: Int[np.ndarray, "B depth"], count: int, uniform: Float[np.ndarray, "B depth"]
 ) -> Int[np.ndarray, "B count"]:
     """`count` of the `rows` (-1 = padding), without replacement; short lists keep their padding."""
-    keys = np.where(rows >= 0, luck, -1.0)
+    keys = np.where(rows >= 0, uniform, -1.0)
     return np.take_along_axis(rows, np.argsort(-keys, axis=1, kind="stable")[:, :count], 1)
 
 
 def cut_spans(
-    tokens: Int[np.ndarray, "E T"], sizes: Int[np.ndarray, "E"], luck: Float[np.ndarray, "E"], length: int
+    tokens: Int[np.ndarray, "E T"], sizes: Int[np.ndarray, "E"], uniform: Float[np.ndarray, "E"], length: int
 ) -> Int[np.ndarray, "E length"]:
-    """A run of `sizes` tokens of each row, from where `luck` in [0, 1) says, 0-padded; all of a row that is shorter."""
+    """A span of `sizes` tokens of each row, its start drawn by `uniform` in [0, 1), 0-padded; shorter rows whole."""
     sizes = np.minimum(sizes, min(length, tokens.shape[1]))
     room = np.maximum((tokens != 0).sum(axis=1) - sizes, 0)
-    starts = (luck * (room + 1)).astype(np.int64)
+    starts = (uniform * (room + 1)).astype(np.int64)
     offsets = np.arange(length)
     columns = np.minimum(starts[:, None] + offsets, tokens.shape[1] - 1)
     return np.where(offsets < sizes[:, None], np.take_along_axis(tokens, columns, 1), 0)
@@ -152,32 +170,32 @@ def close(tokens: Int[np.ndarray, "n T"], eos: int) -> Int[np.ndarray, "n T"]:
 
 
 def cut_inputs(tokens: Int[np.ndarray, "n T"], length: int, eos: int | None) -> Int[np.ndarray, "n length"]:
-    """Rows cut or 0-padded to `length`, EOS included where there is one."""
+    """Rows cut or 0-padded to `length`, EOS included if there is one."""
     cut = tokens[:, :length]
     cut = np.pad(cut, [(0, 0), (0, length - cut.shape[1])])
     return cut if eos is None else close(cut, eos)
 
 
 def _part(count: int, host: int, hosts: int, what: str) -> slice:
-    """The rows of a batch of `count` that are this host's."""
+    """This host's rows of a batch of `count`."""
     if count % hosts:
-        raise UserError(f"a batch of {count} {what} cannot be split evenly over {hosts} hosts: use a multiple of them")
+        raise UserError(f"{count} {what} cannot be split evenly over {hosts} hosts: use a multiple of {hosts}")
     share = count // hosts
     return slice(host * share, (host + 1) * share)
 
 
 def _places(step: int, count: int, part: slice) -> Int[np.ndarray, "n"]:
-    """Places in the walk of a step that takes `count`, this part of them."""
+    """The places in the walk of this part of a step that takes `count`."""
     return step * count + np.arange(part.start, part.stop)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PairBatches:
     """Batches for the docid model, f(seed, step): half real training queries with a document of their best grade, half
-    pseudo-queries with theirs. document_tokens [P, S], query_tokens [P, T] ending in EOS, document_rows [P].
+    pseudo-queries with their document. document_tokens [P, S], query_tokens [P, T] ending in EOS, document_rows [P].
 
-    Documents are in memory: a host makes the whole batch and keeps its part of it, as `GradedBatches` says.
-    `input_end` ends the document_tokens, as `BatchShape.eos` the inputs of retrieval.
+    Documents are in memory: a host makes the whole batch and keeps its part, see `GradedBatches`. `input_end` ends the
+    document_tokens, as `GradedBatches.eos` ends the encoder inputs of retrieval.
     """
 
     queries: ExampleArrays

@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Int
 
 from gr2_jax.data.arrays import ExampleArrays
-from gr2_jax.data.shards import deal, shard_paths
+from gr2_jax.data.dealing import deal, shard_paths
 from gr2_jax.errors import UserError
-from gr2_jax.workdir import read_json, write_json
+from gr2_jax.files import read_json, write_json
 
 FIELDS_FILE = "fields.json"
 _FORMAT = 1
@@ -51,7 +51,7 @@ class ExampleFiles:
         docid_length: int | None = None,
     ) -> "ExampleFiles":
         """Texts are cut or padded to `length` tokens, lists to their first `judged` documents, docids to `docid_length`
-        tokens; each is the longest in the files where not given. `UserError` where the directory is not complete."""
+        tokens; each defaults to the longest in the files. `UserError` for an incomplete directory."""
         from array_record.python.array_record_data_source import ArrayRecordDataSource
 
         directory = Path(directory)
@@ -60,7 +60,7 @@ class ExampleFiles:
         fields = read_json(directory / FIELDS_FILE)
         if fields.get("format") != _FORMAT:
             raise UserError(
-                f"the examples of {directory} are of format {fields.get('format')}, not {_FORMAT}: write them anew"
+                f"the examples in {directory} have format {fields.get('format')}, not {_FORMAT}: write them again"
             )
         counts, longest = fields["shards"], fields["longest"]
         paths = shard_paths(_records(directory), len(counts))
@@ -83,13 +83,13 @@ class ExampleFiles:
 
     def take(self, indices: Int[np.ndarray, " n"]) -> ExampleArrays:
         """tokens [n, length], docid_rows [n, judged], grades [n, judged] and docid_tokens [n, judged, docid_length] or
-        None, int32, in the order of `indices`; shards are read side by side. `IndexError` past either end."""
+        None, int32, in the order of `indices`; shards are read in parallel. `IndexError` past either end."""
         indices = np.asarray(indices, np.int64)
         taken = _empty(len(indices), *self._widths)
         if len(indices) == 0:
             return taken
         if indices.min() < 0 or indices.max() >= self._examples:
-            raise IndexError(f"example {indices.max()} or {indices.min()} is not among {self._examples}")
+            raise IndexError(f"indices {indices.min()} to {indices.max()} leave the {self._examples} examples")
         turns, shards = np.divmod(indices, len(self._starts))
         for place, record in enumerate(self._source.__getitems__((self._starts[shards] + turns).tolist())):
             _unpack(np.frombuffer(record, _INT), place, taken)
@@ -97,12 +97,12 @@ class ExampleFiles:
 
 
 def write_example_files(directory: Path, examples: Iterable[TokenisedExample], *, shards: int = 8) -> int:
-    """Writes the examples as they come, in flat memory, and returns how many there were. `UserError` where `directory`
-    exists; a write that is cut short leaves nothing under its name."""
+    """Streams the examples to disk in constant memory and returns their number. `UserError` if `directory` exists; an
+    interrupted write leaves nothing under its name."""
     from array_record.python.array_record_module import ArrayRecordWriter
 
     if directory.exists():
-        raise UserError(f"{directory} is in the way: remove it, or give another place for the tokenised examples")
+        raise UserError(f"{directory} exists already: remove it, or choose another place for the tokenised examples")
     partial = directory.with_name(directory.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -127,19 +127,19 @@ def _check_shards(paths: Sequence[Path], counts: Sequence[int]) -> None:
 
     for path, count in zip(paths, counts, strict=True):
         if not path.is_file():
-            raise UserError(f"{path} is missing: write these examples anew")
+            raise UserError(f"{path} is missing: write these examples again")
         try:
             reader = ArrayRecordReader(str(path))
-            found = reader.num_records()  # 0 for a file that is no ArrayRecord
+            found = reader.num_records()  # 0 for a file that is not an ArrayRecord
             reader.close()
         except RuntimeError:  # cut short
             found = 0
         if found != count:
-            raise UserError(f"{path} is damaged, {found} of {count} examples can be read: write these examples anew")
+            raise UserError(f"{path} is damaged, {found} of {count} examples can be read: write these examples again")
 
 
 def _packed(examples: Iterable[TokenisedExample], longest: dict[str, int | None]) -> Iterator[bytes]:
-    """The records; what the examples' longest fields are is in `longest` when all have passed."""
+    """The records; once all have passed, `longest` holds the longest length of each field."""
     for example in examples:
         docids = example.docid_tokens
         header = [len(example.tokens), len(example.docid_rows), int(docids is not None)]
@@ -175,7 +175,7 @@ def _unpack(record: Int[np.ndarray, " size"], place: int, taken: ExampleArrays) 
 
 
 def _padded(docids: Int[np.ndarray, " size"], count: int) -> Int[np.ndarray, "count longest"]:
-    """`count` lengths and the tokens one after the other -> a row for each, 0-padded."""
+    """`count` lengths, then all tokens one after the other -> one 0-padded row per length."""
     lengths = docids[:count, None]
     columns = np.arange(lengths.max(initial=0))
     padded = np.zeros((count, len(columns)), np.int32)

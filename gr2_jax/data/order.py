@@ -1,7 +1,7 @@
-"""Which example stands at which place of an endless walk through a source: a function of (seed, place), nothing else.
+"""An endless walk through a source: the example at each place is a function of (seed, place) alone.
 
-The batch of a step is the walk's places step*B .. step*B + B - 1; a host reads its share of them. So a run goes on at
-any step, on any number of hosts, without the state of an iterator.
+The batch of a step is the walk's places step*B .. step*B + B - 1; a host reads its share of them. So a run resumes at
+any step, on any number of hosts, without iterator state.
 """
 
 import functools
@@ -14,7 +14,7 @@ from jaxtyping import Int
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.errors import UserError
 
-_PERIOD = 1000  # places after which a mixture's rates have held exactly
+_PERIOD = 1000  # places over which a mixture keeps its rates exactly
 _PADDING = ExampleArrays(tokens=0, docid_rows=-1, grades=0, docid_tokens=0)
 _SHUFFLE, _MIX = 2, 4  # the uses of a seed's random numbers: each has its own counter
 
@@ -29,14 +29,14 @@ class Examples(Protocol):
 
 
 class Mixture:
-    """Several sources as one: of any `1000` places in a row (from a multiple of it) source i has its rate's share.
+    """Several sources as one: of every 1000 places (from a multiple of 1000 on) source i has its rate's share.
 
     rates        in any unit
     first_rows   ascending; added to each source's document rows, so that the documents of different collections differ
 
-    Each source is walked by itself, in a new random order per epoch, so none loses or repeats an example within its
-    own. Raises `UserError` for a rate that is not positive or is under a thousandth of all, and for sources of which
-    only some have docids as text.
+    Each source is walked separately, in a new random order per epoch, so it loses and repeats no example within an
+    epoch. Raises `UserError` for a rate that is not positive or is below a thousandth of the total, and for sources of
+    which only some have docids as text.
     """
 
     def __init__(self, sources: Sequence[Examples], rates: Sequence[float], first_rows: Sequence[int] | None = None):
@@ -46,7 +46,7 @@ class Mixture:
         if not all(source.size for source in self.sources):
             raise UserError("a source of the mixture holds no examples")
         self.quotas = _quotas(rates)
-        # of all sources, whichever are in a batch: hosts must see the same shapes
+        # over all sources, not only those in a batch: hosts must see the same shapes
         self._shapes = [_common_shape(columns) for columns in zip(*map(_nothing_of, self.sources), strict=True)]
         self.starts = np.cumsum([0, *(source.size for source in self.sources)])
 
@@ -76,10 +76,10 @@ class Mixture:
 
 
 def visit(source: Examples, places: Int[np.ndarray, "n"], seed: int, stream: int) -> Int[np.ndarray, "n"]:
-    """The examples at these places of the walk; a source that is walked for two ends has a `stream` for each.
+    """The examples at these places of the walk; a source that is walked for two purposes has a `stream` for each.
 
-    A plain source is reshuffled every epoch. The orders of the last two epochs of each walk stay in memory, 4 bytes for
-    each of its examples (8 from 2^32 examples on).
+    A plain source is reshuffled every epoch. The orders of the last two epochs of each walk stay in memory, 4 bytes per
+    example (8 from 2^32 examples on).
     """
     if source.size == 0 and len(places):
         raise UserError("there are no examples to train on: the source is empty")
@@ -107,7 +107,7 @@ def _shuffled(size: int, places: np.ndarray, seed: int, stream: tuple[int, int])
 
 @functools.lru_cache(maxsize=64)
 def _walk_orders(size: int, seed: int, stream: tuple[int, int]) -> Callable[[int], np.ndarray]:
-    """The order of each epoch of one walk; a batch sees two at most where one ends."""
+    """The order of each epoch of one walk; a batch that spans the end of an epoch needs two."""
 
     @functools.lru_cache(maxsize=2)
     def order(epoch: int) -> np.ndarray:
@@ -120,7 +120,7 @@ def _walk_orders(size: int, seed: int, stream: tuple[int, int]) -> Callable[[int
 
 @functools.lru_cache(maxsize=8)
 def _turns(quotas: tuple[int, ...], seed: int, stream: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each place of a period: whose turn it is, and how many turns it has had before in that period."""
+    """For each place of a period: the source whose turn it is, and the number of its earlier turns in the period."""
     rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, stream, _MIX]))
     owner = rng.permutation(np.repeat(np.arange(len(quotas)), quotas))
     before = np.empty(_PERIOD, np.int64)
@@ -143,14 +143,14 @@ def _quotas(rates: Sequence[float]) -> tuple[int, ...]:
 
 
 def _nothing_of(source: Examples) -> ExampleArrays:
-    """Its fields without examples, for their shapes and types."""
+    """The source's fields without examples, for their shapes and types."""
     return source.take(np.zeros(0, np.int64))
 
 
 def _common_shape(columns: Sequence[np.ndarray | None]) -> np.ndarray | None:
     there = [column for column in columns if column is not None]
     if len(there) not in (0, len(columns)):
-        raise UserError("a mixture is of sources with docids as text, or of sources without, not of both")
+        raise UserError("a mixture cannot combine sources with and without docids as text")
     return np.max([column.shape[1:] for column in there], axis=0) if there else None
 
 

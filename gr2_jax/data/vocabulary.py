@@ -1,17 +1,39 @@
 """A SentencePiece vocabulary learnt from the training text, with T5's ids: 0 pad, 1 end, 2 unknown, sentinels last."""
 
+import dataclasses
 import hashlib
 import io
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from gr2_jax.data.lazy import libraries
-from gr2_jax.errors import UserError
+from gr2_jax.data.seqio.libraries import libraries
+from gr2_jax.errors import UserError, check_least
+from gr2_jax.files import replacing
 
 MODEL_NAME = "spiece.model"
+
+
+@dataclasses.dataclass(frozen=True)
+class VocabularyConfig:
+    """`size` pieces learnt from at most `characters` of training text, then `extra_ids` for codes and suffixes.
+
+    `model` is a SentencePiece file to use instead, such as a T5's own `spiece.model` (which has 100 extra ids).
+    """
+
+    size: int = 8192
+    characters: int = 2_000_000
+    extra_ids: int = 256
+    model: str | None = None
+
+    def __post_init__(self):
+        check_least(self, 1, "size", "characters")
+        check_least(self, 0, "extra_ids")
+
+    def content(self) -> bytes | None:
+        """The bytes of `model`, checked; None if the vocabulary is to be learnt."""
+        return None if self.model is None else read_vocabulary(Path(self.model))
 
 
 def train_vocabulary(texts: Iterable[str], path: Path, *, size: int) -> None:
@@ -37,34 +59,34 @@ def train_vocabulary(texts: Iterable[str], path: Path, *, size: int) -> None:
         )
     except RuntimeError as error:
         raise UserError(f"no vocabulary of {size} pieces could be learnt from the training text: {error}") from error
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(model.getvalue())
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_bytes(model.getvalue())
 
 
 def read_vocabulary(source: Path) -> bytes:
-    """A file that holds a SentencePiece model with T5's ids; raises `UserError` where it does not."""
+    """The bytes of a SentencePiece model with T5's ids; raises `UserError` for any other file."""
     import sentencepiece
 
     try:
         content = source.read_bytes()
         model = sentencepiece.SentencePieceProcessor(model_proto=content)
     except (OSError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no SentencePiece model"
+        reason = error.strerror if isinstance(error, OSError) else "it is not a SentencePiece model"
         raise UserError(f"cannot use {source} as the vocabulary: {reason}") from error
     ids = {"padding": model.pad_id(), "end": model.eos_id(), "unknown": model.unk_id()}
     if ids != {"padding": 0, "end": 1, "unknown": 2}:
         found = ", ".join(f"{name} {i}" for name, i in ids.items())
-        raise UserError(f"the vocabulary {source} is not T5's kind, whose ids are padding 0, end 1, unknown 2: {found}")
+        raise UserError(f"the vocabulary {source} needs T5's ids (padding 0, end 1, unknown 2) and has {found}")
     return content
 
 
 class Tokenizer:
     """Text to ids without TensorFlow; equal to `seqio_vocabulary` of the same file.
 
-    The ids are also those of Hugging Face's T5 tokenizer, but where a text spells out special tokens. `<extra_id_7>`
-    is the sentinel to both where it is a word of its own, in lower case; glued to the end of a word it is plain text
-    here, and what is glued to its end goes on without a space. `</s>`, `<pad>` and `<unk>` are always plain text here.
+    The ids equal those of Hugging Face's T5 tokenizer, except where a text spells out special tokens. Both read
+    `<extra_id_7>` as the sentinel if it is a word of its own, in lower case. Here it is plain text if attached to the
+    end of a word, and text attached to its end follows without a space. `</s>`, `<pad>` and `<unk>` are always plain
+    text here.
     """
 
     def __init__(self, path: Path, *, extra_ids: int):
@@ -82,7 +104,7 @@ class Tokenizer:
 
     @property
     def sentinels(self) -> range:
-        """The ids past the text's pieces: codes and suffixes of docids. T5 counts them from the end, `<extra_id_0>`."""
+        """The ids after the text pieces, for codes and suffixes of docids. `<extra_id_0>` is the last, as in T5."""
         return range(self.size - self.extra_ids, self.size)
 
     def encode(self, text: str) -> list[int]:
@@ -92,13 +114,13 @@ class Tokenizer:
         return self._model.Encode(list(texts), num_threads=1)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Readable text; special tokens are written out, and ids that only a model's unused rows have as `<unk>`."""
+        """Readable text with special tokens written out; ids of a model's unused rows become `<unk>`."""
         pieces = [self._model.IdToPiece(int(i) if i < self.size else self._model.unk_id()) for i in ids]
         return "".join(pieces).replace("▁", " ").strip()
 
 
 def _with_sentinels(path: Path, extra_ids: int) -> bytes:
-    """The model with `extra_ids` more pieces as seqio adds them, so that a text's `<extra_id_7>` is one."""
+    """The model with `extra_ids` more pieces as seqio adds them, so that `<extra_id_7>` in a text is one piece."""
     from sentencepiece import sentencepiece_model_pb2
 
     model = sentencepiece_model_pb2.ModelProto.FromString(path.read_bytes())
@@ -111,12 +133,12 @@ def _with_sentinels(path: Path, extra_ids: int) -> bytes:
 def seqio_vocabulary(path: str, extra_ids: int):
     """The same model as a `seqio.Vocabulary`."""
     seqio = libraries().seqio
-    seqio.vocabularies._load_model_internal.cache_clear()  # keyed by path: it would outlive a vocabulary made anew
+    seqio.vocabularies._load_model_internal.cache_clear()  # keyed by path: it would outlive a replaced file
     return seqio.SentencePieceVocabulary(path, extra_ids=extra_ids)
 
 
 def pad_rows(rows: Sequence[Sequence[int]], length: int, *, eos: int | None = None) -> np.ndarray:
-    """[len(rows), length] int32: rows cut to `length`, with `eos` kept as the last token where given, 0-padded."""
+    """[len(rows), length] int32: rows cut to `length`, with `eos` (if given) kept as the last token, 0-padded."""
     padded = np.zeros((len(rows), length), np.int32)
     for i, row in enumerate(rows):
         kept = list(row)[:length] if eos is None else [*row[: length - 1], eos]

@@ -1,4 +1,4 @@
-"""Beam search inside one jit: over a trie of docids for retrieval, unconstrained for writing pseudo-queries."""
+"""Beam search inside one jit: over a trie of docids for retrieval, unconstrained for generating pseudo-queries."""
 
 from gr2_jax.decoding.beams import Step
 from gr2_jax.decoding.constrained import constrained_beam_search

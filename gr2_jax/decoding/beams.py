@@ -17,8 +17,8 @@ Step = Callable[[Int[Array, "B M"], Int[Array, ""], Cache], tuple[Float[Array, "
 `cache` leads with [B, M]. The first call has M = 1 (at the root all beams are the same), the others M = beams: read M
 from `tokens.shape`. What does not differ between beams (the encoder's keys and values) is closed over, not cached.
 
-A search that scores tails also calls it with tokens [B, M, R], a row of R per beam whose first stands at `position`,
-for logits [B, M, R, C].
+A search that scores tails also calls it with tokens [B, M, R], R consecutive tokens per beam from `position` on, and
+expects logits [B, M, R, C].
 """
 
 
@@ -39,16 +39,16 @@ def reorder(cache: Cache, parents: Int[Array, "B M"]) -> Cache:
 def keep_best(
     scores: Float[Array, "B n"], beams: int
 ) -> tuple[Float[Array, "B M"], Int[Array, "B M"], Float[Array, "B"]]:
-    """Keeps the `beams` best of n candidates per query; equal scores: the lower index.
+    """Keeps the `beams` best of n candidates per query; ties go to the lower index.
 
     Returns:
-      their scores, best first, filled up with -inf where n < beams; their indices, 0 where filled up; and the best
-      score left out, -inf if none was.
+      their scores, best first, padded with -inf where n < beams; their indices, 0 in the padding; and the best score
+      not kept, -inf if all are.
     """
     missing = max(0, beams + 1 - scores.shape[1])
     padded = jnp.pad(scores, ((0, 0), (0, missing)), constant_values=-jnp.inf)
-    # The barriers keep XLA from merging top-k's slice with those below: it would no longer see a top-k, and sort all n.
-    # One for each array: XLA for CPU aborts on a barrier around both where a program runs on several devices.
+    # The barriers keep XLA from merging top-k's slice with those below: it would then see no top-k and sort all n.
+    # Each array has its own: XLA for CPU aborts on a barrier around both in a program for several devices.
     best, index = map(lax.optimization_barrier, lax.top_k(padded, beams + 1))
     index = jnp.where(index < scores.shape[1], index, 0)
     return best[:, :beams], index[:, :beams], best[:, beams]
@@ -64,7 +64,7 @@ def stops(
 ) -> Bool[Array, "B"]:
     """Whether each query's search is over; the M-th finished score is -inf until M have finished."""
     if early_stopping == "never":
-        # likelihood only falls: no beam will score above its present one, divided by the length that flatters it most
+        # likelihood only falls: no beam will score above its present likelihood over its most favourable length
         return best_live / (max_length if length_penalty > 0 else length) ** length_penalty <= worst_finished
     if early_stopping:
         return worst_finished > -jnp.inf

@@ -14,14 +14,14 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.decoding.beams import Cache, Step, first_beam, reorder, stops
-from gr2_jax.decoding.candidates import edges_of, grow, take_ends
+from gr2_jax.decoding.children import edges_of, grow, take_ends
 from gr2_jax.decoding.result import SearchResult
 from gr2_jax.decoding.tails import follow
 from gr2_jax.decoding.trie_arrays import TrieArrays, has_one_docid, row_of
 
 
 class _State(NamedTuple):
-    """Between two steps; m live beams (1 at the root, then M) and M finished docids, each best first."""
+    """The state between two steps: m live beams (1 at the root, then M) and M finished docids, each best first."""
 
     position: Int[Array, ""]
     tokens: Int[Array, "B m"]
@@ -30,7 +30,7 @@ class _State(NamedTuple):
     cache: Cache
     rows: Int[Array, "B M"]
     row_scores: Float[Array, "B M"]
-    bound: Float[Array, "B"]  # the best score of a beam that had no place among the M
+    bound: Float[Array, "B"]  # the best score of a pruned beam
 
 
 def constrained_beam_search(
@@ -48,32 +48,32 @@ def constrained_beam_search(
     length_penalty: float | None = None,
     early_stopping: bool | Literal["never"] = False,
 ) -> SearchResult:
-    """Finds the docids a model gives the highest likelihood, sum over t of log P(w_t | q, w_<t), w_T being the end.
+    """Finds the docids of the highest likelihood: sum over t of log P(w_t | q, w_<t), w_T the docid's end.
 
-    The log-softmax is float32 over ALL the model's columns, so scores are likelihoods and compare across tries.
+    The log-softmax is float32 over ALL the model's columns, so scores are likelihoods and comparable across tries.
     Likelihood only falls along a path, hence (a) the search stops when no live beam can reach the M-th result, and (b)
-    the results that score at least `pruned_bound` are proven to be the true top, up to the order of equal scores.
-    Equal scores: results go by row; beams that compete for a place go by their parent's rank, then by token.
+    the results that score at least `pruned_bound` are proven to be the true top, up to the order of ties.
+    Ties: results are ordered by row; beams that compete for a place, by their parent's rank, then by token.
 
     Args:
       step: the decoder, see `Step`.
-      cache: its state before the first token; every leaf leads with [B, M] or [B, 1]. It must have room for
+      cache: the decoder's state before the first token; every leaf leads with [B, M] or [B, 1]. It must have room for
         max_length + max(tail, 1) - 1 tokens.
       trie: the docids. Make it an argument of the jitted caller: arrays closed over become constants of the program.
       batch: B.
       beams: M, results returned and hypotheses kept alive.
-      max_length: edges on the longest path, end included (`DocidTrie.max_depth`); docids that are longer are not found,
-        but `pruned_bound` accounts for them.
-      widths: the most children of the root, and of any M other nodes of one level together (`DocidTrie.widths(M)`);
-        static. Smaller loses docids.
-      tail: where every live beam has come down to one docid, this many of its tokens are scored in one call of `step`
-        instead of one by one; 0 never. The results are the same, but for rounding. `step` must take tokens [B, M, R].
+      max_length: edges on the longest path, end included (`DocidTrie.max_depth`); longer docids are not found, but
+        `pruned_bound` accounts for them.
+      widths: the number of children of the root, and the most that any M other nodes of one level have together
+        (`DocidTrie.widths(M)`); static. Smaller values lose docids.
+      tail: once every live beam has only one docid left, this many of its tokens are scored per call of `step` instead
+        of one; 0: never. The results are the same up to rounding. `step` must take tokens [B, M, R].
       start_token: what the decoder is fed first.
-      columns: for a model whose output is a subset of the vocabulary, the column of each token id; each token of the
+      columns: for a model whose output is a subset of the vocabulary, the column of each token id; every token of the
         trie must have one.
-      length_penalty: where given, the search of Hugging Face's `generate` with `prefix_allowed_tokens_fn` in the place
-        of the paper's: ranked by log-likelihood / length ** length_penalty, the end counted; an end that is not among
-        a step's best M is lost. Nothing is proven: `pruned_bound` is infinite.
+      length_penalty: if given, the search is that of Hugging Face's `generate` with `prefix_allowed_tokens_fn` instead
+        of the paper's: it ranks by log-likelihood / length ** length_penalty, the length counts the end, and an end
+        that is not among a step's best M is lost. No result is proven: `pruned_bound` is infinite.
       early_stopping: with a length penalty, when a query with M results stops; see `beam_search`.
     """
     trie, columns = jax.tree.map(jnp.asarray, (trie, columns))
@@ -107,7 +107,7 @@ def constrained_beam_search(
     if tail:
         go_down = partial(_follow_tails, step=step, trie=trie, columns=columns, tail=tail, max_length=max_length)
         last = lax.while_loop(partial(goes_on, until_tails=False), go_down, last)
-    # a beam that is alive is one too long; what else was given up could not reach the last result
+    # a beam still alive is longer than max_length; anything else that was dropped cannot reach the last result
     bound = jnp.stack([last.bound, last.scores.max(axis=1), last.row_scores[:, -1]]).max(axis=0)
     return SearchResult(last.rows, last.row_scores, last.rows >= 0, bound)
 
@@ -136,7 +136,7 @@ def _advance(
 def _follow_tails(
     state: _State, *, step: Step, trie: TrieArrays, columns: Int[Array, "V"] | None, tail: int, max_length: int
 ) -> _State:
-    """Takes every live beam `tail` edges further down its only docid."""
+    """Moves every live beam `tail` edges further down its only docid."""
     along = follow(trie, state.nodes, jnp.minimum(tail, max_length - state.position), tail)
     tokens = jnp.concatenate([state.tokens[..., None], along.tokens[..., :-1]], axis=-1)
     logits, cache = step(tokens, state.position, state.cache)
@@ -170,10 +170,10 @@ def _advance_by_length(
     length_penalty: float,
     stops,
 ) -> _State:
-    """By Hugging Face's rules: of the best M children those that end are results; the best M others live on."""
+    """Hugging Face's rules: of the best M children, those that end become results; the best M others live on."""
     logits, cache = step(state.tokens, state.position, state.cache)
     edges = edges_of(trie, state.nodes, state.scores, logits)
-    grown = grow(trie, edges, columns, 2 * beams, most)  # holds M that go on: each beam has at most one end
+    grown = grow(trie, edges, columns, 2 * beams, most)  # 2M include M that go on: each beam has at most one end
     end_row = row_of(trie, grown.nodes)
     length = state.position + 1
     ended = jnp.where((end_row >= 0) & (grown.scores > -jnp.inf), grown.scores, -jnp.inf)[:, :beams]
@@ -193,9 +193,9 @@ def _advance_by_length(
 
 
 def _without_hopeless(scores: Float[Array, "B M"], row_scores: Float[Array, "B M"]) -> Float[Array, "B M"]:
-    """The beams' scores, -inf where below the last result: likelihood only falls. A beam that ties with it may still
-    end in a lower row. Beams die here rather than when the whole batch is done, so that a query does not depend on its
-    neighbours in the batch."""
+    """The beams' scores, -inf where below the last result: likelihood only falls. A beam that ties with that result may
+    still end in a lower row. Beams die here rather than when the whole batch is done, so that a query does not depend
+    on its neighbours in the batch."""
     return jnp.where(scores < row_scores[:, -1:], -jnp.inf, scores)
 
 

@@ -1,4 +1,4 @@
-"""Every docid of the corpus scored for every query: slow, exact, and what beam search is measured against."""
+"""Scores every docid of the corpus for every query: slow and exact, the reference for beam search."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,20 +28,20 @@ def exhaustive_search(
 
     Args:
       logits: the model under teacher forcing: for n docids, the logits at each of their tokens, for each query. It is
-        also called with docids cut to fewer than Ti tokens, where a chunk's are all shorter.
-      docids: ended by the end-of-docid token, padded with 0. In the order of their lengths they take the least time.
-        Make them an argument of the jitted caller, as a trie.
-      rows: the document of each docid; by default its place among them.
+        also called with docids cut to fewer than Ti tokens, if all docids of a chunk are shorter.
+      docids: ended by the end-of-docid token, padded with 0. Docids sorted by length take the least time. Like a trie,
+        they should be an argument of the jitted caller.
+      rows: the document row of each docid; by default its index.
       batch: B.
       k: results; equal scores go by row.
       chunk: the most docids scored at once, n; memory grows with B n Ti C.
-      columns: as of `constrained_beam_search`.
+      columns: as in `constrained_beam_search`.
 
     Returns:
       As `constrained_beam_search`; `pruned_bound` is the score of the best docid that is not returned.
     """
     count, length = docids.shape
-    chunk = -(-count // -(-count // chunk))  # as many chunks, of nearly equal size: little is filled up
+    chunk = -(-count // -(-count // chunk))  # the same number of chunks, of nearly equal size: little padding
     rows = jnp.arange(count, dtype=jnp.int32) if rows is None else jnp.asarray(rows, jnp.int32)
     docids = jnp.pad(jnp.asarray(docids, jnp.int32), ((0, -count % chunk), (0, 0))).reshape(-1, chunk, length)
     rows = jnp.pad(rows, (0, -count % chunk), constant_values=-1).reshape(-1, chunk)

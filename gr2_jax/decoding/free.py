@@ -1,4 +1,4 @@
-"""Beam search over all sequences, for writing pseudo-queries."""
+"""Beam search over all sequences, for generating pseudo-queries."""
 
 from functools import partial
 from typing import Literal, NamedTuple
@@ -12,7 +12,7 @@ from gr2_jax.decoding.beams import Cache, Step, first_beam, keep_best, reorder, 
 
 
 class _State(NamedTuple):
-    """Between two steps; m live beams (1 at the start, then M) and M finished sequences, each best first."""
+    """The state between two steps: m live beams (1 at the start, then M) and M finished sequences, each best first."""
 
     position: Int[Array, ""]
     tokens: Int[Array, "B m"]
@@ -36,30 +36,31 @@ def beam_search(
     length_penalty: float = 0.0,
     early_stopping: bool | Literal["never"] = "never",
 ) -> tuple[Int[Array, "B M L"], Float[Array, "B M"]]:
-    """Generates M sequences per query, by log-likelihood / length ** length_penalty, best first.
+    """Generates M sequences per query, ranked by log-likelihood / length ** length_penalty, best first.
 
-    The search of Hugging Face's `generate`, with the same sequences and scores. At every step the live beams propose
-    all their continuations. Those of the best M that end are finished and compete for the M results; the best M that do
+    Sequences and scores equal those of Hugging Face's `generate`. At every step the live beams propose all their
+    continuations. Those of the best M that end are finished and compete for the M results; the best M that do
     not end live on, so an end token that ranks below M ends nothing. At `max_length` every sequence ends. The length
-    counts the end token. Equal scores: the sequence finished earlier, then the parent of higher rank, then the lower
+    counts the end token. Ties go to the sequence finished earlier, then to the parent of higher rank, then to the lower
     token. One beam without a length penalty is greedy decoding.
 
     Args:
       step: the decoder, see `Step`; its columns are token ids.
-      cache: its state before the first token; every leaf leads with [B, M] or [B, 1].
+      cache: the decoder's state before the first token; every leaf leads with [B, M] or [B, 1].
       batch: B.
       beams: M, sequences returned and hypotheses kept alive.
       max_length: L, tokens per sequence at most, end token included.
       eos_token: ends a sequence.
       start_token: what the decoder is fed first; not part of the sequence.
       banned: token ids never generated (padding); the other tokens' probabilities are left as they are.
-      length_penalty: 0 ranks by likelihood, more favours long sequences, less short ones.
+      length_penalty: 0 ranks by likelihood; above 0 favours long sequences, below 0 short ones.
       early_stopping: when a query with M finished sequences stops. "never": when no live beam can still reach them,
-        which changes no result. False, the default of Hugging Face: when the best live beam's score at its present
-        length is no better than the M-th, the same without a length penalty and too early with one. True: at once.
+        which changes no result. False, Hugging Face's default: when the best live beam's score at its present length is
+        no better than the M-th; without a length penalty this equals "never", with one it may stop too early. True: at
+        once.
 
     Returns:
-      Sequences, padded with 0 after the end token, and their scores; all 0 and -inf where fewer than M were found.
+      Sequences, padded with 0 after the end token, and their scores; 0 and -inf where fewer than M were found.
 
     Raises:
       ValueError: `early_stopping` is none of its three values.
@@ -105,7 +106,7 @@ def _advance(
         log_probs = jnp.where(banned, -jnp.inf, log_probs)
     scores = state.scores[..., None] + log_probs
 
-    # 2M hold M that go on: each of the at most M beams has one end token
+    # 2M include M that go on: each of the at most M beams has one end token
     best, index, _ = keep_best(scores.reshape(scores.shape[0], -1), 2 * beams)
     parents, tokens = jnp.divmod(index, scores.shape[2])
     sequences = reorder(state.sequences, parents).at[:, :, state.position].set(tokens)
@@ -121,7 +122,7 @@ def _advance(
         position=length,
         tokens=jnp.take_along_axis(tokens, rank, axis=1),
         sequences=reorder(sequences, rank),
-        # a query's beams die here rather than when the whole batch is done, so that its neighbours change nothing
+        # a query's beams die here rather than when the whole batch is done, so that its neighbours do not matter
         scores=jnp.where(over[:, None], -jnp.inf, kept),
         cache=reorder(cache, jnp.take_along_axis(parents, rank, axis=1)),
         finished=finished,

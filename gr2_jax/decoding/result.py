@@ -1,4 +1,4 @@
-"""What a search returns, whichever way it searched."""
+"""The result of every search."""
 
 from typing import NamedTuple
 
@@ -16,12 +16,12 @@ class SearchResult(NamedTuple):
     valid: Bool[Array, "B M"]
     """False where fewer docids than beams were reached."""
     pruned_bound: Float[Array, "B"]
-    """No docid missing from `rows` scores above it. -inf if there are no others."""
+    """No docid that is missing from `rows` scores above this; -inf if none is missing."""
 
     @property
     def proven(self) -> Bool[Array, "B M"]:
-        """The certificate: which results are provably at their true rank, up to the order of equal scores. They are the
-        first so many: those that score at least as much as anything missing can."""
+        """The certificate: which results are provably at their true rank, up to the order of ties. They are those that
+        score at least `pruned_bound`, a prefix of the list."""
         return self.valid & (self.scores >= self.pruned_bound[:, None])
 
     @property
@@ -30,7 +30,7 @@ class SearchResult(NamedTuple):
         return self.scores[:, -1] >= self.pruned_bound
 
     def best(self, k: int) -> "SearchResult":
-        """The first k results, which leave the others to the missing ones."""
+        """The first k results; `pruned_bound` then covers the results left out."""
         if k >= self.rows.shape[1]:
             return self
         bound = jnp.maximum(self.pruned_bound, self.scores[:, k])

@@ -1,4 +1,4 @@
-"""Tails: the rest of a docid below the node where no other docid passes. Nothing is left to choose there."""
+"""Tails: the rest of a docid below a node that no other docid passes through, where the search has no choice."""
 
 from typing import NamedTuple
 
@@ -9,18 +9,18 @@ from gr2_jax.decoding.trie_arrays import TrieArrays, first_child, row_of
 
 
 class Tail(NamedTuple):
-    """R edges further down."""
+    """A path of R edges down the trie from each beam's node."""
 
     tokens: Int[Array, "B M R"]
-    """On the edges; of no meaning where not `moves`."""
+    """The tokens on the edges; undefined where `moves` is False."""
     moves: Bool[Array, "B M R"]
     """False from the end of the docid on."""
     nodes: Int[Array, "B M"]
-    """Where the last move leads."""
+    """The node that the last move reaches."""
 
 
 def follow(trie: TrieArrays, nodes: Int[Array, "B M"], edges: Int[Array, ""], most: int) -> Tail:
-    """Goes down the first child `edges` times, at most R = `most`, or to the end of the docid."""
+    """Follows first children for `edges` edges (at most R = `most`), or to the end of the docid."""
     tokens, moves = [], []
     for i in range(most):
         move = (row_of(trie, nodes) < 0) & (i < edges)

@@ -1,8 +1,8 @@
-"""The trie of all docids as the search sees it: flat arrays on the device, read by gathers alone.
+"""The trie of all docids as the search reads it: flat arrays on the device, read only by gathers.
 
-Nodes are numbered level by level, so the children of a node are neighbours, and those of the next node follow: one
-number per node, `first_child`, holds all edges. It ascends, nearly everywhere slowly: 32 nodes share an int32 and have
-a byte each. Leaves, the ends of docids, are marked by a bit, and so are the nodes of one docid alone.
+Nodes are numbered level by level, so the children of a node are contiguous and the next node's children follow them:
+one number per node, `first_child`, encodes all edges. It ascends, mostly slowly, so 32 nodes share an int32 base and
+have a byte offset each. One bit per node marks leaves (the ends of docids), another marks nodes of only one docid.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ BLOCK = 32
 class TrieArrays(NamedTuple):
     """A prefix trie as flat arrays, nodes numbered level by level, the root 0; blocks = nodes // 32 + 1.
 
-    The children of node n are the nodes first_child(n) .. first_child(n + 1) - 1, by ascending token, save that the
+    The children of node n are the nodes first_child(n) .. first_child(n + 1) - 1, by ascending token, except that the
     end-of-docid edge, an ordinary edge to a leaf, comes FIRST among its siblings. Only ends of docids are leaves.
     """
 
@@ -27,7 +27,7 @@ class TrieArrays(NamedTuple):
     base: Int[Array, "blocks"]
     """first_child of the first node of a block; -1 - i for a block whose own list is wide[i]."""
     offset: UInt[Array, "32*blocks"]
-    """uint8: first_child of the node, less the base of its block (of no meaning in a wide block)."""
+    """uint8: first_child of the node, less the base of its block (unused in a wide block)."""
     wide: Int[Array, "wides 32"]
     """first_child of each node of a block whose offsets exceed a byte; block 0, the root's, is always one."""
     leaf_bits: UInt[Array, "blocks"]
@@ -41,7 +41,7 @@ class TrieArrays(NamedTuple):
 
 
 def first_child(trie: TrieArrays, nodes: Int[Array, "*shape"]) -> Int[Array, "*shape"]:
-    """Returns the first child of each node; of a leaf: of the next node. `nodes` may include the number of nodes."""
+    """Returns the first child of each node; for a leaf, the next node's. `nodes` may include the number of nodes."""
     base = trie.base[nodes // BLOCK]
     wide = trie.wide[jnp.maximum(-1 - base, 0), nodes % BLOCK]
     return jnp.where(base < 0, wide, base + trie.offset[nodes].astype(jnp.int32))

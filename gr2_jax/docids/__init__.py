@@ -1,13 +1,11 @@
 """Docids: schemes that propose them, the assignment that makes them unique, the trie that holds them."""
 
 from gr2_jax.docids.assignment import Assignment, assign_unique
+from gr2_jax.docids.candidate_shards import make_shards, read_shards
 from gr2_jax.docids.candidates import pack_candidates
-from gr2_jax.docids.codes import Codes, residual_codes
-from gr2_jax.docids.hierarchy import hierarchical_codes
-from gr2_jax.docids.numbers import random_numbers
-from gr2_jax.docids.product import product_codes
+from gr2_jax.docids.codes import Codes, product_codes, residual_codes
+from gr2_jax.docids.hierarchy import hierarchical_codes, random_numbers
 from gr2_jax.docids.pseudo_queries import Writer, Writing, fusion_writer, query_writer
-from gr2_jax.docids.shards import make_shards, read_shards
 from gr2_jax.docids.trie import DocidTrie
 from gr2_jax.docids.urls import url_text
 

@@ -1,4 +1,4 @@
-"""Giving every document a docid of its own (paper 4.1): the next free candidate of its list, at last a suffix."""
+"""Gives every document a docid of its own (paper 4.1): the first free candidate of its list, or one with a suffix."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Int, Int32, UInt64
 
 from gr2_jax.docids.candidates import SLICE, narrow, slices, stack
-from gr2_jax.docids.first_free import first_free
 from gr2_jax.docids.suffixes import add_suffixes, as_digits
-from gr2_jax.docids.taken import TakenDocids, hash_docids
+from gr2_jax.docids.taken import TakenDocids, first_free, hash_docids
 from gr2_jax.errors import UserError
 
 Lists = Int[np.ndarray, "S C T"]
@@ -26,11 +25,11 @@ class Assignment:
     docids: Int[np.ndarray, "N T"]
     """All different, none empty; 0-padded to the longest. uint16 where the tokens fit, else int32."""
     choices: Int32[np.ndarray, "N"]
-    """The place of the docid in the list of candidates it came from, -1 where a suffix was needed."""
+    """The index of the docid in its candidate list, -1 where a suffix was needed."""
     samples: Int32[np.ndarray, "N"]
-    """The list it came from: 0 is the document's first, k that of the k-th resampling, -1 where a suffix was needed."""
+    """The candidate list used: 0 the document's first, k the k-th resampling's, -1 where a suffix was needed."""
     first_is_unique: int
-    """Documents whose first candidate is no other document's first candidate; an empty one is not unique."""
+    """Number of documents whose first candidate is no other document's first candidate; an empty one is not unique."""
 
     @cached_property
     def lengths(self) -> Int[np.ndarray, "N"]:
@@ -65,18 +64,18 @@ def assign_unique(
 ) -> Assignment:
     """Goes through the documents in order and gives each the first docid of its list that is still free.
 
-    Documents that get none go through `resamples` further passes, with new lists. In a last pass the rest get their
-    base, the first candidate of their first list (nothing, if that is empty), with the shortest free suffix: a number
-    spelled in the suffix tokens as a, b, aa, ab, ba, bb, aaa and so on.
+    Documents left without a docid go through `resamples` further passes with new lists. In a last pass, each document
+    still left gets its base, the first candidate of its first list (nothing if that list is empty), with the shortest
+    free suffix: a number spelled in the suffix tokens as a, b, aa, ab, ba, bb, aaa and so on.
 
-    The result does not depend on how the documents are cut into shards. In memory are the docids, at most 60 bytes per
-    document besides, as many again for each that comes to the last pass, and the lists of one slice of documents.
-    Docids are compared by 64-bit hashes: should two docids share one, a free docid looks taken; no two documents ever
-    get the same docid.
+    The result does not depend on how the documents are cut into shards. Memory holds the docids, at most 60 more bytes
+    per document, another 60 for each document of the last pass, and the lists of one slice of documents. Docids are
+    compared by 64-bit hashes: if two docids share a hash, a free docid looks taken, but no two documents ever get the
+    same docid.
 
     Args:
       candidates: the documents' lists, in consecutive shards. A list is C docids [C, T], best first, each padded with
-        0; empty ones are passed over. C and T may differ between shards.
+        0; empty docids are skipped. C and T may differ between shards.
       suffix_tokens: the digits of the suffix.
       max_length: longest docid, in tokens; longer candidates are cut, and a suffix that would not fit replaces the end
         of its base.
@@ -85,8 +84,9 @@ def assign_unique(
       resamples: further passes, at most.
 
     Raises:
-      UserError: no documents, a shard that is no such array, suffix tokens that cannot count, a `max_length` below 1,
-        lists for another number of documents than `resample` was asked for, or `max_length` leaves no free docid.
+      UserError: no documents, a shard that is not such an array, suffix tokens that cannot count, a `max_length` below
+        1, lists from `resample` for another number of documents than it was asked for, or `max_length` leaves no free
+        docid.
     """
     digits = as_digits(suffix_tokens)
     if max_length is not None and max_length < 1:
@@ -104,7 +104,7 @@ def assign_unique(
 
 
 class _Given(NamedTuple):
-    """What some documents were given; an empty docid and a choice of -1 where that was nothing."""
+    """The docids that some documents got; an empty docid and a choice of -1 where a document got none."""
 
     rows: Rows | slice
     docids: Int[np.ndarray, "n T"]
@@ -113,12 +113,12 @@ class _Given(NamedTuple):
 
 
 class _Left(NamedTuple):
-    """What the first pass leaves behind it."""
+    """What later passes need from the first pass."""
 
     documents: int
-    unique: int  # documents with a first candidate of their own
-    rows: Rows  # those without a docid, and their first candidates
-    bases: Int[np.ndarray, "n T"]
+    unique: int  # documents whose first candidate is unique
+    rows: Rows  # documents without a docid
+    bases: Int[np.ndarray, "n T"]  # their first candidates
 
 
 def _first_pass(lists: Iterable[Lists], taken: TakenDocids, given: deque[_Given]) -> _Left:
@@ -163,19 +163,19 @@ def _chosen(lists: Lists, choices: Int32[np.ndarray, "S"]) -> Int[np.ndarray, "S
 
 
 def _count_alone(hashes: UInt64[np.ndarray, "N"]) -> int:
-    """How many of the hashes occur once, that of the empty docid left out."""
+    """How many of the hashes occur once, not counting the empty docid's."""
     hashes.sort()
     differs = np.concatenate([[True], hashes[1:] != hashes[:-1], [True]])
     return int(np.count_nonzero(differs[:-1] & differs[1:] & (hashes != 0)))
 
 
 def _table(given: deque[_Given], documents: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Docids, choices and samples of all documents; empties `given` on the way, so that docids are not held twice."""
+    """Docids, choices and samples of all documents; empties `given` as it goes, so that docids are not held twice."""
     width = max(part.docids.shape[1] for part in given)
     docids = np.zeros((documents, width), reduce(np.promote_types, (part.docids.dtype for part in given)))
     choices, samples = np.empty((2, documents), np.int32)
     while given:
-        part = given.popleft()  # later passes come later, and write over what the first left empty
+        part = given.popleft()  # later passes overwrite what the first left empty
         docids[part.rows, : part.docids.shape[1]] = part.docids
         choices[part.rows] = part.choices
         samples[part.rows] = np.where(part.choices < 0, -1, part.sample)

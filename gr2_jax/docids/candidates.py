@@ -1,4 +1,4 @@
-"""Candidate lists as arrays: token lists packed into them, shards of them checked and cut into slices."""
+"""Candidate lists as arrays: packs token lists into them, checks shards and cuts them into slices."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -10,14 +10,14 @@ from jaxtyping import Int
 from gr2_jax.docids.tokens import MOST_INT32, flat_tokens
 from gr2_jax.errors import UserError
 
-SLICE = 65536  # documents decided on together: what bounds the memory
+SLICE = 65536  # documents processed together, which bounds the memory
 
 
 def pack_candidates(lists: Sequence[Sequence[Sequence[int]]]) -> Int[np.ndarray, "S C T"]:
     """Packs each document's docids, token lists of any number and length, into one array padded with 0.
 
     Raises:
-      UserError: a token that is no whole number from 1 to 2^31 - 1.
+      UserError: a token is not a whole number from 1 to 2^31 - 1.
     """
     docids = list(chain.from_iterable(lists))
     counts = np.fromiter(map(len, lists), np.int64, len(lists))
@@ -35,10 +35,10 @@ def _wrong_token(_place: int, position: int, token: Any) -> UserError:
 
 
 def slices(shards: Iterable[Int[np.ndarray, "S C T"]], max_length: int | None) -> Iterator[Int[np.ndarray, "s C t"]]:
-    """Yields the lists of all shards, `SLICE` documents at most at a time, each docid cut to `max_length`; C >= 1.
+    """Yields the lists of all shards, at most `SLICE` documents at a time, each docid cut to `max_length`; C >= 1.
 
     Raises:
-      UserError: as `check_lists`.
+      UserError: see `check_lists`.
     """
     for shard in shards:
         _check_array(shard)
@@ -49,7 +49,7 @@ def slices(shards: Iterable[Int[np.ndarray, "S C T"]], max_length: int | None) -
 
 
 def check_lists(lists: Int[np.ndarray, "S C T"]) -> None:
-    """Raises `UserError` for what is no array of whole numbers of rank 3, or has a token out of range or after a 0."""
+    """Raises `UserError` unless `lists` is an integer array of rank 3 with no token out of range or after a 0."""
     _check_array(lists)
     _check_tokens(lists)
 
@@ -58,8 +58,8 @@ def _check_array(lists: Int[np.ndarray, "S C T"]) -> None:
     dtype, shape = getattr(lists, "dtype", np.dtype(object)), getattr(lists, "shape", ())
     if dtype.kind not in "iu" or len(shape) != 3:
         raise UserError(
-            "candidates come in arrays of whole numbers [documents, candidates, tokens],"
-            f" not in a {type(lists).__name__} of {dtype} {list(shape)}"
+            "candidates must be an integer array [documents, candidates, tokens],"
+            f" not a {type(lists).__name__} of {dtype} {list(shape)}"
         )
 
 
@@ -82,6 +82,6 @@ def narrow(docids: Int[np.ndarray, "n T"]) -> Int[np.ndarray, "n t"]:
 
 
 def stack(parts: Sequence[Int[np.ndarray, "_n _t"]]) -> Int[np.ndarray, "n t"]:
-    """The narrow arrays below each other, in the widest shape and type among them."""
+    """Concatenates narrow arrays by rows, in the widest shape and type among them."""
     width = max(part.shape[1] for part in parts)
     return np.concatenate([np.pad(part, [(0, 0), (0, width - part.shape[1])]) for part in parts])

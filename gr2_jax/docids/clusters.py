@@ -1,4 +1,4 @@
-"""k-means over any number of vectors: the centroids are learnt from a sample, the labels given chunk by chunk."""
+"""k-means over any number of vectors: the centroids are learnt from a sample, the labels assigned chunk by chunk."""
 
 import functools
 import warnings
@@ -10,12 +10,12 @@ from jaxtyping import Float, Int
 
 from gr2_jax.errors import UserError
 
-SAMPLE_PER_CODE = 256  # vectors to learn a centroid from, as in FAISS; from more, a mean hardly moves
+SAMPLE_PER_CODE = 256  # vectors to learn a centroid from, as in FAISS; more hardly move the mean
 _CHUNK = 4096  # rows: with 4,096 centroids, 64 MiB of scores
 
 
 class Vectors(Protocol):
-    """What is clustered: an array, a memory-mapped one, or `UnitRows`, read only by slices and by ascending rows."""
+    """The vectors to cluster: an array, a memory-mapped array or `UnitRows`, read only by slices and ascending rows."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: slice | Int[np.ndarray, " S"]) -> Float[np.ndarray, "S F"]: ...
@@ -24,7 +24,7 @@ class Vectors(Protocol):
 class UnitRows:
     """Some rows of the vectors (all by default), in ascending order, each made float32 of unit length as it is read.
 
-    A vector of zeros stays one.
+    A zero vector stays zero.
     """
 
     def __init__(self, vectors: Float[np.ndarray, "N F"], rows: Int[np.ndarray, " M"] | None = None):
@@ -40,14 +40,14 @@ class UnitRows:
 
 class Clusters(NamedTuple):
     labels: Int[np.ndarray, " N"]
-    """The number of each vector's nearest centroid, int32."""
+    """The index of each vector's nearest centroid, int32."""
     centroids: Float[np.ndarray, "C F"]
 
 
 def k_means(vectors: Vectors, codes: int, *, seed: int, sample: int | None = None) -> Clusters:
-    """Lloyd's k-means with `codes` centroids, learnt from at most `sample` vectors (256 a code) drawn by the seed.
+    """Lloyd's k-means with `codes` centroids, learnt from at most `sample` vectors (256 per code) drawn by the seed.
 
-    Memory beside the labels is that of the sample and a chunk. Raises UserError for no codes or fewer vectors.
+    Beside the labels, memory holds the sample and one chunk. Raises UserError for no codes or fewer vectors.
     """
     drawn = draw(vectors, SAMPLE_PER_CODE * codes if sample is None else sample, seed=seed)
     centroids = learn_centroids(drawn, codes, seed=seed)
@@ -55,7 +55,7 @@ def k_means(vectors: Vectors, codes: int, *, seed: int, sample: int | None = Non
 
 
 def draw(vectors: Vectors, count: int, *, seed: int) -> Float[np.ndarray, "S F"]:
-    """`count` different vectors in the order of their rows; all, where there are no more."""
+    """`count` different vectors in the order of their rows, or all vectors if there are fewer."""
     if len(vectors) <= count:
         return np.asarray(vectors[:], np.float32)
     rows = np.random.default_rng(seed).choice(len(vectors), max(count, 0), replace=False, shuffle=False)
@@ -63,7 +63,7 @@ def draw(vectors: Vectors, count: int, *, seed: int) -> Float[np.ndarray, "S F"]
 
 
 def learn_centroids(vectors: Float[np.ndarray, "S F"], codes: int, *, seed: int) -> Float[np.ndarray, "C F"]:
-    """scikit-learn's KMeans, one start; some centroids are the same where fewer than `codes` vectors differ."""
+    """scikit-learn's KMeans, one start; centroids repeat if fewer than `codes` vectors are distinct."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
@@ -74,16 +74,16 @@ def learn_centroids(vectors: Float[np.ndarray, "S F"], codes: int, *, seed: int)
         raise UserError(
             f"{codes} codes cannot be learnt from {documents}: there must be at least as many documents as codes"
         )
-    # Several threads add up in an order of their own: other bytes every time.
+    # Several threads sum in varying order, so the bytes would differ from run to run.
     with _threads().limit(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of vectors that are the same
+        warnings.simplefilter("ignore", ConvergenceWarning)  # raised for duplicate vectors
         return KMeans(codes, n_init=1, random_state=seed).fit(vectors).cluster_centers_.astype(np.float32)
 
 
 def nearest(vectors: Vectors, centroids: Float[np.ndarray, "C F"]) -> Int[np.ndarray, " N"]:
-    """The nearest centroid of each vector by Euclidean distance, the first of equals, as int32."""
-    # |x - c|² = |x|² - 2 (x·c - |c|²/2), and |x|² is the same for every c. Around the centroids' own middle little is
-    # lost by cancellation.
+    """The nearest centroid of each vector by Euclidean distance, ties to the first, as int32."""
+    # |x - c|² = |x|² - 2 (x·c - |c|²/2), and |x|² is the same for every c. Centring on the centroids' mean
+    # loses little to cancellation.
     middle = centroids.mean(axis=0)
     centred = centroids - middle
     half_squares = np.square(centred).sum(axis=1) / 2
@@ -102,7 +102,7 @@ def chunks(count: int) -> Iterator[slice]:
 
 @functools.cache
 def _threads():
-    """The controller of the thread pools of BLAS and scikit-learn; to look for them takes longer than a small fit."""
+    """The controller of the thread pools of BLAS and scikit-learn; finding them takes longer than a small fit."""
     import sklearn.cluster  # noqa: F401 - loads the pools
     from threadpoolctl import ThreadpoolController
 

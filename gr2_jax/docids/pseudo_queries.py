@@ -1,8 +1,7 @@
 """Pseudo-query docids by beam search: from z = e_d + r of a fusion model (paper 4.1), or from a plain query generator.
 
 The docids of a document are a function of the model, the seed and the document's row: neither its neighbours in a batch
-nor the number of devices or hosts changes them. Every device searches for documents of its own, without a word to the
-others.
+nor the number of devices or hosts changes them. Every device searches for its own documents, without communication.
 """
 
 import dataclasses
@@ -12,23 +11,23 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.decoding import beam_search
+from gr2_jax.decoding.devices import on_each_device
 from gr2_jax.models import EOS_ID, PAD_ID, T5, Fusion, T5Config, empty_cache, sphere_noise
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Writing:
-    """How pseudo-queries are searched for."""
+    """Settings of the search for pseudo-queries."""
 
     beams: int
     """Candidates per document (and latent)."""
     max_length: int
     """In tokens, EOS included."""
     allowed: Bool[np.ndarray, "V"]
-    """Tokens that may be written; EOS must be among them."""
+    """Tokens that may be generated; EOS must be among them."""
     seed: int = 0
     batch: int = 64
     """Documents per device and step."""
@@ -53,7 +52,7 @@ class Writer:
         sample: int = 0,
         radius: float = 0.0,
     ) -> Candidates:
-        """Rows give each document a direction of noise of its own; another `sample` gives all of them new ones."""
+        """A document's row determines its direction of noise; another `sample` gives all documents new directions."""
         found = []
         for start in range(0, len(rows), self._batch):
             places = np.minimum(np.arange(start, start + self._batch), len(rows) - 1)
@@ -67,7 +66,7 @@ class Writer:
 def fusion_writer(model: Fusion, params: dict, writing: Writing, *, latents: int = 1) -> Writer:
     """Writes from z = e_d + r, r of length `radius` in a direction uniform on the sphere.
 
-    With several `latents` a document's candidates come from as many z, the best of each first, then the second of each.
+    With several `latents`, a document's candidates come from this many z: first the best of each, then the second.
     """
 
     def read(params, tokens, rows, sample, radius):
@@ -83,7 +82,7 @@ def fusion_writer(model: Fusion, params: dict, writing: Writing, *, latents: int
 
 
 def query_writer(model: T5, params: dict, writing: Writing) -> Writer:
-    """Writes from a plain query generator, which reads the document's every token (the paper's -RF); no noise."""
+    """Writes from a plain query generator, which reads all tokens of the document (the paper's -RF); no noise."""
 
     def read(params, tokens, rows, sample, radius):
         states = model.apply({"params": params["t5"]}, tokens, method="encode")
@@ -103,7 +102,7 @@ def _noise(row: Int[Array, ""], *, seed: int, sample: Int[Array, ""], count: int
 
 
 def _search_program(config: T5Config, writing: Writing, read: Callable, step: Callable, latents: int) -> Callable:
-    """The search of every device's own documents, as one program over this host's devices."""
+    """One program over this host's devices, in which every device searches for its own documents."""
     banned = jnp.asarray(~writing.allowed)
 
     def search(params, tokens, rows, sample, radius) -> Int[Array, "B C T"]:
@@ -120,13 +119,4 @@ def _search_program(config: T5Config, writing: Writing, read: Callable, step: Ca
         by_rank = written.reshape(len(tokens), latents, writing.beams, -1).swapaxes(1, 2)
         return jnp.where(by_rank == EOS_ID, PAD_ID, by_rank).reshape(len(tokens), latents * writing.beams, -1)
 
-    everywhere, split = PartitionSpec(), PartitionSpec("data")
-    return jax.jit(
-        jax.shard_map(
-            search,
-            mesh=Mesh(np.array(jax.local_devices()), ("data",)),
-            in_specs=(everywhere, split, split, everywhere, everywhere),
-            out_specs=split,
-            check_vma=False,
-        )
-    )
+    return on_each_device(search, (False, True, True, False, False))

@@ -1,4 +1,4 @@
-"""The last resort of the assignment: docids made of a base and the shortest suffix that makes them free."""
+"""The last resort of the assignment: docids made of a base and the shortest suffix that gives a free docid."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from gr2_jax.docids.taken import TakenDocids, hash_docids, hash_tokens
 from gr2_jax.docids.tokens import MOST_INT32
 from gr2_jax.errors import UserError
 
-_WINDOW = 1 << 20  # suffixes of one stem looked up together, at most
+_WINDOW = 1 << 20  # most suffixes of one stem to look up together
 
 
 def as_digits(tokens: Sequence[int]) -> Int[np.ndarray, "D"]:
@@ -33,15 +33,15 @@ def add_suffixes(
     max_length: int | None,
     taken: TakenDocids,
 ) -> Iterator[tuple[slice, Int[np.ndarray, "l t"]]]:
-    """Yields, slice by slice, each document's base with the first suffix that gives a docid nobody before it has.
+    """Yields, slice by slice, each document's base with the first suffix that gives a docid no earlier document has.
 
-    Suffixes are tried in the order a, b, aa, ab, ba, bb, aaa and so on. A suffix of n tokens is put to the base's
-    stem, its first `max_length` - n tokens. Documents of the same stem want the same docids in the same order: their
-    ranks say who gets which, so they are all served at once. Only where a base itself ends with digits can two stems
-    lead to one docid; the result then shows it, and the documents are gone through one by one instead.
+    Suffixes are tried in the order a, b, aa, ab, ba, bb, aaa and so on. A suffix of n tokens is appended to the base's
+    stem, its first `max_length` - n tokens. Documents of the same stem want the same docids in the same order, so their
+    ranks decide who gets which, and all are served at once. Two stems can give the same docid only if a base itself
+    ends with digits; duplicates in the result show this, and the documents are then processed one by one.
 
     Args:
-      rows: the documents' numbers, ascending, for the message.
+      rows: the documents' rows, ascending, for the error message.
       bases: their bases, 0-padded; may be empty.
 
     Raises:
@@ -75,7 +75,7 @@ class _Work:
         return iter(range(1, self.max_length + 1)) if self.max_length is not None else count(1)
 
     def stems(self, rows: Int[np.ndarray, "l"] | slice, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Hashes and lengths [l] of what is left of the bases before a suffix of this size."""
+        """Hashes and lengths [l] of the stems: the part of each base that stays before a suffix of this size."""
         stems = self.bases[rows, : None if self.max_length is None else self.max_length - size]
         return hash_docids(stems), np.count_nonzero(stems, axis=1)
 
@@ -139,14 +139,14 @@ class _Work:
             head[live] += supply
             next_value[live] += width
             live = live[(needed[live] > 0) & (next_value[live] < end)]
-            window = min(2 * window, _WINDOW)  # where long runs are taken, look further each time
+            window = min(2 * window, _WINDOW)  # where long runs are taken, search further each time
         return values, hashes
 
     def one_by_one(self) -> tuple[Int[np.ndarray, "L"], Int[np.ndarray, "L"]]:
-        """Sizes and values from the definition: documents in order, each trying suffixes in order; 0: none was free."""
+        """Sizes and values by the definition: documents in order, each trying suffixes in order; 0: none was free."""
         sizes, values = np.zeros(len(self.bases), np.int32), np.zeros(len(self.bases), np.int64)
         stems = cache(lambda size: [part.tolist() for part in self.stems(slice(None), size)])
-        suffixes = cache(lambda stem, length, size: self._free(stem, length, size))  # shared: what one passes is taken
+        suffixes = cache(lambda stem, length, size: self._free(stem, length, size))  # shared: a skipped suffix is taken
         given: set[int] = set()
         for row in range(len(self.bases)):
             for size in self.sizes():
@@ -161,7 +161,7 @@ class _Work:
         return sizes, values
 
     def _free(self, stem: int, length: int, size: int) -> Iterator[tuple[int, int]]:
-        """Values and hashes of all suffixes that are not taken before."""
+        """Values and hashes of all suffixes that were not taken before."""
         start, width, end = 0, 16, len(self.digits) ** size
         while start < end:
             values = np.arange(start, min(start + width, end))

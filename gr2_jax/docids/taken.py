@@ -1,16 +1,16 @@
-"""Which docids are taken, in 8 bytes each: a set of 64-bit hashes for tens of millions of them."""
+"""The set of taken docids, 8 bytes each, and the choice of free docids, document by document."""
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt64
+from jaxtyping import Bool, Int, Int32, UInt64
 
-_GROWTH = 4  # each sorted array of the set is at least so many times as long as the next
+_GROWTH = 4  # each sorted array of the set is at least this many times as long as the next
 
 
 def hash_docids(docids: Int[np.ndarray, "*B T"]) -> UInt64[np.ndarray, "*B"]:
     """Returns sum_t f(w_t, t) mod 2^64, with f of `hash_tokens`.
 
-    Padding adds nothing, so the hash is the same however wide the array; the empty docid has hash 0. Equal docids have
-    equal hashes; that any two of n different ones share a hash has a probability of n^2 / 2^65: 1e-4 for 50 million.
+    Padding adds nothing, so the hash does not depend on the array's width; the empty docid has hash 0. Equal docids
+    have equal hashes; any two of n different docids share a hash with probability n^2 / 2^65: 1e-4 for 50 million.
     """
     total = np.zeros(docids.shape[:-1], np.uint64)
     for t in range(docids.shape[-1]):
@@ -36,10 +36,11 @@ def _mixed(x: UInt64[np.ndarray, "*B"]) -> UInt64[np.ndarray, "*B"]:
 
 
 class TakenDocids:
-    """A set of hashes of docids; that of the empty docid is in it from the start, because no document may have it.
+    """A set of docid hashes; it starts with the hash of the empty docid, which no document may have.
 
-    A few sorted arrays of falling length: what is added becomes the shortest, and is merged with the one before while
-    that is less than `_GROWTH` times as long. So there are O(log n) arrays, and a hash is moved O(log n) times.
+    It is a few sorted arrays of decreasing length. New hashes become the shortest array, which is merged with the array
+    before it while that is less than `_GROWTH` times as long: there are O(log n) arrays, and a hash is moved O(log n)
+    times.
     """
 
     def __init__(self) -> None:
@@ -57,7 +58,7 @@ class TakenDocids:
 
     def contains(self, hashes: UInt64[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
         """Which of the hashes are in the set."""
-        order = np.argsort(hashes)  # ascending, so that searches one after the other touch the same memory
+        order = np.argsort(hashes)  # ascending, so that successive searches touch the same memory
         asked = hashes[order]
         found = np.zeros(hashes.size, bool)
         for level in self._levels:
@@ -67,3 +68,33 @@ class TakenDocids:
         result = np.empty_like(found)
         result[order] = found
         return result
+
+
+def first_free(hashes: UInt64[np.ndarray, "S C"], taken: TakenDocids) -> Int32[np.ndarray, "S"]:
+    """Returns for each document, in order, the index of its first free docid, or -1; adds these docids to `taken`.
+
+    Computed in rounds. Every document without a docid asks for the next docid of its list. Of the documents that ask
+    for a docid and its holder, the first keeps it and the others go on. All docids prefer documents in the same order,
+    so the only stable outcome is the one of documents choosing in turn.
+    """
+    documents, places = hashes.shape
+    docids, wish = np.unique(hashes, return_inverse=True)
+    unknown, free = documents + 1, documents  # values of `holder` that are no document; -1: taken before
+    holder = np.full(docids.size, unknown)
+    choice = np.full(documents, -1)
+    asking = np.arange(documents)
+    while asking.size:
+        choice[asking] += 1
+        asking = asking[choice[asking] < places]
+        asked = wish[asking, choice[asking]]
+        if (new := np.unique(asked[holder[asked] == unknown])).size:
+            holder[new] = np.where(taken.contains(docids[new]), -1, free)
+        before = holder[asked]
+        np.minimum.at(holder, asked, asking)
+        holds = holder[asked] == asking
+        pushed_out = before[holds]
+        asking = np.concatenate([asking[~holds], pushed_out[pushed_out < free]])
+    choice[choice == places] = -1
+    got = np.flatnonzero(choice >= 0)
+    taken.add(hashes[got, choice[got]])
+    return choice.astype(np.int32)

@@ -20,11 +20,11 @@ def flat_tokens(
     """Returns the tokens of all docids, one after the other, and the length of each docid.
 
     Raises:
-      UserError: a token that is no whole number from 1 to 2^31 - 1; `refusal` is called with the place of its docid,
-        its place in that, and the token, and returns the exception.
+      UserError: a token is not a whole number from 1 to 2^31 - 1; `refusal` gets the index of its docid, its position
+        in the docid and the token, and returns the exception.
     """
     lengths = np.fromiter(map(len, docids), np.int64, len(docids))
-    try:  # NumPy itself would cut 2.5 to 2
+    try:  # NumPy would silently truncate 2.5 to 2
         tokens = np.fromiter(map(index, chain.from_iterable(docids)), np.int64, lengths.sum())
     except (TypeError, OverflowError):
         tokens = None

@@ -1,4 +1,4 @@
-"""The trie of all docids: built from them, its figures, its file, and the docids read back from it."""
+"""The trie of all docids: building, measuring, saving and loading it, and reading the docids back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,20 +13,19 @@ from jaxtyping import Int
 from gr2_jax.decoding import TrieArrays
 from gr2_jax.docids.tokens import MOST_INT32
 from gr2_jax.docids.trie_blocks import unpack
-from gr2_jax.docids.trie_build import build_arrays, shared_prefix
+from gr2_jax.docids.trie_build import as_matrix, build_arrays, check_tokens, shared_prefix, sort_docids
 from gr2_jax.docids.trie_file import read_trie, write_trie
-from gr2_jax.docids.trie_sort import as_matrix, check_tokens, sort_docids
 from gr2_jax.errors import UserError
 
-_CHUNK = 1 << 18  # nodes looked at at once
+_CHUNK = 1 << 18  # nodes processed at once
 
 
 @dataclass(frozen=True, eq=False)
 class DocidTrie:
-    """A prefix trie over docids, laid out as `TrieArrays` says; every docid ends with an edge of the token `eos_id`.
+    """A prefix trie over docids, laid out as in `TrieArrays`; every docid ends with an edge of the token `eos_id`.
 
-    `arrays` are NumPy's, `on_device` the same on the device. `vocabulary` is the fingerprint of the vocabulary whose
-    ids the tokens are, where it was given.
+    `arrays` are NumPy arrays, `on_device` their copies on the device. `vocabulary` is the fingerprint of the tokens'
+    vocabulary, if one was given.
     """
 
     arrays: TrieArrays
@@ -46,8 +45,8 @@ class DocidTrie:
         Row i is document i.
 
         Raises:
-          UserError: no docids, an empty docid, a token that is no whole number from 1 to 2^31 - 1 or is `eos_id`, the
-            same docid twice, more docids or nodes than 31 bits can number.
+          UserError: no docids, an empty docid, a token that is not a whole number from 1 to 2^31 - 1 or is `eos_id`,
+            the same docid twice, more docids or nodes than 31 bits can number.
         """
         if not 0 < eos_id <= MOST_INT32:
             raise UserError(f"the end-of-docid token must be a positive 32-bit token id, not {eos_id}")
@@ -62,8 +61,8 @@ class DocidTrie:
 
     @cached_property
     def on_device(self) -> TrieArrays:
-        """The arrays on JAX's default device, copied there once: what a search takes."""
-        with jax.ensure_compile_time_eval():  # asked for first within a jit, it would keep that jit's tracers
+        """The arrays on JAX's default device, copied there once: the input of a search."""
+        with jax.ensure_compile_time_eval():  # a first access inside a jit would otherwise cache its tracers
             return jax.device_put(self.arrays)
 
     def widths(self, beams: int) -> tuple[int, int]:
@@ -101,8 +100,8 @@ class DocidTrie:
         """Returns the docid of each row, without EOS, padded with 0; Ti is the length of the longest."""
         token, row = self.arrays.token, self.arrays.row
         docids = np.zeros((len(row), self.max_depth - 1), token.dtype)
-        node = self._leaves()  # of each docid, in the order of the leaves, its node at the depth below
-        ends = np.searchsorted(node, self._levels)  # the docids that end above each level
+        node = self._leaves()  # for each docid, in the order of the leaves, its node at depth + 1
+        ends = np.searchsorted(node, self._levels)  # the number of docids that end above each level
         for depth in range(self.max_depth - 1, 0, -1):
             longer = ends[depth + 1]
             node[longer:] = self._parents(depth)[node[longer:] - self._levels[depth + 1]]
@@ -116,22 +115,22 @@ class DocidTrie:
         return [docid[:length] for docid, length in zip(docids.tolist(), lengths.tolist(), strict=True)]
 
     def save(self, path: str | Path) -> None:
-        """Writes the trie to the directory `path`, beside it first; only an older trie is replaced.
+        """Writes the trie to the directory `path`, through a temporary one beside it; replaces only an older trie.
 
-        What has this name is a whole trie, the older or the new one. For an instant between two renames there is none;
-        a writer killed then leaves the older as `.<name>.gr2-old` beside `path`, and `load` says so.
+        `path` is always a complete trie, the older or the new one, except for an instant between two renames. A writer
+        killed in that instant leaves the older trie as `.<name>.gr2-old` beside `path`, and `load` says so.
 
         Raises:
-          UserError: `path` has no name of its own, or something other than a docid trie is there.
+          UserError: `path` has no name of its own (such as "."), or holds something other than a docid trie.
         """
         write_trie(Path(path), self.arrays, self.eos_id, self.vocabulary)
 
     @classmethod
     def load(cls, path: str | Path, *, vocabulary: str | None = None) -> "DocidTrie":
-        """Maps a trie written by `save` into memory, every byte checked once.
+        """Memory-maps a trie written by `save` and checks every byte once.
 
         Raises:
-          UserError: it is missing, damaged, not a docid trie, or made with another vocabulary than the one given here.
+          UserError: the trie is missing, damaged, not a docid trie, or made with another vocabulary than `vocabulary`.
         """
         return cls(*read_trie(Path(path), vocabulary))
 

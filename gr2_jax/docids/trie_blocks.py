@@ -9,7 +9,7 @@ _MOST_OFFSET = np.iinfo(np.uint8).max
 
 
 class BlockPacker:
-    """Packs the ascending first children of all nodes, handed over piece by piece, into `base`, `offset` and `wide`."""
+    """Packs the ascending first children of all nodes, given piece by piece, into `base`, `offset` and `wide`."""
 
     def __init__(self, nodes: int):
         blocks = nodes // BLOCK + 1
@@ -30,7 +30,7 @@ class BlockPacker:
         offset = blocks - blocks[:, :1]
         is_wide = offset[:, -1] > _MOST_OFFSET
         if not self._packed:
-            is_wide[0] = True  # so the table is never empty, which a gather would not take
+            is_wide[0] = True  # so that the table is never empty, which a gather rejects
         places = np.flatnonzero(is_wide)
         offset[places] = 0
         self.offset[here], self.base[here] = offset, blocks[:, 0]
@@ -40,7 +40,7 @@ class BlockPacker:
         self._packed += count
 
     def finish(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns `base`, `offset` and `wide`; the last block is filled up with the number of nodes."""
+        """Returns `base`, `offset` and `wide`; the last block is padded with the number of nodes."""
         self.add(np.full(BLOCK - len(self._rest), self._nodes, np.int32))
         return self.base, self.offset.reshape(-1), np.concatenate(self._wide)
 

@@ -1,4 +1,4 @@
-"""The trie's file: a directory of arrays to map into memory, and `trie.json`, which says what they are."""
+"""The trie on disk: a directory of arrays to memory-map, and `trie.json`, which describes them."""
 
 import json
 import os
@@ -15,17 +15,17 @@ from gr2_jax.errors import UserError
 _ANY_FORMAT = "gr2_jax docid trie "
 _FORMAT = _ANY_FORMAT + "3"
 _HEADER = "trie.json"
-_NAMELESS = ("", "..")  # of '.', '/' and '..'
+_NAMELESS = ("", "..")  # the names of '.', '/' and '..'
 
 
 def write_trie(path: Path, arrays: TrieArrays, eos_id: int, vocabulary: str | None) -> None:
-    """Writes the directory `path`, beside it first; the same trie gives the same bytes.
+    """Writes the directory `path`, through a temporary one beside it; the same trie gives the same bytes.
 
-    A directory cannot take another's place in one step: an older trie is first renamed. Whoever is killed between the
-    two renames leaves both, whole, beside `path`, under names that are this program's alone.
+    A directory cannot replace another in one step, so an older trie is first renamed. A process killed between the two
+    renames leaves both tries, complete, beside `path`, under names that only this program uses.
 
     Raises:
-      UserError: `path` has no name of its own, or something other than a docid trie is there.
+      UserError: `path` has no name of its own, or holds something other than a docid trie.
     """
     _check_place(path)
     partial, old = _beside(path, "partial"), _beside(path, "old")
@@ -49,17 +49,17 @@ def write_trie(path: Path, arrays: TrieArrays, eos_id: int, vocabulary: str | No
 
 
 def read_trie(path: Path, vocabulary: str | None) -> tuple[TrieArrays, int, str | None]:
-    """Maps the arrays of a trie into memory, and returns them with its end-of-docid token and its vocabulary.
+    """Memory-maps the arrays of a trie; returns them with its end-of-docid token and its vocabulary.
 
     Raises:
-      UserError: there is none, it is damaged, of another format, or made with another vocabulary than the given one.
+      UserError: the trie is missing, damaged, of another format, or made with another vocabulary than the given one.
     """
     if not path.exists():
         raise UserError(f"there is no docid trie at {path}{_hint_of_old(path)}")
     header = _read_header(path)
     if vocabulary is not None and header["vocabulary"] != vocabulary:
-        made = f"of fingerprint {header['vocabulary']}" if header["vocabulary"] else "that was not recorded"
-        raise UserError(f"the docid trie at {path} was made with another vocabulary, {made}, not {vocabulary}")
+        made = f"the vocabulary {header['vocabulary']}" if header["vocabulary"] else "an unrecorded vocabulary"
+        raise UserError(f"the docid trie at {path} was made with {made}, not {vocabulary}")
     arrays = TrieArrays(*(_map_array(path, name, header["crc32"][name]) for name in TrieArrays._fields))
     if not _is_consistent(arrays, **header["counts"]):
         raise UserError(f"the docid trie at {path} is damaged: its arrays do not fit together")
@@ -77,11 +77,15 @@ def _hint_of_old(path: Path) -> str:
 
 
 def _check_place(path: Path) -> None:
-    """Raises UserError unless there is nothing at `path`, or a docid trie, of any format, and nothing else."""
+    """Raises UserError unless `path` is free, or holds a docid trie of any format and nothing else."""
     if path.name in _NAMELESS:
-        raise UserError(f"a docid trie cannot be saved as '{path}': give the name of a directory, as {path / 'trie'}")
+        raise UserError(
+            f"a docid trie cannot be saved as '{path}': give the name of a directory, such as {path / 'trie'}"
+        )
     if os.path.lexists(path) and (why := _why_no_trie(path)):
-        raise UserError(f"{path} is in the way of the docid trie, for it {why}: remove it, or save under another name")
+        raise UserError(
+            f"{path} cannot be replaced by a docid trie because it {why}: remove it, or save under another name"
+        )
 
 
 def _why_no_trie(path: Path) -> str | None:
@@ -113,10 +117,10 @@ def _read_header(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, LookupError, TypeError):
         raise UserError(f"{path} is not a docid trie, or its {_HEADER} is missing or damaged") from None
     if format_ != _FORMAT:
-        raise UserError(f"{path} is not a docid trie in the format '{_FORMAT}' but in '{format_}': make it again")
+        raise UserError(f"{path} has the format '{format_}', not '{_FORMAT}': make the docid trie again")
     header.pop("checksum", None)
     if _as_text(header) != text:
-        raise UserError(f"the docid trie at {path} is damaged: its {_HEADER} does not have its checksum")
+        raise UserError(f"the docid trie at {path} is damaged: its {_HEADER} does not match its checksum")
     return header
 
 
@@ -130,7 +134,7 @@ def _map_array(path: Path, name: str, checksum: int) -> np.ndarray:
 
 
 def _is_consistent(arrays: TrieArrays, docids: int, nodes: int) -> bool:
-    """Whether the shapes, the number of leaves and both ends of `first_child` agree; not a look at every node."""
+    """Whether the shapes, the number of leaves and both ends of `first_child` agree; does not check every node."""
     token, base, offset, wide, leaf_bits, leaves_before, row, alone_bits = arrays
     blocks = nodes // BLOCK + 1
     shapes = (nodes,), (blocks,), (BLOCK * blocks,), (len(wide), BLOCK), (blocks,), (blocks,), (docids,), (blocks,)

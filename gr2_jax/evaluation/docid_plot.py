@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gr2_jax.files import replacing
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Schemes = Mapping[str, Mapping[str, Any]]
 """Scheme name -> what `docid_quality` returns."""
 
-_SIZE, _DPI = (11, 8), 150  # inches, pixels an inch
+_SIZE, _DPI = (11, 8), 150  # inches, pixels per inch
 _RANKS = (1, 2, 5, 10, 20, 50, 100)
-# Shapes as well as colours, for those who see few colours and for black and white.
+# Shapes as well as colours, for colour-blind readers and black-and-white prints.
 _MARKERS, _DASHES = "osD^vPX*<>", ("-", "--", "-.")
 
 
 def plot_docids(schemes: Schemes, path: str | os.PathLike) -> None:
-    """Draws a PNG of 1650 x 1200 pixels: uniqueness by depth, lengths, branching, own BM25 rank, a line a scheme.
+    """Draws a PNG of 1650 x 1200 pixels: uniqueness by depth, lengths, branching, own BM25 rank, one line per scheme.
 
-    The same input gives the same bytes under the same version of matplotlib. A scheme without a part has no line in its
-    panel. The file appears whole or not at all.
+    The same input gives the same bytes under the same version of matplotlib. A scheme that lacks a
+    measurement has no line in its panel. The file appears whole or not at all.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -31,8 +33,6 @@ def plot_docids(schemes: Schemes, path: str | os.PathLike) -> None:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.lines import Line2D
 
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # a user's own matplotlibrc does not change the picture
         figure = Figure(_SIZE, _DPI, layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15))
@@ -44,12 +44,12 @@ def plot_docids(schemes: Schemes, path: str | os.PathLike) -> None:
             _finish(axes)
         keys = [Line2D([], [], label=name, **style) for name, style in styles.items()]
         figure.legend(handles=keys, loc="outside lower center", ncols=6, frameon=False)
-        figure.savefig(partial, format="png", metadata={"Software": None})
-    os.replace(partial, path)
+        with replacing(Path(path)) as partial:
+            figure.savefig(partial, format="png", metadata={"Software": None})
 
 
 def _styles(names: Iterable[str], colours: Sequence) -> dict[str, dict[str, Any]]:
-    """A colour and a marker for each scheme, other dashes once they are used up."""
+    """A colour and a marker for each scheme, with other dashes once the markers are used up."""
     return {
         name: {
             "color": colours[i % len(colours)],

@@ -1,4 +1,4 @@
-"""How good a scheme's docids are, before paying for training: relevant to their documents, distinct, soon unique."""
+"""The quality of a scheme's docids, measured before training: relevant to the document, distinct, unique early."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -8,17 +8,18 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from gr2_jax.docids.structure import structure
-from gr2_jax.evaluation.bm25 import BM25
 from gr2_jax.evaluation.table import Cell, format_table
+from gr2_jax.search.bm25 import BM25
+from gr2_jax.search.searcher import Hit
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 DEPTH = 100
-"""How far down BM25's list a document is looked for."""
+"""The ranks of BM25's list in which a document is looked for."""
 
 NEARLY_THE_SAME = 0.95
-"""A cosine above this is counted as nearly the same docid."""
+"""A cosine above this counts as nearly the same docid."""
 
 _BLOCK = 8192  # documents compared with the sample at a time
 
@@ -37,16 +38,16 @@ def docid_quality(
     sample: int = 1000,
     seed: int,
 ) -> dict[str, Any]:
-    """Everything the report says of one scheme's docids, as a dictionary that JSON can hold.
+    """Everything that the report shows about one scheme's docids, as a dictionary that JSON can hold.
 
     Args:
         docids: The assigned docids without EOS, 0-padded.
         doc_ids: The N document ids.
         documents: A title or text of each document, for the examples.
         docid_texts: The docids as text.
-        assignment: The assignment's figures, passed on.
-        index: BM25 over the whole collection's texts under `doc_ids`; None where docids are not made of words.
-        positions: Whether a token means something else at another place, as in codes.
+        assignment: The assignment's figures, passed through.
+        index: BM25 over the whole collection's texts under `doc_ids`; None if docids are not made of words.
+        positions: Whether a token's meaning depends on its position, as in codes.
         vectors: A model's representations of the docids, if there are any.
         held_out: Likelihood of held-out queries, computed elsewhere: nll_per_token, perplexity.
         sample: How many documents to look up and compare; the same ones for all schemes of a collection and seed.
@@ -54,7 +55,7 @@ def docid_quality(
 
     Returns:
         assignment, structure (see `structure`), own_rank, neighbour_similarity (of docids), vector_similarity,
-        held_out, examples; None where a part does not apply.
+        held_out, examples; None for a part that does not apply.
     """
     drawn = {"sample": sample, "seed": seed}
     similarities = {
@@ -101,21 +102,21 @@ def _row(quality: Mapping[str, Any]) -> dict[str, Cell]:
 def own_rank(
     index: BM25, doc_ids: Sequence[str], docid_texts: Sequence[str], *, sample: int, seed: int
 ) -> Int[np.ndarray, " S"]:
-    """Where BM25 ranks each sampled document when its own docid is the query; 1 is best, 0 not in the first `DEPTH`.
+    """Where BM25 ranks each sampled document when its own docid is the query; 1 is best, 0 not within `DEPTH`.
 
     Equal scores rank in document order. Building `index` once serves all schemes.
     """
     rows = _sampled(len(docid_texts), sample, seed)
-    run = index.search({doc_ids[row]: docid_texts[row] for row in rows}, DEPTH)
-    return np.array([_place(doc_ids[row], run[doc_ids[row]]) for row in rows])
+    found = index.search([docid_texts[row] for row in rows], DEPTH)
+    return np.array([_place(doc_ids[row], hits) for row, hits in zip(rows, found, strict=True)])
 
 
-def _place(doc_id: str, hits: Sequence[tuple[str, float]]) -> int:
-    return next((rank for rank, (found, _) in enumerate(hits, start=1) if found == doc_id), 0)
+def _place(doc_id: str, hits: Sequence[Hit]) -> int:
+    return next((rank for rank, hit in enumerate(hits, start=1) if hit.doc_id == doc_id), 0)
 
 
 def rank_summary(ranks: Int[np.ndarray, " S"]) -> dict[str, Any]:
-    """Shares of the sample; `mrr` is the mean of 1/rank, 0 where not found; `histogram` counts ranks 1 to depth."""
+    """Shares of the sample; `mrr` is the mean of 1/rank, 0 if not found; `histogram` counts ranks 1 to depth."""
     histogram = np.bincount(ranks, minlength=DEPTH + 1)[1:]
     return {
         "sample": len(ranks),
@@ -131,7 +132,8 @@ def rank_summary(ranks: Int[np.ndarray, " S"]) -> dict[str, Any]:
 def docid_vectors(docids: Int[np.ndarray, "N T"], *, positions: bool) -> "csr_array":
     """The docids' tf-idf vectors over their tokens, [N, F] of length 1: tf (1 + ln((1 + N) / (1 + df))).
 
-    With `positions` a token at another place is another feature. 8 bytes a token of all docids, while built twice that.
+    With `positions`, a token at another position is another feature. Takes 8 bytes per token of all docids, and twice
+    that while building.
     """
     from scipy.sparse import csr_array
     from sklearn.feature_extraction.text import TfidfTransformer
@@ -143,7 +145,7 @@ def docid_vectors(docids: Int[np.ndarray, "N T"], *, positions: bool) -> "csr_ar
         columns = columns * docids.shape[1] + np.broadcast_to(places, docids.shape)[used]
     ends = np.concatenate([[0], used.sum(axis=1).cumsum()])
     shape = (len(docids), int(columns.max()) + 1)
-    # 32-bit ends keep the columns in 32 bits; they count 2 billion tokens.
+    # 32-bit ends keep the columns in 32 bits; they suffice for 2 billion tokens.
     counts = csr_array((np.ones(len(columns), np.float32), columns, ends.astype(np.int32)), shape)
     counts.sum_duplicates()
     return TfidfTransformer().fit(counts).transform(counts, copy=False)
@@ -154,7 +156,7 @@ def nearest_cosine(
 ) -> Float[np.ndarray, " S"]:
     """The largest cosine of each sampled document's vector with any other document's, and at least 0.
 
-    Beside `vectors` this takes at most 16 bytes * `_BLOCK` for each sampled document (130 MB for 1,000), whatever N.
+    Besides `vectors`, this takes at most 16 bytes * `_BLOCK` per sampled document (130 MB for 1,000), for any N.
     """
     from scipy.sparse import issparse
     from sklearn.preprocessing import normalize

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def parse(name: str) -> "Measure":
-    """Returns the measure: `Hits@10` is `Success@10`, and `ERR(max_rel=4)@20` says where the scale of grades ends.
+    """Returns the measure: `Hits@10` is `Success@10`, and `ERR(max_rel=4)@20` names the top of the scale of grades.
 
     Raises:
         UserError: The name is unknown, or its parameters are not the measure's.
@@ -22,7 +22,7 @@ def parse(name: str) -> "Measure":
         measure = ir_measures.parse_measure("Success" + at + cutoff if base == "Hits" else name)
         measure = _scaled_err()(**measure.params) if measure.NAME == "ERR" else measure
         measure.validate_params()
-        # at a cutoff of 0, trec_eval's library ends the process
+        # at a cutoff of 0, trec_eval's library aborts the process
         well_formed = all(measure.params.get(parameter, 1) >= 1 for parameter in ("cutoff", "max_rel"))
     except NameError as error:
         raise UserError(f"unknown measure {name!r}: {_nearest(base, at + cutoff)}") from error
@@ -35,7 +35,7 @@ def parse(name: str) -> "Measure":
 
 @functools.cache
 def _scaled_err() -> type:
-    """ERR with the one parameter that ir_measures does not know."""
+    """ERR with the parameter `max_rel`, which ir_measures does not have."""
     import ir_measures
     from ir_measures.measures import ParamInfo
 
@@ -46,7 +46,7 @@ def _scaled_err() -> type:
 
 
 def _nearest(base: str, suffix: str) -> str:
-    """A hint that takes `ndcg` for `nDCG`: the wrong case is the usual slip, and far away for `nearest`."""
+    """A hint that ignores case: `ndcg` for `nDCG` is the usual slip, and too far away for `nearest`."""
     import ir_measures
 
     names = {known for known in ir_measures.measures.registry if known.isascii()} | {"Hits"}

@@ -1,11 +1,11 @@
-"""Ranking measures by their ir_measures names, with the conventions fixed that the field leaves open.
+"""Ranking measures under their ir_measures names, with fixed conventions where the field leaves them open.
 
 Order: as in trec_eval, by score in single precision, equal scores by document id, the larger id first. Every measure
 sees this one order, so a number here is the number that trec_eval prints for the written run.
 
 Queries: all that have a relevant judgement (grade >= 1); one without results counts as 0. A query without any relevant
-judgement is left out, as in gdeval. `topics="judged"` counts it too, as 0, which is `trec_eval -c`, and "answered" only
-those of the judged ones that the run has results for, which is `trec_eval`.
+judgement is left out, as in gdeval. `topics="judged"` counts it as 0, like `trec_eval -c`; "answered" counts only
+judged queries for which the run has results, like `trec_eval`.
 
 Measures: nDCG has linear gain, the grade itself, and discount 1 / log2(rank + 1), normalised by the ideal order of all
 judgements, as in trec_eval; for gain 2^grade - 1 write `nDCG(gains={1:1,2:3,3:7})@20`. P and every other binary measure
@@ -14,14 +14,17 @@ qrels, see `expected_reciprocal_rank`; gdeval's is `ERR(max_rel=4)@20`. `MRR@20`
 ir_measures' `RR@20` and `Success@10`.
 """
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from gr2_jax import files
+from gr2_jax.corpus import Qrels, Run
 from gr2_jax.errors import UserError, nearest
 from gr2_jax.evaluation.measure_names import parse
-from gr2_jax.evaluation.trec import Qrels, Run
 
 if TYPE_CHECKING:
     from ir_measures import Measure
@@ -32,7 +35,7 @@ BINARY_MEASURES = ("MRR@3", "MRR@20", "Hits@1", "Hits@10")
 
 
 def evaluate_run(run: Run, qrels: Qrels, measures: Sequence[str] = GRADED_MEASURES) -> dict[str, float]:
-    """Returns each measure's value over the queries, most often the mean. The module states the conventions.
+    """Returns each measure's value over the queries, for most measures the mean. The module states the conventions.
 
     Raises:
         UserError: As `per_query`.
@@ -42,18 +45,18 @@ def evaluate_run(run: Run, qrels: Qrels, measures: Sequence[str] = GRADED_MEASUR
 
 
 def mean(measure: str, values: dict[str, float]) -> float:
-    """One number for the values of all queries: most often the mean."""
+    """One number for the values of all queries: for most measures the mean."""
     return _aggregate(parse(measure), values.values())
 
 
 def default_measures(qrels: Qrels) -> tuple[str, ...]:
-    """The paper's measures: for graded judgements where any grade is above 1, else for binary ones."""
+    """The paper's measures: those for graded judgements if any grade is above 1, else those for binary ones."""
     graded = any(grade > 1 for grades in qrels.values() for grade in grades.values())
     return GRADED_MEASURES if graded else BINARY_MEASURES
 
 
 def check_measures(measures: Sequence[str]) -> None:
-    """Raises UserError for names that `per_query` would refuse, or for none at all."""
+    """Raises UserError for names that `per_query` would refuse, and for an empty list."""
     if not measures:
         raise UserError("no measure is named: ask for at least one, such as nDCG@20")
     for name in measures:
@@ -73,7 +76,7 @@ def per_query(
 
     Raises:
         UserError: A measure or `topics` is unknown, no judgement is relevant, no query of the run is judged, a list
-            holds a document twice, or a grade is above the scale that an ERR names.
+            holds a document twice, or a grade is above an ERR's `max_rel`.
     """
     parsed = {name: parse(name) for name in measures}
     counted = _counted(run, qrels, topics)
@@ -84,6 +87,13 @@ def per_query(
     for measure in {measure for measure in parsed.values() if measure.NAME == "ERR"}:
         values[measure] = _err_values(ranked, counted, measure, highest)
     return {name: {query_id: values[measure][query_id] for query_id in counted} for name, measure in parsed.items()}
+
+
+def write_per_query(path: str | os.PathLike, scores: Mapping[str, Mapping[str, float]]) -> None:
+    """Writes `measure<TAB>query<TAB>value` lines, as `trec_eval -q` does, from measure -> query -> value."""
+    files.write_text(
+        Path(path), (f"{name}\t{query}\t{value!r}\n" for name, own in scores.items() for query, value in own.items())
+    )
 
 
 def _counted(run: Run, qrels: Qrels, topics: Topics) -> Qrels:
@@ -113,7 +123,7 @@ def expected_reciprocal_rank(grades: Sequence[int], highest: int, cutoff: int | 
     Args:
         grades: Grades in ranked order; unjudged documents and grades below 0 count as 0.
         highest: The top of the scale, at least 1.
-        cutoff: Looks at this many ranks only.
+        cutoff: Reads only this many ranks.
     """
     value, reached = 0.0, 1.0
     for rank, grade in enumerate(grades[:cutoff], start=1):
@@ -132,20 +142,20 @@ def _trec_order(query_id: str, hits: Sequence[tuple[str, float]]) -> list[str]:
 def _library_values(
     ranked: dict[str, list[str]], judged: Qrels, measures: "set[Measure]"
 ) -> "dict[Measure, dict[str, float]]":
-    """Asks ir_measures, with -rank as score so that every provider sees the same order."""
+    """Computes with ir_measures, with -rank as score so that every provider sees the same order."""
     import ir_measures
 
     # gdeval, a Perl script, fails on grades above 4 and rewrites query ids that hold a hyphen.
     providers = [provider for provider in ir_measures.DefaultPipeline.providers if provider.NAME != "gdeval"]
     pipeline = ir_measures.providers.FallbackProvider(providers)
-    # below 0 all grades mean the same to it, and on a query of nothing else pytrec_eval crashes from -2 on
+    # all grades below 0 count alike, and pytrec_eval crashes on a query with only such grades if one is below -1
     judged = {query_id: {doc_id: max(grade, -1) for doc_id, grade in own.items()} for query_id, own in judged.items()}
     run = {query_id: {doc_id: -float(i) for i, doc_id in enumerate(docs)} for query_id, docs in ranked.items()}
     values = {measure: {} for measure in measures}
     try:
         for metric in pipeline.iter_calc(sorted(measures, key=str), judged, run):
             values[metric.measure][metric.query_id] = float(metric.value)
-    except (ValueError, TypeError, ArithmeticError, SystemError) as error:  # what a measure makes of odd parameters
+    except (ValueError, TypeError, ArithmeticError, SystemError) as error:  # a measure with odd parameters
         raise UserError(f"ir_measures cannot compute this here: {' '.join(str(error).split())}") from error
     return values
 

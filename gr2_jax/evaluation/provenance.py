@@ -1,4 +1,4 @@
-"""Where a number comes from: what every file of results says beside it."""
+"""The provenance of a number, which every results file records beside it."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ _PACKAGES = ("gr2_jax", "jax", "flax", "optax", "orbax-checkpoint", "seqio", "nu
 
 
 def package_versions() -> dict[str, str | None]:
-    """The version of each package that has a part in a score; None where it is not installed."""
+    """The version of each package that affects a score; None if it is not installed."""
     return {name: _version(name) for name in _PACKAGES}
 
 
@@ -29,6 +29,6 @@ def _version(package: str) -> str | None:
 
 
 def sha256(path: str | os.PathLike) -> str:
-    """Of a file's bytes, as 64 hexadecimal digits."""
+    """The SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

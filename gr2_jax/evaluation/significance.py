@@ -1,4 +1,4 @@
-"""Is the difference between two runs more than chance."""
+"""Tests whether the difference between two runs is more than chance."""
 
 import warnings
 
@@ -13,7 +13,7 @@ _CHUNK = 1_000  # random assignments of signs in memory at a time
 def paired_t_test(per_query_a: dict[str, float], per_query_b: dict[str, float]) -> float:
     """Returns the two-sided p-value of the paired t-test over the queries that both sides have.
 
-    t = mean(d) / (std(d) / sqrt(n)) for the differences d, with n - 1 degrees of freedom; 1.0 where all d are 0.
+    t = mean(d) / (std(d) / sqrt(n)) for the differences d, with n - 1 degrees of freedom; 1.0 if all d are 0.
 
     Raises:
         UserError: The sides share fewer than two queries.
@@ -23,7 +23,7 @@ def paired_t_test(per_query_a: dict[str, float], per_query_b: dict[str, float]) 
     a, b = _shared(per_query_a, per_query_b, "paired t-test")
     if np.array_equal(a, b):
         return 1.0
-    with warnings.catch_warnings():  # SciPy's, where all d are the same: t is infinite and p 0, as the formula says
+    with warnings.catch_warnings():  # SciPy warns if all d are equal: t is infinite and p is 0, as the formula says
         warnings.simplefilter("ignore", RuntimeWarning)
         return float(ttest_rel(a, b).pvalue)
 
@@ -33,10 +33,10 @@ def randomisation_test(
 ) -> float:
     """Returns the two-sided p-value of Fisher's randomisation test over the queries that both sides have.
 
-    How often |sum_q s_q d_q| >= |sum_q d_q| for the differences d where the signs s are random: over all 2^n ways to
-    set them where there are at most `samples`, else p = (found + 1) / (samples + 1) over so many random ones. It
-    assumes nothing of how differences are distributed (Smucker et al. 2007 recommend it, and find it close to the
-    t-test). Many times as fast as SciPy's `permutation_test` on thousands of queries, to which it is equal.
+    p is the share of sign vectors s with |sum_q s_q d_q| >= |sum_q d_q| for the differences d, over all 2^n vectors if
+    there are at most `samples`; else p = (found + 1) / (samples + 1) over `samples` random vectors. The test makes no
+    assumption about the distribution of the differences (Smucker et al. 2007 recommend it, and find it close to the
+    t-test). It equals SciPy's `permutation_test` and is many times as fast on thousands of queries.
 
     Raises:
         UserError: The sides share fewer than two queries.

@@ -13,13 +13,13 @@ def format_table(rows: Mapping[str, Mapping[str, Cell]], columns: Sequence[str],
     """Returns aligned lines, one row per run, without a final newline.
 
     A column named as a measure at a cutoff (`nDCG@20`) is written as .4103, and its best value, if two or more rows
-    have one, is marked `*`; values that print alike are all marked. Other floats have four significant digits. What is
-    missing, None or not a number prints as `-`.
+    have one, is marked `*`; values that print alike are all marked. Other floats have four significant digits. A
+    missing value, None or NaN prints as `-`.
 
     Args:
         rows: Row name -> column -> value.
         columns: The columns to print, in this order.
-        heading: What a row is.
+        heading: The header of the first column.
     """
     names = [heading, *rows]
     printed = [[name, *_column(name, [row.get(name) for row in rows.values()])] for name in columns]

@@ -1,7 +1,7 @@
 """The paper's objectives as pure functions on arrays: import them alone, into any JAX code.
 
 Every function computes in float32 whatever the dtype of its inputs, works under `jit`, `grad` and `vmap` (reverse mode:
-no `jvp` or `hessian` of embeddings), on one device or a mesh, and never looks at values in Python. Option strings,
+no `jvp` or `hessian` of embeddings), on one device or a mesh, and never reads array values in Python. Option strings,
 `num_grades` and the presence of optional arrays are static under `jit`.
 
 Grades are integers: 0 = not relevant or padding, `num_grades` = the most relevant.

@@ -1,4 +1,4 @@
-"""The losses on a mesh with Explicit axes (what `jax.make_mesh` makes by itself), as on one with Auto axes."""
+"""Makes the losses work on a mesh with Explicit axes (the default of `jax.make_mesh`) as on one with Auto axes."""
 
 import functools
 import inspect
@@ -11,11 +11,11 @@ Rows = int | None | tuple[int | None, ...]
 
 
 def on_any_mesh(rows: Rows = None) -> Callable:
-    """A decorator: on a mesh with Explicit axes the compiler places what is inside the function, as on Auto axes.
+    """A decorator: on a mesh with Explicit axes, the compiler chooses the shardings in the function, as on Auto axes.
 
-    JAX by itself would refuse the product of queries and docids that are sharded along the same axis. `rows` is the
-    argument whose first dimension the result's is, and like which it stays sharded; None: the result is on every
-    device. A tuple says so for each of several results.
+    Without it, JAX refuses the product of queries and docids that are sharded along the same axis. `rows` is the index
+    of the argument whose first dimension, and its sharding, the result shares; None: the result is replicated. A tuple
+    holds one entry per result.
     """
 
     def decorate(function: Callable) -> Callable:

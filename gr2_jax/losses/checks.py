@@ -1,4 +1,4 @@
-"""Checks of what is known before any value is: option names and shapes."""
+"""Checks of what is known while tracing: option names and shapes."""
 
 from collections.abc import Iterable
 
@@ -29,4 +29,4 @@ def check_judgements(scores: Array, grades: Array, docid_mask: Array | None) -> 
 def check_num_grades(num_grades: int) -> None:
     """Raises UserError where num_grades is below 1."""
     if num_grades < 1:
-        raise UserError(f"num_grades={num_grades} leaves no relevant grade: it is at least 1")
+        raise UserError(f"num_grades={num_grades} leaves no relevant grade: it must be at least 1")

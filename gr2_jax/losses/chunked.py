@@ -1,4 +1,4 @@
-"""MGCC for batches whose [B,N] similarities do not fit: all queries against some docids at a time."""
+"""MGCC for batches whose [B,N] similarities do not fit in memory: all queries against a chunk of docids at a time."""
 
 from functools import partial
 from typing import Unpack
@@ -34,24 +34,24 @@ def chunked_mgcc_loss(
     reduction: Reduction = "mean",
     **options: Unpack[MgccOptions],
 ) -> Float[Array, ""]:
-    """`mgcc_loss` of the grades that `grade_matrix` makes of the same rows, with `chunk_size` docids at a time.
+    """`mgcc_loss` on the grades and mask of `grade_matrix` for the same rows, `chunk_size` docids at a time.
 
-    Value and gradients are those of `mgcc_loss`; neither the similarities nor the grades are ever an array larger than
-    [B, chunk_size]. Beside the embeddings and their gradients it takes a few such arrays, by default of 16 MiB each or,
-    from 32,768 queries on, for 128 docids; and where there are several chunks the time of a fourth product, for the
-    backward pass computes the similarities again. The other options as in `mgcc_loss`, but for `docid_mask` and
-    `max_positives`, which follow from the rows.
+    Value and gradients equal those of `mgcc_loss`, but no array of similarities or grades is larger than
+    [B, chunk_size]. Beside the embeddings and their gradients, memory holds a few such arrays: by default 16 MiB each
+    or, from 32,768 queries on, 128 docids wide. With several chunks the backward pass computes the similarities again,
+    a fourth product. The other options are those of `mgcc_loss`, except `docid_mask` and `max_positives`, which follow
+    from the rows.
 
     Args:
-      docid_rows: row of the document of each docid of the batch, -1 = padding. A document counts once.
+      docid_rows: document row of each docid of the batch, -1 = padding. A document counts once.
       judged_rows: rows of the documents judged for each query, -1 = padding; they need not be in the batch.
       judged_grades: their grades, as for `grade_matrix`.
 
     Raises:
-      UserError: an unknown value of an option, a chunk size below 1, or arrays whose shapes do not fit together.
+      UserError: an unknown option value, a chunk size below 1, or arrays whose shapes do not fit together.
     """
     if chunk_size is not None and chunk_size < 1:
-        raise UserError(f"chunk_size={chunk_size}: a chunk has at least one docid")
+        raise UserError(f"chunk_size={chunk_size} must be at least 1")
     check_shape("docid_rows", docid_rows, docid_embeddings.shape[:1])
     check_shape("judged_rows", judged_rows, (len(query_embeddings), *judged_rows.shape[1:]))
     check_choice("similarity", similarity, ("cosine", "dot"))
@@ -100,7 +100,7 @@ def _split_in_chunks_forward(how, *arguments):
 
 
 def _split_in_chunks_backward(how, kept, slopes):
-    """Each chunk's similarities again, and from the log-sum-exp their slopes: those of a softmax."""
+    """Computes each chunk's similarities again; their softmax is the gradient of the log-sum-exp."""
     similarity, size = how
     (queries, docids, temperature, docid_mask, columns), rest = kept
     of_chosen, of_rest = slopes
@@ -123,7 +123,7 @@ _split_in_chunks.defvjp(_split_in_chunks_forward, _split_in_chunks_backward)
 
 
 def _chunk(number, size: int, docids, docid_mask, columns):
-    """The docids of a chunk, which of them count, and where in it the columns stand (`size`: in another chunk)."""
+    """A chunk's docids, their mask, and the columns' places within the chunk (`size`: in another chunk)."""
     start = number * size
     docids, docid_mask = (jax.lax.dynamic_slice_in_dim(x, start, size) for x in (docids, docid_mask))
     places = columns - start

@@ -14,16 +14,16 @@ Constraint = Literal["running_max", "literal", "off"]
 def constrain(
     losses: Float[Array, "B P"], grades: Int[Array, "B P"], *, num_grades: int, constraint: Constraint, gradient: bool
 ) -> Float[Array, "B P"]:
-    """The losses after the constraint; entries of grade 0 pass as they are. `gradient`: whether the bound has one.
+    """Applies the constraint; entries of grade 0 pass unchanged. `gradient`: whether gradients flow through the bound.
 
     "running_max": each loss becomes the larger of itself and the largest loss of all higher grades of its row.
-    "literal": the smaller of itself and the smallest loss of the next higher grade. "off": the losses as they are.
+    "literal": the smaller of itself and the smallest loss of the next higher grade. "off": the losses unchanged.
     Raises UserError for another constraint.
     """
     check_choice("constraint", constraint, ("running_max", "literal", "off"))
     if constraint == "off":
         return losses
-    # -max(l_pair, max l_pair) of the letter is min(loss, min loss)
+    # the paper's -max(l_pair, max l_pair) is min(loss, min loss)
     sign = 1.0 if constraint == "running_max" else -1.0
     signed = sign * losses
     final = signed

@@ -1,4 +1,4 @@
-"""Supervised contrastive loss: a query against every docid of the batch, all its positives alike."""
+"""Supervised contrastive loss: each query against every docid of the batch, all positives weighted alike."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -21,9 +21,9 @@ def supervised_contrastive_loss(
 ) -> Float[Array, ""]:
     """Mean of -l_pair (Eq. 4) over each query's positives, then the mean or sum over queries that have one.
 
-    l_pair(q,id) = log [ exp(sim(f_q,f_id)/τ) / Σ_a exp(sim(f_q,f_a)/τ) ], a over all docids of the batch. This is what
-    `mgcc_loss` is on binary judgements (num_grades=1), for any constraint. Options as there. 0 where no query has a
-    positive.
+    l_pair(q,id) = log [ exp(sim(f_q,f_id)/τ) / Σ_a exp(sim(f_q,f_a)/τ) ], a over all docids of the batch. It equals
+    `mgcc_loss` on binary judgements (num_grades=1) with any constraint, and takes the same options. The loss is 0 where
+    no query has a positive.
 
     Raises UserError for an unknown option or arrays whose shapes do not fit together.
     """

@@ -1,8 +1,8 @@
 """Relevance and distinctness, the regularisers of the docid models (Eq. 1-2).
 
 Row i of both arrays is the i-th (document, query) pair of the batch; sim is the dot product. Without ids, different
-rows are different documents and different queries. `query_ids` and `document_ids` name the query and the document of
-each row where a batch may hold one twice.
+rows are different documents and different queries. `query_ids` and `document_ids` identify the query and the document
+of each row, for batches that may repeat one.
 """
 
 import jax.numpy as jnp
@@ -23,9 +23,9 @@ def relevance_loss(
 ) -> Float[Array, ""]:
     """L_Rel, Eq. 1: -mean over pairs of exp(sim(e_d,e_q)) / (exp(sim(e_d,e_q)) + ζ), between -1 and 0.
 
-    The ratio itself, without a logarithm. ζ sums exp(sim(e_d,e_q')) over the rows of the batch's other queries q'. With
-    ids, the row of the same query is not in ζ, nor is that of a query which some row of the batch pairs with the same
-    document; any other query counts once per row.
+    The ratio has no logarithm. ζ sums exp(sim(e_d,e_q')) over the rows of the batch's other queries q'. With ids, ζ
+    leaves out the rows of the same query and of every query that the batch pairs with the same document; any other
+    query counts once per row.
 
     Raises UserError where the arrays' shapes do not fit together.
     """
@@ -48,8 +48,8 @@ def distinctness_loss(
     """L_Div, Eq. 2: mean of sim(e_d,e_d') over d != d' + mean of sim(e_q,e_q') over q != q' - mean of sim(e_d,e_q).
 
     "Mean over d != d'" is the mean over ordered pairs of rows i != j, each unordered pair twice, the divisor P(P-1).
-    With ids, rows of one document (or one query) are not a pair, and the divisor is the number of pairs left. A mean
-    over no pair, as in a batch of one, is 0. The value has no lower bound: matched pairs may grow without end.
+    With ids, rows of the same document (or query) form no pair, and the divisor is the number of pairs left. A mean
+    over no pairs, as in a batch of one, is 0. The value has no lower bound: sim(e_d,e_q) may grow without limit.
 
     Raises UserError where the arrays' shapes do not fit together.
     """

@@ -1,4 +1,4 @@
-"""The grades of a batch, made on the device from rows and judgements: as a [B,N] matrix, or as columns."""
+"""The grades of a batch, computed on the device from rows and judgements: as a [B,N] matrix, or as columns."""
 
 import jax
 import jax.numpy as jnp
@@ -12,18 +12,18 @@ from gr2_jax.losses.checks import check_shape
 def grade_matrix(
     docid_rows: Int[Array, "N"], judged_rows: Int[Array, "B J"], judged_grades: Int[Array, "B J"]
 ) -> tuple[Int[Array, "B N"], Bool[Array, "N"]]:
-    """Grade of every docid of the batch for every query of the batch, and which docids count.
+    """Grade of every docid of the batch for every query of the batch, and a mask of the docids that count.
 
-    A docid that came into the batch with one query but is judged for another takes its grade there too: it is not a
-    false negative. The mask is False for padding and for every occurrence of a document but its first, so that it
-    counts once in the denominator. Each occurrence was decoded against its own query: a query that brought a later
-    occurrence is compared with the first one, decoded against another query. `grades` keeps the grade at every
-    occurrence; use it together with the mask.
+    A docid that entered the batch with one query but is judged for another query has its grade there too, so it is no
+    false negative. The mask is False for padding and for every occurrence of a document after the first, so that a
+    document counts once in the denominator. Each occurrence was decoded against its own query: a query that brought a
+    later occurrence is compared with the first one, which was decoded against another query. `grades` keeps the grade
+    at every occurrence; use it together with the mask.
 
     Args:
-      docid_rows: row of the document of each docid of the batch, -1 = padding.
+      docid_rows: document row of each docid of the batch, -1 = padding.
       judged_rows: rows of the documents judged for each query, -1 = padding; they need not be in the batch.
-      judged_grades: their grades. 0 and below are not relevant; of a document judged twice, the largest counts.
+      judged_grades: their grades. 0 and below are not relevant; if a document is judged twice, the larger grade counts.
 
     Returns:
       (grades int32 [B,N], 0 where not relevant, not judged or padding; docid_mask bool [N]), for `mgcc_loss`.
@@ -42,18 +42,18 @@ def grade_matrix(
 def judged_columns(
     docid_rows: Int[Array, "N"], judged_rows: Int[Array, "B J"], judged_grades: Int[Array, "B J"]
 ) -> tuple[Int[Array, "B J"], Int[Array, "B J"], Bool[Array, "N"]]:
-    """What `grade_matrix` says, without a [B,N] array: where each query's relevant docids stand in the batch.
+    """`grade_matrix` without a [B,N] array: the batch columns of each query's relevant docids, and their grades.
 
     Returns:
       (columns int32 [B,J], grades int32 [B,J], docid_mask bool [N]): docid columns[b,j] of the batch, the first
       occurrence of its document, has grade grades[b,j] for query b. Where the grade is 0 (not relevant, not in the
-      batch, padding, judged twice) the column means nothing. Every other docid has grade 0.
+      batch, padding, a repeated judgement) the column is undefined. Every other docid has grade 0.
 
     Raises:
       UserError: judged_grades is not shaped like judged_rows.
     """
     check_shape("judged_grades", judged_grades, judged_rows.shape)
-    # rows ascending and, of one row, the best grade first: what follows its like is judged twice
+    # rows ascending, a row's best grade first: an entry that repeats the row before it is a repeated judgement
     judged_rows, worst_first = jax.lax.sort((judged_rows, -judged_grades), dimension=-1, num_keys=2)
     again = jnp.pad(judged_rows[:, 1:] == judged_rows[:, :-1], [(0, 0), (1, 0)])
     columns = _first_column(docid_rows, judged_rows)
@@ -66,7 +66,7 @@ def judged_columns(
 
 
 def _first_column(docid_rows: Int[Array, "N"], rows: Int[Array, "*S"]) -> Int[Array, "*S"]:
-    """Where each row first occurs among the docids of the batch; N where it does not, and for padding."""
+    """The column where each row first occurs in the batch; N where it does not occur, and for padding."""
     size = len(docid_rows)
     order = jnp.argsort(docid_rows, stable=True)
     in_order = docid_rows[order]

@@ -1,4 +1,4 @@
-"""LambdaRank: the ablation "LR" of MGCC, which knows grades through nDCG."""
+"""LambdaRank: the ablation "LR" of MGCC, in which grades enter through nDCG."""
 
 from typing import Literal
 
@@ -24,9 +24,9 @@ def lambdarank_loss(
 ) -> Float[Array, ""]:
     """Per query Σ over pairs with grade_i > grade_j of |ΔnDCG_ij| · log(1 + exp(score_j - score_i)).
 
-    |ΔnDCG_ij| is what nDCG over the whole list would change by if the two docids changed places (Burges et al., 2006;
-    the form with a logarithm: Wang et al., "The LambdaLoss Framework", 2018). Ranks come from the scores, best first,
-    equal scores in their order; no gradient flows through them.
+    |ΔnDCG_ij| is the change of nDCG over the whole list if the two docids swapped places (Burges et al., 2006; the form
+    with a logarithm: Wang et al., "The LambdaLoss Framework", 2018). Ranks come from the scores, best first; ties keep
+    their order. No gradient flows through the ranks.
 
     Args:
       scores: any score, higher = better, for example `scaled_similarities` of embeddings.
@@ -55,6 +55,6 @@ def lambdarank_loss(
         losses = jnp.where((gain > gains) & mask, change * jax.nn.softplus(scores - score), 0.0)
         return total + jnp.sum(losses, axis=-1), None
 
-    # one docid after the other against all: [B,N] at a time, and not [B,N,N]
+    # one docid at a time against all others: memory is [B,N], not [B,N,N]
     per_query, _ = jax.lax.scan(add_pairs_of, jnp.zeros_like(scores[:, 0]), (scores.T, gains.T, discounts.T))
     return reduce_masked(per_query, jnp.any(grades > 0, axis=-1), reduction)

@@ -1,4 +1,4 @@
-"""Likelihood losses: a sequence's, a query's graded docids' (Eq. 11), and indexing's."""
+"""Likelihood losses: of a sequence, of a query's graded docids (Eq. 11), and of indexing (Eq. 10)."""
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +20,8 @@ def label_smoothed_nll(
 ) -> Float[Array, "*S"]:
     """Negative log-likelihood (nats) of each sequence: Σ_t weight_t · token loss.
 
-    The token loss is (1-ε) · -log p(target) + ε · mean over the vocabulary of -log p, the usual definition (that of
-    torch's `CrossEntropyLoss(label_smoothing=ε)`). Tokens of weight 0 (padding) add nothing, whatever their target.
+    The token loss is (1-ε) · -log p(target) + ε · mean over the vocabulary of -log p, as in torch's
+    `CrossEntropyLoss(label_smoothing=ε)`. Tokens of weight 0 (padding) add nothing, whatever their target.
 
     Raises:
       UserError: targets or weights are not shaped like the logits without their last axis.
@@ -68,8 +68,8 @@ def graded_likelihood_loss(
 ) -> Float[Array, ""]:
     """Per query Σ_k grade_k / (Σ_j grade_j) · -log P(id_k|q): the query likelihood with the grades as weights.
 
-    Where Eq. 11 gives each grade the same weight, this gives each docid its grade: cross-entropy (CE) read as the
-    decoder's. Grades of 0 and below are padding; mean or sum over queries that have a positive.
+    Eq. 11 weights every grade alike; this loss weights each docid by its grade: the ablation CE applied to the
+    decoder. Grades of 0 and below are padding; mean or sum over queries that have a positive.
 
     Raises UserError for an unknown reduction, or grades not shaped like sequence_nll.
     """
@@ -84,7 +84,7 @@ def graded_likelihood_loss(
 def indexing_loss(
     sequence_nll: Float[Array, "B"], mask: Bool[Array, "B"] | None = None, *, reduction: Reduction = "mean"
 ) -> Float[Array, ""]:
-    """L_MLE^d of Eq. 10: the mean, or the paper's sum, of -log P(id|d) over documents where `mask` is not False.
+    """L_MLE^d of Eq. 10: the mean, or the paper's sum, of -log P(id|d) over the documents under `mask` (None: all).
 
     Raises UserError for an unknown reduction or a mask not shaped like sequence_nll.
     """

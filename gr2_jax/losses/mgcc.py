@@ -41,40 +41,41 @@ def mgcc_loss(
 
         l_pair(q,id) = log [ exp(sim(f_q,f_id)/τ) / Σ_a exp(sim(f_q,f_a)/τ) ],  a over all docids of the batch.
 
-    The constraint gives the final pair losses; they are averaged within each grade, weighted by the penalty λ_l, summed
-    over the grades and divided by the number of grades that q has; then the mean over queries that have a positive. A
-    batch without positives gives 0 with zero gradients. With num_grades=1 this is `supervised_contrastive_loss` exactly
-    (penalty "rank", "grade" or "equal", denominator "batch").
+    The constraint turns them into final pair losses, which are averaged within each grade, weighted by the penalty λ_l,
+    summed over the grades and divided by the number of grades that q has. The loss is the mean over queries that have a
+    positive; a batch without positives gives 0 with zero gradients. With num_grades=1 it equals
+    `supervised_contrastive_loss` exactly (penalty "rank", "grade" or "equal", denominator "batch").
 
     Args:
       query_embeddings: f_q, one row per query of the batch (Eq. 5, 7).
-      docid_embeddings: f_id, one row per docid of the batch (Eq. 6, 7). Decoder states depend on the query they were
-        decoded against: each docid's row comes from its own query, also where it serves another query as a negative.
+      docid_embeddings: f_id, one row per docid of the batch (Eq. 6, 7). Decoder states depend on the query: each docid
+        is decoded against its own query, also where it is a negative of another query.
       grades: 0 = not relevant to this query (a negative), 1..num_grades = relevant, highest = most relevant. A docid
         that is judged for several queries has its grade in each of their rows; `grade_matrix` makes this matrix. A
         query with a grade above num_grades makes the loss NaN.
-      num_grades: L, the best grade of the data set's scale, whether or not the batch has it.
+      num_grades: L, the best grade of the data set's scale, whether or not it occurs in the batch.
       temperature: τ.
       penalty: "rank": λ_l = 1/r², r = L - l + 1, so that the best grade has the largest weight (the paper's intent).
-        "grade": λ_l = 1/l², the paper's letter. "equal": 1, the paper's variant -λ. Or λ itself, λ_l at index l - 1,
-        for example of `learnable_penalty`.
+        "grade": λ_l = 1/l², as the paper writes it. "equal": 1, the paper's variant -λ. Or a vector with λ_l at index
+        l - 1, for example from `learnable_penalty`.
       constraint: "running_max": a loss becomes the larger of itself and the largest loss of ALL higher grades of its
         query, so no higher grade has a larger loss than a lower one (the paper's intent). Where this binds, the
-        gradient goes to the higher grade's pair. "literal": the paper's letter, -max(l_pair, largest l_pair of grade
-        l + 1), which lowers losses; an empty grade l + 1 binds nothing. "off": as they are, the paper's variant -Max.
-      bound: what the constraint compares. "pair": single pair losses, as Eq. 9. "grade": each grade's mean pair loss,
-        as the published code of HiMulConE compares whole levels.
-      bound_gradient: False lets no gradient through the bound: where it binds, a pair has none.
+        gradient goes to the higher grade's pair. "literal": as the paper writes it, -max(l_pair, largest l_pair of
+        grade l + 1), which lowers losses; an empty grade l + 1 sets no bound. "off": losses unchanged, the paper's
+        variant -Max.
+      bound: what the constraint compares. "pair": single pair losses, as Eq. 9. "grade": each grade's mean pair loss;
+        the published code of HiMulConE also compares whole levels.
+      bound_gradient: False stops gradients at the bound: a pair whose loss the bound replaces has no gradient.
       denominator: what Σ_a runs over. "batch": all docids of the batch, as Eq. 4. "negatives": the pair's own docid and
         those not relevant to q, so that no relevant docid repels another. "lower": its own and those of lower grades,
         0 included, so that no docid repels a better one.
       similarity: "cosine", or "dot" as the paper writes.
-      docid_mask: False excludes a docid (padding, a duplicate) as a positive and from the denominator. All docids
-        without it. The embedding of an excluded docid means nothing, but it must be finite.
-      max_positives: how many relevant docids a query of this batch has at most: K, and those that other queries
-        brought; J, the judged documents of a query, is always enough. Changes nothing but the cost: the terms above are
-        then computed for so many docids and not for all N, which on CPU takes a tenth of the memory and three quarters
-        of the time. A query with more makes the loss NaN.
+      docid_mask: False excludes a docid (padding, a duplicate) as a positive and from the denominator; None includes
+        all. The embedding of an excluded docid is ignored, but it must be finite.
+      max_positives: an upper bound on the relevant docids that a query of this batch has: its own K and those that
+        other queries brought; J, the judged documents of a query, is always enough. It changes only the cost: the terms
+        above are computed for this many docids instead of all N, which on CPU takes a tenth of the memory and three
+        quarters of the time. A query with more makes the loss NaN.
       reduction: "mean", or "sum" over queries (the paper's form).
 
     Raises:
@@ -116,7 +117,7 @@ def mgcc_from_scores(
     reduction: Reduction = "mean",
     **options: Unpack[MgccOptions],
 ) -> Float[Array, ""]:
-    """`mgcc_loss` of scores sim/τ that come from elsewhere; the other options as there."""
+    """`mgcc_loss` on given scores sim/τ; the other options are those of `mgcc_loss`."""
     check_judgements(scores, grades, docid_mask)
     positives = tell_apart(scores, grades, num_grades=num_grades, docid_mask=docid_mask, max_positives=max_positives)
     terms = mgcc_terms(positives, num_grades=num_grades, **options)
@@ -132,7 +133,7 @@ class MgccTerms(NamedTuple):
     counts: Int[Array, "B L"]
     """How many docids of each grade the query has."""
     bound_pairs: Int[Array, "B"]
-    """How many of them have another loss by the constraint (bound="grade": all of a grade whose mean has)."""
+    """How many of those docids' losses the constraint changes (bound="grade": all of a grade whose mean it changes)."""
 
 
 def mgcc_terms(

@@ -1,4 +1,4 @@
-"""What happens inside MGCC, for the training log."""
+"""MGCC and its diagnostics, for the training log."""
 
 from typing import NamedTuple, Unpack
 
@@ -15,12 +15,12 @@ from gr2_jax.losses.similarity import Similarity, scaled_similarities
 
 
 class MgccParts(NamedTuple):
-    """MGCC taken apart. A share or mean over nothing is 0; its count beside it says so, and weights it over batches."""
+    """MGCC and its diagnostics. A share or mean over nothing is 0; the count beside it is its weight across batches."""
 
     loss: Float[Array, ""]
     """What `mgcc_loss` returns; the only part with a gradient."""
     grade_loss: Float[Array, "L"]
-    """Mean final pair loss of grade l at index l - 1, without the penalty: within a query, then over queries with l."""
+    """Mean final pair loss of grade l at index l - 1, without the penalty: per query, then over queries that have l."""
     grade_queries: Int[Array, "L"]
     """How many queries have grade l."""
     bound_share: Float[Array, ""]
@@ -28,7 +28,7 @@ class MgccParts(NamedTuple):
     positive_pairs: Int[Array, ""]
     """How many (query, docid) pairs have a grade above 0."""
     order_accuracy: Float[Array, ""]
-    """Share of pairs of relevant docids of one query with different grades, whose higher grade is more similar."""
+    """Among pairs of a query's relevant docids with different grades, the share whose higher grade is more similar."""
     ordered_pairs: Float[Array, ""]
     """How many such pairs there are, over all queries."""
 
@@ -47,8 +47,8 @@ def mgcc_parts(
     reduction: Reduction = "mean",
     **options: Unpack[MgccOptions],
 ) -> MgccParts:
-    """The loss of `mgcc_loss` and what it is made of, from the same arguments; no part counts for a query whose loss is
-    NaN.
+    """`mgcc_loss` and its diagnostics, from the same arguments. The diagnostics are valid only if
+    no query's loss is NaN.
 
     `jax.value_and_grad(lambda ...: ((parts := mgcc_parts(...)).loss, parts), has_aux=True)` gives both in one pass.
     """

@@ -1,4 +1,4 @@
-"""A batch larger than the device: representations part by part, so that one loss still sees all of them (GradCache)."""
+"""Batches larger than device memory: representations are computed in parts, and one loss sees them all (GradCache)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,18 +11,18 @@ from gr2_jax.errors import UserError
 def in_microbatches(function: Callable, batch: Any, rng: jax.Array | None = None, *, count: int) -> Any:
     """`function(batch)`, or `function(batch, rng)` where a key is given, on a `count`-th of the batch's rows at a time.
 
-    `function` maps arrays [b, ...] to a tree of arrays [b, ...], each row from its own row alone: representations,
-    losses of tokens. The forward pass keeps nothing but its results, and the backward pass computes each part again
-    (GradCache, Gao et al., RepL4NLP 2021; here rematerialisation of a loop's body). A loss of the results, such as one
-    with in-batch negatives, therefore has exactly the value and the gradients of the whole batch, in the memory of a
-    part and for one more forward pass. What `function` draws from `rng` (dropout) differs from part to part.
+    `function` maps arrays [b, ...] to a tree of arrays [b, ...], each row from the same input row alone:
+    representations, token losses. The forward pass keeps only the results, and the backward pass computes each part
+    again (GradCache, Gao et al., RepL4NLP 2021; here rematerialisation of a loop's body). A loss on the results, such
+    as one with in-batch negatives, therefore has exactly the value and gradients of the whole batch, with the memory of
+    one part and the time of one more forward pass. Draws from `rng` (dropout) differ from part to part.
 
-    A part is every `count`-th row: where the rows are sharded over devices, each part is, evenly.
+    A part is every `count`-th row, so rows that are sharded over devices stay evenly sharded in each part.
 
     Raises UserError where `count` is below 1 or does not divide the rows of some array.
     """
     if count < 1:
-        raise UserError(f"count={count}: a batch is read in at least one part")
+        raise UserError(f"count={count} must be at least 1")
     keyed = () if rng is None else (rng,)
     if count == 1:
         return function(batch, *keyed)

@@ -1,7 +1,7 @@
 """The pair losses of Eq. 4: each query against each of its relevant docids, among the docids of the batch.
 
-A query has few relevant docids and the batch many. So the relevant ones are told apart first: what is left matters only
-through one log-sum-exp per query, and everything that follows works on [B,P], P positives per query at most.
+A query has few relevant docids and the batch has many docids. The relevant ones are therefore separated first: the rest
+matters only through one log-sum-exp per query, and all that follows works on [B,P], at most P positives per query.
 """
 
 from typing import Literal, NamedTuple
@@ -22,7 +22,7 @@ class Positives(NamedTuple):
     """The relevant docids of each query, and the rest of its row of scores."""
 
     scores: Float[Array, "B P"]
-    """sim / τ of each; its value means nothing where the grade is 0."""
+    """sim / τ of each; undefined where the grade is 0."""
     grades: Int[Array, "B P"]
     """Their grades, 0 = padding."""
     rest: Float[Array, "B"]
@@ -44,14 +44,14 @@ def tell_apart(
     Raises UserError for a `max_positives` below 1.
     """
     if max_positives is not None and max_positives < 1:
-        raise UserError(f"max_positives={max_positives}: it is at least 1, or None")
+        raise UserError(f"max_positives={max_positives} must be at least 1, or None")
     scores = scores.astype(jnp.float32)
     if docid_mask is not None:
         scores, grades = jnp.where(docid_mask, scores, NOTHING), jnp.where(docid_mask, grades, 0)
     if max_positives is None or max_positives >= scores.shape[-1]:
         rest = jax.nn.logsumexp(jnp.where(grades > 0, NOTHING, scores), axis=-1)
         return Positives(scores, jnp.maximum(grades, 0), rest, jnp.max(grades, axis=-1) <= num_grades)
-    # Of floats top_k has a fast kernel on CPU, of integers not; the barriers keep XLA from losing sight of it.
+    # On CPU, top_k has a fast kernel for floats but not for integers; the barriers keep it recognisable to XLA.
     found = jax.lax.top_k(grades.astype(jnp.float32), max_positives + 1)
     kept, columns = (jax.lax.optimization_barrier(x) for x in found)
     one_more = kept[:, max_positives] > 0
@@ -61,7 +61,7 @@ def tell_apart(
 
 
 def pair_losses(positives: Positives, *, num_grades: int, denominator: Denominator) -> Float[Array, "B P"]:
-    """-l_pair >= 0 of Eq. 4, for entries with a grade; Σ_a runs over what `denominator` says, see `mgcc_loss`.
+    """-l_pair >= 0 of Eq. 4, for entries with a grade; `denominator` selects what Σ_a runs over, see `mgcc_loss`.
 
     Raises UserError for an unknown denominator.
     """
@@ -101,7 +101,7 @@ def _split_forward(scores, columns):
 
 
 def _split_backward(kept, slopes):
-    """One array of the scores' size is kept, and changed in place; autodiff's scatter would add another."""
+    """Updates one kept array of the scores' size in place; autodiff's scatter would add another."""
     shares, total, columns = kept
     of_chosen, of_rest = slopes
     return put(shares * (of_rest[:, None] / total), columns, of_chosen), None

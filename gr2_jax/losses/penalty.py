@@ -31,8 +31,8 @@ def learnable_penalty(parameters: Float[Array, "L"]) -> Float[Array, "L"]:
 
         λ_l = Σ_{m<=l} softplus(θ_m) / Σ_{m<=L} softplus(θ_m)
 
-    The paper leaves a learnable penalty open; this is ours. Descent on the loss alone would take the lower grades'
-    weights to 0: add `penalty_prior` of the result.
+    The paper leaves a learnable penalty open; this form is ours. Minimising the loss alone would drive the lower
+    grades' weights to 0: add `penalty_prior` of the result.
     """
     weights = jnp.cumsum(jax.nn.softplus(parameters.astype(jnp.float32)))
     return weights / weights[-1]

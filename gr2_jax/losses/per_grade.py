@@ -38,7 +38,7 @@ def graded_loss(
 ) -> Float[Array, ""]:
     """Losses averaged within each grade, then over the grades of a query; mean or sum over queries with a positive.
 
-    A query that has a grade above num_grades is NaN: a wrong scale would otherwise drop its best documents unseen.
+    A query that has a grade above num_grades is NaN: a wrong scale would otherwise silently drop its best documents.
     """
     means, counts = means_and_counts(losses, grades, num_grades)
     per_query = over_grades(means, counts, 1.0)

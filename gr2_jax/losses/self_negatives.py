@@ -1,4 +1,4 @@
-"""Self-negative fine-tuning: a query's docids against the docids that the model itself ranked high and wrongly."""
+"""Self-negative fine-tuning: a query's docids against irrelevant docids that the model itself ranked high."""
 
 import jax
 import jax.numpy as jnp
@@ -23,11 +23,11 @@ def self_negative_loss(
     """-log( P(id⁺|q) / (P(id⁺|q) + Σ_h P(id_h|q)) ) for each relevant docid id⁺ of a query, id_h its negatives.
 
     Averaged within each grade, then over the grades that the query has, as Eq. 11; P = exp(-nll). A docid that is far
-    more likely than every negative adds next to nothing: how likely it is in itself is Eq. 11's matter.
+    more likely than every negative adds almost nothing; Eq. 11 trains its absolute likelihood.
 
     The paper (and RIPOR, which it follows) says only that the model's highly ranked wrong docids become negatives. This
     form, a choice between sequences by the likelihood that retrieval ranks them by, is our reading. In the retrieval
-    objective the same docids ALSO enter MGCC's denominator, as docids of grade 0 decoded against their query (but a
+    objective the same docids ALSO enter MGCC's denominator, as docids of grade 0 decoded against their query (a
     document that the batch holds more than once counts once there, see `grade_matrix`).
 
     Args:
@@ -46,7 +46,7 @@ def self_negative_loss(
     check_shape("negative_nll", negative_nll, (positive_nll.shape[0], *negative_nll.shape[1:]))
     positive = jnp.where(grades > 0, positive_nll.astype(jnp.float32), 0.0)[..., None]
     negative = jnp.where(negative_mask, negative_nll.astype(jnp.float32), 0.0)[:, None]
-    # log(1 + Σ_h exp(nll⁺ - nll_h)), whose 1 keeps the sum of a query without negatives from being log 0
+    # log(1 + Σ_h exp(nll⁺ - nll_h)): the 1 keeps a query without negatives from log 0
     ratios = jnp.where(negative_mask[:, None], positive - negative, -jnp.inf)
     losses = jax.nn.logsumexp(jnp.pad(ratios, [(0, 0), (0, 0), (0, 1)]), axis=-1)
     return graded_loss(losses, grades, num_grades=num_grades, reduction=reduction)

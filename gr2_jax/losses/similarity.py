@@ -40,7 +40,7 @@ def scaled_similarities(
 
 
 def masked_log_softmax(logits: Float[Array, "*A C"], mask: Bool[Array, "*#A C"] | None) -> Float[Array, "*A C"]:
-    """Log-softmax over the last axis without the entries where `mask` is False (their own value means nothing).
+    """Log-softmax over the last axis without the entries where `mask` is False (their own result is undefined).
 
     A finite fill, not -inf, keeps a row without any entry, and its gradient, finite.
     """
@@ -64,7 +64,7 @@ def _cosines_forward(left, right):
 
 
 def _cosines_backward(factors, slopes):
-    """Like a dot product's, with the lengths on the [A,C] side, so that no unit copies of the factors are made."""
+    """A dot product's gradients, with the lengths applied to the [A,C] slopes: no unit-length copies are made."""
     left, right = factors
     slopes = slopes * _inverse_length(left) * _inverse_length(right)[:, 0]
     return (

@@ -7,6 +7,7 @@ from gr2_jax.models.fusion import Fusion, FusionOutputs, sphere_noise
 from gr2_jax.models.gr2 import GR2, RetrievalOutputs
 from gr2_jax.models.huggingface import load_hf_t5, save_hf_t5
 from gr2_jax.models.scratch import lsa_start
+from gr2_jax.models.settings import ModelConfig
 from gr2_jax.models.stack import stack_layers, unstack_layers
 from gr2_jax.models.t5 import EOS_ID, PAD_ID, T5, UNK_ID, empty_cache, shift_right
 from gr2_jax.models.warm_start import start_from_t5
@@ -16,6 +17,7 @@ __all__ = [
     "T5Config",
     "preset",
     "PRESETS",
+    "ModelConfig",
     "GR2",
     "RetrievalOutputs",
     "Fusion",

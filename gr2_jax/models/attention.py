@@ -57,7 +57,7 @@ class RelativePositionBias(nn.Module):
 
 def _bucket_starts(exact: int, count: int, maximum: int) -> list[int]:
     """The smallest distance in each logarithmic bucket but the first, where count * log(d / exact) / log(max / exact)
-    reaches 1, 2, ...; in integers, since distances such as 16, 32 and 64 lie where one rounding would decide."""
+    reaches 1, 2, ...; in integers, because rounding would decide the bucket of distances such as 16, 32 and 64."""
     starts, distance = [], exact
     for k in range(1, count):
         while distance**count * exact**k < maximum**k * exact**count:
@@ -69,8 +69,8 @@ def _bucket_starts(exact: int, count: int, maximum: int) -> list[int]:
 def by_position(values: Float[Array, "H N"], length: int) -> Float[Array, "1 H T T"]:
     """[0, h, q, k] = the value of distance k - q, from values of the distances -(T-1), ..., T-1 (N = 2T - 1).
 
-    Rows that are shifted by one each are what a repeated list becomes when it is cut into rows one shorter than
-    itself: copies of contiguous memory, where a gather would look up every pair of positions.
+    A repeated list, cut into rows that are one shorter than the list, gives rows that each shift by one. This copies
+    contiguous memory, where a gather would look up every pair of positions.
     """
     heads, distances = values.shape
     repeated = jnp.tile(jnp.pad(values, ((0, 0), (0, 1))), (1, length))
@@ -79,8 +79,8 @@ def by_position(values: Float[Array, "H N"], length: int) -> Float[Array, "1 H T
 
 
 class Attention(nn.Module):
-    """Multi-head attention; keys and values are projected apart from queries, so that a query's cross-attention memory
-    is computed once for all its docids and beams."""
+    """Multi-head attention. Keys and values are projected separately from attention queries, so that the
+    cross-attention memory of a retrieval query is computed once for all its docids and beams."""
 
     config: T5Config
 
@@ -112,7 +112,7 @@ class Attention(nn.Module):
 
 
 def xla_attention(queries, keys, values, bias, mask) -> Float[Array, "B H T F"]:
-    """The same through `jax.nn.dot_product_attention`, whose backward pass keeps the weights."""
+    """Attention through `jax.nn.dot_product_attention`, which keeps the weights for the backward pass."""
     queries, keys, values = (jnp.swapaxes(x, 1, 2) for x in (queries, keys, values))
     mask = None if mask is None else mask[:, None, None, :]
     mixed = jax.nn.dot_product_attention(queries, keys, values, bias=bias, mask=mask, scale=1.0, implementation="xla")
@@ -129,8 +129,8 @@ def recompute_attention(
 ) -> Float[Array, "B H T F"]:
     """softmax(queries keys' + bias) values, whose backward pass recomputes the weights from their normaliser.
 
-    Between forward and backward nothing of size T x S per layer is kept (Dao et al. 2022, FlashAttention, 3.1), and no
-    product needs a transposed copy of such an array: where its rows are summed over, it is the right operand.
+    Nothing of size T x S per layer is kept between forward and backward (Dao et al. 2022, FlashAttention, 3.1). No
+    product needs a transposed copy of such an array: where a product sums over its rows, it is the right operand.
     """
     return _attention_forward(queries, keys, values, bias, mask)[0]
 
@@ -145,7 +145,7 @@ def _attention_forward(queries, keys, values, bias, mask):
 
 
 def _attention_backward(saved, cotangent):
-    # the barrier keeps XLA from recognising the forward pass' logits and keeping those instead
+    # the barrier keeps XLA from recognising the forward pass's logits and keeping them
     queries, keys, values, bias, mask, mixed, top, total = lax.optimization_barrier(saved)
     weights = jnp.exp(_logits(queries, keys, bias, mask) - top) / total
     dot_with_mixed = jnp.sum(cotangent.astype(jnp.float32) * mixed, -1, keepdims=True)

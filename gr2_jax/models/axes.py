@@ -1,11 +1,10 @@
 """Logical axis names: what each dimension of a parameter or an activation means, before any mesh is known.
 
-Names are T5X's but for one. Parameters: `vocab`, `embed`, `joined_kv` (heads x kv), `mlp`, `heads`, `relpos_buckets`,
-and `layers` where layers are scanned; `grades` of a learnable penalty.
-Activations: `batch`, `docids` (the K sequences of a query), `length`,
-`activation_embed`, `heads`, `kv`, `mlp`, `vocab`; their width is not called `embed`, because parameters are split along
-it (fsdp) by the mesh axis that activations give to `batch`. Which mesh axis each is split along is one table of rules,
-given around the computation:
+Names follow T5X, except `activation_embed`. Parameters: `vocab`, `embed`, `joined_kv` (heads x kv), `mlp`, `heads`,
+`relpos_buckets`, `layers` where layers are scanned, and `grades` of a learnable penalty. Activations: `batch`, `docids`
+(the K sequences of a query), `length`, `activation_embed`, `heads`, `kv`, `mlp`, `vocab`. The width of activations is
+not called `embed`, because fsdp splits the parameters' `embed` along the mesh axis that splits `batch`. One table of
+rules, given around the computation, maps names to mesh axes:
 
     rules = [("batch", "data"), ("mlp", "tensor"), ("embed", None), ...]
     with jax.set_mesh(mesh), flax.linen.logical_axis_rules(rules):
@@ -43,7 +42,7 @@ def logical_axes(params: dict) -> dict:
     """The axis names of every parameter, as a tree of `PartitionSpec`; scanned layers have a leading `layers`.
 
     Raises:
-        KeyError: A parameter that has no names: it would silently be on every device.
+        KeyError: A parameter has no names; it would silently be replicated.
     """
     return jax.tree_util.tree_map_with_path(lambda path, value: _axes([key.key for key in path], value.ndim), params)
 
@@ -57,7 +56,7 @@ def _axes(path: list[str], dimensions: int) -> PartitionSpec:
 
 
 def param_shardings(params: dict, mesh: Mesh, rules: Sequence[tuple[str, str | tuple[str, ...] | None]]) -> dict:
-    """Where every parameter lies on `mesh`; raises `ValueError` for an axis without a rule, as activations do."""
+    """The sharding of every parameter on `mesh`; raises `ValueError` for an axis without a rule, as activations do."""
     axes, known = logical_axes(params), {name for name, _ in rules}
     for path, names in jax.tree_util.tree_leaves_with_path(axes, is_leaf=lambda x: isinstance(x, PartitionSpec)):
         for name in names:
@@ -67,5 +66,5 @@ def param_shardings(params: dict, mesh: Mesh, rules: Sequence[tuple[str, str | t
 
 
 def constrain(x: jax.Array, *axes: str) -> jax.Array:
-    """`x`, split as the rules in force say; x itself without rules or mesh. An axis without a rule is an error."""
+    """`x`, sharded by the current rules; unchanged without rules or mesh. An axis without a rule is an error."""
     return nn.with_logical_constraint(x, axes, fallback=RulesFallback.RAISE_ERROR)

@@ -13,9 +13,9 @@ _SMALLEST_SQUARED_LENGTH = 1e-12
 
 
 class BiEncoder(nn.Module):
-    """f = m / |m|, m the mean of the encoder's last states over real tokens; a text without a token is at 0.
+    """f = m / |m|, m the mean of the encoder's last states over real tokens; a text without tokens gets f = 0.
 
-    The parameters are a T5's `embedding` and `encoder`, and no others. With 0 encoder layers m is a mean of normed
+    The parameters are only a T5's `embedding` and `encoder`. With 0 encoder layers m is a mean of normed
     token embeddings, a bag of words.
     """
 

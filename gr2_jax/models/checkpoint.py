@@ -1,4 +1,4 @@
-"""A T5 on its own: `t5.json`, `params/` by orbax in the unrolled layout and float32, and the tokenizer's files."""
+"""A T5 checkpoint: `t5.json`, `params/` by orbax (unrolled layers, float32), and the tokenizer's files."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import numpy as np
 from flax import traverse_util
 
 from gr2_jax.errors import UserError
-from gr2_jax.models._files import new_directory, read_json
+from gr2_jax.files import new_directory, read_json
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.huggingface import load_hf_t5
 from gr2_jax.models.huggingface.config import CONFIG, architecture, check_value, read_config
@@ -31,14 +31,14 @@ def load_t5(source: str | os.PathLike) -> tuple[T5Config, dict]:
         The config, and `params` as `T5(config).init(...)["params"]` has them, unrolled: numpy arrays, float32.
 
     Raises:
-        UserError: There is no such model, or it is damaged or of another kind (as `load_hf_t5` says).
+        UserError: The model is missing, damaged or of another kind (see `load_hf_t5`).
     """
     directory = model_directory(source)
     return _load(directory) if is_checkpoint(directory) else load_hf_t5(directory)
 
 
 def load_t5_config(source: str | os.PathLike) -> T5Config:
-    """The config alone of what `load_t5` reads."""
+    """The config of a model that `load_t5` reads, without its weights."""
     directory = model_directory(source)
     if is_checkpoint(directory):
         return _read_description(directory / _DESCRIPTION)[0]
@@ -46,7 +46,7 @@ def load_t5_config(source: str | os.PathLike) -> T5Config:
 
 
 def model_directory(source: str | os.PathLike) -> Path:
-    """The folder of what `load_t5` reads; a hub name's is in the cache. Raises `UserError` where there is no model."""
+    """The folder of a model that `load_t5` reads; for a hub name, in the cache. Raises `UserError` without a model."""
     directory = local_directory(source)
     if not is_checkpoint(directory) and not (directory / CONFIG).is_file():
         raise UserError(f"{directory} holds no model: neither {_DESCRIPTION} (ours) nor {CONFIG} (Hugging Face's)")
@@ -61,8 +61,8 @@ def save_t5(
     Args:
         directory: A new folder.
         params: Those of `T5(config)`, unrolled; kept in float32.
-        source: What the model was loaded from, before it was trained perhaps. Its tokenizer's files are copied, and
-            where it came from Hugging Face the form of its files is kept, so that `gr2 convert` can write them again.
+        source: What the model was loaded from, possibly before training. Its tokenizer's files are copied. For a
+            Hugging Face model the layout of its files is recorded, so that `gr2 convert` can write them again.
 
     Raises:
         UserError: `directory` is occupied or cannot be written, or `params` are not those of `T5(config)`.
@@ -79,7 +79,7 @@ def save_t5(
         try:
             with ocp.StandardCheckpointer(multiprocessing_options=_alone()) as checkpointer:
                 checkpointer.save(folder / _PARAMS, values)
-        except Exception as error:  # orbax and its storage have many of their own for a full or read-only disk
+        except Exception as error:  # orbax and its storage raise many types for a full or read-only disk
             raise UserError(f"cannot write {directory}: {_first_line(error)}") from error
         if record is not None:
             record.save(folder / RECORD)
@@ -104,13 +104,13 @@ def _load(directory: Path) -> tuple[T5Config, dict]:
     for name, size in files.items():
         path = directory / name
         if not path.is_file():
-            raise UserError(f"{directory} is damaged: there is no {name}")
+            raise UserError(f"{directory} is damaged: {name} is missing")
         if path.stat().st_size != size:
-            raise UserError(f"{directory} is damaged: {name} has {path.stat().st_size} bytes of {size}")
+            raise UserError(f"{directory} is damaged: {name} has {path.stat().st_size} bytes, not {size}")
     try:
         with ocp.StandardCheckpointer(multiprocessing_options=_alone()) as checkpointer:
             params = checkpointer.restore((directory / _PARAMS).resolve())
-    except Exception as error:  # damage shows in too many ways to name them
+    except Exception as error:  # damage raises too many types to name
         raise UserError(f"{directory / _PARAMS} is damaged: {_first_line(error)}") from error
     try:
         check_params(config, params)
@@ -120,7 +120,7 @@ def _load(directory: Path) -> tuple[T5Config, dict]:
 
 
 def _alone():
-    """Of several processes of a job each reads, and one writes, without waiting for the others."""
+    """Lets every process of a job read, and one write, without waiting for the others."""
     import jax
     import orbax.checkpoint as ocp
 
@@ -136,7 +136,7 @@ def _read_description(path: Path) -> tuple[T5Config, dict[str, int]]:
     if not isinstance(raw, dict) or not isinstance(raw.get("format"), int):
         raise UserError(f"{path} is damaged: it has no 'format'")
     if raw["format"] != _FORMAT:
-        raise UserError(f"{path} is of format {raw['format']}, and this version of gr2_jax reads {_FORMAT}")
+        raise UserError(f"{path} has format {raw['format']}, but this version of gr2_jax reads format {_FORMAT}")
     values, files = raw.get("config"), raw.get("files")
     expected = architecture(T5Config())
     if not isinstance(values, dict) or values.keys() != expected.keys() or not isinstance(files, dict):

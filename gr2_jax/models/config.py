@@ -1,4 +1,4 @@
-"""The shape of a T5, and the sizes people know by name."""
+"""The configuration of a T5, and the published sizes by name."""
 
 import dataclasses
 import typing
@@ -11,20 +11,20 @@ from gr2_jax.errors import UserError, nearest
 class T5Config:
     """Hyper-parameters of a T5 1.0 (relu, tied) or 1.1 (gated-gelu, untied; mT5 is a 1.1 with another vocabulary).
 
-    `num_encoder_layers` may be 0: the encoder is then the embedding and the final norm, which is what a model
-    learnt from scratch in minutes can afford.
+    `num_encoder_layers` may be 0: the encoder is then the embedding and the final norm, which suits a model trained
+    from scratch in minutes.
 
-    How it is computed, which changes no parameter's value:
+    These fields say how the model is computed and change no parameter's value:
 
-    dtype        of the activations; parameters, their gradients, softmax, norms and logits are float32
+    dtype        type of the activations; parameters, their gradients, softmax, norms and logits are float32
     scan_layers  a stack is one layer in a loop, which compiles faster; `stack_layers` converts the parameters
-    remat        what a layer's backward pass finds kept: "none" (of remat): everything; "minimal": the products with
-                 weights; "full": only the layer's input
-    attention    "recompute": weights are computed again in the backward pass, never kept; "xla": they are kept,
-                 `jax.nn.dot_product_attention`
+    remat        what is kept for a layer's backward pass: "none" (no rematerialisation): everything; "minimal": the
+                 products with weights; "full": only the layer's input
+    attention    "recompute": the backward pass computes the weights again; "xla": `jax.nn.dot_product_attention`,
+                 which keeps them
 
-    Dropout falls on embeddings, on what every sublayer adds, within feed-forwards and on the stacks' outputs, but not
-    on attention weights, where T5's first implementation has it as well. A value that cannot be raises `UserError`.
+    Dropout applies to embeddings, sublayer outputs, the hidden states of feed-forwards and the stacks' outputs, but not
+    to attention weights, where T5's first implementation also has it. An invalid value raises `UserError`.
     """
 
     vocab_size: int = 32128

@@ -1,11 +1,11 @@
-"""`gr2 convert`: Hugging Face's files into a checkpoint of ours, and a checkpoint of ours into Hugging Face's files."""
+"""`gr2 convert`: turns Hugging Face files into a checkpoint of ours, and a checkpoint of ours into such files."""
 
 import os
 from pathlib import Path
 
 import jax
 
-from gr2_jax.models._files import new_directory, refuse_occupied
+from gr2_jax.files import new_directory, refuse_occupied
 from gr2_jax.models.checkpoint import copy_companions, is_checkpoint, load_t5, save_t5
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.huggingface.hub import local_directory
@@ -16,13 +16,13 @@ from gr2_jax.models.huggingface.writing import write_plain, write_recorded
 def convert(source: str | os.PathLike, destination: str | os.PathLike) -> list[str]:
     """Writes the folder `destination`, whole or not at all, and returns what was read and written, a line each.
 
-    `source` is a Hugging Face directory or hub name, which becomes a checkpoint that `load_t5` reads, or such a
-    checkpoint, which becomes Hugging Face's `config.json` and safetensors: for a model that came from there the same
-    files byte for byte, with new values where it was trained since (rounded where the files are in half precision);
-    otherwise one float32 file. Tokenizer files are copied both ways.
+    A `source` that is a Hugging Face directory or hub name becomes a checkpoint that `load_t5` reads. Such a checkpoint
+    becomes Hugging Face's `config.json` and safetensors. A model that came from Hugging Face gets the same files byte
+    for byte, with new values where training changed them (rounded where the files are in half precision); any other
+    model gets one float32 file. Tokenizer files are copied both ways.
 
     Raises:
-        UserError: `source` is no model that can be read, or `destination` exists and is not an empty folder.
+        UserError: `source` is not a readable model, or `destination` exists and is not an empty folder.
     """
     refuse_occupied(Path(destination))
     origin = local_directory(source)

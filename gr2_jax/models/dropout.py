@@ -1,4 +1,4 @@
-"""Dropout whose random numbers are drawn where they are used."""
+"""Dropout whose masks are drawn on the devices that use them."""
 
 import math
 
@@ -10,12 +10,12 @@ from jaxtyping import Array, Bool, Float
 
 
 class Dropout(nn.Module):
-    """Zeroes a share `rate` of the entries and scales the others up, as `flax.linen.Dropout` does, and with its numbers
-    where the batch is whole.
+    """Zeroes a share `rate` of the entries and scales the others up, like `flax.linen.Dropout`; where the batch is not
+    split, the masks are the same too.
 
     Where a mesh splits the batch, the compiler would draw the mask of the whole batch on every device (XLA does not
-    split its random-bit generator), which at pod size does not fit. Here each device draws its own rows', from a key of
-    its own: the numbers depend on the mesh as well as on the seed.
+    split its random-bit generator), which does not fit at pod size. Here each device draws the mask of its own rows
+    from its own key, so masks depend on the mesh as well as on the seed.
     """
 
     rate: float
@@ -29,7 +29,7 @@ class Dropout(nn.Module):
 
 
 def bernoulli_by_rows(key: Array, share: float, shape: tuple[int, ...]) -> Bool[Array, "B ..."]:
-    """`jax.random.bernoulli`, split along its rows as the rules in force split the batch."""
+    """`jax.random.bernoulli`, its rows split as the current rules split the batch."""
     axes = _batch_axes()
     mesh = jax.sharding.get_abstract_mesh()
     parts = math.prod(mesh.shape[axis] for axis in axes)
@@ -47,7 +47,7 @@ def bernoulli_by_rows(key: Array, share: float, shape: tuple[int, ...]) -> Bool[
         axis_names=set(axes),
         check_vma=False,
     )
-    # not `jax.lax.axis_index`: where other axes are left to the compiler, as tensor is, TPUs' cannot have it
+    # not `jax.lax.axis_index`: the TPU compiler rejects it where other axes, such as tensor, are left to the compiler
     return drawn(jax.random.key_data(key), jnp.arange(parts))
 
 

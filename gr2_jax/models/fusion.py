@@ -1,20 +1,20 @@
 """Query generation and an autoencoder that share one decoder (the paper's 4.1, after SpaceFusion).
 
-How a latent enters the decoder. The paper makes z the decoder's starting state, which T5 does not have. `latent` says
-what stands for it, without new parameters, so that a pre-trained decoder's weights keep their meaning:
+How a latent enters the decoder: the paper makes z the decoder's initial state, which T5 does not have. `latent` selects
+a substitute without new parameters, so that a pre-trained decoder's weights keep their meaning:
 
 "memory"   z is the decoder's whole cross-attention memory, one position long (default): every layer and every step
-           reads it, and a pre-trained decoder finds what it knows, an encoder's output, that happens to have one token.
-           The softmax over one position is 1, so cross-attention's query and key weights learn nothing.
-"start"    z takes the place of the start token's embedding, the nearest thing to a starting state: later steps reach it
+           reads it, and a pre-trained decoder reads it like the encoder output of a one-token text. The softmax over
+           one position is 1, so cross-attention's query and key weights learn nothing.
+"start"    z replaces the embedding of the start token, the closest thing to an initial state: later steps reach it
            through self-attention only.
 "inputs"   z is added to the embedding of every input token, start included.
 
-Without z in it, the memory is one zero vector, which cross-attention, having no biases, turns into nothing at all.
+With "start" and "inputs" the memory is one zero vector, which cross-attention, having no biases, maps to zero.
 Measured on docid quality in tests/benchmarks/RESULTS.md.
 
 Scale: Eq. 1 and 2 use plain dot products, which training could grow without bound. Representations are therefore kept
-on the sphere of radius `sqrt(d_model)`, the size that T5's encoder norm gives its states; |r| is measured against it.
+on the sphere of radius `sqrt(d_model)`, the size that T5's encoder norm gives its states; compare |r| with it.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -40,7 +40,7 @@ class FusionOutputs(NamedTuple):
 
 
 class FusionMemory(NamedTuple):
-    """What decoding steps know of a latent."""
+    """A latent in the form that decoding steps need."""
 
     cross: Memory
     latents: Float[Array, "B D"]

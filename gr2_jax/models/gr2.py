@@ -1,4 +1,4 @@
-"""The retrieval model: a T5 that writes docids, and the projection head that compares queries with them."""
+"""The retrieval model: a T5 that generates docids, and the projection head that compares queries with them."""
 
 from typing import NamedTuple
 
@@ -49,7 +49,7 @@ class GR2(nn.Module):
     def docid_logits_of(
         self, states: Float[Array, "B S D"], mask: Bool[Array, "B S"], docid_tokens: Int[Array, "n T"]
     ) -> Float[Array, "B n T C"]:
-        """Logits at each token of n docids for every query, whose encoder states are given: teacher forcing."""
+        """Teacher-forced logits at each token of n docids, for every query, from the queries' encoder states."""
         docids = jnp.broadcast_to(shift_right(docid_tokens), (len(states), *docid_tokens.shape))
         return self.docid_logits(self.t5.decode(docids, states, mask))
 

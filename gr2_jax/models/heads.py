@@ -19,7 +19,7 @@ class ProjectionHead(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """A weighted mean of the real tokens' states, the weights a softmax of one learned direction."""
+    """A weighted mean of the real tokens' states; the weights are a softmax over products with a learned direction."""
 
     @nn.compact
     def __call__(self, states: Float[Array, "B T D"], mask: Bool[Array, "B T"]) -> Float[Array, "B D"]:

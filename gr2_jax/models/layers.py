@@ -12,7 +12,7 @@ from gr2_jax.models.matmul import matmul
 
 
 class Dense(nn.Module):
-    """x @ kernel, without a bias; `std` is that of the kernel's starting values."""
+    """x @ kernel, without a bias; `std` is the standard deviation of the kernel's starting values."""
 
     features: int
     std: float
@@ -69,7 +69,7 @@ class Embedding(nn.Module):
 
     @property
     def table(self) -> Float[Array, "V D"]:
-        # gathered along its width first: else a lookup by split tokens would make whole copies of its result
+        # gathered along its width first: otherwise a lookup by split tokens would replicate its result
         return constrain(jnp.asarray(self.embedding), "vocab", "activation_embed")
 
     def __call__(self, tokens: Int[Array, "..."]) -> Float[Array, "... D"]:
@@ -79,8 +79,8 @@ class Embedding(nn.Module):
 def output_logits(
     states: Float[Array, "... D"], table: Float[Array, "V D"], token_ids: Int[Array, "C"] | None, dtype: str
 ) -> Float[Array, "... C"]:
-    """Float32 products with the rows of the output embedding, all or those of `token_ids`."""
-    if token_ids is not None:  # any number of rows, which a mesh axis need not divide
+    """Float32 logits: products with all rows of the output embedding, or with the rows `token_ids`."""
+    if token_ids is not None:  # not constrained: a mesh axis need not divide the number of rows
         return matmul(states, table[token_ids].T, dtype, "float32")
     logits = matmul(states, table.T, dtype, "float32")
     return constrain(logits, "batch", *("docids", "length")[4 - logits.ndim :], "vocab")

@@ -8,16 +8,16 @@ from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-PRODUCT = "product"  # what `jax.checkpoint_policies.save_only_these_names` calls the results
+PRODUCT = "product"  # the results' name for `jax.checkpoint_policies.save_only_these_names`
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def matmul(x: Float[Array, "... I"], weights: Float[Array, "I O"], dtype: str, out_dtype: str) -> Float[Array, "... O"]:
     """x @ weights with both cast to `dtype`, summed in float32, returned as `out_dtype`.
 
-    The weights' gradient is never rounded to `dtype`: left to itself, JAX would give it the type of the cast weights,
-    and a pod would add up bfloat16 gradients. The cotangent is, so that no backward product mixes two types, which
-    hardware computes as the wider one. Reverse mode only: there is no `jax.jvp` through it.
+    The weights' gradient is never rounded to `dtype`: by default JAX would give it the type of the cast weights, and a
+    pod would sum bfloat16 gradients. The cotangent is rounded, so that no backward product mixes two types: hardware
+    would compute it in the wider one. Reverse mode only: `jax.jvp` does not work through it.
     """
     return _forward(x, weights, dtype, out_dtype)[0]
 
@@ -28,8 +28,8 @@ def _contract(a: Array, b: Array, dtype: str, a_axis: int, b_axis: int) -> Array
 
 
 def _forward(x, weights, dtype, out_dtype):
-    # named after the rounding, so that rematerialisation that keeps products keeps the smaller numbers; and the product
-    # itself, not `matmul`: a policy does not look into a custom_vjp
+    # The product is named after rounding, so that rematerialisation keeps the smaller type. The name is on the product,
+    # not on `matmul`, because a policy does not see into a custom_vjp.
     return checkpoint_name(_contract(x, weights, dtype, x.ndim - 1, 0).astype(out_dtype), PRODUCT), (x, weights)
 
 

@@ -1,8 +1,8 @@
 """Starting values for a small T5 that must learn from scratch in minutes.
 
-Pre-trained weights know which words go together; here the corpus itself says it, through the truncated SVD of its
-tf-idf matrix (latent semantic analysis). Every change is to starting VALUES: the network is the same T5.
-- An embedding row is [LSA vector of the token, a constant, log idf], of one length, so that T5's norms keep it.
+Pre-trained weights know which words are related; here the corpus itself shows it, through the truncated SVD of its
+tf-idf matrix (latent semantic analysis). Only starting VALUES change: the network is the same T5.
+- All embedding rows [LSA vector of the token, a constant, log idf] have one length, so that T5's norms preserve them.
 - Cross-attention starts as the idf-weighted mean of the query's token vectors: its query reads the constant, its key
   reads log idf (softmax of log idf weighs by idf), its value and output projections are each other's transpose.
 - The other residual branches start small, and the decoder's final norm starts at the scale that makes the tied logits
@@ -16,7 +16,7 @@ from flax import traverse_util
 from gr2_jax.errors import UserError
 from gr2_jax.models.config import T5Config
 
-# the last two of a row's D numbers
+# the last two of a row's D entries
 _CONSTANT, _LOG_IDF = -2, -1
 _SHARE = 0.2  # the constant, and the largest |log idf|, relative to the LSA direction's length of 1
 
@@ -34,8 +34,8 @@ def lsa_start(
 ) -> dict:
     """`params` (of `GR2` or `Fusion`) with starting values from `token_vectors` [V, d_model - 2] and `log_idf` [V].
 
-    Only differences of `log_idf` matter. `content_gain` is the size of the query's mean beside the previous token's
-    row (rms 1 against `embedding_rms`), `logit_scale` what multiplies the cosine in the first step's logits.
+    Only differences of `log_idf` matter. `content_gain` is the size of the query's mean relative to the previous
+    token's row (rms 1 against `embedding_rms`); `logit_scale` multiplies the cosine in the first step's logits.
     """
     log_idf = log_idf - log_idf.mean()
     rows = embedding_rows(token_vectors, log_idf, embedding_rms)
@@ -45,7 +45,7 @@ def lsa_start(
         if path[-1] == "embedding" and len(value) == len(rows):
             if value.shape != rows.shape:
                 raise UserError(
-                    f"LSA vectors of {token_vectors.shape[1]} numbers do not start a model {value.shape[1]} wide"
+                    f"LSA vectors of {token_vectors.shape[1]} dimensions do not fit a model of width {value.shape[1]}"
                 )
             flat[path] = rows
         elif "cross_attention" in names:
@@ -62,8 +62,9 @@ def lsa_start(
 def embedding_rows(token_vectors: np.ndarray, log_idf: np.ndarray, rms: float) -> np.ndarray:
     """[V, D] rows of one length: the LSA direction, then the constant and centred log idf in the same units everywhere.
 
-    The last, least telling LSA dimension is given up for tokens that have no vector. Padding is one, and starts every
-    docid: were its row nothing but the constant, the first step would weigh a query's tokens by a high power of idf.
+    The last, least informative LSA dimension is replaced by a mark of tokens without a vector. Padding is such a
+    token and starts every docid: if its row held only the constant, the first step would weight a query's tokens by a
+    high power of idf.
     """
     telling = token_vectors[:, :-1]
     lengths = np.linalg.norm(telling, axis=1, keepdims=True)
@@ -75,7 +76,7 @@ def embedding_rows(token_vectors: np.ndarray, log_idf: np.ndarray, rms: float) -
 
 
 def _idf_per_state(log_idf: np.ndarray) -> float:
-    """What one unit of a row's last number stands for, in log idf."""
+    """The log idf that one unit of a row's last entry stands for."""
     return max(float(np.abs(log_idf).max()), 1e-9) / _SHARE
 
 

@@ -1,10 +1,10 @@
 """A stack of equal layers: unrolled (`layer_0`, `layer_1`, ...) or scanned (`layers`, arrays with a leading axis).
 
-A scanned stack is compiled once for all its layers, which is what lets large models compile in seconds; an unrolled one
-lets the compiler see across layers. Both compute the same, and `stack_layers` turns one's parameters into the other's.
+A scanned stack compiles one layer for all, so that large models compile in seconds; an unrolled stack lets the compiler
+see across layers. Both compute the same; `stack_layers` and `unstack_layers` convert the parameters.
 
-A layer's methods are `(x, own, *shared) -> (x, result)`: `own` and the results have an entry per layer, a tuple where
-unrolled, an axis where scanned.
+A layer's methods are `(x, own, *shared) -> (x, result)`: `own` and the results hold one entry per layer, in a tuple if
+unrolled, along an axis if scanned.
 """
 
 from typing import Any, NamedTuple
@@ -61,7 +61,7 @@ def _scan_arguments(method: Method, count: int) -> dict[str, Any]:
 
 
 def run_layers(layers: list[nn.Module] | nn.Module, method: str, x: Any, own: Any, *shared: Any) -> tuple[Any, Any]:
-    """x through every layer's `method`: the last x, and each layer's result."""
+    """Passes x through every layer's `method`; returns the last x and each layer's result."""
     if isinstance(layers, nn.Module):
         return getattr(layers, method)(x, own, *shared)
     results = []
@@ -72,7 +72,7 @@ def run_layers(layers: list[nn.Module] | nn.Module, method: str, x: Any, own: An
 
 
 def stack_layers(params: dict) -> dict:
-    """Parameters of unrolled layers as those of scanned ones; NumPy arrays stay NumPy arrays."""
+    """Converts the parameters of unrolled layers to those of scanned layers; NumPy arrays stay NumPy arrays."""
     if not isinstance(params, dict):
         return params
     kept = {name: stack_layers(value) for name, value in params.items() if not name.startswith(_UNROLLED)}

@@ -1,4 +1,4 @@
-"""A T5 whose decoder writes many docids per query against one encoding of the query.
+"""A T5 whose decoder generates many docids per query from one encoding of the query.
 
 The decoder works on [B, K, T] tokens: K sequences (docids in training, beams in search) share a query's encoder states,
 whose cross-attention keys and values are projected once and never copied. All methods are pure:
@@ -24,8 +24,8 @@ PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
 
 
 class Memory(NamedTuple):
-    """What decoding steps know of a query: every decoder layer's cross-attention keys and values [B, H, S, F] (an entry
-    per layer, see `gr2_jax.models.stack`), and which positions are real."""
+    """A query in the form that decoding steps need: every decoder layer's cross-attention keys and values [B, H, S, F]
+    (one entry per layer, see `gr2_jax.models.stack`), and which positions are real."""
 
     layers: Any
     mask: Bool[Array, "B S"]
@@ -70,7 +70,7 @@ class Encoder(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """States are [B, K*T, D]: a query's sequences stand side by side as positions of its cross-attention."""
+    """States are [B, K*T, D]: cross-attention treats a query's K sequences as one sequence of positions."""
 
     config: T5Config
 
@@ -122,7 +122,7 @@ class Decoder(nn.Module):
     def setup(self):
         cfg = self.config
         self.relative_bias = RelativePositionBias(cfg, bidirectional=False)
-        # cache [B, M, (layers,) H, T, F] and memory [(layers,) B, H, S, F]: a beam search moves what leads with [B, M]
+        # cache [B, M, (layers,) H, T, F] and memory [(layers,) B, H, S, F]: beam search reorders what leads with [B, M]
         methods = {"__call__": Method(4), "project_memory": Method(1), "step": Method(3, own=(2, 0), result=2)}
         self.layers = make_layers(DecoderLayer, cfg, cfg.num_decoder_layers, methods)
         self.final_norm = RMSNorm(cfg)
@@ -209,14 +209,14 @@ class T5(nn.Module):
         return self.decoder(self.embedding(tokens), states, mask, deterministic)
 
     def memory(self, states: Float[Array, "B S D"], mask: Bool[Array, "B S"]) -> Memory:
-        """The cross-attention keys and values of every decoder layer, for `decode_step`: once per query."""
+        """The cross-attention keys and values of every decoder layer, for `decode_step`; computed once per query."""
         return self.decoder.memory(states, mask)
 
     def decode_step(
         self, tokens: Int[Array, "B M"] | Int[Array, "B M R"], position: Int[Array, ""], cache: Any, memory: Memory
     ):
-        """States [B, M, D] of one more token per beam, and the cache that now holds it; or [B, M, R, D] of R more, the
-        first of which stands at `position`. The cache must have room for all."""
+        """States [B, M, D] of one more token per beam, and the updated cache; or states [B, M, R, D] of R more tokens
+        per beam, the first at `position`. The cache must have room for all of them."""
         if tokens.ndim == 2:
             states, cache = self.decode_step(tokens[..., None], position, cache, memory)
             return states[..., 0, :], cache

@@ -9,13 +9,13 @@ from gr2_jax.models.stack import stack_layers
 
 
 def start_from_t5(params: dict, config: T5Config, t5: dict) -> dict:
-    """`params` (of `GR2`, `Fusion` or `BiEncoder`) with every part of a T5 as in `t5`, as `load_t5` returns it.
+    """`params` (of `GR2`, `Fusion` or `BiEncoder`) with their T5 parts taken from `t5`, as `load_t5` returns it.
 
-    GR2 keeps its projection head. Both encoders of Fusion start as the T5's, and its poolings as they are. BiEncoder
-    has no use for the decoder. `config` is that of the model which `params` belong to; scanned layers are stacked.
+    GR2 keeps its projection head and Fusion its poolings. Both encoders of Fusion start as the T5's encoder. BiEncoder
+    ignores the decoder. `config` belongs to the model of `params`; if its layers are scanned, `t5` is stacked.
 
     Raises:
-        UserError: Fusion, whose output embedding is its input's, is given a T5 where they differ.
+        UserError: Fusion, which ties its embeddings, is given a T5 with untied embeddings.
     """
     if config.scan_layers:
         t5 = stack_layers(t5)

@@ -8,92 +8,80 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from gr2_jax.config import Experiment
 from gr2_jax.docids import Assignment, DocidTrie, assign_unique, make_shards, read_shards
-from gr2_jax.models import EOS_ID
-from gr2_jax.pipeline.prepare import load_tokenizer
+from gr2_jax.experiment import Scheme
+from gr2_jax.experiment.scheme import OpenScheme
+from gr2_jax.files import write_json
 from gr2_jax.pipeline.quality import Quality
-from gr2_jax.pipeline.schemes import SCHEMES, SUFFIX_DIGITS, Scheme, Sources
+from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.schemes.base import SUFFIX_DIGITS, scheme_fingerprint
+from gr2_jax.pipeline.stage import Stage
 from gr2_jax.progress import progress, say
-from gr2_jax.workdir import STAGE_FILE, Workdir, is_done, read_json, run_stage, write_json
 
 _SHARD = 4096  # documents whose candidates are lost at most when the program is killed
 _SLICE = 65536  # documents whose candidates are in memory at a time
 
 
-def make_docids(experiment: Experiment, workdir: Workdir, upstream: str) -> dict[str, str]:
-    """Makes docids/<scheme>/ and quality/<scheme>/ for every scheme of the config; returns the docids' fingerprints."""
-    sources = Sources(experiment, workdir)
-    schemes = [SCHEMES[name](name, sources, upstream) for name in experiment.docids.schemes]
-    for scheme in schemes:
-        if not is_done(workdir.docids(scheme.name), scheme.fingerprint):
-            scheme.check_corpus()
-    quality = Quality(sources)
-    for scheme in schemes:
-        places = workdir.docids(scheme.name), workdir.quality(scheme.name)
-        if not all(is_done(place, scheme.fingerprint) for place in places):
-            scheme.train()
-        run_stage(workdir.docids(scheme.name), scheme.fingerprint, partial(_build, scheme))
-        shutil.rmtree(workdir.candidates(scheme.name), ignore_errors=True)
-        run_stage(workdir.quality(scheme.name), scheme.fingerprint, partial(quality.write, scheme))
-    return {scheme.name: scheme.fingerprint for scheme in schemes}
+def make_docids(run: Run) -> None:
+    """Makes docids/<scheme>/ and quality/<scheme>/ for every scheme of the experiment."""
+    stages = {}
+    for scheme in run.experiment.docids.schemes:
+        fingerprint = scheme_fingerprint(run, scheme)
+        stages[scheme] = [Stage(place(scheme.name), fingerprint) for place in (run.paths.docids, run.paths.quality)]
+        if not stages[scheme][0].done:
+            scheme.check_corpus(run)
+    quality = Quality(run)
+    for scheme, (docids, judged) in stages.items():
+        if docids.done and judged.done:
+            continue
+        opened = scheme.open(run)
+        docids.build(partial(_build, run, scheme, opened))
+        shutil.rmtree(run.paths.candidates(scheme.name), ignore_errors=True)
+        judged.build(partial(quality.write, scheme, opened))
 
 
-def load_docids(experiment: Experiment, workdir: Workdir, scheme: str) -> tuple[DocidTrie, Int[np.ndarray, "N T"]]:
-    """The trie, and the table [N, T] of docids with EOS, 0-padded."""
-    vocabulary = load_tokenizer(experiment, workdir).fingerprint
-    trie = DocidTrie.load(workdir.docids(scheme) / "trie", vocabulary=vocabulary)
-    table = np.pad(trie.docids().astype(np.int32), [(0, 0), (0, 1)])
-    table[np.arange(len(table)), np.count_nonzero(table, axis=1)] = EOS_ID
-    return trie, table
-
-
-def docids_fingerprint(workdir: Workdir, scheme: str) -> str:
-    """Of the docids that lie in docids/<scheme>/."""
-    return read_json(workdir.docids(scheme) / STAGE_FILE)["fingerprint"]
-
-
-def _build(scheme: Scheme, out: Path) -> None:
+def _build(run: Run, scheme: Scheme, opened: OpenScheme, out: Path) -> None:
     say(f"docids: {scheme.name}")
-    tokenizer = scheme.sources.tokenizer
     assignment = assign_unique(
-        candidates_of(scheme, np.arange(len(scheme.sources.corpus[0].documents))),
-        suffix_tokens=list(tokenizer.sentinels)[-SUFFIX_DIGITS:],
-        max_length=scheme.experiment.docids.max_length,
-        resample=partial(candidates_of, scheme),
-        resamples=scheme.resamples,
+        candidates_of(run, scheme, opened, np.arange(len(run.doc_ids))),
+        suffix_tokens=list(run.tokenizer.sentinels)[-SUFFIX_DIGITS:],
+        max_length=run.experiment.docids.max_length,
+        resample=partial(candidates_of, run, scheme, opened),
+        resamples=opened.resamples,
     )
-    DocidTrie.from_sequences(assignment.docids, vocabulary=tokenizer.fingerprint).save(out / "trie")
-    _write_table(scheme, assignment, out)
-    scheme.leave(out)
+    DocidTrie.from_sequences(assignment.docids, vocabulary=run.tokenizer.fingerprint).save(out / "trie")
+    _write_table(run, assignment, out)
+    opened.write_extras(out)
     figures = assignment.figures()
     write_json(out / "figures.json", figures)
     say(f"  {describe(figures)}")
 
 
-def candidates_of(scheme: Scheme, rows: Int[np.ndarray, "n"], sample: int = 0) -> Iterator[Int[np.ndarray, "s C T"]]:
+def candidates_of(
+    run: Run, scheme: Scheme, opened: OpenScheme, rows: Int[np.ndarray, "n"], sample: int = 0
+) -> Iterator[Int[np.ndarray, "s C T"]]:
     """Lists of the documents `rows`, in order; costly ones by way of files, which outlive the program."""
     if not len(rows):
         return
     if not scheme.costly:
         for start in range(0, len(rows), _SLICE):
-            yield scheme.candidates(rows[start : start + _SLICE], sample)
+            yield opened.candidates(rows[start : start + _SLICE], sample)
         return
-    fingerprint = scheme.candidates_fingerprint
-    directory = scheme.sources.workdir.candidates(scheme.name) / fingerprint / f"sample-{sample}"
+    directory = run.paths.candidates(scheme.name) / opened.fingerprint / f"sample-{sample}"
     with progress(len(rows), "pseudo-queries" if sample == 0 else f"pseudo-queries, sample {sample + 1}") as bar:
         make_shards(
             directory,
             rows,
-            partial(scheme.candidates, sample=sample),
+            partial(opened.candidates, sample=sample),
             shard_size=_SHARD,
-            fingerprint=fingerprint,
+            fingerprint=opened.fingerprint,
             advance=bar.advance,
         )
     yield from read_shards(directory)
 
 
 def describe(figures: dict[str, float]) -> str:
+    """One line about an assignment."""
     return (
         f"{figures['unique_share']:.0%} unique ({figures['unique_share_before']:.1%} before assignment), "
         f"{figures['needed_later_candidate']} took a later candidate, {figures['needed_another_sample']} one of "
@@ -102,9 +90,8 @@ def describe(figures: dict[str, float]) -> str:
     )
 
 
-def _write_table(scheme: Scheme, assignment: Assignment, out: Path) -> None:
+def _write_table(run: Run, assignment: Assignment, out: Path) -> None:
     """docids.tsv: document id and docid, as text."""
-    documents, decode = scheme.sources.corpus[0].documents, scheme.sources.tokenizer.decode
     with (out / "docids.tsv").open("w", encoding="utf-8", newline="\n") as file:
-        for document, docid in zip(documents, assignment.docids, strict=True):
-            file.write(f"{document.doc_id}\t{decode(docid[docid != 0])}\n")
+        for doc_id, docid in zip(run.doc_ids, assignment.docids, strict=True):
+            file.write(f"{doc_id}\t{run.tokenizer.decode(docid[docid != 0])}\n")

@@ -4,76 +4,65 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from gr2_jax.config import Experiment
 from gr2_jax.corpus import (
-    Collection,
-    Split,
     fold_split,
     open_collection,
     pseudo_queries,
-    read_collection,
     sample_queries,
     source_fingerprint,
     split_queries,
     subset,
     validate,
     write_collection,
+    write_qrels,
 )
 from gr2_jax.data.arrays import ExampleArrays
-from gr2_jax.data.semantics import token_semantics
-from gr2_jax.data.tasks import Example, materialise, register_task, write_examples
-from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer, read_vocabulary, train_vocabulary
-from gr2_jax.evaluation.trec import write_qrels
+from gr2_jax.data.lsa import token_semantics
+from gr2_jax.data.seqio.tasks import Example, materialise, register_task, write_examples
+from gr2_jax.data.vocabulary import MODEL_NAME, VocabularyConfig, train_vocabulary
+from gr2_jax.experiment import Experiment, ModelConfig
+from gr2_jax.files import write_json
 from gr2_jax.models import preset
+from gr2_jax.pipeline.run import EXAMPLE_FIELDS, EXAMPLE_TASKS, Run
+from gr2_jax.pipeline.stage import Stage, fingerprint_of
 from gr2_jax.progress import say
-from gr2_jax.workdir import Workdir, digest, read_json, run_stage, write_json
 
-TASKS = ("queries", "pseudo", "documents")
-_FIELDS = ("tokens", "docid_rows", "grades")  # docids are made later, from the rows
 QUERY_LENGTH, _DOCUMENT_LENGTH = 64, 512
 
 
-def prepare(experiment: Experiment, workdir: Workdir, fold: int | None = None) -> str:
-    """Makes corpus/, vocabulary/ and examples/; returns the fingerprint of the three."""
-    corpus_print = digest([experiment.corpus, source_fingerprint(experiment.corpus.source), experiment.seed, fold])
-    run_stage(workdir.corpus, corpus_print, lambda out: _build_corpus(experiment, fold, out))
-    given = experiment.vocabulary.model
-    content = None if given is None else hashlib.sha256(read_vocabulary(Path(given))).hexdigest()
-    vocabulary_print = digest([corpus_print, experiment.vocabulary, content])
-    run_stage(workdir.vocabulary, vocabulary_print, lambda out: _build_vocabulary(experiment, workdir, out))
-    examples_print = digest([vocabulary_print, experiment.retrieval.batch.entities, _width(experiment)])
-    run_stage(workdir.examples, examples_print, lambda out: _build_examples(experiment, workdir, out))
-    return examples_print
+def prepare(run: Run) -> None:
+    """Makes corpus/, vocabulary/ and examples/."""
+    experiment, paths = run.experiment, run.paths
+    source = source_fingerprint(experiment.corpus.source)
+    corpus = Stage(paths.corpus, fingerprint_of([experiment.corpus, source, experiment.seed, run.fold]))
+    corpus.build(partial(_build_corpus, experiment, run.fold))
+    vocabulary = vocabulary_stage(paths.vocabulary, corpus.fingerprint, experiment.vocabulary)
+    vocabulary.build(lambda out: build_vocabulary(experiment.vocabulary, _vocabulary_texts(run), out))
+    decides = [vocabulary.fingerprint, experiment.augmentation.entities, _width(experiment)]
+    Stage(paths.examples, fingerprint_of(decides)).build(partial(_build_examples, run))
 
 
 def _build_corpus(experiment: Experiment, fold: int | None, out: Path) -> None:
-    config = experiment.corpus
+    config, seed = experiment.corpus, experiment.seed
     say(f"reading {config.source}")
     stream = open_collection(config.source)
     if config.documents is not None:
-        stream = subset(stream, config.documents, seed=experiment.seed)
+        stream = subset(stream, config.documents, seed=seed)
     collection = validate(
         stream.hold(), empty_documents=config.empty_documents, unjudged_queries=config.unjudged_queries
     )
+    queries, held_out = collection.queries, config.validation_queries
     if fold is None:
-        split = split_queries(
-            collection.queries, validation=config.validation_queries, test=config.test_queries, seed=experiment.seed
-        )
+        split = split_queries(queries, validation=held_out, test=config.test_queries, seed=seed)
     else:
-        split = fold_split(
-            collection.queries,
-            folds=config.folds,
-            fold=fold,
-            validation=config.validation_queries,
-            seed=experiment.seed,
-        )
+        split = fold_split(queries, folds=config.folds, fold=fold, validation=held_out, seed=seed)
     if config.training_queries is not None:
-        few = sample_queries(split.train, config.training_queries, seed=experiment.seed)
-        split = dataclasses.replace(split, train=few)
+        split = dataclasses.replace(split, train=sample_queries(split.train, config.training_queries, seed=seed))
     write_collection(collection, out)
     write_json(out / "split.json", split)
     for part, ids in dataclasses.asdict(split).items():
@@ -84,90 +73,88 @@ def _build_corpus(experiment: Experiment, fold: int | None, out: Path) -> None:
     )
 
 
+def models_of(experiment: Experiment) -> dict[str, ModelConfig]:
+    """Where a model is configured -> the model: the retrieval model's and those of docid schemes."""
+    schemes = {f"docids.schemes.{s.name}": s.model for s in experiment.docids.schemes if hasattr(s, "model")}
+    return {"retrieval": experiment.retrieval.model, **schemes}
+
+
 def _width(experiment: Experiment) -> int:
-    """Of the LSA vectors: a model's that starts from them, else enough for docids."""
-    models = (experiment.retrieval.model, experiment.fusion.model)
+    """Of the LSA vectors: the width of a model that starts from them, else enough for docids."""
+    models = models_of(experiment).values()
     return next((preset(model.preset).d_model for model in models if model.starts_from_lsa), 128)
 
 
-def read_corpus(workdir: Workdir) -> tuple[Collection, Split]:
-    split = read_json(workdir.corpus / "split.json")
-    return read_collection(workdir.corpus), Split(**{part: tuple(ids) for part, ids in split.items()})
+def vocabulary_stage(directory: Path, sources: object, config: VocabularyConfig) -> Stage:
+    """The stage of a vocabulary that is learnt from `sources`, by their fingerprints, or read from a file."""
+    content = config.content()
+    given = None if content is None else hashlib.sha256(content).hexdigest()
+    return Stage(directory, fingerprint_of([sources, config, given]))
 
 
-def load_tokenizer(experiment: Experiment, workdir: Workdir) -> Tokenizer:
-    return Tokenizer(workdir.vocabulary / MODEL_NAME, extra_ids=experiment.vocabulary.extra_ids)
-
-
-def _build_vocabulary(experiment: Experiment, workdir: Workdir, out: Path) -> None:
-    if experiment.vocabulary.model is not None:
-        (out / MODEL_NAME).write_bytes(read_vocabulary(Path(experiment.vocabulary.model)))
+def build_vocabulary(config: VocabularyConfig, texts: Iterator[str], out: Path) -> None:
+    """Learns the vocabulary from the texts, or copies the file that the config names."""
+    content = config.content()
+    if content is not None:
+        (out / MODEL_NAME).write_bytes(content)
         return
-    collection, split = read_corpus(workdir)
-    say(f"learning a vocabulary of {experiment.vocabulary.size:,} pieces")
-    texts = list(_vocabulary_texts(collection, split, experiment.vocabulary.characters))
-    train_vocabulary(texts, out / MODEL_NAME, size=experiment.vocabulary.size)
+    say(f"learning a vocabulary of {config.size:,} pieces")
+    train_vocabulary(texts, out / MODEL_NAME, size=config.size)
 
 
-def _vocabulary_texts(collection: Collection, split: Split, characters: int) -> Iterator[str]:
+def _vocabulary_texts(run: Run) -> Iterator[str]:
     """Every title and training query, and every n-th paragraph, n such that about `characters` remain."""
-    yield from (document.title for document in collection.documents if document.title)
-    yield from (collection.queries[q] for q in split.train)
-    paragraphs = [p for document in collection.documents for p in document.text.split("\n\n") if p.strip()]
-    yield from paragraphs[:: max(1, sum(map(len, paragraphs)) // characters)]
+    documents = run.corpus.documents
+    yield from (document.title for document in documents if document.title)
+    yield from run.queries("train").values()
+    paragraphs = [p for document in documents for p in document.text.split("\n\n") if p.strip()]
+    yield from paragraphs[:: max(1, sum(map(len, paragraphs)) // run.experiment.vocabulary.characters)]
 
 
-def _build_examples(experiment: Experiment, workdir: Workdir, out: Path) -> None:
-    collection, split = read_corpus(workdir)
-    tokenizer = load_tokenizer(experiment, workdir)
+def _build_examples(run: Run, out: Path) -> None:
     say("writing training examples (seqio tasks)")
-    for task in TASKS:
-        write_examples(out / f"{task}.tfrecord", _examples(task, collection, split, experiment))
-    judged = max(sum(grade > 0 for grade in collection.qrels[query].values()) for query in split.train)
-    arrays = read_tasks(experiment, workdir, out, judged=judged)  # all: one left out would become a negative
-    np.savez(out / "examples.npz", **{f"{t}_{f}": getattr(a, f) for t, a in arrays.items() for f in _FIELDS})
+    for task in EXAMPLE_TASKS:
+        write_examples(out / f"{task}.tfrecord", _examples(task, run))
+    qrels = run.corpus.qrels
+    judged = max(sum(grade > 0 for grade in qrels[query].values()) for query in run.split.train)
+    arrays = read_tasks(run, out, judged=judged)  # all: one left out would become a negative
+    np.savez(out / "examples.npz", **{f"{t}_{f}": getattr(a, f) for t, a in arrays.items() for f in EXAMPLE_FIELDS})
     texts = [row[row != 0] for task in ("documents", "queries") for row in arrays[task].tokens]
-    semantics = token_semantics(texts, tokenizer.size, features=_width(experiment) - 2, seed=experiment.seed)
-    documents = semantics.document_vectors[: len(collection.documents)]
+    features = _width(run.experiment) - 2
+    semantics = token_semantics(texts, run.tokenizer.size, features=features, seed=run.experiment.seed)
+    documents = semantics.document_vectors[: len(run.corpus.documents)]
     np.savez(out / "semantics.npz", **(semantics._asdict() | {"document_vectors": documents}))
 
 
-def read_tasks(experiment: Experiment, workdir: Workdir, directory: Path, *, judged: int) -> dict[str, ExampleArrays]:
+def read_tasks(run: Run, directory: Path, *, judged: int) -> dict[str, ExampleArrays]:
     """The seqio tasks over the TFRecord files of `directory`, registered and read into memory; up to `judged` documents
     per query."""
-    arrays, prefix = {}, re.sub(r"\W", "_", experiment.name)
-    for name in TASKS:
+    arrays, prefix = {}, re.sub(r"\W", "_", run.experiment.name)
+    for name in EXAMPLE_TASKS:
         task = register_task(
             f"{prefix}_{name}",
             directory / f"{name}.tfrecord",
-            vocabulary=workdir.vocabulary / MODEL_NAME,
-            extra_ids=experiment.vocabulary.extra_ids,
+            vocabulary=run.paths.vocabulary / MODEL_NAME,
+            extra_ids=run.experiment.vocabulary.extra_ids,
         )
         length = _DOCUMENT_LENGTH if name == "documents" else QUERY_LENGTH
         arrays[name] = materialise(task, length=length, judged=judged if name == "queries" else 1)
     return arrays
 
 
-def load_examples(workdir: Workdir) -> dict[str, ExampleArrays]:
-    """The arrays that `prepare` left: training needs no TensorFlow."""
-    with np.load(workdir.examples / "examples.npz") as file:
-        return {t: ExampleArrays(*(file[f"{t}_{f}"] for f in _FIELDS)) for t in TASKS}
-
-
-def _examples(task: str, collection: Collection, split: Split, experiment: Experiment) -> Iterator[Example]:
-    row = {document.doc_id: i for i, document in enumerate(collection.documents)}
-    best = collection.max_grade
+def _examples(task: str, run: Run) -> Iterator[Example]:
+    collection, experiment = run.corpus, run.experiment
+    row = {doc_id: i for i, doc_id in enumerate(run.doc_ids)}
     if task == "queries":
-        for query in split.train:
+        for query, text in run.queries("train").items():
             judged = sorted(((-g, row[d]) for d, g in collection.qrels[query].items() if g > 0))
-            yield Example(collection.queries[query], [r for _, r in judged], [-g for g, _ in judged])
+            yield Example(text, [r for _, r in judged], [-g for g, _ in judged])
         return
     for i, document in enumerate(collection.documents):
         if task == "documents":
-            yield Example(document.contents, [i], [best])
+            yield Example(document.contents, [i], [run.max_grade])
             continue
         entities = collection.entities.get(document.doc_id, ())
-        for text in pseudo_queries(
-            document, entities=entities, seed=experiment.seed, max_entities=experiment.retrieval.batch.entities
-        ):
-            yield Example(text, [i], [best])
+        most = experiment.augmentation.entities
+        for text in pseudo_queries(document, entities=entities, seed=experiment.seed, max_entities=most):
+            yield Example(text, [i], [run.max_grade])

@@ -1,4 +1,4 @@
-"""What a run's docids are worth before training on them: quality.json per scheme, one table and one picture of all."""
+"""How good a run's docids are before training on them: quality.json per scheme, one table and one picture of all."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -8,50 +8,53 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from gr2_jax.docids import DocidTrie
-from gr2_jax.evaluation.bm25 import BM25
 from gr2_jax.evaluation.docid_plot import plot_docids
 from gr2_jax.evaluation.docid_quality import docid_quality, quality_table
-from gr2_jax.pipeline.schemes import Scheme, Sources
-from gr2_jax.pipeline.semantics import docid_token_vectors
-from gr2_jax.workdir import Workdir, read_json, write_json
+from gr2_jax.experiment import Scheme
+from gr2_jax.experiment.scheme import OpenScheme
+from gr2_jax.files import read_json, write_json, write_text
+from gr2_jax.pipeline.initial_weights import docid_token_vectors
+from gr2_jax.pipeline.run import Run
+from gr2_jax.search.bm25 import BM25
 
 _COMPARED = 1_000_000  # documents; larger collections are not indexed, nor their docids' meanings kept in memory
-_NOTHING = 1e-6  # of the vectors' numbers, about .1: what the decomposition leaves to tokens that it never saw
+_NOTHING = 1e-6  # the vectors' numbers are about .1; the decomposition leaves less than this to tokens it never saw
 
 
 class Quality:
-    """Looks at one scheme after another; the index that all are asked with is made once."""
+    """Measures one scheme after another; the BM25 index that their docids are asked of is made once."""
 
-    def __init__(self, sources: Sources):
-        self._sources = sources
+    def __init__(self, run: Run):
+        self._run = run
 
-    def write(self, scheme: Scheme, out: Path) -> None:
-        documents, docids_dir = self._sources.corpus[0].documents, self._sources.workdir.docids(scheme.name)
-        docids, decode = DocidTrie.load(docids_dir / "trie").docids(), self._sources.tokenizer.decode
+    def write(self, scheme: Scheme, opened: OpenScheme, out: Path) -> None:
+        run, docids_dir = self._run, self._run.paths.docids(scheme.name)
+        documents, decode = run.corpus.documents, run.tokenizer.decode
+        docids = DocidTrie.load(docids_dir / "trie").docids()
         compared = len(documents) <= _COMPARED
         quality = docid_quality(
             docids,
-            doc_ids=[document.doc_id for document in documents],
+            doc_ids=run.doc_ids,
             documents=_Lazily(lambda row: documents[row].contents, len(documents)),
             docid_texts=_Lazily(lambda row: decode(docids[row][docids[row] != 0]), len(documents)),
             assignment=read_json(docids_dir / "figures.json"),
             index=self._index if scheme.reads_as_text and compared else None,
             positions=not scheme.reads_as_text,
             vectors=self._meanings(docids, docids_dir) if compared else None,
-            held_out=scheme.held_out(),
-            seed=scheme.experiment.seed,
+            held_out=opened.held_out(),
+            seed=run.experiment.seed,
         )
         write_json(out / "quality.json", quality)
 
     @cached_property
     def _index(self) -> BM25:
-        documents = self._sources.corpus[0].documents
-        return BM25([d.doc_id for d in documents], [d.contents for d in documents])
+        return BM25(self._run.doc_ids, [document.contents for document in self._run.corpus.documents])
 
     def _meanings(self, docids: Int[np.ndarray, "N T"], docids_dir: Path) -> Float[np.ndarray, "N F"] | None:
-        """The idf-weighted sum of each docid's token vectors, in the documents' LSA space; None where none has one."""
-        vectors = docid_token_vectors(self._sources.semantics, docids_dir)
-        weighted = vectors * np.exp(self._sources.semantics.log_idf)[:, None]
+        """The idf-weighted sum of each docid's token vectors, in the documents' LSA space; None where all are zero."""
+        semantics = self._run.semantics
+        vectors = docid_token_vectors(semantics, docids_dir)
+        weighted = vectors * np.exp(semantics.log_idf)[:, None]
         meanings = np.zeros((len(docids), vectors.shape[1]), np.float32)
         for column in docids.T:
             meanings += weighted[column]
@@ -59,7 +62,7 @@ class Quality:
 
 
 class _Lazily(Sequence):
-    """What `get` gives for each row, when it is asked for."""
+    """`get(row)` for each row, when it is asked for."""
 
     def __init__(self, get: Callable[[int], str], length: int):
         self._get, self._length = get, length
@@ -71,11 +74,11 @@ class _Lazily(Sequence):
         return self._get(row)
 
 
-def report_docids(workdir: Workdir, schemes: tuple[str, ...]) -> str:
+def report_docids(run: Run) -> str:
     """Writes report/docids.md and docids.png; returns the table."""
-    qualities = {scheme: read_json(workdir.quality(scheme) / "quality.json") for scheme in schemes}
+    names = [scheme.name for scheme in run.experiment.docids.schemes]
+    qualities = {name: read_json(run.paths.quality(name) / "quality.json") for name in names}
     table = quality_table(qualities)
-    workdir.report.mkdir(exist_ok=True)
-    (workdir.report / "docids.md").write_text(table + "\n", encoding="utf-8")
-    plot_docids(qualities, workdir.report / "docids.png")
+    write_text(run.paths.report / "docids.md", [table, "\n"])
+    plot_docids(qualities, run.paths.report / "docids.png")
     return table

@@ -1,130 +1,211 @@
-"""All stages of an experiment, in order; folds of queries as runs of their own, merged at the end."""
+"""A run: one experiment in one directory, with everything that its stages left there, each read at most once."""
 
 import dataclasses
-import json
-import shutil
-from functools import partial
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from gr2_jax.config import Experiment
-from gr2_jax.distributed import is_first, process_count
-from gr2_jax.errors import UserError
-from gr2_jax.evaluation.trec import read_run, write_run
-from gr2_jax.pipeline.baselines import evaluate_baselines
-from gr2_jax.pipeline.check import check
-from gr2_jax.pipeline.dense import train_dense
-from gr2_jax.pipeline.docids import make_docids
-from gr2_jax.pipeline.evaluate import evaluate_dense, evaluate_system, evaluate_views
-from gr2_jax.pipeline.generated_queries import generate_queries
-from gr2_jax.pipeline.prepare import prepare
-from gr2_jax.pipeline.quality import report_docids
-from gr2_jax.pipeline.report import docid_lines, report
-from gr2_jax.pipeline.retrieval import train_system
-from gr2_jax.progress import say
-from gr2_jax.workdir import STAGE_FILE, Workdir, digest, read_json, run_stage, write_json
+import numpy as np
+from jaxtyping import Int
 
-STAGES = ("prepare", "docids", "train", "evaluate")
+from gr2_jax.corpus import Collection, Qrels, Split, read_collection, read_qrels
+from gr2_jax.data.arrays import ExampleArrays
+from gr2_jax.data.lsa import TokenSemantics
+from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer
+from gr2_jax.docids import DocidTrie
+from gr2_jax.errors import UserError, nearest
+from gr2_jax.experiment import Experiment, Row, Scheme
+from gr2_jax.experiment.loading import to_record
+from gr2_jax.files import read_json, write_json
+from gr2_jax.models import EOS_ID
+from gr2_jax.pipeline.stage import Stage, current_fingerprint
+from gr2_jax.pipeline.workdir import Workdir
+
+PARTS = ("validation", "test")
+EXAMPLE_TASKS = ("queries", "pseudo", "documents")
+EXAMPLE_FIELDS = ("tokens", "docid_rows", "grades")  # docids are made later, from the rows
+GENERATED_FILE = "queries.npz"
 
 
-def run(experiment: Experiment, workdir: Workdir, *, until: str = "evaluate", part: str = "test") -> str | None:
-    """Brings the run up to the stage `until`, doing only what is not yet done.
+class Run:
+    """What a run is: `experiment`, its paths, and what its stages left, as cached properties.
 
-    Returns the table of measures after `evaluate`, that of docids after `docids` (the first fold's), else None. Every
-    process of a job calls this with the same arguments; the tables are the first's.
+    A property is there once its stage is done: `gr2_jax.pipeline.stages.run_stages` does them in order, and
+    `gr2_jax.pipeline.open_run` opens what such a run left.
+
+    fold         which of the experiment's folds this is; None for a run over one split
+    trainings    row -> the fingerprint of its training, begun or finished
     """
-    check(experiment)
-    if process_count() > 1 and experiment.retrieval.dense:
-        raise UserError("a dense row is trained by one process: without several, or without RetrievalConfig.dense")
-    if workdir.config.is_file() and "experiment" not in read_json(workdir.config):
-        raise UserError(f"{workdir.config} is in the way and is not a run's: give another --workdir")
-    workdir.create()
-    if experiment.corpus.folds:
-        return _run_folds(experiment, workdir, until, part)
-    names = _run_stages(experiment, workdir, until)
-    if not is_first():
-        return None
-    if until == "docids":
-        return (workdir.report / "docids.md").read_text().rstrip()
-    if names is None:
-        return None
-    return "\n".join([report(experiment, workdir, names, part=part), *docid_lines(workdir, experiment.docids.schemes)])
+
+    def __init__(
+        self, experiment: Experiment, directory: Path, *, fold: int | None = None, trainings: dict | None = None
+    ):
+        self.experiment, self.paths, self.fold = experiment, Workdir(Path(directory)), fold
+        self.trainings: dict[str, str] = dict(trainings or {})
+        self._docids: dict[str, Docids] = {}
+
+    # what was asked for
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return self.experiment.rows
+
+    def row(self, name: str | None = None) -> Row:
+        """A row of the table, by default the first; `UserError` names the nearest."""
+        if not self.rows:
+            raise UserError(f"{self.paths.root} has no rows: its config names none")
+        return _called(name, self.rows, f"{self.paths.root} has no row") if name is not None else self.rows[0]
+
+    def scheme(self, name: str) -> Scheme:
+        """A docid scheme of the experiment; `UserError` names the nearest."""
+        return _called(name, self.experiment.docids.schemes, "docids.schemes has no scheme")
+
+    # the collection
+
+    @cached_property
+    def corpus(self) -> Collection:
+        return read_collection(self.paths.corpus)
+
+    @cached_property
+    def split(self) -> Split:
+        parts = read_json(self.paths.corpus / "split.json")
+        return Split(**{part: tuple(ids) for part, ids in parts.items()})
+
+    @cached_property
+    def max_grade(self) -> int:
+        """L, the highest grade of the judgements."""
+        return self.corpus.max_grade
+
+    @cached_property
+    def doc_ids(self) -> list[str]:
+        """Row -> document id."""
+        return [document.doc_id for document in self.corpus.documents]
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """Document id -> text."""
+        return {document.doc_id: document.text for document in self.corpus.documents}
+
+    def queries(self, part: str) -> dict[str, str]:
+        """Id -> text of the "train", "validation" or "test" queries."""
+        return {query: self.corpus.queries[query] for query in getattr(self.split, part)}
+
+    def qrels(self, part: str) -> Qrels:
+        return read_qrels(self.paths.corpus / f"{part}.qrels")
+
+    @cached_property
+    def validation_rows(self) -> Int[np.ndarray, "n"]:
+        """A document of the best grade for each validation query, the first judged of several."""
+        row = {doc_id: i for i, doc_id in enumerate(self.doc_ids)}
+        judged = (self.corpus.qrels[query] for query in self.split.validation)
+        return np.array([row[max(grades, key=grades.__getitem__)] for grades in judged], np.int64)
+
+    # vocabulary and examples
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        return Tokenizer(self.paths.vocabulary / MODEL_NAME, extra_ids=self.experiment.vocabulary.extra_ids)
+
+    @cached_property
+    def examples(self) -> dict[str, ExampleArrays]:
+        """The tokenised training examples by task; reading them needs no TensorFlow."""
+        with np.load(self.paths.examples / "examples.npz") as file:
+            return {t: ExampleArrays(*(file[f"{t}_{f}"] for f in EXAMPLE_FIELDS)) for t in EXAMPLE_TASKS}
+
+    @cached_property
+    def training_examples(self) -> dict[str, ExampleArrays]:
+        """The examples, with the generated queries among the pseudo-queries where the experiment has any."""
+        if not self.experiment.augmentation.generated:
+            return self.examples
+        with np.load(self.paths.generated / GENERATED_FILE) as file:
+            generated = [file[name] for name in EXAMPLE_FIELDS]
+        both = (np.concatenate(columns) for columns in zip(self.examples["pseudo"][:3], generated, strict=True))
+        return self.examples | {"pseudo": ExampleArrays(*both)}
+
+    @property
+    def generated_fingerprint(self) -> str | None:
+        """Of the generated queries; None where the experiment has none."""
+        return current_fingerprint(self.paths.generated) if self.experiment.augmentation.generated else None
+
+    @property
+    def examples_fingerprint(self) -> str:
+        return current_fingerprint(self.paths.examples)
+
+    @cached_property
+    def semantics(self) -> TokenSemantics:
+        with np.load(self.paths.examples / "semantics.npz") as file:
+            return TokenSemantics(*(file[name] for name in TokenSemantics._fields))
+
+    # docids and trainings
+
+    def docids(self, scheme: str) -> "Docids":
+        """The docids of a scheme."""
+        if scheme not in self._docids:
+            directory = self.paths.docids(scheme)
+            trie = DocidTrie.load(directory / "trie", vocabulary=self.tokenizer.fingerprint)
+            self._docids[scheme] = Docids(trie, directory, current_fingerprint(directory), self.tokenizer.size)
+        return self._docids[scheme]
+
+    def training(self, row: str, fingerprint: str | None = None) -> Stage:
+        """The stage of a row's training: checkpoints/<row>-<fingerprint>, by default as it was last begun."""
+        fingerprint = self.trainings.get(row) if fingerprint is None else fingerprint
+        if fingerprint is None:
+            raise UserError(f"{row} is not trained yet in {self.paths.root}: run the same command again to finish it")
+        return Stage(self.paths.checkpoints(row, fingerprint), fingerprint)
+
+    def begin_training(self, row: str, fingerprint: str) -> Stage:
+        """Notes in config.json that this is the row's training, so that it is found before it ends, and returns it."""
+        if self.trainings.get(row) != fingerprint:
+            self.trainings[row] = fingerprint
+            self.write_record()
+        return self.training(row, fingerprint)
+
+    # config.json
+
+    def write_record(self) -> None:
+        write_json(self.paths.config, self._record | {"trainings": self.trainings})
+
+    def resume_record(self) -> None:
+        """Takes over the trainings of config.json where the experiment is the same, and writes it where it is not."""
+        if self.paths.config.is_file():
+            old = read_json(self.paths.config)
+            if {name: old.get(name) for name in self._record} == self._record:
+                self.trainings = old.get("trainings", {})
+                return
+        self.write_record()
+
+    @cached_property
+    def _record(self) -> dict[str, Any]:
+        return {"experiment": to_record(self.experiment), "fold": self.fold}
 
 
-def _run_stages(experiment: Experiment, workdir: Workdir, until: str, fold: int | None = None) -> list[str] | None:
-    reach = STAGES.index(until)
-    examples = prepare(experiment, workdir, fold)
-    record = _open_record(experiment, workdir, fold)
-    if reach >= 1:
-        docids = make_docids(experiment, workdir, examples)
-        if is_first():
-            report_docids(workdir, experiment.docids.schemes)
-    if reach >= 2:
-        generated = generate_queries(experiment, workdir, examples)
-        for system in experiment.retrieval.systems:
-            trained = record["trained"]
-            upstream = digest([docids[system.docids], generated])
-            trained[system.name] = train_system(experiment, workdir, system, upstream, trained)
-            write_json(workdir.config, record)
-        for row in experiment.retrieval.dense:
-            record["trained"][row.name] = train_dense(experiment, workdir, row, digest([examples, generated]))
-            write_json(workdir.config, record)
-    if reach < 3:
-        return None
-    for system in experiment.retrieval.systems:
-        evaluate_system(experiment, workdir, system, record["trained"][system.name])
-    for row in experiment.retrieval.views:
-        evaluate_views(experiment, workdir, row, record["trained"])
-    for row in experiment.retrieval.dense:
-        evaluate_dense(experiment, workdir, row, record["trained"][row.name])
-    baselines = evaluate_baselines(experiment, workdir, examples)
-    rows = (*experiment.retrieval.systems, *experiment.retrieval.views, *experiment.retrieval.dense)
-    return [*(row.name for row in rows), *baselines]
+@dataclasses.dataclass(frozen=True)
+class Docids:
+    """The docids of one scheme, as a training and a search read them."""
+
+    trie: DocidTrie
+    directory: Path
+    fingerprint: str
+    vocab_size: int
+
+    @cached_property
+    def table(self) -> Int[np.ndarray, "N T"]:
+        """Every document's docid with EOS, 0-padded."""
+        table = np.pad(self.trie.docids().astype(np.int32), [(0, 0), (0, 1)])
+        table[np.arange(len(table)), np.count_nonzero(table, axis=1)] = EOS_ID
+        return table
+
+    @cached_property
+    def columns(self) -> Int[np.ndarray, "V"]:
+        """The column of the model's logits for each token of a docid; 0 for the others, which no docid holds."""
+        columns = np.zeros(self.vocab_size, np.int32)
+        columns[self.trie.tokens] = np.arange(len(self.trie.tokens))
+        return columns
 
 
-def _open_record(experiment: Experiment, workdir: Workdir, fold: int | None) -> dict:
-    """config.json: the experiment and each trained system's fingerprint; kept where the experiment is the same."""
-    record = {"experiment": json.loads(json.dumps(dataclasses.asdict(experiment))), "fold": fold, "trained": {}}
-    if workdir.config.is_file():
-        old = read_json(workdir.config)
-        if old["experiment"] == record["experiment"]:
-            return record | {"trained": old.get("trained", {})}
-    write_json(workdir.config, record)
-    return record
-
-
-def _run_folds(experiment: Experiment, workdir: Workdir, until: str, part: str) -> str | None:
-    """Each fold in fold-<i>/; their test runs, which together cover every query once, are scored as one."""
-    if part != "test":
-        raise UserError("the folds' validation queries overlap and are not scored together: use --corpus.folds 0")
-    folds = [Workdir(workdir.root / f"fold-{i}") for i in range(experiment.corpus.folds)]
-    for i, directory in enumerate(folds):
-        say(f"fold {i + 1} of {len(folds)}")
-        directory.create()
-        names = _run_stages(experiment, directory, until, i)
-    if not is_first():
-        return None
-    if until == "docids":
-        return (folds[0].report / "docids.md").read_text().rstrip()
-    if names is None:
-        return None
-    for name in names:
-        fingerprint = digest([(fold.runs / name / STAGE_FILE).read_text() for fold in folds])
-        run_stage(workdir.runs / name, fingerprint, partial(_merge, folds, name))
-    run_stage(workdir.corpus, digest("folds"), partial(_merge_corpus, folds))
-    write_json(workdir.config, {"experiment": dataclasses.asdict(experiment), "folds": len(folds)})
-    lines = docid_lines(folds[0], experiment.docids.schemes)
-    return "\n".join([report(experiment, workdir, names), *(f"first fold's {line}" for line in lines)])
-
-
-def _merge(folds: list[Workdir], name: str, out: Path) -> None:
-    """One test run of all folds' queries; costs are means over the folds."""
-    runs = [read_run(fold.runs / name / "test.trec") for fold in folds]
-    write_run(out / "test.trec", {query: hits for found in runs for query, hits in found.items()}, name)
-    costs = [read_json(fold.runs / name / "cost.json") for fold in folds]
-    write_json(out / "cost.json", {key: sum(c[key] for c in costs) / len(costs) for key in costs[0]})
-
-
-def _merge_corpus(folds: list[Workdir], out: Path) -> None:
-    """All judgements, and where they come from; the documents stay with the folds."""
-    shutil.copy(folds[0].corpus / "qrels.txt", out / "test.qrels")
-    shutil.copy(folds[0].corpus / "provenance.json", out / "provenance.json")
+def _called(name: str, items: Sequence, missing: str):
+    by_name = {item.name: item for item in items}
+    if name not in by_name:
+        raise UserError(f"{missing} '{name}': {nearest(name, by_name)}")
+    return by_name[name]

@@ -1,4 +1,4 @@
-"""Mining: what a trained system ranks high for the training queries, and should not."""
+"""Mining: the documents that a trained system ranks high for the training queries, and should not."""
 
 import time
 from pathlib import Path
@@ -7,56 +7,48 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from gr2_jax.config import SelfNegativeConfig
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.batches import cut_inputs
-from gr2_jax.evaluation.retriever import Retriever
-from gr2_jax.pipeline.prepare import load_examples
+from gr2_jax.files import read_json, write_json
+from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.stage import Stage, fingerprint_of
 from gr2_jax.progress import progress, say
-from gr2_jax.workdir import Workdir, digest, read_json, run_stage, write_json
+from gr2_jax.search.retriever import Retriever
 
 _BATCHES_PER_REPORT = 4
 
 
 class Mined(NamedTuple):
-    """What `mine` found, and the seconds that it took."""
+    """The documents that `mine` found, and the seconds that it took."""
 
     rows: Int[np.ndarray, "E depth"]
     seconds: float
 
 
-def mined_negatives(
-    workdir: Workdir,
-    system: str,
-    train_print: str,
-    retriever: Retriever,
-    settings: SelfNegativeConfig,
-    input_end: int | None,
-) -> Mined:
-    """Kept in negatives/<system>/; `retriever` searches with the weights that `train_print` is the fingerprint of, and
-    expects inputs to end in `input_end`."""
-    directory = workdir.negatives(system)
+def mined_negatives(run: Run, row: str, retriever: Retriever, *, beams: int, depth: int) -> Mined:
+    """Kept in negatives/<row>/; `retriever` searches with the weights of that row."""
 
     def build(out: Path) -> None:
-        say(f"searching for what {system} finds wrongly")
+        say(f"searching for documents that {row} ranks high wrongly")
         started = time.monotonic()
-        queries = load_examples(workdir)["queries"]
-        queries = queries._replace(tokens=cut_inputs(queries.tokens, queries.tokens.shape[1], input_end))
-        likely = retriever.with_options(beams=settings.beams, exact="no", length_penalty=None)
-        rows = mine(likely, queries, settings.depth)
+        queries = run.examples["queries"]
+        end = run.experiment.retrieval.model.input_end
+        queries = queries._replace(tokens=cut_inputs(queries.tokens, queries.tokens.shape[1], end))
+        rows = mine(retriever.with_options(beams=beams, exact="no", length_penalty=None), queries, depth)
         seconds, found = time.monotonic() - started, (rows >= 0).sum(axis=1)
         np.save(out / "rows.npy", rows)
         figures = {"queries": len(rows), "per_query": float(found.mean()), "none": int((found == 0).sum())}
         write_json(out / "figures.json", figures | {"seconds": seconds})
         say(f"  {figures['per_query']:.1f} wrong documents per query; {figures['none']:,} queries have none")
 
-    run_stage(directory, digest([train_print, settings.beams, settings.depth]), build)
+    directory = run.paths.negatives(row)
+    Stage(directory, fingerprint_of([run.training(row).fingerprint, beams, depth])).build(build)
     return Mined(np.load(directory / "rows.npy"), read_json(directory / "figures.json")["seconds"])
 
 
 def mine(retriever: Retriever, queries: ExampleArrays, depth: int) -> Int[np.ndarray, "E depth"]:
     """Rows of the documents that constrained beam search finds for each query, best first, without those that are
-    judged relevant to it; at most `depth`, -1-padded. Judged 0 and never judged are alike."""
+    judged relevant to it; at most `depth`, -1-padded. Documents judged 0 and unjudged ones are treated alike."""
     size = min(retriever.options.batch, len(queries.tokens))
     # whole batches only: another shape would be compiled anew
     tokens = np.pad(queries.tokens, [(0, -len(queries.tokens) % size), (0, 0)], mode="edge")

@@ -1,4 +1,4 @@
-"""What chips say to each other, read from a compiled program's text."""
+"""The collectives of a compiled program, read from its text."""
 
 import math
 import re
@@ -15,7 +15,7 @@ _CHANNEL = re.compile(r"channel_id=(\d+)")
 
 
 class Collective(NamedTuple):
-    """One that a step runs `times` times, in loops; `bytes` of its largest array, on one chip."""
+    """A collective that a step runs `times` times, loops included; `bytes` of its largest array, on one chip."""
 
     kind: str
     shape: str
@@ -24,7 +24,7 @@ class Collective(NamedTuple):
 
 
 def collectives(text: str) -> list[Collective]:
-    """Those of a compiled program, each channel once, the heaviest first."""
+    """The collectives of a compiled program, each channel once, the most bytes first."""
     inside, loops = _computations(text)
     found, seen = [], set()
     for name, lines in inside.items():
@@ -42,7 +42,7 @@ def collectives(text: str) -> list[Collective]:
 
 
 def by_kind(found: list[Collective]) -> dict[str, tuple[int, int]]:
-    """Kind -> (how often a step runs it, bytes)."""
+    """Kind -> (runs per step, bytes per step)."""
     totals = {}
     for one in found:
         times, size = totals.get(one.kind, (0, 0))
@@ -61,7 +61,7 @@ def _trips(condition: list[str]) -> int:
 
 
 def _computations(text: str):
-    """The lines of each computation, and how often each runs, as its loops say."""
+    """The lines of each computation, and a function that counts its runs by the loops around it."""
     inside, current = {}, None
     for line in text.splitlines():
         if begins := _COMPUTATION.match(line.strip()):

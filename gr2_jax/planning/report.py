@@ -1,4 +1,4 @@
-"""What a compiled program costs on a chip, as figures and as a table."""
+"""The cost of a compiled program on a chip, as figures and as a table."""
 
 import dataclasses
 import math
@@ -16,23 +16,23 @@ _SIZE = re.compile(r"(?:Used |\()([\d.]+)([KMGT])(?: of |\) exceeds available HB
 _ARRAY = re.compile(r"tensor<((?:\d+x)+(?:b?f|u?i)\d+)>")
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _EFFICIENCY = 0.5
-"""Of the chip's peak, that products of this size are assumed to reach: the roofline itself assumes all of it."""
+"""Share of the chip's peak that products of this size are assumed to reach; a pure roofline assumes all of it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-    """A program on a pod: bytes are those of one chip, `peak` is what it uses at most, or would."""
+    """A program compiled for a pod: bytes are per chip; `peak` is its peak memory, even if it does not fit."""
 
     fits: bool
     seconds: float
     peak: float
     text: str = ""
     largest: tuple[str, ...] = ()
-    """What takes the room, where it does not fit."""
+    """The largest arrays, if it does not fit."""
 
 
 def compile_for(lowered: jax.stages.Lowered, chip: Chip, *, quick: bool = False) -> Compiled:
-    """Compiles; a program that is refused for its size is one that does not fit, and any other refusal is raised."""
+    """Compiles. A program that the compiler rejects for its size does not fit; other compiler errors are raised."""
     options = {"xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000"}  # else products hide their collectives
     if quick:
         options["exec_time_optimization_effort"] = -1.0
@@ -56,7 +56,7 @@ def compile_for(lowered: jax.stages.Lowered, chip: Chip, *, quick: bool = False)
 
 
 def state_bytes(step: Step) -> dict[str, float]:
-    """Of parameters and of the optimiser's state, on one chip."""
+    """Bytes of the parameters and of the optimiser state on one chip."""
 
     def on_one(tree: Any) -> float:
         return sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in jax.tree.leaves(tree))
@@ -65,13 +65,13 @@ def state_bytes(step: Step) -> dict[str, float]:
 
 
 def largest(message: str, count: int = 5) -> list[str]:
-    """The biggest allocations that the compiler names where a program does not fit."""
+    """The largest allocations that the compiler names if a program does not fit."""
     sizes = re.findall(r"Size: ([\d.]+[KMGT])\s.*?Shape: (\S+)", message, flags=re.S)
     return [f"{size} {shape}" for size, shape in sizes[:count]]
 
 
 def largest_arrays(text: str, count: int = 5) -> list[str]:
-    """The biggest arrays of a program before it is split, over all chips together: the compiler does not always say."""
+    """The largest arrays of a program before it is split, over all chips: the compiler does not always name them."""
     sizes = {}
     for found in set(_ARRAY.findall(text)):
         *shape, dtype = found.split("x")
@@ -82,11 +82,11 @@ def largest_arrays(text: str, count: int = 5) -> list[str]:
 
 
 def training_figures(step: Step, program: Compiled, flops: float, chip: Chip, steps: int) -> dict[str, Any]:
-    """Everything that the table says, in bytes, seconds and FLOPs of one chip; `activations` is all of the peak that is
-    not parameters and optimiser state: gradients as well.
+    """Everything that the table shows, in bytes, seconds and FLOPs of one chip; `activations` is the peak without
+    parameters and optimiser state, so it includes gradients.
 
-    The estimate is a roofline: a step takes the longest of the products at half of the chip's peak, and the time of the
-    collectives' bytes over the chip's links, without overlap between the two counted: their sum is the other bound.
+    The estimate is a roofline. Products take their FLOPs at half of the chip's peak, collectives take their bytes over
+    the chip's links. A step takes at least the longer of the two (full overlap) and at most their sum (no overlap).
     """
     chips = step.mesh.size
     found = collectives(program.text)
@@ -114,7 +114,7 @@ def training_figures(step: Step, program: Compiled, flops: float, chip: Chip, st
 
 
 def table(title: str, figures: dict[str, Any]) -> str:
-    """The figures for people."""
+    """The figures as text to print."""
     lines = [
         title,
         f"{'':2}{'fits' if figures['fits'] else 'DOES NOT FIT'}: peak {_gib(figures['peak'])} of "

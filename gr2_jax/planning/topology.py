@@ -1,4 +1,4 @@
-"""The chips of a TPU pod that is not here, as JAX devices that programs can be compiled for."""
+"""The chips of a TPU pod as JAX devices to compile for, without the pod."""
 
 import importlib.util
 import os
@@ -7,7 +7,7 @@ from gr2_jax.errors import UserError
 
 
 def prepare_environment() -> None:
-    """Before JAX is used: the TPU's compiler is asked to run where no TPU is, and not to look for one."""
+    """Sets the TPU compiler to run without a TPU and not to look for one; call it before JAX is used."""
     os.environ |= {
         "JAX_PLATFORMS": "cpu",
         "TPU_SKIP_MDS_QUERY": "1",
@@ -18,10 +18,10 @@ def prepare_environment() -> None:
 
 
 def devices_of(topology: str, slices: int = 1) -> list:
-    """The devices of `v5e:16x16`, or of so many slices of it.
+    """The devices of a topology such as `v5e:16x16`, or of several slices of that shape.
 
     Raises:
-        UserError: libtpu is not installed, or it knows no such topology.
+        UserError: libtpu is not installed, or does not know the topology.
     """
     if importlib.util.find_spec("libtpu") is None:
         raise UserError("planning needs the TPU's compiler: pip install 'gr2_jax[tpu]'")
@@ -30,5 +30,5 @@ def devices_of(topology: str, slices: int = 1) -> list:
     several = {"num_slices": slices} if slices > 1 else {}
     try:
         return list(topologies.get_topology_desc(platform="tpu", topology_name=topology, **several).devices)
-    except Exception as error:  # libtpu's own, of many kinds
-        raise UserError(f"--topology {topology} cannot be had: {' '.join(str(error).split())[:200]}") from error
+    except Exception as error:  # libtpu raises many kinds
+        raise UserError(f"--topology {topology} is not available: {' '.join(str(error).split())[:200]}") from error

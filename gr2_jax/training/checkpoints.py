@@ -10,6 +10,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
 from gr2_jax.errors import UserError
+from gr2_jax.hosts import true_on_all
 from gr2_jax.progress import say
 from gr2_jax.training.mesh import make_mesh, replicated
 
@@ -17,9 +18,9 @@ _NEWEST = 2
 
 
 class Checkpoints:
-    """`directory`/<step>/{params,opt_state,meta}; a save killed half-way is never seen by `restore`.
+    """`directory`/<step>/{params,opt_state,meta}; `restore` never sees a save that was killed half-way.
 
-    The two newest are kept, and with `best`, the name of a score, the one with the highest.
+    The two newest checkpoints are kept and, with `best` (the name of a score), the one with the highest score.
     """
 
     def __init__(self, directory: Path, best: str | None = None):
@@ -38,7 +39,7 @@ class Checkpoints:
         self.close()
 
     def save(self, step: int, params: Any, opt_state: Any, meta: dict, scores: dict | None = None) -> None:
-        """Returns when the arrays are copied; a thread writes them. A step that is there already stays as it is."""
+        """Returns once the arrays are copied; a thread writes them to disk. A step already saved stays as it is."""
         if step == self.latest_step():
             return
         self._manager.save(
@@ -55,27 +56,27 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def restore(self, params: Any, opt_state: Any) -> tuple[Any, Any, dict]:
-        """The newest (params, opt_state, meta) that can be read, with the shapes and shardings of the given trees.
+        """The newest readable (params, opt_state, meta), with the shapes and shardings of the given trees.
 
-        What is newer and cannot be read is said and removed. Raises `UserError` where none can be read, and then
-        removes nothing.
+        An unreadable newer checkpoint is reported and deleted. If none is readable, raises `UserError` and deletes
+        nothing.
         """
         steps, broken = sorted(self._manager.all_steps(), reverse=True), {}
         for step in steps:
             try:
                 found, error = self._restore(step, params, opt_state), None
-            except Exception as raised:  # whatever orbax and its storage make of damage
+            except Exception as raised:  # orbax and its storage raise many kinds for a damaged file
                 found, error = None, raised
-            if _all_hosts(error is None):
+            if true_on_all(error is None):
                 for other in broken:
-                    say(f"checkpoint {other} cannot be read and is removed; going on from {step}")
+                    say(f"checkpoint {other} is unreadable and is deleted; resuming from step {step}")
                     self._manager.delete(other)
                 return found
             broken[step] = error
         reasons = [" ".join(str(error).split())[:300] for error in broken.values() if error is not None]
         raise UserError(
-            f"none of the checkpoints in {self._directory} can be read (steps {', '.join(map(str, steps))}), the "
-            f"newest because: {reasons[0] if reasons else 'another host cannot'}"
+            f"no checkpoint in {self._directory} is readable (steps {', '.join(map(str, steps))}); the newest fails "
+            f"with: {reasons[0] if reasons else 'another host cannot read it'}"
         )
 
     def _restore(self, step: int, params: Any, opt_state: Any) -> tuple[Any, Any, dict]:
@@ -90,45 +91,37 @@ class Checkpoints:
         return restored.params, restored.opt_state, restored.meta
 
     def wait(self) -> None:
-        """Until what was saved is on disk."""
+        """Blocks until every save is on disk."""
         self._manager.wait_until_finished()
 
     def close(self) -> None:
         self._manager.close()
 
 
-def _all_hosts(fine: bool) -> bool:
-    if jax.process_count() == 1:
-        return fine
-    from jax.experimental import multihost_utils
-
-    return bool(multihost_utils.process_allgather(np.array([fine])).all())
-
-
 def checkpoint_steps(directory: Path) -> list[int]:
-    """The steps of the whole checkpoints in `directory`, ascending."""
+    """The steps of the complete checkpoints in `directory`, ascending."""
     return sorted(ocp.utils.checkpoint_steps(directory)) if directory.is_dir() else []
 
 
 def restore_params(
     directory: Path, template: Any, step: int | None = None, *, on_host: bool = False
 ) -> tuple[Any, dict]:
-    """(params, meta) of the checkpoint of `step`, or the newest, alone: what evaluation needs, on every device, or as
-    NumPy arrays of each process, where no device could hold them.
+    """(params, meta) of the checkpoint at `step` (default: the newest), for evaluation: replicated on every device or,
+    with `on_host`, as NumPy arrays of each process, for parameters that no device can hold.
 
-    `template` (arrays or their shapes) gives structure, shapes and dtypes; what else was trained stays on disk. Raises
-    `UserError` where no checkpoint is, or none of that step.
+    `template` (arrays or their shapes) gives structure, shapes and dtypes; other trained parameters stay on disk.
+    Raises `UserError` if there is no checkpoint, or none of that step.
     """
     if not directory.is_dir():
         raise UserError(f"there is no checkpoint in {directory}: train first")
     with ocp.CheckpointManager(directory.absolute()) as manager:
         if manager.latest_step() is None:
-            raise UserError(f"there is no whole checkpoint in {directory}: train first")
+            raise UserError(f"there is no complete checkpoint in {directory}: train first")
         if step is not None and step not in manager.all_steps():
             there = ", ".join(map(str, sorted(manager.all_steps())))
-            raise UserError(f"{directory} has no checkpoint of step {step}: there are those of {there}")
+            raise UserError(f"{directory} has no checkpoint of step {step}: it has those of steps {there}")
         step = manager.latest_step() if step is None else step
-        # here, and not on the devices that it was saved from, which may be others
+        # on the devices of this run, which may differ from those that saved it
         here = replicated(make_mesh())
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), template)
         if on_host:

@@ -1,4 +1,4 @@
-"""What a chip has: Google Cloud's pages on TPU v4, v5e, v5p and v6e (system architecture), and NVIDIA's data sheets."""
+"""Chip specifications: Google Cloud's pages on TPU v4, v5e, v5p, v6e (system architecture), NVIDIA's data sheets."""
 
 import dataclasses
 import re
@@ -9,10 +9,10 @@ from gr2_jax.errors import UserError, nearest
 @dataclasses.dataclass(frozen=True)
 class Chip:
     """hbm          bytes that the compiler may use, of the chip's 16, 32 or 95 GB
-    flops        bfloat16 products and sums per second, at most
-    bandwidth    of its memory, bytes per second
-    links        of all its links to other chips of the slice together, bytes per second (each way)
-    device_kind  what JAX calls it
+    flops        peak bfloat16 FLOPs per second
+    bandwidth    memory bandwidth, bytes per second
+    links        bandwidth of all links to other chips of the slice together, bytes per second (each way)
+    device_kind  JAX's name for it
     """
 
     name: str
@@ -39,7 +39,7 @@ CHIPS = {
 
 
 def chip_of(topology: str) -> Chip:
-    """The chip of `v5e:4x4`; `UserError` for one that is not known, and for what is not written so."""
+    """The chip of a topology such as `v5e:4x4`; `UserError` for an unknown chip or a malformed topology."""
     if not re.fullmatch(r"\w+:\d+(x\d+){1,2}", topology):
         raise UserError(f"--topology is '{topology}': it is written chip:shape, such as v5e:4x4 or v5p:8x8x8")
     name = topology.split(":")[0]
@@ -49,5 +49,5 @@ def chip_of(topology: str) -> Chip:
 
 
 def peak_flops(device_kind: str) -> float | None:
-    """Of the chip that JAX calls so, per second; None for a device that is not known, such as a CPU."""
+    """Peak FLOPs per second of the chip that JAX names so; None for an unknown device, such as a CPU."""
     return next((chip.flops for chip in CHIPS.values() if chip.device_kind == device_kind), None)

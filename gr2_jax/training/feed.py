@@ -1,4 +1,4 @@
-"""Batches made ahead, by a thread, while the devices compute."""
+"""Batches that a thread prepares while the devices compute."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from typing import Any
 class Feed:
     """`with Feed(read, first, end) as feed: feed.next()` gives read(first), read(first + 1), ..., read(end - 1).
 
-    `ahead` of them are made before they are asked for, one at a time and in order; 0: each when it is asked for. What
-    `read` raises is raised by the `next` that asks for it.
+    Up to `ahead` batches are prepared in advance, one at a time and in order; with 0, `next` reads each batch itself.
+    An exception of `read` is raised by the `next` call for that batch.
     """
 
     def __init__(self, read: Callable[[int], Any], first: int, end: int, ahead: int = 1):

@@ -7,8 +7,8 @@ from gr2_jax.models import T5Config
 
 @dataclasses.dataclass(frozen=True)
 class StepShape:
-    """What a retrieval step reads: B queries of `query_length` tokens with K docids, E documents, of `document_length`,
-    with one; docids of `docid_length` tokens; logits over `outputs` tokens."""
+    """What a retrieval step reads: B queries of `query_length` tokens with K docids each, E documents of
+    `document_length` tokens with one docid each; docids of `docid_length` tokens; logits over `outputs` tokens."""
 
     queries: int
     docids: int
@@ -20,7 +20,7 @@ class StepShape:
 
 
 def forward_flops(config: T5Config, shape: StepShape) -> float:
-    """Products and sums of the matrix products of one forward pass over the batch, padding included."""
+    """FLOPs of the matrix products of one forward pass over the batch, padding included."""
     queries = _texts(config, shape.queries, shape.query_length, shape.docids, shape.docid_length, shape.outputs)
     documents = _texts(config, shape.documents, shape.document_length, 1, shape.docid_length, shape.outputs)
     columns = shape.queries * shape.docids
@@ -29,8 +29,8 @@ def forward_flops(config: T5Config, shape: StepShape) -> float:
 
 
 def training_flops(config: T5Config, shape: StepShape) -> float:
-    """Forward and backward, which is twice as much; what is computed again to save memory is not counted, as is the
-    custom for model FLOP utilisation."""
+    """FLOPs of the forward pass and of the backward pass, which costs twice as much. Rematerialisation is not counted,
+    as is usual for model FLOP utilisation."""
     return 3 * forward_flops(config, shape)
 
 

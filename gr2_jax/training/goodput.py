@@ -1,4 +1,4 @@
-"""Where the time of a training goes."""
+"""How a training run spends its time."""
 
 import time
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ KINDS = ("start", "data", "step", "checkpoint", "evaluation")
 
 class Goodput:
     """Seconds by kind: `start` (reading the newest checkpoint, the first step's compilation), `data` (waiting for a
-    batch), `step`, `checkpoint`, `evaluation` (what hooks take). What falls under none of them is step time: the
-    devices work while the program looks elsewhere.
+    batch), `step`, `checkpoint`, `evaluation` (hooks). All other time counts as `step`: the devices compute while the
+    program does something else.
     """
 
     def __init__(self):
@@ -19,7 +19,7 @@ class Goodput:
         self._looked = None
 
     def add(self, seconds: dict[str, float]) -> None:
-        """Those of earlier starts."""
+        """Adds the seconds of earlier starts."""
         for kind, value in seconds.items():
             self._seconds[kind] += value
 
@@ -37,16 +37,16 @@ class Goodput:
 
     @property
     def training(self) -> float:
-        """All but evaluation."""
+        """Seconds of everything but evaluation."""
         return sum(seconds for kind, seconds in self.seconds().items() if kind != "evaluation")
 
     def shares(self) -> dict[str, float]:
-        """Of all time, by kind."""
+        """The share of each kind in the total time."""
         seconds = self.seconds()
         return {kind: value / max(sum(seconds.values()), 1e-9) for kind, value in seconds.items()}
 
     def steps_per_second(self, step: int) -> float:
-        """Since it was last asked, evaluation and checkpoints left out; 0 the first time."""
+        """The rate since the previous call, without evaluation and checkpoints; 0 at the first call."""
         seconds = self.seconds()
         now = step, seconds["step"] + seconds["data"]
         before, self._looked = self._looked, now

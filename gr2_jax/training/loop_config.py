@@ -1,15 +1,17 @@
-"""What happens beside the steps of a training."""
+"""Checkpoints, profiling, the watchdog and prefetching of a training run."""
 
 import dataclasses
+
+from gr2_jax.errors import SettingError, check_least
 
 
 @dataclasses.dataclass(frozen=True)
 class LoopConfig:
-    """checkpoint_seconds, checkpoint_steps    a checkpoint at least so often, by the first host's clock (which is
-                    looked at every 20 steps) and by count; 0 steps: by the clock alone
-    profile         first step of a window under JAX's profiler, and the one after its last; empty: none
-    watchdog_seconds    without a step, after which the host that is late is named; 0: never
-    ahead           batches made before they are needed
+    """checkpoint_seconds    longest time between checkpoints, by the first host's clock, read every 20 steps
+    checkpoint_steps      an additional checkpoint every this many steps; 0: none
+    profile         first step to trace with JAX's profiler, and the step after the last; empty: none
+    watchdog_seconds    time without a step after which the late host is named; 0: never
+    ahead           batches prepared in advance
     """
 
     checkpoint_seconds: float = 20.0
@@ -17,3 +19,8 @@ class LoopConfig:
     profile: tuple[int, ...] = ()
     watchdog_seconds: float = 300.0
     ahead: int = 1
+
+    def __post_init__(self):
+        check_least(self, 0, "checkpoint_seconds", "checkpoint_steps", "watchdog_seconds", "ahead")
+        if self.profile and not (len(self.profile) == 2 and 0 <= self.profile[0] < self.profile[1]):
+            raise SettingError(self, "profile", f"is {self.profile}: give the first step and the step after the last")

@@ -1,9 +1,9 @@
 """The mesh: devices on four axes, and the batch split over three of them.
 
-replica   slices of a pod, joined by the data-centre network: parameters are copied to each
-data      within a slice, likewise copies
+replica   slices of a pod, joined by the data-centre network; parameters are replicated over them
+data      chips within a slice; parameters are replicated over them
 fsdp      parameters, gradients and optimiser state are split along their width, and gathered where they are used
-tensor    heads, feed-forward and vocabulary are split, and so is what is computed from them
+tensor    heads, feed-forward and vocabulary are split, and so are the activations computed from them
 
 Rows of the batch are split over the first three. The same code runs on one CPU and on many slices.
 """
@@ -20,7 +20,7 @@ from flax import linen as nn
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from gr2_jax.errors import UserError
+from gr2_jax.errors import SettingError, UserError
 from gr2_jax.training.partition import BATCH_AXES, RULES
 
 AXES = ("replica", "data", "fsdp", "tensor")
@@ -30,42 +30,45 @@ Batches = Callable[..., dict[str, np.ndarray]]
 
 @dataclasses.dataclass(frozen=True)
 class MeshConfig:
-    """Devices along each axis; -1, of one axis at most: as many as the others leave."""
+    """Devices along each axis; at most one axis may be -1, which takes the devices that the others leave."""
 
     replica: int = 1
     data: int = -1
     fsdp: int = 1
     tensor: int = 1
 
-    def sizes(self, devices: int) -> tuple[int, int, int, int]:
-        """The size of each axis on so many devices; `UserError` where they cannot be laid out so."""
+    def __post_init__(self):
         sizes = dataclasses.astuple(self)
         for axis, size in zip(AXES, sizes, strict=True):
-            if size != -1 and size < 1:
-                raise UserError(f"--mesh.{axis} is {size}: it must be at least 1, or -1 for what the others leave")
+            if not isinstance(size, int) or (size != -1 and size < 1):
+                raise SettingError(self, axis, f"is {size!r}: it must be at least 1, or -1 for the remaining devices")
         if sizes.count(-1) > 1:
-            raise UserError(f"--mesh has more than one axis of -1 ({self}): only one can take what the others leave")
+            raise SettingError(self, AXES[sizes.index(-1)], f"is -1 like another axis: at most one may be ({self})")
+
+    def sizes(self, devices: int) -> tuple[int, int, int, int]:
+        """The size of each axis on this number of devices; `UserError` if the axes do not fit it."""
+        sizes = dataclasses.astuple(self)
         given = math.prod(size for size in sizes if size != -1)
         if -1 in sizes and devices % given == 0:
             sizes = tuple(devices // given if size == -1 else size for size in sizes)
         if math.prod(sizes) != devices:
             shape = " x ".join(f"{axis} {'?' if n == -1 else n}" for axis, n in zip(AXES, sizes, strict=True))
             raise UserError(
-                f"a mesh of {shape} does not fit the {devices} device{'s' * (devices > 1)} there are: the axes' "
-                "product must be their number"
+                f"a mesh of {shape} does not fit the {devices} device{'s' * (devices > 1)}: the product of the "
+                "axes must equal the number of devices"
             )
         return sizes
 
 
 def make_mesh(config: MeshConfig = MeshConfig(), devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """All devices, or those given, on the four axes; near ones along the later axes. Raises `UserError` where they
-    cannot be, and where `replica` is no multiple of the slices, which then would share an axis that needs fast links.
+    """A mesh of all devices, or of those given, with neighbours along the later axes. Raises `UserError` if they do not
+    fit, or if `replica` is not a multiple of the number of slices: an axis that needs fast links would span slices.
     """
     devices = jax.devices() if devices is None else devices
     sizes = config.sizes(len(devices))
     slices = len({getattr(device, "slice_index", 0) for device in devices})
     if sizes[0] % slices:
-        raise UserError(f"--mesh.replica is {sizes[0]} and there are {slices} slices: it must be a multiple of them")
+        raise UserError(f"--mesh.replica is {sizes[0]} for {slices} slices: it must be a multiple of {slices}")
     if slices > 1:
         within = (sizes[0] // slices, *sizes[1:])
         laid_out = mesh_utils.create_hybrid_device_mesh(
@@ -73,13 +76,13 @@ def make_mesh(config: MeshConfig = MeshConfig(), devices: Sequence[jax.Device] |
         )
     else:
         laid_out = mesh_utils.create_device_mesh(sizes, devices, allow_split_physical_axes=True)
-    return Mesh(laid_out, AXES, axis_types=(AxisType.Auto,) * len(AXES))  # Linen's modules leave it to the compiler
+    return Mesh(laid_out, AXES, axis_types=(AxisType.Auto,) * len(AXES))  # Linen leaves it to the compiler
 
 
 @contextlib.contextmanager
 def using(mesh: Mesh) -> Iterator[None]:
-    """Around whatever is traced: logical axes mean `RULES` on this mesh."""
-    # not `with mesh`, under which Linen would drop every constraint without a word
+    """Wraps tracing: logical axes follow `RULES` on this mesh."""
+    # not `with mesh`, under which Linen drops every constraint silently
     with jax.set_mesh(mesh), nn.logical_axis_rules(RULES):
         yield
 
@@ -98,10 +101,10 @@ def batch_parts(mesh: Mesh) -> int:
 
 
 def put_batch(batches: Batches, step: int, mesh: Mesh) -> dict[str, jax.Array]:
-    """The global batch of `step` on the mesh, of which each process reads what its own devices hold.
+    """The global batch of `step` on the mesh; each process reads only the rows that its devices hold.
 
-    Where one process has all devices, rows that do not divide evenly are copied to each. Raises `UserError` for such
-    rows where there are several processes.
+    Rows that do not divide evenly are replicated if one process has all devices, and raise `UserError` if there are
+    several processes.
     """
     if jax.process_count() == 1:
         split, whole, parts = batch_sharding(mesh), replicated(mesh), batch_parts(mesh)
@@ -113,12 +116,12 @@ def put_batch(batches: Batches, step: int, mesh: Mesh) -> dict[str, jax.Array]:
 
 
 def on_this_host(tree: Any) -> Any:
-    """Arrays that every device holds whole, as this process's own: what one process can compute with alone."""
+    """Replicated arrays as arrays of this process, which it can compute with alone."""
     return jax.tree.map(lambda x: x if x.is_fully_addressable else x.addressable_data(0), tree)
 
 
 def _own_parts(mesh: Mesh) -> list[int]:
-    """Which parts of the batch this process's devices hold: not always neighbours, since a mesh follows the wires."""
+    """The parts of the batch that this process's devices hold; not always adjacent, since a mesh follows the wiring."""
     parts = batch_parts(mesh)
     indices = batch_sharding(mesh).addressable_devices_indices_map((parts,)).values()
     return sorted({index[0].start or 0 for index in indices})

@@ -1,4 +1,4 @@
-"""What a training says of itself, look by look: metrics.jsonl, and TensorBoard and Weights & Biases where installed."""
+"""Periodic training metrics: metrics.jsonl, and TensorBoard and Weights & Biases where installed."""
 
 import importlib.util
 import json
@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gr2_jax.files import write_text
+
 FILE = "metrics.jsonl"
 
 
 class MetricsLog:
-    """`with MetricsLog(directory, step) as log: log.write(step, {"loss": 3.2})`, by the first process alone.
+    """`with MetricsLog(directory, step) as log: log.write(step, {"loss": 3.2})`; only the first process writes.
 
-    Lines that an earlier start wrote for steps after `step`, where this one begins, are taken out. TensorBoard's files
-    are written to `directory`/tensorboard by tensorboardX (`pip install 'gr2_jax[tensorboard]'`), and Weights & Biases
-    is told where wandb is installed and $WANDB_PROJECT names a project.
+    The run starts at `step`; lines that an earlier start wrote for later steps are removed. tensorboardX
+    (`pip install 'gr2_jax[tensorboard]'`) writes TensorBoard's files to `directory`/tensorboard. Weights & Biases gets
+    the metrics if wandb is installed and $WANDB_PROJECT names a project.
     """
 
     def __init__(self, directory: Path, step: int, *, first: bool = True):
@@ -66,7 +68,7 @@ class MetricsLog:
 
 
 def forget_after(path: Path, step: int) -> None:
-    """Takes out the lines of later steps, and a last line that a kill cut short."""
+    """Removes the lines of later steps, and a last line that a kill cut short."""
     if not path.is_file():
         return
     kept = []
@@ -76,6 +78,4 @@ def forget_after(path: Path, step: int) -> None:
                 kept.append(line + "\n")
         except ValueError:
             break
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(kept))
-    os.replace(partial, path)
+    write_text(path, kept)

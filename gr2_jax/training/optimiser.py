@@ -1,29 +1,42 @@
 """The optimisers, by name."""
 
+import dataclasses
 from typing import Literal
 
 import optax
 
-from gr2_jax.errors import UserError, nearest
-
-Kind = Literal["adam", "adafactor"]
+from gr2_jax.errors import check_above_zero, check_choices, check_least, check_share
 
 
-def make_optimiser(
-    kind: Kind = "adam", *, steps: int, learning_rate: float, warmup_steps: int, b2: float, weight_decay: float
-) -> optax.GradientTransformation:
-    """Linear warm-up and cosine decay to 1% of the rate over `steps`, of
+@dataclasses.dataclass(frozen=True)
+class OptimiserConfig:
+    """Linear warm-up over `warmup_steps` and cosine decay to 1% of `learning_rate` over `steps`, of
 
     adam        with decoupled weight decay (the paper's)
-    adafactor   T5's own: the rate is relative to a parameter's size, and of the second moments only the means of
-                rows and columns are kept, of the first none; it has no use for `b2`
-
-    Raises `UserError` for another kind.
+    adafactor   T5's own: the rate is relative to a parameter's scale; it keeps row and column means of the second
+                moments and no first moments; `b2` is unused
     """
-    warmup = min(warmup_steps, max(steps - 1, 0))
-    rate = optax.warmup_cosine_decay_schedule(0.0, learning_rate, warmup, steps, 0.01 * learning_rate)
-    if kind == "adam":
-        return optax.adamw(rate, b2=b2, weight_decay=weight_decay)
-    if kind == "adafactor":
-        return optax.adafactor(rate, weight_decay_rate=weight_decay or None)
-    raise UserError(f"the optimiser is '{kind}': {nearest(kind, ('adam', 'adafactor'))}")
+
+    steps: int = 1000
+    learning_rate: float = 1e-2
+    warmup_steps: int = 25
+    b2: float = 0.98
+    weight_decay: float = 0.0
+    kind: Literal["adam", "adafactor"] = "adam"
+
+    def __post_init__(self):
+        check_choices(self)
+        check_least(self, 1, "steps")
+        check_above_zero(self, "learning_rate")
+        check_least(self, 0, "warmup_steps", "weight_decay")
+        check_share(self, "b2")
+
+
+def make_optimiser(config: OptimiserConfig) -> optax.GradientTransformation:
+    """The optimiser with its schedule."""
+    warmup = min(config.warmup_steps, max(config.steps - 1, 0))
+    peak = config.learning_rate
+    rate = optax.warmup_cosine_decay_schedule(0.0, peak, warmup, config.steps, 0.01 * peak)
+    if config.kind == "adam":
+        return optax.adamw(rate, b2=config.b2, weight_decay=config.weight_decay)
+    return optax.adafactor(rate, weight_decay_rate=config.weight_decay or None)

@@ -1,7 +1,7 @@
-"""How parameters and optimiser state are split: one table from what a dimension means to the mesh axes that split it.
+"""How parameters and optimiser state are split: one table from the name of a dimension to the mesh axes that split it.
 
-Strict: a dimension without a name, a name without a rule, a size that its mesh axes do not divide, and a pod that
-splits less than it was bought for are errors and not a silent copy on every chip.
+Strict: a dimension without a name, a name without a rule, a size that its mesh axes do not divide, and too large a
+replicated share of the parameters are errors instead of silent replication.
 """
 
 import math
@@ -30,17 +30,17 @@ RULES = (  # see `gr2_jax.models.axes` for the names
     ("layers", None),
     ("grades", None),
 )
-MOST_UNSPLIT = 0.02  # of all parameters, where the mesh could split them
+MOST_UNSPLIT = 0.02  # of all parameters, if the mesh could split them
 
 
 def place_params(params: Any, mesh: Mesh) -> Any:
-    """A `NamedSharding` for every parameter (an array or its shape); on a mesh without fsdp and tensor devices each is
-    whole everywhere, whatever it is called.
+    """A `NamedSharding` for every parameter (an array or its shape); on a mesh without fsdp and tensor devices every
+    parameter is replicated.
 
     Raises:
-        KeyError: A parameter whose dimensions have no names.
-        UserError: A dimension that its mesh axes do not divide, or more than 2% of the parameters left whole although
-            the mesh has fsdp or tensor devices.
+        KeyError: The dimensions of a parameter have no names.
+        UserError: A dimension is not divisible by its mesh axes, or more than 2% of the parameters would be replicated
+            although the mesh has fsdp or tensor devices.
     """
     if mesh.shape["fsdp"] * mesh.shape["tensor"] == 1:
         whole = NamedSharding(mesh, PartitionSpec())
@@ -74,14 +74,14 @@ def _check_share(params: Any, shardings: Any) -> None:
     if sum(whole.values()) > MOST_UNSPLIT * total:
         largest = max(whole, key=whole.get)
         raise UserError(
-            f"{sum(whole.values()) / total:.1%} of the parameters would be whole on every device, {largest} the "
-            f"largest of them: at most {MOST_UNSPLIT:.0%} may be on a mesh with fsdp or tensor devices"
+            f"{sum(whole.values()) / total:.1%} of the parameters would be replicated (the largest is {largest}): on a "
+            f"mesh with fsdp or tensor devices at most {MOST_UNSPLIT:.0%} may be"
         )
 
 
 def place_like_params(state: Any, params: Any, shardings: Any) -> Any:
-    """A sharding for everything that an optimiser keeps: that of the parameter whose place in the tree and shape it has
-    (Adam's moments), else a copy on every device (counts, Adafactor's row and column means, which are vectors)."""
+    """A sharding for each array of the optimiser state: a parameter's if path and shape agree (Adam's moments), else
+    replicated (counts, Adafactor's row and column means, which are vectors)."""
     named = zip(jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(shardings), strict=True)
     known = [(path, param.shape, sharding) for (path, param), sharding in named]
     whole = NamedSharding(known[0][2].mesh, PartitionSpec())

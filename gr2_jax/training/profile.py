@@ -8,7 +8,7 @@ from gr2_jax.progress import say
 
 
 class Profile:
-    """Traces the steps from `window[0]` to before `window[1]` into `directory`; an empty window traces nothing."""
+    """Traces steps `window[0]` to `window[1]` - 1 into `directory`; an empty window traces nothing."""
 
     def __init__(self, directory: Path, window: tuple[int, ...]):
         self._directory, self._window, self._on = directory, window, False

@@ -1,4 +1,4 @@
-"""One training step: jitted, donated, sharded, and halted for good by the first loss or gradient that is no number."""
+"""One training step: jitted, donated and sharded; the first non-finite loss or gradient freezes the state for good."""
 
 import dataclasses
 import functools
@@ -15,26 +15,26 @@ from jaxtyping import Array, Bool, Float, Int
 from gr2_jax.training.mesh import replicated, using
 from gr2_jax.training.partition import place_like_params, place_params
 
-FINITE_ROWS = "finite_rows"
-"""A loss may tell under this name, beside its scalar parts, which queries of the batch gave finite numbers, [B]."""
-
 Loss = Callable[[Any, dict, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
-"""(parameters, batch, random key) -> (loss, its parts by name)."""
+"""(parameters, batch, random key) -> (loss, its parts by name).
+
+Parts are scalars, except `finite_rows` [B], by which a loss reports which queries of the batch gave finite numbers.
+"""
 
 
 class State(NamedTuple):
-    """What a step turns into the next. `good` is the number of the next step, and stays at that of a step which gave no
-    number: from then on nothing moves."""
+    """The state before or after a step. `last_finite_step` counts the steps done; it freezes at the first non-finite
+    step, after which no parameter changes."""
 
     params: Any
     opt_state: Any
-    good: Int[Array, ""]
+    last_finite_step: Int[Array, ""]
 
 
 class Report(NamedTuple):
-    """What a step says: the state's `good`, and the loss with its parts before the update."""
+    """The state's `last_finite_step`, and the loss with its parts before the update."""
 
-    good: Int[Array, ""]
+    last_finite_step: Int[Array, ""]
     loss: Float[Array, ""]
     gradient_norm: Float[Array, ""]
     parts: dict[str, Float[Array, ""]]
@@ -45,7 +45,7 @@ class Report(NamedTuple):
 class Step:
     """`step(state, batch, number)` -> (state, report), with every array placed by `gr2_jax.training.partition`.
 
-    The random key of a step is a function of the seed and its number. The state given is donated.
+    The random key of a step is a function of the seed and the step number. The given state is donated.
     """
 
     loss: Loss
@@ -69,7 +69,7 @@ class Step:
 
     @property
     def abstract(self) -> State:
-        """Shapes with their shardings: what a checkpoint is restored into, and what is compiled ahead of time."""
+        """Shapes with their shardings, for restoring a checkpoint and for compiling ahead of time."""
         return jax.tree.map(
             lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), self.shapes, self.shardings
         )
@@ -79,7 +79,7 @@ class Step:
 
         def place(value: Any, sharding) -> jax.Array:
             value = np.asarray(value)
-            # copies, on the devices that hold it alone: the step is donated its arguments
+            # a copy, since the step donates its arguments, and only on the devices that hold it
             return jax.make_array_from_callback(value.shape, sharding, lambda index: value[index].copy())
 
         params = jax.tree.map(place, params, self.shardings.params)
@@ -88,8 +88,8 @@ class Step:
 
     def resume(self, params: Any, opt_state: Any, number: int) -> State:
         """The state before step `number`, from a checkpoint."""
-        good = jax.make_array_from_callback((), self.shardings.good, lambda _: np.int32(number))
-        return State(params, opt_state, good)
+        last_finite_step = jax.make_array_from_callback((), self.shardings.last_finite_step, lambda _: np.int32(number))
+        return State(params, opt_state, last_finite_step)
 
     def __call__(self, state: State, batch: dict[str, Array], number: int) -> tuple[State, Report]:
         with using(self.mesh):
@@ -103,14 +103,14 @@ class Step:
     def _update(self, state: State, batch: dict[str, Array], number: Int[Array, ""]) -> tuple[State, Report]:
         rng = jax.random.fold_in(jax.random.key(self.seed, impl="rbg"), number)
         (loss, parts), gradients = jax.value_and_grad(self.loss, has_aux=True)(state.params, batch, rng)
-        # laid out as the parameters before the optimiser reads them: each device needs only what it updates
+        # sharded like the parameters before the optimiser reads them: each device needs only what it updates
         gradients = jax.lax.with_sharding_constraint(gradients, self.shardings.params)
         norm = optax.global_norm(gradients)
-        sound = jnp.isfinite(loss) & jnp.isfinite(norm) & (state.good == number)
+        sound = jnp.isfinite(loss) & jnp.isfinite(norm) & (state.last_finite_step == number)
         updates, opt_state = self.optimiser.update(gradients, state.opt_state, state.params)
         moved = optax.apply_updates(state.params, updates), opt_state
         params, opt_state = jax.tree.map(lambda new, old: jnp.where(sound, new, old), moved, state[:2])
-        good = state.good + sound.astype(jnp.int32)
+        last_finite_step = state.last_finite_step + sound.astype(jnp.int32)
         parts = dict(parts)
-        rows = parts.pop(FINITE_ROWS, None)
-        return State(params, opt_state, good), Report(good, loss, norm, parts, rows)
+        rows = parts.pop("finite_rows", None)
+        return State(params, opt_state, last_finite_step), Report(last_finite_step, loss, norm, parts, rows)

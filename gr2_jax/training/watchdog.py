@@ -1,24 +1,25 @@
-"""Naming the host that all others wait for.
+"""Names the host that all others wait for.
 
-A step ends when every host has done its part, so a pod with one slow disk stands still and says nothing. Each host
-notes in a file what it is about to do; when a host has seen no step end for a while, it reads the others' notes.
+A step ends when every host has done its part, so one slow disk stalls a pod silently. Each host writes to a file what
+it is about to do; when no step has ended for a while, the first host reads these notes and names the late hosts.
 """
 
 import json
-import os
 import socket
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+from gr2_jax.files import write_json
 from gr2_jax.progress import say
 
 
 class Watchdog:
     """`with Watchdog(directory, host, hosts, patience) as dog: dog.note(step, "data")`; `patience` in seconds.
 
-    After as long without a note of its own, the first host says which hosts are behind, and again after as long.
+    After that long without a note of its own, the first host prints which hosts are behind, and repeats it each time
+    that long passes.
     """
 
     def __init__(self, directory: Path, host: int, hosts: int, patience: float):
@@ -46,8 +47,7 @@ class Watchdog:
             if self._last is not written:
                 written = self._last
                 path = self._directory / f"{self._host}.json"
-                path.with_suffix(".partial").write_text(json.dumps(written))
-                os.replace(path.with_suffix(".partial"), path)
+                write_json(path, written)
             since = max(self._noted, said)
             if self._host == 0 and time.monotonic() - since > self._patience:
                 said = time.monotonic()
@@ -55,18 +55,18 @@ class Watchdog:
 
 
 def late_hosts(directory: Path, hosts: int) -> str:
-    """Who is behind, by the notes in `directory`: the hosts at the least step, and those without a note."""
+    """Names the hosts that are behind by the notes in `directory`: those without a note, or at the lowest step."""
     notes = {}
     for host in range(hosts):
         try:
             notes[host] = json.loads((directory / f"{host}.json").read_text())
         except (OSError, ValueError):
-            return f"host {host} of {hosts} has said nothing yet"
+            return f"host {host} of {hosts} has written no note yet"
     least, most = (bound(note["step"] for note in notes.values()) for bound in (min, max))
     if least == most and len({note["doing"] for note in notes.values()}) == 1:
         return f"all {hosts} hosts are at step {least}, {notes[0]['doing']}"
     behind = {host: note for host, note in notes.items() if note["step"] == least}
-    if least == most:  # at the same step the one that is not yet waiting in it
+    if least == most:  # at the same step, the late hosts are those not yet waiting in it
         behind = {host: note for host, note in notes.items() if note["doing"] != "step"}
     said = [f"host {host} ({note['name']}) is at step {least}, {note['doing']}" for host, note in behind.items()]
     return f"{', '.join(said)}; the others are at step {most}"

@@ -17,10 +17,11 @@ import jax
 import numpy as np
 
 from gr2_jax.decoding import SearchResult
-from gr2_jax.evaluation import Retriever, evaluate_run
+from gr2_jax.evaluation import evaluate_run
 from gr2_jax.evaluation.table import format_table
 from gr2_jax.pipeline.prepare import read_corpus
-from gr2_jax.workdir import Workdir
+from gr2_jax.pipeline.stage import Workdir
+from gr2_jax.search import Retriever
 
 K, CUTS, MEASURE = 20, (20, 10, 1), "nDCG@20"
 EXACT, ADAPTIVE = "every docid", "adaptive"

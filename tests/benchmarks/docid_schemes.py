@@ -16,14 +16,14 @@ import statistics
 from collections import defaultdict
 from pathlib import Path
 
-from gr2_jax.config import Experiment, System
 from gr2_jax.evaluation.metrics import GRADED_MEASURES
 from gr2_jax.evaluation.significance import paired_t_test
 from gr2_jax.evaluation.table import format_table
-from gr2_jax.host_memory import keep_freed_memory
+from gr2_jax.experiment.config import Experiment, System
+from gr2_jax.experiment.loading import load_experiment, override
+from gr2_jax.memory import keep_freed_memory
 from gr2_jax.pipeline.run import run
-from gr2_jax.settings import load_experiment, override
-from gr2_jax.workdir import Workdir, read_json
+from gr2_jax.pipeline.stage import Workdir, read_json
 
 MEASURE = "nDCG@20"
 Scores = dict[str, float]

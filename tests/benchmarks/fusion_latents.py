@@ -12,13 +12,13 @@ import dataclasses
 import json
 from pathlib import Path
 
-from gr2_jax.config import System
 from gr2_jax.corpus import read_collection
-from gr2_jax.evaluation.bm25 import BM25
-from gr2_jax.host_memory import keep_freed_memory
+from gr2_jax.experiment.config import System
+from gr2_jax.memory import keep_freed_memory
 from gr2_jax.pipeline.run import run
-from gr2_jax.quickstart import DEFAULT
-from gr2_jax.workdir import Workdir
+from gr2_jax.pipeline.stage import Workdir
+from gr2_jax.recipes.quickstart import DEFAULT
+from gr2_jax.search.bm25 import BM25
 
 
 def own_rank(workdir: Workdir) -> float:

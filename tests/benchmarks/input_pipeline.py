@@ -53,7 +53,7 @@ def documents(count: int, seed: int) -> Iterator:
 
 def queries(count: int, seed: int) -> Iterator:
     """Yields a graded query for each document: its own title, and others' rows."""
-    from gr2_jax.data.records import Example
+    from gr2_jax.data.seqio.records import Example
 
     rng = np.random.default_rng(seed + 1)
     for i, document in enumerate(documents(count, seed)):
@@ -75,7 +75,7 @@ def augment_stage(folder: Path, count: int, seed: int) -> int:
 
 
 def write_stage(folder: Path, count: int, seed: int) -> int:
-    from gr2_jax.data.records import Example, write_examples
+    from gr2_jax.data.seqio.records import Example, write_examples
 
     texts = (Example(document.contents, [i], [4]) for i, document in enumerate(documents(count, seed)))
     written = write_examples(folder / "documents", texts, shards=8)
@@ -83,8 +83,8 @@ def write_stage(folder: Path, count: int, seed: int) -> int:
 
 
 def tasks(folder: Path) -> list:
-    from gr2_jax.data.lazy import libraries
-    from gr2_jax.data.tasks import TaskOptions, register_tasks
+    from gr2_jax.data.seqio.libraries import libraries
+    from gr2_jax.data.seqio.tasks import TaskOptions, register_tasks
 
     roles = ("documents", "queries")
     options = TaskOptions(folder / "spiece.model", 100, add_eos=True)
@@ -93,7 +93,7 @@ def tasks(folder: Path) -> list:
 
 
 def tokenise_stage(folder: Path, count: int, seed: int) -> int:
-    from gr2_jax.data.materialise import materialise_files
+    from gr2_jax.data.seqio.materialise import materialise_files
 
     lengths = (DOCUMENT_LENGTH, 64)
     return sum(
@@ -103,7 +103,7 @@ def tokenise_stage(folder: Path, count: int, seed: int) -> int:
 
 
 def cache_stage(folder: Path, count: int, seed: int) -> int:
-    from gr2_jax.data.caching import cache_tasks
+    from gr2_jax.data.seqio.caching import cache_tasks
 
     made = tasks(folder)
     cache_tasks([task.name for task in made], str(folder / "cache"), shards=16)
@@ -111,7 +111,7 @@ def cache_stage(folder: Path, count: int, seed: int) -> int:
 
 
 def cached_stage(folder: Path, count: int, seed: int) -> int:
-    from gr2_jax.data.lazy import libraries
+    from gr2_jax.data.seqio.libraries import libraries
 
     made = tasks(folder)
     libraries().seqio.add_global_cache_dirs([str(folder / "cache")])
@@ -136,7 +136,7 @@ def batch_stage(folder: Path, count: int, seed: int) -> int:
     texts, graded = open_files(folder)
     shape = BatchShape(queries=128, docids=4, documents=128, pseudo_share=0.0, span=(8, 64), length=64, eos=1)
     batches = GradedBatches(graded, texts, texts, shape, seed)
-    return sum(len(part["query_tokens"]) + len(part["document_tokens"]) for part in map(batches, range(100)))
+    return sum(len(part["query_tokens"]) + len(part["indexing_tokens"]) for part in map(batches, range(100)))
 
 
 STAGES: dict[str, Callable[[Path, int, int], int]] = {
@@ -160,7 +160,7 @@ def consumed(query_length: int, docids: int, docid_length: int) -> float:
 def measure(stage: str, folder: Path, count: int, seed: int) -> None:
     """Runs the stage and prints its figures as JSON."""
     if STAGES[stage] in (tokenise_stage, cache_stage, cached_stage, write_stage):
-        from gr2_jax.data.lazy import libraries
+        from gr2_jax.data.seqio.libraries import libraries
 
         libraries()  # its seconds are not the stage's
     began = time.perf_counter()

@@ -34,8 +34,8 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from gr2_jax.host_memory import keep_freed_memory
 from gr2_jax.losses import chunked_mgcc_loss, grade_matrix, mgcc_from_scores, mgcc_loss, scaled_similarities
+from gr2_jax.memory import keep_freed_memory
 
 SHAPES, LARGE = ((32, 8), (128, 16), (512, 16)), (1024, 4096, 16384)
 D, L, TEMPERATURE, OTHERS = 768, 4, 0.1, 2

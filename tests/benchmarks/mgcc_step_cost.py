@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gr2_jax.models import GR2, preset
-from gr2_jax.quickstart import DEFAULT
-from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
+from gr2_jax.objectives.retrieval import RetrievalObjective, retrieval_loss
+from gr2_jax.recipes.quickstart import DEFAULT
 
 VOCABULARY, DOCID_VOCABULARY, DOCUMENTS, DOCID_LENGTH, JUDGED = 8448, 1960, 3793, 7, 32
 
@@ -29,8 +29,8 @@ def random_batch(rng: np.random.Generator) -> dict[str, np.ndarray]:
         "grades": grades[:, : shape.docids],
         "judged_rows": judged,
         "judged_grades": grades,
-        "document_tokens": rng.integers(3, VOCABULARY, (shape.documents, shape.length)),
-        "document_rows": rng.integers(0, DOCUMENTS, shape.documents),
+        "indexing_tokens": rng.integers(3, VOCABULARY, (shape.documents, shape.length)),
+        "indexing_rows": rng.integers(0, DOCUMENTS, shape.documents),
     }
 
 

@@ -4,7 +4,7 @@ python tests/benchmarks/t5_training_step.py [--shapes tiny base] [--peer torch] 
 
 No dropout; two processes that take turns: each waits while the other computes. torch gets what it is fastest with
 here: `set_float32_matmul_precision("medium")` (bfloat16: autocast), and the fused AdamW. `--peer torch-kept` sets its
-allocator like ours (`gr2_jax.host_memory`). `--compile` only says how long our step takes to compile, and the memory
+allocator like ours (`gr2_jax.memory`). `--compile` only says how long our step takes to compile, and the memory
 it plans.
 """
 
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from gr2_jax.host_memory import keep_freed_memory
+from gr2_jax.memory import keep_freed_memory
 from gr2_jax.models import T5Config, preset
 
 SHAPES = {

@@ -4,8 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
-from gr2_jax.config import Experiment, ModelConfig, Pretraining
-from gr2_jax.settings import load_experiment
+from gr2_jax.experiment.config import Experiment, ModelConfig, Pretraining
+from gr2_jax.experiment.loading import load_experiment
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 VOCABULARY = 32_128  # rows of a T5's embedding

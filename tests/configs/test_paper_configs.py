@@ -14,15 +14,15 @@ import pytest
 from config_pairs import ALL, BASES, CONFIGS, ON_PODS, PAPER, PODS, VOCABULARY, Pair, without_weights
 from jax.sharding import AbstractMesh
 
-from gr2_jax.config import Experiment, ModelConfig, Pretraining, VocabularyConfig
 from gr2_jax.errors import UserError
+from gr2_jax.experiment.config import Experiment, ModelConfig, Pretraining, VocabularyConfig
+from gr2_jax.experiment.loading import experiment_from_json, load_experiment
 from gr2_jax.models import GR2, PRESETS, T5, Fusion, preset
+from gr2_jax.objectives.retrieval import RetrievalObjective
 from gr2_jax.pipeline.check import check
 from gr2_jax.pipeline.pretraining import check_pretraining
-from gr2_jax.pipeline.trained import initial_params
-from gr2_jax.settings import experiment_from_json, load_experiment
+from gr2_jax.pipeline.trained_model import initial_params
 from gr2_jax.training.mesh import AXES
-from gr2_jax.training.objectives import RetrievalObjective
 from gr2_jax.training.optimiser import make_optimiser
 from gr2_jax.training.partition import BATCH_AXES, MOST_UNSPLIT, place_like_params, place_params
 

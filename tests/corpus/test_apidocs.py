@@ -21,7 +21,7 @@ def documents(numpy_docs):
     return {document.doc_id: document for document in numpy_docs.documents}
 
 
-# Read in the docstrings of numpy 2.4 by eye: query, then what must be judged (and how), then what must not be.
+# Read by eye in the docstrings of numpy 2.4: the query, the grades that it must give, and documents without a grade.
 EXPECTED = {
     "numpy.argsort": (
         "Returns the indices that would sort an array.",
@@ -30,7 +30,7 @@ EXPECTED = {
     ),
     "numpy.linalg.inv": (
         "Compute the inverse of a matrix.",
-        # LinAlgError stands under Raises, unmarked, and in the Notes, in backticks.
+        # LinAlgError is plain text under Raises, and in backticks in the Notes.
         {"numpy.linalg.inv": 4, "numpy.linalg.cond": 3, "numpy.linalg.svd": 3, "numpy.linalg.LinAlgError": 1},
         {"numpy.linalg.solve"},
     ),
@@ -74,7 +74,7 @@ def test_counts_are_sane(numpy_docs, documents):
 
 
 def holds(text, sentence):
-    """Whether the tokens stand in the text one after another; case, white space and the final stop do not count."""
+    """Whether the sentence's tokens follow each other in the text, ignoring case, white space and the final stop."""
     tokens, wanted = (re.findall(r"\w+|[^\w\s]", part.lower()) for part in (text, sentence.rstrip(". ")))
     return f" {' '.join(wanted)} " in f" {' '.join(tokens)} "
 
@@ -143,7 +143,7 @@ def test_two_reads_are_equal_and_name_their_versions(numpy_docs):
 
 
 @pytest.mark.slow
-def test_all_libraries_give_the_same_in_two_processes_and_jax_is_linked():
+def test_all_libraries_are_read_equally_in_two_processes_and_jax_is_linked():
     code = (
         "import hashlib; from gr2_jax.corpus import read_apidocs; c = read_apidocs();"
         "assert c.qrels['q:jax.numpy.argsort']['numpy.argsort'] == 2, c.qrels['q:jax.numpy.argsort'];"
@@ -164,7 +164,7 @@ def test_all_libraries_give_the_same_in_two_processes_and_jax_is_linked():
     assert 3000 < int(outputs[0].split()[0]) < 4500
 
 
-def test_titles_put_the_telling_part_first():
+def test_titles_put_the_last_part_first():
     assert apidocs.title_of("numpy.linalg.solve") == "solve linalg numpy"
     assert apidocs.title_of("numpy.linalg.matrix_rank") == "matrix rank linalg numpy"
     assert apidocs.title_of("scipy.interpolate.BSpline") == "b spline interpolate scipy"
@@ -173,7 +173,7 @@ def test_titles_put_the_telling_part_first():
 
 
 def test_every_document_has_the_url_of_its_page_in_the_manual(numpy_docs, documents):
-    # As in the address bar of a browser.
+    # Copied from the address bar of a browser.
     argsort = "https://numpy.org/doc/stable/reference/generated/numpy.argsort.html"
     assert documents["numpy.argsort"].url == argsort
     normal = "https://numpy.org/doc/stable/reference/random/generated/numpy.random.normal.html"
@@ -185,7 +185,7 @@ def test_every_document_has_the_url_of_its_page_in_the_manual(numpy_docs, docume
 
 
 def test_an_unknown_library_gets_a_hint():
-    with pytest.raises(UserError, match="'nunpy' is read: did you mean 'numpy'"):
+    with pytest.raises(UserError, match="'nunpy': did you mean 'numpy'"):
         apidocs.read_apidocs(["nunpy"])
 
 

@@ -1,4 +1,4 @@
-"""Folders in BEIR's and TREC's layouts, and the document files of the latter."""
+"""Folders in BEIR's and TREC's layouts, and TREC's document files."""
 
 import gzip
 import json
@@ -77,7 +77,7 @@ def test_a_trec_folder(trec):
     assert open_collection(str(trec)).hold() == found
 
 
-def test_judgement_files_are_selected_by_name_and_their_queries_with_them(trec):
+def test_judgement_files_are_selected_by_name_and_only_their_queries_kept(trec):
     found = open_collection(f"{trec}#robust04")
     assert (found.queries, found.qrels) == ({"301": "three"}, {"301": {"FT911-3": 1}})
     assert len(open_collection(f"{trec}#robust04+web").queries) == 3
@@ -85,7 +85,7 @@ def test_judgement_files_are_selected_by_name_and_their_queries_with_them(trec):
         open_collection(f"{trec}#robust05")
 
 
-def test_text_whose_lines_end_in_crlf(trec):
+def test_text_with_crlf_line_ends(trec):
     before = open_collection(str(trec)).hold()
     write(trec / "documents" / "disk4" / "ft911_1", TEXT.replace(b"\n", b"\r\n"))
     write(trec / "documents" / "GX000" / "00.gz", WEB.replace(b"\n", b"\r\n"))  # plain, whatever its name
@@ -111,7 +111,7 @@ def test_malformed_documents_are_named_with_their_place(trec, contents, words):
             pass
 
 
-def test_documents_that_straddle_the_blocks_that_are_read(trec, monkeypatch):
+def test_documents_that_cross_the_chunks_of_a_read(trec, monkeypatch):
     before = open_collection(str(trec)).hold()
     monkeypatch.setattr("gr2_jax.corpus._trec_documents._CHUNK", 7)
     assert open_collection(str(trec)).hold() == before
@@ -149,7 +149,7 @@ def test_a_warc_file_without_its_reader(trec, monkeypatch):
         next(open_collection(str(trec)).documents())
 
 
-def test_incomplete_trec_folders(trec):
+def test_trec_folders_without_judgements_or_topics(trec):
     for path in (trec / "qrels.web.txt", trec / "qrels" / "qrels.robust04.txt.gz"):
         path.unlink()
     with pytest.raises(UserError, match="has no judgements: expected files qrels"):

@@ -3,10 +3,10 @@ from collections import Counter
 
 import pytest
 
-from gr2_jax.corpus import read_qrels
+from gr2_jax.corpus import read_qrels, read_run
 from gr2_jax.corpus.qrels import read_beir_qrels
 from gr2_jax.errors import UserError
-from gr2_jax.evaluation import evaluate_run, read_run
+from gr2_jax.evaluation import evaluate_run
 
 
 def test_grades_of_any_sign_blanks_tabs_and_line_ends(tmp_path):
@@ -63,7 +63,7 @@ def test_beir_tables(tmp_path):
         (["dl20-passage"], 54, {0: 7780, 1: 1940, 2: 1020, 3: 646}),
     ],
 )
-def test_real_judgements_as_counted_by_others(shared_data, names, queries, grades):
+def test_real_judgements_have_the_expected_counts(shared_data, names, queries, grades):
     qrels = read_qrels(*(shared_data / "trec" / "qrels" / f"qrels.{name}.txt.gz" for name in names))
     assert len(qrels) == queries
     assert Counter(grade for judged in qrels.values() for grade in judged.values()) == grades

@@ -15,7 +15,7 @@ HashVerificationError = pytest.importorskip("ir_datasets.util.hash").HashVerific
 
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory):
-    """A data set made of files by ir_datasets' own readers."""
+    """Registers data sets that ir_datasets' own readers read from files."""
     folder = tmp_path_factory.mktemp("irds")
     (folder / "docs.tsv").write_text("d1\tsome text\nd2\tmore  text\n")
     (folder / "queries.tsv").write_text("q1\ta  query\n")
@@ -118,7 +118,7 @@ def test_a_failed_download_names_the_data_set_and_the_reason(monkeypatch, error,
         load_collection("irds:hand-made")
 
 
-def test_grades_of_the_data_sets_that_are_coded_another_way(monkeypatch):
+def test_grades_of_the_data_sets_with_another_coding(monkeypatch):
     # As in Cranfield's read-me: code 1 is a complete answer, 4 minimum interest, -1 the source paper.
     assert [cranfield_grade(code) for code in (1, 2, 3, 4, -1)] == [4, 3, 2, 1, 0]
     # ANTIQUE's 1 is out of context and 2 no answer; its authors take 3 and 4 as relevant.
@@ -129,10 +129,10 @@ def test_grades_of_the_data_sets_that_are_coded_another_way(monkeypatch):
         assert list(open_collection(f"irds:{name}").qrels["1"].values()) == grades
 
 
-def test_cranfield_by_the_code_of_ir_datasets(monkeypatch, shared_data):
+def test_cranfield_read_by_ir_datasets(monkeypatch, shared_data):
     raw = shared_data / "cranfield" / "raw"
     dataset = ir_datasets.load("cranfield")
-    # Where the downloaded and unpacked files would be; everything else is as it comes.
+    # Local copies replace the downloaded and unpacked files; everything else is unchanged.
     for files, name in (
         (dataset.docs_handler().docs_dlc, "cran.all.1400"),
         (dataset.queries_handler().queries_dlc, "cran.qry"),
@@ -159,7 +159,7 @@ ONE_JUDGEMENT = (SimpleNamespace(query_id="1", doc_id="a", relevance=1),)
 
 
 def use(monkeypatch, documents, judged=ONE_JUDGEMENT, queries=ONE_QUERY):
-    """Lets every id stand for a data set of these records."""
+    """Makes every id load a data set of these records."""
     dataset = SimpleNamespace(
         **{f"has_{part}": lambda: True for part in ("docs", "queries", "qrels")},
         docs_iter=lambda: iter(documents),
@@ -178,7 +178,7 @@ def test_a_pair_judged_by_subtopic_has_its_highest_grade(monkeypatch):
 
 
 def shape(name):
-    """Makes records of the shape of a data set's documents: a field that is not given holds its own name."""
+    """Returns a function that makes documents of a data set's type; a field that is not given holds its own name."""
     cls = ir_datasets.load(name).docs_cls()
     return lambda **given: cls(*(given.get(field, f"<{field}>") for field in cls._fields))
 
@@ -230,10 +230,10 @@ def test_shapes_without_text(monkeypatch):
         open_collection("irds:any")
 
 
-def test_what_ir_datasets_needs_beside_itself_is_named(monkeypatch):
+def test_a_missing_dependency_of_ir_datasets_is_named(monkeypatch):
     def failing():
         raise ImportError("This dataset requires warc. Run 'pip install ir_datasets[warc]'")
 
     use(monkeypatch, []).docs_iter = failing
-    with pytest.raises(UserError, match=r"'any' needs more of ir_datasets: .*ir_datasets\[warc\]"):
+    with pytest.raises(UserError, match=r"'any' needs .*ir_datasets\[warc\]"):
         list(open_collection("irds:any").documents())

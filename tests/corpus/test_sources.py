@@ -29,7 +29,7 @@ def test_a_folder_and_the_options_of_validate(tmp_path):
     assert load_collection(str(tmp_path / "copy")).documents == collection.documents
 
 
-def test_the_built_in_collection_is_reached_with_its_libraries(monkeypatch, tmp_path):
+def test_the_built_in_collection_takes_names_of_libraries(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(sources, "read_apidocs", lambda libraries: asked.append(tuple(libraries)) or _tiny())
     load_collection("apidocs")
@@ -37,7 +37,7 @@ def test_the_built_in_collection_is_reached_with_its_libraries(monkeypatch, tmp_
     assert asked == [("numpy", "scipy", "jax"), ("numpy", "scipy")]
 
 
-def test_the_fingerprint_of_a_folder_is_that_of_its_bytes(tmp_path):
+def test_the_fingerprint_of_a_folder_depends_on_the_bytes_of_its_files(tmp_path):
     contents = {
         "documents.jsonl": '{"doc_id": "d1", "text": "t"}\n',
         "queries.tsv": "q1\tx\n",
@@ -86,7 +86,7 @@ def _tiny():
 
 
 @pytest.mark.skipif(not CRANFIELD.is_dir(), reason="needs the Cranfield collection beside the project")
-def test_cranfield_as_counted_by_others():
+def test_cranfield_has_the_known_counts():
     assert _counts(read_collection(CRANFIELD)) == (1400, 225, [128, 387, 734, 363])
     # Two documents are empty; query 125 judges one of them, 995, with grade 2.
     assert _counts(load_collection(str(CRANFIELD), empty_documents="drop")) == (1398, 225, [128, 387, 733, 363])
@@ -97,7 +97,7 @@ def _counts(collection):
     return len(collection.documents), len(collection.queries), [grades.count(grade) for grade in (4, 3, 2, 1)]
 
 
-def test_importing_the_room_loads_nothing_heavy():
+def test_importing_the_package_loads_nothing_heavy():
     heavy = "{'tensorflow', 'ir_datasets', 'seqio', 'jax', 'flax', 'scipy', 'transformers'}"
     code = f"import sys, gr2_jax.corpus; assert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,7 +13,7 @@ def parts(split):
     return split.train, split.validation, split.test
 
 
-def test_counts_are_exact_and_parts_disjoint_whatever_the_order():
+def test_counts_are_exact_and_parts_disjoint_for_any_order():
     split = split_queries(QUERIES, validation=5, test=10, seed=3)
     assert [len(part) for part in parts(split)] == [25, 5, 10]
     assert sorted(query for part in parts(split) for query in part) == sorted(QUERIES)
@@ -22,7 +22,7 @@ def test_counts_are_exact_and_parts_disjoint_whatever_the_order():
 
 
 def test_the_split_is_the_same_on_every_machine():
-    # The order is that of BLAKE2b of the id, keyed with BLAKE2b of the seed.
+    # Ids are ordered by their BLAKE2b hashes, keyed with the BLAKE2b hash of the seed.
     expected = sorted(QUERIES, key=lambda query: blake2b(query.encode(), key=blake2b(b"3").digest()).hexdigest())
     assert list(split_queries(QUERIES, validation=5, test=10, seed=3).test) == expected[:10]
 
@@ -69,7 +69,7 @@ def test_low_resource_samples_are_nested_by_size_and_independent_of_order():
     assert sorted(samples[-1]) == sorted(QUERIES)
     assert sample_queries(reversed(QUERIES), 10, seed=2) == samples[1]
     assert sample_queries(QUERIES, 10, seed=3) != samples[1]
-    # Adding queries displaces members, it does not reshuffle them.
+    # Adding queries displaces members but does not reshuffle them.
     kept = [query for query in sample_queries([*QUERIES, "new"], 10, seed=2) if query != "new"]
     assert kept == list(samples[1][: len(kept)])
 

@@ -41,7 +41,7 @@ def test_the_choice_depends_on_the_seed_but_not_on_the_order_and_is_nested():
     assert set(ids(subset(stream(), 50, seed=2))) != small
 
 
-def test_the_rest_of_the_collection_stays_and_says_how_it_was_cut():
+def test_queries_and_judgements_stay_and_the_provenance_names_the_subset():
     chosen = subset(stream(), 10, seed=5)
     assert (chosen.queries, chosen.qrels) == (stream().queries, QRELS)
     assert chosen.provenance["source"] == "s"
@@ -60,14 +60,14 @@ def test_fewer_than_one_document(count):
         subset(stream(), count, seed=0)
 
 
-def test_merging_often_changes_nothing(monkeypatch):
+def test_the_result_does_not_depend_on_the_block_size(monkeypatch):
     whole = ids(subset(stream(), 100, seed=3))
     monkeypatch.setattr("gr2_jax.corpus.subsets._BLOCK", 7)
     assert ids(subset(stream(), 100, seed=3)) == whole
 
 
 def peak(number, kept=1000):
-    """The most memory, in bytes, that choosing `kept` of `number` documents and passing over them takes."""
+    """The peak memory, in bytes, of choosing `kept` of `number` documents and reading them once."""
     tracemalloc.start()
     try:
         assert sum(1 for _ in subset(stream(range(number)), kept, seed=0).documents()) == kept
@@ -77,7 +77,7 @@ def peak(number, kept=1000):
 
 
 def test_memory_does_not_grow_with_the_collection(monkeypatch):
-    monkeypatch.setattr("gr2_jax.corpus.subsets._BLOCK", 1000)  # the hashes that are held at a time
+    monkeypatch.setattr("gr2_jax.corpus.subsets._BLOCK", 1000)  # hashes held beyond those to keep
     assert peak(20_000) < 1.05 * peak(5_000)
 
 

@@ -26,7 +26,7 @@ ODD = Collection(
 )
 
 
-def test_everything_odd_is_counted_and_named():
+def test_all_anomalies_are_counted_and_named():
     found = survey(ODD.stream())
     assert (found.documents, found.queries, found.judgements) == (7, 5, 8)
     assert found.grades == {3: 1, 2: 1, 1: 1, 0: 3, -1: 1, -2: 1}
@@ -44,7 +44,7 @@ def test_everything_odd_is_counted_and_named():
     assert found.others_without_document == Finding(2, ("q2 lost", "q2 gone"))
 
 
-def test_the_report_names_what_was_found_and_nothing_else():
+def test_the_report_lists_only_the_anomalies_found():
     lines = survey(ODD.stream()).lines()
     assert lines[0] == "odd"
     assert any(line.split() == ["documents", "7"] for line in lines)
@@ -56,7 +56,7 @@ def test_the_report_names_what_was_found_and_nothing_else():
     assert written["repeated_ids"] == {"count": 2, "first": ["a", "a"]}
 
 
-def test_many_offenders_are_counted_and_the_first_few_named():
+def test_many_anomalies_are_counted_and_the_first_few_named():
     documents = tuple(Document(str(n // 2), "", "" if n % 3 else f"text {n % 5}") for n in range(1000))
     found = survey(dataclasses.replace(ODD, documents=documents).stream())
     assert found.repeated_ids == Finding(500, ("0", "1", "2"))
@@ -64,7 +64,7 @@ def test_many_offenders_are_counted_and_the_first_few_named():
     assert found.repeated_texts.count == 334 - 5
 
 
-def test_one_pass_over_the_documents_and_another_only_to_name_what_repeats():
+def test_one_pass_over_the_documents_and_another_only_to_name_repeats():
     passes = []
 
     def documents():
@@ -84,7 +84,7 @@ def test_no_documents():
     assert (found.documents, found.repeated_ids) == (0, Finding(0, ()))
 
 
-def test_real_collections_as_counted_by_others(shared_data):
+def test_real_collections_have_the_known_counts(shared_data):
     cranfield = survey(open_collection(str(shared_data / "cranfield")))
     assert (cranfield.documents, cranfield.queries) == (1400, 225)
     assert cranfield.grades == {4: 128, 3: 387, 2: 734, 1: 363, 0: 225}

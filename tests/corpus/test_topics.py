@@ -68,9 +68,9 @@ def test_xml_topics(tmp_path):
     assert read_topics(write(tmp_path / "topics.xml", XML)) == expected
 
 
-def test_lines_with_a_tab_whatever_their_end_packed_or_not(tmp_path):
+def test_tab_separated_lines_with_any_line_end_plain_or_gzip(tmp_path):
     lines = "\ufeff7\ta query\r\n\r\n8\tanother\twith a tab \r\n"
-    (tmp_path / "packed").write_bytes(gzip.compress(lines.encode()))  # found out by its contents, not its name
+    (tmp_path / "packed").write_bytes(gzip.compress(lines.encode()))  # detected by its contents, not its name
     for path in (write(tmp_path / "plain", lines), tmp_path / "packed"):
         assert read_topics(path) == {"7": "a query", "8": "another with a tab"}
 
@@ -107,7 +107,7 @@ def test_text_of_another_encoding_is_named_with_its_line(tmp_path):
         read_topics(tmp_path / "topics")
 
 
-# The number of topics, one of them as read by eye, and that of TREC's guidelines.
+# The number of topics in TREC's guidelines, and one topic as read by eye.
 @pytest.mark.parametrize(
     ("name", "count", "example"),
     [
@@ -129,7 +129,7 @@ def test_real_topics(shared_data, name, count, example):
     assert all("<" not in text and text for text in found.values())
 
 
-def test_ir_datasets_reads_the_same_from_real_topics(shared_data):
+def test_real_topics_equal_those_read_by_ir_datasets(shared_data):
     formats = pytest.importorskip("ir_datasets.formats")
     local = pytest.importorskip("ir_datasets.util").LocalDownload
     folder = shared_data / "trec" / "topics"

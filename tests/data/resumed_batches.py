@@ -1,4 +1,4 @@
-"""`python resumed_batches.py DIRECTORY FIRST_STEP HOST HOSTS`: lines of a step and a digest of its batch, for ever."""
+"""`python resumed_batches.py DIRECTORY FIRST_STEP HOST HOSTS`: a line per step with a digest of its batch, forever."""
 
 import hashlib
 import itertools

@@ -53,8 +53,8 @@ def test_a_batch_is_a_function_of_seed_and_step_alone(sources, make):
     later = fresh(3)
     for step in (11, 4, 0, 7):  # resumed, and in any order
         assert_same(later(step), walked[step])
-    assert len({batch["document_tokens"].tobytes() for batch in walked}) == 12
-    assert fresh(4)(0)["document_tokens"].tobytes() != walked[0]["document_tokens"].tobytes()
+    assert len({batch["indexing_tokens"].tobytes() for batch in walked}) == 12
+    assert fresh(4)(0)["indexing_tokens"].tobytes() != walked[0]["indexing_tokens"].tobytes()
 
 
 @pytest.mark.parametrize("queries", [3, 7, 19])  # 19: more than two epochs in every batch
@@ -64,8 +64,8 @@ def test_each_epoch_visits_every_example_once(sources, queries):
     pseudo = 4 * queries
     walks = {
         QUERIES: [example_of(b["query_tokens"], 100) for b in batches],
-        PSEUDO: [example_of(b["document_tokens"][:pseudo], 200) for b in batches],
-        DOCUMENTS: [b["document_rows"][pseudo:] for b in batches],
+        PSEUDO: [example_of(b["indexing_tokens"][:pseudo], 200) for b in batches],
+        DOCUMENTS: [b["indexing_rows"][pseudo:] for b in batches],
     }
     for size, parts in walks.items():
         walk = np.concatenate(parts)
@@ -86,18 +86,18 @@ def test_a_graded_batch_holds_what_the_sources_say(sources):
     ):
         known = dict(zip(judged.tolist(), all_grades.tolist(), strict=True))
         assert all(known[row] == grade for row, grade in zip(rows.tolist(), grades.tolist(), strict=True))
-    assert batch["document_tokens"].shape == (10, 8)
-    pseudo = example_of(batch["document_tokens"][:4], 200)
-    np.testing.assert_array_equal(batch["document_tokens"][:4], sources["pseudo"].tokens[pseudo, :8])
-    assert batch["document_rows"][:4].tolist() == [i % DOCUMENTS for i in pseudo]
-    assert batch["document_rows"][4:].tolist() == (batch["document_tokens"][4:, 0] % 1000 - 300).tolist()
+    assert batch["indexing_tokens"].shape == (10, 8)
+    pseudo = example_of(batch["indexing_tokens"][:4], 200)
+    np.testing.assert_array_equal(batch["indexing_tokens"][:4], sources["pseudo"].tokens[pseudo, :8])
+    assert batch["indexing_rows"][:4].tolist() == [i % DOCUMENTS for i in pseudo]
+    assert batch["indexing_rows"][4:].tolist() == (batch["indexing_tokens"][4:, 0] % 1000 - 300).tolist()
 
 
 @pytest.mark.parametrize(("share", "name"), [(0.0, "documents"), (1.0, "pseudo")])
 def test_one_source_may_be_left_out(sources, share, name):
     batch = GradedBatches(**sources, shape=dataclasses.replace(SHAPE, pseudo_share=share), seed=1)(0)
     start = {"pseudo": 200, "documents": 300}[name]
-    assert set(batch["document_tokens"][:, 0] % 1000) <= set(range(start, start + 20))
+    assert set(batch["indexing_tokens"][:, 0] % 1000) <= set(range(start, start + 20))
 
 
 def test_the_best_grade_is_first_nothing_is_repeated_and_only_short_lists_are_padded():
@@ -128,8 +128,8 @@ def exact_odds(grades):
 @pytest.mark.parametrize("grades", [[4, 4, 1, 2], [3, 1, 1, 0, 2], [1, 1, 1, 1], [4, 4, 4, 1, 1]])
 def test_odds_are_in_proportion_to_the_grade(grades):
     count = 60_000
-    luck = np.random.default_rng(7).random((2, count, len(grades)))
-    picked = draw_by_grade(np.tile(grades, (count, 1)), 3, luck)
+    uniform = np.random.default_rng(7).random((2, count, len(grades)))
+    picked = draw_by_grade(np.tile(grades, (count, 1)), 3, uniform)
     found, times = np.unique(picked, axis=0, return_counts=True)
     seen = dict(zip(map(tuple, found.tolist()), times.tolist(), strict=True))
     exact = exact_odds(grades)
@@ -191,8 +191,8 @@ def test_spans_are_runs_of_the_document(span, length, width):
 
 
 def test_a_span_starts_anywhere_with_equal_odds():
-    documents, luck = np.tile(np.arange(1, 11), (20_000, 1)), np.random.default_rng(3).random(20_000)
-    starts = cut_spans(documents, np.full(20_000, 4), luck, 4)[:, 0]
+    documents, uniform = np.tile(np.arange(1, 11), (20_000, 1)), np.random.default_rng(3).random(20_000)
+    starts = cut_spans(documents, np.full(20_000, 4), uniform, 4)[:, 0]
     counts = np.bincount(starts, minlength=11)[1:8]
     assert counts.sum() == 20_000  # 7 places: 1 .. 7
     assert np.abs(counts - 20_000 / 7).max() < 4.5 * (20_000 / 7) ** 0.5
@@ -204,8 +204,8 @@ def test_pairs_hold_a_query_that_ends_and_a_document_of_its_best_grade(sources):
     for step in range(6):
         batch = batches(step)
         assert batch["query_tokens"].shape == (7, 5)
-        np.testing.assert_array_equal(batch["document_tokens"], documents.tokens[batch["document_rows"], :9])
-        for place, (row, tokens) in enumerate(zip(batch["document_rows"], batch["query_tokens"].tolist(), strict=True)):
+        np.testing.assert_array_equal(batch["indexing_tokens"], documents.tokens[batch["indexing_rows"], :9])
+        for place, (row, tokens) in enumerate(zip(batch["indexing_rows"], batch["query_tokens"].tolist(), strict=True)):
             source, start = (queries, 100) if place < 3 else (pseudo, 200)
             example = tokens[0] % 1000 - start
             text = [int(t) for t in source.tokens[example] if t]

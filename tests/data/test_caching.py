@@ -3,7 +3,7 @@ import functools
 import pytest
 import seqio
 
-from gr2_jax.data.tasks import Example, TaskOptions, register_tasks, write_examples
+from gr2_jax.data.seqio.tasks import Example, TaskOptions, register_tasks, write_examples
 from gr2_jax.errors import UserError
 
 pytest.importorskip("apache_beam")
@@ -25,7 +25,7 @@ def read(task, **arguments):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, vocabulary):
-    from gr2_jax.data.caching import cache_tasks
+    from gr2_jax.data.seqio.caching import cache_tasks
 
     folder = tmp_path_factory.mktemp("cache")
     write_examples(folder / "x", EXAMPLES, shards=2)
@@ -41,14 +41,14 @@ def test_the_cache_holds_what_the_task_gives(made):
     task = seqio.TaskRegistry.get("cached_queries")
     cached, fresh = read(task, use_cached=True), read(task, use_cached=False)
     assert sorted(cached) == sorted(fresh)
-    assert cached != fresh  # shuffled, once and for all
+    assert cached != fresh  # shuffled, but always alike
     assert cached == read(task, use_cached=True)
     assert task.get_cached_stats("train")["examples"] == len(EXAMPLES)
     assert all(inputs[-1] == 1 or 0 in inputs or len(inputs) < 4 for inputs, _, _ in cached)
 
 
-def test_a_cache_cut_short_is_made_anew_with_the_same_bytes_and_a_whole_one_is_left_alone(made):
-    from gr2_jax.data.caching import cache_tasks
+def test_an_interrupted_cache_is_rebuilt_with_the_same_bytes_and_a_complete_one_is_kept(made):
+    from gr2_jax.data.seqio.caching import cache_tasks
 
     folder, [directory] = made
     before = shards_of(folder / "cache")
@@ -63,24 +63,24 @@ def test_a_cache_cut_short_is_made_anew_with_the_same_bytes_and_a_whole_one_is_l
 
 
 def test_unknown_tasks_and_caches_of_other_files_are_refused(made, tmp_path, vocabulary):
-    from gr2_jax.data.caching import cache_tasks
+    from gr2_jax.data.seqio.caching import cache_tasks
 
     folder, _ = made
     with pytest.raises(UserError, match="did you mean 'cached_queries'"):
         cache_tasks(["cached_query"], str(folder / "cache"))
     write_examples(tmp_path / "x", EXAMPLES[:4])
     register(tmp_path, vocabulary)
-    with pytest.raises(UserError, match="cache of another 'cached_queries'"):
+    with pytest.raises(UserError, match="caches 'cached_queries' from other data"):
         cache_tasks(["cached_queries"], str(folder / "cache"))
     register_tasks("cached", {"queries": f"{folder}/x*"}, TaskOptions(vocabulary, 5, docid_length=4))
-    with pytest.raises(UserError, match="cache of another 'cached_queries'"):
+    with pytest.raises(UserError, match="caches 'cached_queries' from other data"):
         cache_tasks(["cached_queries"], str(folder / "cache"))
     register(folder, vocabulary)
 
 
 @pytest.mark.slow
 def test_other_processes_write_the_same_bytes(made, vocabulary):
-    from gr2_jax.data.caching import cache_tasks
+    from gr2_jax.data.seqio.caching import cache_tasks
 
     folder, _ = made
     options = TaskOptions(vocabulary, 5, add_eos=True)

@@ -70,8 +70,8 @@ def test_widths_are_the_longest_where_not_given(both):
 
 
 @pytest.mark.parametrize("index", [-1, 100])
-def test_there_is_nothing_past_the_ends(both, index):
-    with pytest.raises(IndexError, match="not among 100"):
+def test_indices_past_the_ends_are_refused(both, index):
+    with pytest.raises(IndexError, match="leave the 100 examples"):
         ExampleFiles.open(both[0]).take(np.array([0, index]))
 
 
@@ -84,7 +84,7 @@ def test_the_same_examples_give_the_same_bytes(tmp_path):
     assert ExampleFiles.open(tmp_path / "a").take(np.arange(5)).size == 5
 
 
-def test_a_write_cut_short_leaves_nothing_under_its_name_and_can_be_repeated(tmp_path):
+def test_an_interrupted_write_leaves_nothing_and_can_be_repeated(tmp_path):
     def dying():
         yield from random_examples(3, docids=False)
         raise KeyboardInterrupt
@@ -94,7 +94,7 @@ def test_a_write_cut_short_leaves_nothing_under_its_name_and_can_be_repeated(tmp
     with pytest.raises(UserError, match="holds no tokenised examples"):
         ExampleFiles.open(tmp_path / "x")
     assert write_example_files(tmp_path / "x", random_examples(3, docids=False)) == 3
-    with pytest.raises(UserError, match="in the way"):
+    with pytest.raises(UserError, match="exists already"):
         write_example_files(tmp_path / "x", [])
 
 

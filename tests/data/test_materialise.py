@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from gr2_jax.corpus.wikipedia.examples import encode_example
 from gr2_jax.data.example_files import ExampleFiles
-from gr2_jax.data.materialise import materialise, materialise_files
-from gr2_jax.data.tasks import Example, TaskOptions, register_tasks, write_examples
+from gr2_jax.data.seqio.materialise import materialise, materialise_files
+from gr2_jax.data.seqio.tasks import Example, TaskOptions, register_tasks, write_examples
 
 EXAMPLES = [Example(f"sort array {i}", [i, 0, 3], [3, 2, 0], [f"title {i}", "", "numbers"]) for i in range(20)]
 EXAMPLES += [Example("", [], [])]

@@ -58,7 +58,7 @@ def test_a_mixture_mixes_within_a_batch_too():
     assert 400 < len(changes) < 600
 
 
-def test_taking_from_a_mixture_pads_and_tells_documents_apart():
+def test_taking_from_a_mixture_pads_texts_and_shifts_document_rows():
     mixture = Mixture(
         [source(3, 100, docids=2, width=2), source(2, 200, docids=1, width=4)], (1, 1), first_rows=(0, 50)
     )
@@ -67,13 +67,13 @@ def test_taking_from_a_mixture_pads_and_tells_documents_apart():
     assert taken.docid_rows.tolist() == [[51, -1], [0, 1], [50, -1], [2, 3]]
     assert taken.grades.tolist() == [[2, 0], [2, 2], [2, 0], [2, 2]]
     assert taken.docid_tokens is None
-    assert mixture.take(np.array([1])).tokens.shape == (1, 4)  # whichever sources are in it
+    assert mixture.take(np.array([1])).tokens.shape == (1, 4)  # the widest source's shape, even if absent
     assert mixture.take(np.zeros(0, int)).docid_rows.shape == (0, 2)
     texts = Mixture([source(3, 100, text=True), source(2, 200, docids=1, text=True)], (1, 1))
     assert texts.take(np.array([3, 1])).docid_tokens.shape == (2, 2, 3)
 
 
-def test_documents_that_do_not_fit_below_the_next_source_s_are_refused():
+def test_document_rows_that_reach_the_next_source_s_are_refused():
     mixture = Mixture([source(60, 0), source(5, 900)], (1, 1), first_rows=(0, 50))
     assert mixture.take(np.arange(48)).docid_rows.max() == 48
     with pytest.raises(UserError, match="source 0 of the mixture has a document of row 60: only 50 fit"):
@@ -98,13 +98,13 @@ def test_a_source_without_examples_is_refused():
         ((1,), "as many"),
     ],
 )
-def test_rates_that_cannot_hold_are_refused(rates, message):
+def test_impossible_rates_are_refused(rates, message):
     with pytest.raises(UserError, match=message):
         Mixture([source(3, 0), source(3, 9)], rates)
 
 
 def test_sources_with_and_without_docids_as_text_do_not_mix():
-    with pytest.raises(UserError, match="not of both"):
+    with pytest.raises(UserError, match="with and without docids as text"):
         Mixture([source(3, 0, text=True), source(3, 9)], (1, 1))
 
 
@@ -113,7 +113,7 @@ SHAPE = BatchShape(queries=8, docids=2, documents=12, pseudo_share=0.4, span=(2,
 
 @pytest.mark.parametrize("text", [False, True])
 @pytest.mark.parametrize("hosts", [2, 4])
-def test_hosts_see_disjoint_parts_that_are_together_the_batch_of_one(hosts, text):
+def test_hosts_get_disjoint_parts_that_make_up_the_batch_of_one(hosts, text):
     queries = Mixture([source(50, 100, docids=3, text=text), source(30, 900, docids=2, text=text)], (3, 1), (0, 100))
     documents = source(40, 300, docids=1, width=9, text=text)
     batches = GradedBatches(queries, documents, documents, SHAPE, seed=2)
@@ -134,7 +134,7 @@ def test_an_epoch_over_all_hosts_is_every_example_once():
     assert sorted(token for part in seen for token in part) == list(range(100, 148))
 
 
-def test_a_run_goes_on_with_another_number_of_hosts():
+def test_a_run_resumes_with_another_number_of_hosts():
     batches = GradedBatches(source(50, 100), source(8, 0, docids=1), source(8, 0, docids=1), SHAPE, seed=2)
 
     def walked(hosts_of_step):
@@ -160,7 +160,7 @@ def test_inputs_end_as_a_t5_expects():
     shape = BatchShape(queries=4, docids=2, documents=6, pseudo_share=0.5, span=(2, 20), length=6, eos=1)
     for step in range(10):
         batch = GradedBatches(source(9, 100), documents, documents, shape, seed=1)(step)
-        for name in ("query_tokens", "document_tokens"):
+        for name in ("query_tokens", "indexing_tokens"):
             for row in batch[name].tolist():
                 kept = [token for token in row if token]
                 assert row == kept + [0] * (6 - len(kept))

@@ -1,4 +1,4 @@
-"""The training data of a killed run go on as if nothing had happened."""
+"""The training data of a killed run resume as if nothing had happened."""
 
 import random
 import signal
@@ -28,7 +28,7 @@ def directory(tmp_path_factory):
 
 
 def lines_until_killed(directory, first, host, hosts, count):
-    """What a process prints for `count` steps from `first`, before it is killed in the midst of a later one."""
+    """What a process prints for `count` steps from `first`, before it is killed during a later one."""
     command = [sys.executable, str(Path(__file__).with_name("resumed_batches.py")), str(directory)]
     process = subprocess.Popen([*command, str(first), str(host), str(hosts)], stdout=subprocess.PIPE, text=True)
     try:
@@ -46,7 +46,7 @@ def test_killed_at_a_random_step_the_next_hundred_batches_are_the_same(directory
     assert found == {number: digest(batches(number)) for number in range(step - 20, step + 100)}
 
 
-def test_it_goes_on_with_other_hosts_each_a_process_with_its_own_data(directory):
+def test_it_resumes_on_other_hosts_each_a_process_with_its_own_data(directory):
     batches = open_batches(directory)
     for host in range(2):
         lines = lines_until_killed(directory, 57, host, 2, 10)
@@ -59,7 +59,7 @@ def test_it_goes_on_with_other_hosts_each_a_process_with_its_own_data(directory)
 
 @pytest.mark.parametrize("hosts", [1, 2, 4])
 def test_the_union_over_hosts_is_the_epoch_of_each_source(directory, hosts):
-    """Of 1,000 places 750 are the first source's: 5 epochs; 250 the other one's, 6 epochs and 10."""
+    """Of 1,000 places the first source has 750, or 5 epochs, and the other one 250, or 6 epochs and 10 examples."""
     batches = open_batches(directory)
     seen = [[] for _ in range(hosts)]
     for step in range(125):

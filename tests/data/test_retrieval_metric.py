@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import seqio
 
-from gr2_jax.data.converters import graded_feature_converter
-from gr2_jax.data.retrieval_metric import graded_retrieval, reciprocal_ranks
-from gr2_jax.data.tasks import Example, TaskOptions, register_tasks, write_examples
+from gr2_jax.data.seqio.converters import graded_feature_converter
+from gr2_jax.data.seqio.retrieval_metric import graded_retrieval, reciprocal_ranks
+from gr2_jax.data.seqio.tasks import Example, TaskOptions, register_tasks, write_examples
 
 TABLE = np.array([[3, 1, 0], [4, 1, 0], [4, 5, 1], [6, 1, 0]], np.int32)
 EXAMPLES = [Example("sort", [2, 0], [4, 1]), Example("array", [1], [2]), Example("numbers", [3, 1], [0, 1])]

@@ -5,8 +5,8 @@ import pytest
 import seqio
 import tensorflow as tf
 
-from gr2_jax.data.converters import docid_feature_converter
-from gr2_jax.data.tasks import Example, TaskOptions, materialise, register_tasks, write_examples
+from gr2_jax.data.seqio.converters import docid_feature_converter
+from gr2_jax.data.seqio.tasks import Example, TaskOptions, materialise, register_tasks, write_examples
 from gr2_jax.data.vocabulary import Tokenizer
 from gr2_jax.errors import UserError
 
@@ -59,7 +59,7 @@ def test_docids_that_are_text_are_cut_and_ended(files, vocabulary, encode):
     register_tasks("text", {"queries": files["queries"]}, TaskOptions(vocabulary, EXTRA, docid_length=TI))
     found = read("text_queries")
     expected = [[closed(encode(d)) for d in e.docids] + [[0] * TI] * (3 - len(e.docids)) for e in EXAMPLES]
-    assert len(encode(EXAMPLES[0].docids[0])) > TI  # one that is cut
+    assert len(encode(EXAMPLES[0].docids[0])) > TI  # so that one is cut
     assert found.docid_tokens.tolist() == expected
     assert found.docid_rows.tolist() == [[1, 0, -1], [2, -1, -1]]
 
@@ -119,7 +119,7 @@ def test_a_mixture_holds_its_rates(files, vocabulary):
         ({"queries": "/nowhere/x*"}, {}, "no file matches /nowhere/x"),
     ],
 )
-def test_what_cannot_be_registered_is_said(roles, rates, sentence, vocabulary):
+def test_bad_registrations_are_refused(roles, rates, sentence, vocabulary):
     with pytest.raises(UserError, match=sentence):
         register_tasks("wrong", roles, TaskOptions(vocabulary, EXTRA), rates)
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from gr2_jax.data.semantics import token_semantics
+from gr2_jax.data.lsa import token_semantics
 
 VOCABULARY = 14  # 0, 1 and 13 never occur
 TEXTS = [

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gr2_jax.data.tasks import Example, materialise, register_task, write_examples
+from gr2_jax.data.seqio.tasks import Example, materialise, register_task, write_examples
 from gr2_jax.data.vocabulary import Tokenizer, train_vocabulary
 
 LENGTH, JUDGED, EXTRA = 6, 3, 5
@@ -43,7 +43,7 @@ def test_the_round_trip_equals_plain_python_in_file_order(arrays, vocabulary):
     assert arrays.docid_tokens is None
 
 
-def test_the_examples_hold_what_the_test_above_is_about(arrays):
+def test_the_examples_cover_the_cases_of_the_test_above(arrays):
     assert (arrays.tokens[1] != 0).all()
     assert arrays.docid_rows[0].tolist() == [4, 0, 7]
     assert arrays.docid_rows[1].tolist() == [0, -1, -1]

@@ -1,9 +1,9 @@
 import pytest
 import seqio
 
-from gr2_jax.data.records import Example
-from gr2_jax.data.tasks import TaskOptions, materialise, register_tasks
-from gr2_jax.data.tfds_dataset import write_dataset
+from gr2_jax.data.seqio.records import Example
+from gr2_jax.data.seqio.tasks import TaskOptions, materialise, register_tasks
+from gr2_jax.data.seqio.tfds_dataset import write_dataset
 from gr2_jax.errors import UserError
 
 EXAMPLES = [Example(f"array {i} é", [i, 0], [3, 1], [f"title {i}", "zero"]) for i in range(7)]
@@ -15,7 +15,7 @@ def plain(found):
     return Example(found["inputs"].decode(), [*found["docid_rows"]], [*found["grades"]], text or ())
 
 
-def test_tfds_load_sees_the_examples_and_a_task_reads_the_same_files(tmp_path, vocabulary):
+def test_tfds_load_and_a_task_read_the_same_files(tmp_path, vocabulary):
     import tensorflow_datasets as tfds
 
     directory = write_dataset(tmp_path, "gov_queries", EXAMPLES, shards=3)
@@ -27,7 +27,7 @@ def test_tfds_load_sees_the_examples_and_a_task_reads_the_same_files(tmp_path, v
         *range(7),
         2,
     ]
-    with pytest.raises(UserError, match="in the way"):
+    with pytest.raises(UserError, match="exists already"):
         write_dataset(tmp_path, "gov_queries", EXAMPLES)
 
 

@@ -110,12 +110,12 @@ def _bare(text):
 @pytest.mark.parametrize(
     ("text", "like"),
     [
-        ("sort</s>", None),  # theirs takes control symbols from the text; to seqio, and T5's own training, it is text
+        ("sort</s>", None),  # transformers reads control symbols; seqio and T5's training see text
         ("sort <pad> <unk>", None),
-        ("sort<extra_id_0>", "sort <extra_id_0>"),  # theirs takes a sentinel from within a word
+        ("sort<extra_id_0>", "sort <extra_id_0>"),  # transformers reads a sentinel at the end of a word
         ("<extra_id_0>ing", "<extra_id_0> ing"),  # and starts a new word after it
-        ("sort\x85array", "sort array"),  # theirs splits at a control character that SentencePiece keeps
-        ("ﬁ\u0301ne", "fine"),  # theirs loses an accent on a character that is written out as several
+        ("sort\x85array", "sort array"),  # transformers splits at a control character that SentencePiece keeps
+        ("ﬁ\u0301ne", "fine"),  # transformers loses an accent on a ligature that is expanded
     ],
 )
 def test_where_transformers_differs_from_sentencepiece(peers, text, like):

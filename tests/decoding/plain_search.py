@@ -1,4 +1,4 @@
-"""Random models and tries, and searches over them in plain Python, to compare the compiled ones with."""
+"""Random models and tries, and plain Python searches over them, as references for the compiled searches."""
 
 import itertools
 
@@ -34,10 +34,10 @@ def next_history(history, token, position):
 
 
 def make_step(tables):
-    """The model as a step; its cache is the history of each beam, so a beam given another's cache gets wrong logits."""
+    """The model as a step; its cache is each beam's history, so a beam with another beam's cache gets wrong logits."""
 
     def step(tokens, position, cache):
-        if tokens.ndim == 3:  # a row of tokens per beam: one after the other
+        if tokens.ndim == 3:  # several tokens per beam: one after the other
             logits = []
             for i in range(tokens.shape[2]):
                 one, cache = step(tokens[..., i], position + i, cache)
@@ -150,13 +150,13 @@ def trie_arrays(docids, nodes=NODES):
 
 
 def pack_slowly(token, row, first_child, alone, nodes, docids=MOST):
-    """`TrieArrays` of `nodes` nodes, filled up with nodes that no edge leads to, one block at a time."""
+    """`TrieArrays` of `nodes` nodes, padded with nodes that no edge leads to, one block at a time."""
     padding = nodes - len(token)
     first_child = first_child + first_child[-1:] * (nodes // 32 * 32 + 32 - len(first_child))
     base, offset, wide, leaf_bits, leaves_before, alone_bits = [], [], [], [], [], []
     for start in range(0, nodes + 1, 32):
         block, leaves = first_child[start : start + 32], [r is not None for r in row[start : start + 32]]
-        if start % 64 == 0:  # a block may be wide without need: here, every other one is
+        if start % 64 == 0:  # a block may be wide without need: here, every other block is
             base.append(-1 - len(wide))
             wide.append(block)
             offset += [77] * 32

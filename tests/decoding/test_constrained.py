@@ -104,8 +104,8 @@ def test_by_length_equals_a_plain_search_by_the_same_rules(docids, seed, length_
     np.testing.assert_array_equal(result.pruned_bound, np.inf)
 
 
-def test_tails_are_scored_a_row_at_a_time():
-    """From where all beams have one docid left: here, from the second token on."""
+def test_tails_are_scored_several_tokens_per_call():
+    """Tails start where every beam has only one docid left: here, at the second token."""
     docids = [(2, 3, 4, 5), (3, 2, 2), (4, 5, 5, 2), (5,)]
     shapes, tables = [], random_tables(2)
     model = make_step(jnp.asarray(tables))
@@ -149,8 +149,8 @@ def test_the_bound_tells_a_proven_list_from_a_wrong_one():
     assert sum(right) < len(right)
 
 
-def test_a_better_docid_behind_a_dropped_beam_is_not_claimed():
-    # 2 leads by a little, but everything after 3 is certain: one beam takes 2 and must not call its result proven
+def test_a_list_that_misses_a_pruned_docid_is_not_proven():
+    # 2 leads slightly, but everything after 3 is certain: one beam takes 2, and its result must not be proven
     docids = [(2, 4), (2, 5), (3, 4)]
     first, after_2, after_3, after = np.full((4, VOCABULARY), -20.0, np.float32)
     first[[2, 3]] = 0.1, 0.0
@@ -198,7 +198,7 @@ def test_columns_map_tokens_to_the_models_outputs():
 
 
 def test_stops_when_no_live_beam_can_reach_the_results():
-    docids = [(2,), (2, 3, 3, 3)]  # once the first is complete, the second is still alive but far behind
+    docids = [(2,), (2, 3, 3, 3)]  # when the first is complete, the second is still alive but far behind
     calls = []
 
     def step(tokens, position, cache):

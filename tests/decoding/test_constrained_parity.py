@@ -16,7 +16,7 @@ pytestmark = pytest.mark.peers
 torch = pytest.importorskip("torch")
 
 RULES = [(penalty, stopping) for penalty in (0.0, 1.0, 2.0) for stopping in ("never", False, True)] + [(-1.0, False)]
-UNFILLED = -1e6  # transformers starts what is not found at -1e9, which its length penalty may divide by up to 64
+UNFILLED = -1e6  # transformers scores missing results -1e9, which its length penalty may divide by up to 64
 
 
 def random_docids(count, firsts, seed=0):
@@ -95,7 +95,7 @@ def assert_same(result, rows, scores):
 
 
 def test_by_likelihood_at_least_as_good(peer):
-    """Transformers counts an end only among its step's best M; ours competes with all."""
+    """transformers counts an end only if it is among its step's best M; our ends compete with all results."""
     model, ours = peer
     rows, scores = generate(model, MANY, 0.0, "never")
     result = ours(MANY)
@@ -136,7 +136,7 @@ def test_by_length_fewer_docids_than_beams(peer, early_stopping):
 
 
 def test_the_rules_differ_on_these_models_and_docids(peer):
-    """What the tests above rest on."""
+    """The assumptions of the tests above."""
     model, ours = peer
     results = {rule: generate(model, MANY, *rule)[0] for rule in RULES}
     for rules in ([rule for rule in RULES if rule[0] == 2.0], [rule for rule in RULES if rule[1] is False]):

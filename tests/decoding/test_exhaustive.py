@@ -1,4 +1,4 @@
-"""Scoring every docid, against adding up each docid's log-probabilities in plain Python."""
+"""Exhaustive search against sums of each docid's log-probabilities in plain Python."""
 
 from functools import partial
 
@@ -12,11 +12,11 @@ from plain_search import BATCH, EOS, LONGEST, MOST, VOCABULARY, brute_force, doc
 
 from gr2_jax.decoding import exhaustive_search
 
-COLUMN = np.array([-1, 3, 1, 0, 4, 2])  # of each token, in a model that cannot write token 0
+COLUMN = np.array([-1, 3, 1, 0, 4, 2])  # the column of each token, in a model without token 0
 
 
 def padded(docids):
-    """[MOST, LONGEST + 1]: the docids with their ends, then docids that are nothing."""
+    """[MOST, LONGEST + 1]: the docids with their ends, then empty padding docids."""
     rows = [[*docid, EOS] + [0] * (LONGEST - len(docid)) for docid in docids]
     return np.array(rows + [[0] * (LONGEST + 1)] * (MOST - len(docids)), np.int32)
 
@@ -50,14 +50,14 @@ def assert_brute_force(result, tables, docids, k, column=None):
 
 @given(docid_sets, st.integers(0, 2**31), st.sampled_from([(3, 4), (20, 4), (3, MOST), (1, 1)]))
 @settings(max_examples=60)
-def test_is_brute_force(docids, seed, k_and_chunk):
+def test_equals_brute_force(docids, seed, k_and_chunk):
     """Chunks that divide the docids and chunks that do not, more results than docids, docids of one length or many."""
     k, chunk = k_and_chunk
     tables = random_tables(seed)
     assert_brute_force(search(tables, padded(docids), rows_of(docids), k, chunk), tables, docids, k)
 
 
-def test_in_any_order_of_the_docids():
+def test_the_order_of_the_docids_does_not_matter():
     docids = [(2,), (2, 3, 4, 5), (3,), (5, 5), (4, 2, 2), (3, 3, 3, 3), (5,)]
     tables = random_tables(3)
     order = np.array([4, 0, 5, 6, 2, 1, 3, 7, 8, 9])
@@ -73,8 +73,8 @@ def test_a_model_whose_output_is_part_of_the_vocabulary():
 
 
 @pytest.mark.parametrize("chunk", [1, 4, MOST])
-def test_equal_scores_go_by_row_whichever_chunk_they_come_in(chunk):
-    """A model that finds every token as likely as any: docids of one length tie."""
+def test_ties_go_by_row_across_chunks(chunk):
+    """All tokens are equally likely, so docids of equal length tie."""
     docids = [(2, 2), (3, 4), (5,), (4, 4), (2, 5), (3,)]
     order = np.array([4, 1, 5, 3, 2, 0, 6, 7, 8, 9])
     tables = np.zeros((BATCH, 31, VOCABULARY), np.float32)
@@ -85,7 +85,7 @@ def test_equal_scores_go_by_row_whichever_chunk_they_come_in(chunk):
         assert result.all_proven.all()
 
 
-def test_rows_are_by_default_the_places_and_impossible_docids_are_not_found():
+def test_rows_default_to_indices_and_impossible_docids_are_not_found():
     docids = [(2,), (3,), (4,)]
     tables = random_tables(5)
     tables[:, :, 3] = -np.inf

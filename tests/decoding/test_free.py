@@ -54,7 +54,7 @@ def test_equals_a_plain_beam_search(seed, length_penalty, early_stopping):
 
 
 def test_the_three_ways_of_stopping_differ():
-    """What keeps the test above from passing whatever `early_stopping` does; without a penalty, two are the same."""
+    """Else the test above could not fail for a wrong `early_stopping`; without a penalty, two of the ways agree."""
     found = {}
     for early_stopping in ("never", False, True):
         runs = [search(random_tables(seed, columns=WORDS), 3, BANNED, 1.0, early_stopping)[0] for seed in range(20)]
@@ -86,7 +86,7 @@ def test_one_beam_is_greedy(seed):
 
 
 def test_an_end_that_ranks_below_the_beams_ends_nothing():
-    # at first a word is likelier than the end; after it nothing is as likely as that end was
+    # at first a word is likelier than the end; no sequence after that word is as likely as this end
     logits = np.full((2, WORDS), -20.0, np.float32)
     logits[0, [EOS, 2]] = np.log([0.4, 0.6])
     logits[1, [EOS, 2]] = np.log([0.5, 0.5])
@@ -137,7 +137,7 @@ def test_a_query_does_not_depend_on_its_batch():
 
 
 def count_steps(logits, beams, **rule):
-    """The sequences of a model that always says `logits`, and the number of steps it was asked for."""
+    """The sequences of a model that always returns `logits`, and the number of its steps."""
     calls = []
 
     def step(tokens, position, cache):
@@ -168,7 +168,7 @@ def test_a_negative_penalty_stops_by_the_present_length():
     assert count == 3
 
 
-def test_a_tie_with_the_last_result_does_not_reach_it():
+def test_a_tie_with_the_last_result_does_not_replace_it():
     assert count_steps([0, 0, 0, 0], 1) == ([[EOS, *[0] * 6]], 1)
 
 

@@ -26,7 +26,7 @@ RULES = [(penalty, stopping) for penalty in (0.0, 1.0) for stopping in ("never",
 
 
 def random_model(version):
-    """A torch T5 whose sequences end at all lengths: at random, an end would be as rare as any other token."""
+    """A torch T5 whose sequences end at all lengths; with random weights an end would be as rare as any other token."""
     untied = version == "t5-1.1"
     seed, spread, sharpness, push = (4, 0.3, 0.5, 6.0) if untied else (2, 0.45, 2.0, 10.0)
     torch.manual_seed(seed)
@@ -121,7 +121,7 @@ def test_20_beams(peer, length_penalty, early_stopping):
 
 
 def test_the_rules_differ_on_these_models_and_sequences_end_at_all_lengths(peer):
-    """What the test above rests on."""
+    """The assumptions of the test above."""
     model, _ = peer
     results = {rule: beams(model, length_penalty=rule[0], early_stopping=rule[1])[0] for rule in RULES}
     assert len({result.tobytes() for result in results.values()}) == len(RULES) - 1  # "never" is False at penalty 0

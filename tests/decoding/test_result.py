@@ -10,13 +10,13 @@ RESULT = SearchResult(
 )
 
 
-def test_what_scores_at_least_as_much_as_anything_missing_is_proven():
+def test_results_at_or_above_the_bound_are_proven():
     assert RESULT.proven.tolist() == [[True, True, False], [True, True, False], [True, True, True]]
-    assert RESULT.all_proven.tolist() == [False, True, True]  # the second: there are but two docids
+    assert RESULT.all_proven.tolist() == [False, True, True]  # the second: there are only two docids
 
 
-def test_a_shorter_list_leaves_the_rest_to_the_missing():
-    """Equal to the bound is proven, up to the order of equal scores."""
+def test_the_bound_covers_the_results_left_out():
+    """A score equal to the bound is proven, up to the order of ties."""
     two, one = RESULT.best(2), RESULT.best(1)
     assert two.rows.tolist() == [[4, 2], [3, 1], [5, 6]]
     assert np.asarray(two.pruned_bound).tolist() == [-2.5, -np.inf, -3.0]

@@ -18,7 +18,7 @@ corpora = st.lists(st.tuples(document, document, document), min_size=1, max_size
 
 
 def in_order(base, max_length):
-    """The docids a suffix can give, shortest suffix first, from the definition."""
+    """The base with every suffix, shortest suffix first, by the definition."""
     for length in itertools.count(1):
         for suffix in itertools.product(DIGITS, repeat=length):
             yield (base if max_length is None else base[: max_length - length]) + suffix
@@ -98,7 +98,7 @@ def test_cuts_do_not_change_a_byte(corpus, cuts, slice_size):
 
 @settings(max_examples=100)
 @given(rows=st.lists(st.integers(0, 2), min_size=1, max_size=150), max_length=st.sampled_from([None, 8, 9]))
-def test_suffixes_of_few_bases_that_lead_into_each_other(rows, max_length):
+def test_suffixes_of_bases_that_can_give_the_same_docid(rows, max_length):
     bases = [(), (4,), (4, 2, 3)]
     corpus = only(*([bases[row]] for row in rows))
     assert as_tuples(assign(corpus, max_length=max_length)) == plain_assignment(corpus, max_length)
@@ -125,7 +125,7 @@ def test_everyone_wants_the_same_chain():
 
 def test_lists_that_push_each_other_out_in_a_long_chain():
     chain = [[(token,), (token + 1,)] for token in range(4, 254)]
-    corpus = only([(4,)], *chain)  # the second document is refused (4,), and pushes the third out of (5,), and so on
+    corpus = only([(4,)], *chain)  # the second document does not get (4,) and pushes the third out of (5,), and so on
     assignment = assign(corpus)
     assert as_tuples(assignment) == plain_assignment(corpus, None)
     assert assignment.choices.tolist() == [0, *[1] * 250]
@@ -158,7 +158,7 @@ def test_many_identical_documents(bases, firsts):
     assert assignment.docids[-1].all()
 
 
-def test_resampling_is_asked_for_the_rows_left_over_until_none_is():
+def test_resampling_gets_the_rows_left_over_until_none_is_left():
     asked = []
 
     def resample(rows, k):
@@ -223,15 +223,15 @@ def test_refuses_no_documents(shards):
 @pytest.mark.parametrize(
     ("shard", "message"),
     [
-        (np.ones((2, 3, 4)), r"arrays of whole numbers .*, not in a ndarray of float64 \[2, 3, 4\]"),
-        (np.ones((2, 3), int), r"not in a ndarray of int64 \[2, 3\]"),
-        ([[[4]]], "not in a list"),
+        (np.ones((2, 3, 4)), r"integer array .*, not a ndarray of float64 \[2, 3, 4\]"),
+        (np.ones((2, 3), int), r"not a ndarray of int64 \[2, 3\]"),
+        ([[[4]]], "not a list"),
         (np.array([[[4, -1]]]), "the token -1: tokens run from 1"),
         (np.array([[[2**31]]]), "the token 2147483648"),
         (np.array([[[4, 0, 5]]]), r"\[4, 0, 5\] has a token after its padding"),
     ],
 )
-def test_refuses_what_are_no_candidates(shard, message):
+def test_refuses_invalid_candidates(shard, message):
     with pytest.raises(UserError, match=message):
         assign_unique([shard], suffix_tokens=DIGITS)
 
@@ -275,7 +275,7 @@ def test_packs_ragged_lists():
 
 
 @pytest.mark.parametrize("token", [0, -1, 2**31, 2**70, 2.5, "4", None])
-def test_packs_nothing_but_tokens(token):
+def test_refuses_to_pack_invalid_tokens(token):
     sentence = f"the token {token} at position 1: tokens are whole numbers from 1 to 2147483647"
     with pytest.raises(UserError, match=f"^a candidate docid has {sentence}$"):
         pack_candidates([[[4, 5], []], [[5, token, 6], [0]]])

@@ -44,7 +44,7 @@ def test_taken_is_a_set_in_few_sorted_arrays(batches):
 @given(
     corpus=st.lists(st.lists(st.lists(st.integers(2, 9), max_size=3), min_size=1, max_size=3), min_size=1, max_size=30)
 )
-def test_docids_are_unique_whatever_the_hash(corpus):
+def test_docids_are_unique_under_hash_collisions(corpus):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gr2_jax.docids.taken._mixed", lambda x: x % np.uint64(32))  # so that most docids collide
         assignment = assign_unique([pack_candidates(corpus)], suffix_tokens=[2, 3, 10])

@@ -16,11 +16,11 @@ def vectors():
 
 
 def brute_force(vectors, centroids):
-    """The nearest centroid of each vector, by all differences."""
+    """The nearest centroid of each vector, by brute force."""
     return [int(np.square(vector - centroids.astype(np.float64)).sum(axis=1).argmin()) for vector in vectors]
 
 
-def test_nearest_is_that_of_a_search_through_all_pairs_whatever_the_chunks(monkeypatch, vectors):
+def test_nearest_equals_brute_force_for_any_chunk_size(monkeypatch, vectors):
     centroids = vectors[5:40]
     expected = brute_force(vectors, centroids)
     assert expected[5:40] == list(range(35))
@@ -30,12 +30,12 @@ def test_nearest_is_that_of_a_search_through_all_pairs_whatever_the_chunks(monke
     assert nearest(vectors, centroids).dtype == np.int32
 
 
-def test_nearest_tells_apart_what_is_far_from_the_origin(vectors):
+def test_nearest_is_exact_far_from_the_origin(vectors):
     near = (vectors - 3) / 100 + 5
     np.testing.assert_array_equal(nearest(near, near[5:40]), brute_force(near, near[5:40]))
 
 
-def test_of_equal_centroids_the_first_is_taken(vectors):
+def test_ties_between_centroids_go_to_the_first(vectors):
     assert set(nearest(vectors, np.repeat(vectors[:1], 3, axis=0))) == {0}
 
 
@@ -58,7 +58,7 @@ def test_centroids_are_the_means_of_their_members_where_all_are_sampled(vectors)
         np.testing.assert_allclose(found.centroids[code], vectors[found.labels == code].mean(axis=0), atol=2e-2)
 
 
-def test_groups_that_lie_apart_are_found():
+def test_separate_groups_are_found():
     rng = np.random.default_rng(1)
     group = rng.integers(3, size=100)
     apart = np.eye(3, dtype=np.float32)[group] + rng.normal(size=(100, 3)).astype(np.float32) / 50
@@ -66,7 +66,7 @@ def test_groups_that_lie_apart_are_found():
     assert len(set(zip(group, labels, strict=True))) == 3
 
 
-def test_the_same_bytes_whatever_the_threads_and_others_for_another_seed():
+def test_threads_do_not_change_the_bytes_but_another_seed_does():
     many = np.random.default_rng(2).normal(size=(3000, 16)).astype(np.float32)
     runs = []
     for threads in (8, 1, 8):
@@ -77,7 +77,7 @@ def test_the_same_bytes_whatever_the_threads_and_others_for_another_seed():
     assert (k_means(many, 16, seed=4).labels != found.labels).any()
 
 
-def test_memory_is_that_of_the_sample_and_a_chunk(tmp_path):
+def test_memory_holds_only_the_sample_and_a_chunk(tmp_path):
     np.save(tmp_path / "vectors.npy", np.random.default_rng(0).normal(size=(100_000, 32)).astype(np.float32))
     mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
     k_means(mapped[:100], 2, seed=0)  # imports

@@ -15,7 +15,7 @@ LEVELS, CODES = 3, 6
 def vectors():
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(120, 5)).astype(np.float32) * rng.uniform(0.1, 9, (120, 1)).astype(np.float32)
-    vectors[17] = 0.0  # a document of which nothing is known
+    vectors[17] = 0.0  # a document without a direction
     return vectors
 
 
@@ -41,7 +41,7 @@ def test_every_level_brings_the_reconstruction_nearer(found, vectors):
     assert all(after < 0.8 * before for before, after in itertools.pairwise(errors)), errors
 
 
-def test_a_code_is_the_nearest_centroid_of_what_is_left_and_a_centroid_its_mean(found, vectors):
+def test_a_code_is_the_nearest_centroid_of_the_residual_and_a_centroid_its_mean(found, vectors):
     left = unit(vectors)
     for level in range(LEVELS):
         codes, centroids = found.codes[:, level], found.centroids[level]
@@ -58,7 +58,7 @@ def test_only_the_direction_matters(found, vectors):
     np.testing.assert_array_equal(scaled.codes, found.codes)
 
 
-def test_the_same_bytes_whatever_the_threads():
+def test_threads_do_not_change_the_bytes():
     many = np.random.default_rng(2).normal(size=(2500, 16)).astype(np.float32)
     runs = []
     for threads in (8, 8, 1):
@@ -72,7 +72,7 @@ def test_another_seed_gives_other_codes(found, vectors):
     assert (residual_codes(vectors, levels=1, codes=CODES, seed=2).codes[:, 0] != found.codes[:, 0]).any()
 
 
-def test_a_memory_mapped_file_is_coded_as_its_array_is_and_a_vector_of_zeros_too(found, vectors, tmp_path):
+def test_a_memory_mapped_file_with_a_zero_vector_is_coded_like_its_array(found, vectors, tmp_path):
     np.save(tmp_path / "vectors.npy", vectors)
     mapped = residual_codes(np.load(tmp_path / "vectors.npy", mmap_mode="r"), levels=LEVELS, codes=CODES, seed=1)
     np.testing.assert_array_equal(mapped.codes, found.codes)
@@ -81,7 +81,7 @@ def test_a_memory_mapped_file_is_coded_as_its_array_is_and_a_vector_of_zeros_too
     assert not np.isnan(mapped.centroids).any()
 
 
-def test_what_was_not_in_the_sample_is_coded_level_by_level_too(monkeypatch):
+def test_vectors_outside_the_sample_are_coded_level_by_level(monkeypatch):
     monkeypatch.setattr(codes_module, "SAMPLE_PER_CODE", 4)
     many = np.random.default_rng(4).normal(size=(200, 4)).astype(np.float32)
     coded = residual_codes(many, levels=2, codes=5, seed=0)

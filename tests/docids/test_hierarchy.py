@@ -37,19 +37,19 @@ def check(codes, branches):
     leaf=st.integers(1, 9),
     seed=st.integers(0, 99),
 )
-def test_every_code_is_unique_bounded_and_begins_no_other(shape, different, branches, leaf, seed):
+def test_every_code_is_unique_bounded_and_no_prefix_of_another(shape, different, branches, leaf, seed):
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=shape).astype(np.float32)[rng.integers(min(different, shape[0]), size=shape[0])]
     check(hierarchical_codes(vectors, branches=branches, leaf=leaf, seed=seed), branches)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_vectors_that_are_all_the_same_are_counted(value):
+def test_equal_vectors_are_numbered(value):
     codes = hierarchical_codes(np.full((30, 4), value, np.float32), branches=3, leaf=5, seed=0)
     assert codes.tolist() == [list(word) for word in itertools.islice(itertools.product(range(3), repeat=4), 30)]
 
 
-def test_few_documents_are_counted():
+def test_few_documents_are_numbered():
     rng = np.random.default_rng(0)
     assert hierarchical_codes(rng.normal(size=(1, 3)), branches=4, leaf=2, seed=0).tolist() == [[0]]
     assert hierarchical_codes(rng.normal(size=(3, 3)), branches=4, leaf=1, seed=0).tolist() == [[0], [1], [2]]
@@ -69,13 +69,13 @@ def test_groups_within_groups_share_their_first_codes():
 
 
 def test_a_chain_of_outliers_does_not_make_a_deep_tree():
-    """Each document lies half as far from the crowd as the one before, so that k-means splits off few at a time."""
+    """Each document is half as far from the rest as the one before, so that k-means splits off few at a time."""
     vectors = np.eye(1, 20).repeat(40, axis=0)
     vectors[np.arange(1, 20), np.arange(1, 20)] = 0.5 ** np.arange(19)
     check(hierarchical_codes(vectors, branches=2, leaf=1, seed=0), 2)
 
 
-def test_the_seed_decides_and_a_memory_mapped_file_is_as_its_array(tmp_path):
+def test_the_seed_determines_the_codes_and_a_memory_mapped_file_equals_its_array(tmp_path):
     vectors = np.random.default_rng(3).normal(size=(200, 5)).astype(np.float32)
     found = hierarchical_codes(vectors, branches=3, leaf=6, seed=0)
     np.save(tmp_path / "vectors.npy", vectors)

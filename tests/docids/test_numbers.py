@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gr2_jax.docids.numbers import digits_needed, random_numbers
+from gr2_jax.docids.hierarchy import digits_needed, random_numbers
 from gr2_jax.errors import UserError
 
 
@@ -20,7 +20,7 @@ def test_the_rows_are_the_first_numbers_in_counting_order_once_each(count, base,
     assert found.dtype == np.int32
 
 
-def test_the_order_is_random_and_the_seed_decides():
+def test_the_order_is_random_and_determined_by_the_seed():
     found = random_numbers(1000, seed=7)
     assert found.shape == (1000, 3)
     numbers = found @ [100, 10, 1]

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from gr2_jax.docids.product import product_codes
+from gr2_jax.docids.codes import product_codes
 from gr2_jax.errors import UserError
 
 PARTS, CODES = 3, 5
@@ -52,7 +52,7 @@ def test_every_part_brings_the_sum_nearer_to_the_unit_vector(found, unit):
     assert all(after < before - 0.1 for before, after in itertools.pairwise(errors)), errors
 
 
-def test_only_the_direction_matters_and_a_seed_decides(found, vectors):
+def test_only_the_direction_and_the_seed_matter(found, vectors):
     again = product_codes(vectors * np.float32(2), parts=PARTS, codes=CODES, seed=1)
     assert again.codes.tobytes() == found.codes.tobytes()
     assert again.centroids.tobytes() == found.centroids.tobytes()

@@ -87,8 +87,8 @@ def fusion_scores(fusion, radius, sample=0):
 
 
 def check_against(found, scores):
-    """With 12 of 4, 16 and 64 prefixes kept the search need not be exact, so it is compared where it must agree: every
-    candidate has its place by likelihood, and the best of all is found."""
+    """The search keeps 12 of 4, 16 and 64 prefixes and need not be exact. It must still rank its candidates by
+    likelihood and find the best docid of all."""
     values = [scores[docid] for docid in found]
     assert values == sorted(values, reverse=True)
     assert values[0] == pytest.approx(max(scores.values()), abs=1e-5)
@@ -102,7 +102,7 @@ def test_the_most_likely_pseudo_queries_of_a_latent_by_exhaustion(fusion, candid
 
 
 def test_the_most_likely_queries_of_a_document_by_exhaustion():
-    """The plain generator: the document's padding is no part of it."""
+    """The plain generator ignores the document's padding."""
     model = T5(CONFIG)
     params = random_weights(model, DOCUMENTS, DOCUMENTS)
     write = query_writer(model, {"t5": params}, writing(batch=3))
@@ -114,10 +114,10 @@ def test_the_most_likely_queries_of_a_document_by_exhaustion():
     unpadded = [row[row > 0] for row in DOCUMENTS]
     for listed, document in zip(found, unpadded, strict=True):
         check_against(listed, exhaustive(log_probs, [jnp.asarray(document)])[0])
-    assert as_lists(write(DOCUMENTS, ROWS, sample=4, radius=9.0)) == found  # it has no noise
+    assert as_lists(write(DOCUMENTS, ROWS, sample=4, radius=9.0)) == found  # this generator has no noise
 
 
-def test_one_list_a_document_of_distinct_docids_without_what_may_not_be_written(candidates):
+def test_each_document_gets_distinct_docids_of_allowed_tokens(candidates):
     assert len(candidates) == len(DOCUMENTS)
     for found in candidates:
         assert len(found) == len(set(found)) == BEAMS
@@ -153,7 +153,7 @@ def test_another_seed_gives_other_noise(fusion, candidates):
 
 
 def test_several_latents_take_turns(fusion):
-    """The best of each latent come first, then the second of each; every latent is a direction of the document's."""
+    """The best of each latent come first, then the second of each; every latent has a direction of the document."""
     model, params = fusion
     found = as_lists(fusion_writer(*fusion, writing(batch=2), latents=2)(DOCUMENTS, ROWS, radius=3.0))
     reps = np.asarray(model.apply({"params": params}, DOCUMENTS, method="encode_documents"))
@@ -179,7 +179,7 @@ print(json.dumps([jax.device_count(), found.tolist()]))
 """
 
 
-def test_four_devices_write_what_one_does(candidates):
+def test_four_devices_write_the_same_as_one(candidates):
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     command = [sys.executable, "-c", PROGRAM, os.path.dirname(__file__)]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=300)

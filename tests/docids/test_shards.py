@@ -4,9 +4,9 @@ import json
 import numpy as np
 import pytest
 
-from gr2_jax.docids import shards
+from gr2_jax.docids import candidate_shards as shards
 from gr2_jax.docids.assignment import assign_unique
-from gr2_jax.docids.shards import make_shards, read_shards
+from gr2_jax.docids.candidate_shards import make_shards, read_shards
 from gr2_jax.errors import UserError
 
 ROWS = np.arange(3, 50, 2)  # 24 of them: shards of 5, 5, 5, 5 and 4
@@ -42,7 +42,7 @@ def whole(tmp_path):
     return tmp_path / "whole"
 
 
-def test_what_is_read_is_what_was_made(whole):
+def test_lists_are_read_as_made(whole):
     read = list(read_shards(whole))
     assert [len(lists) for lists in read] == [5, 5, 5, 5, 4]
     for lists, start in zip(read, range(0, 24, 5), strict=True):
@@ -62,7 +62,7 @@ def test_four_hosts_in_any_order_write_the_same_bytes(whole, tmp_path, order):
     assert one.choices.tobytes() == other.choices.tobytes()
 
 
-def test_hosts_share_the_shards_and_report_what_is_done(tmp_path):
+def test_hosts_share_the_shards_and_report_progress(tmp_path):
     done = []
     makers = [Maker() for _ in range(7)]
     for host, maker in enumerate(makers):
@@ -118,7 +118,7 @@ def test_a_damaged_shard_is_refused_and_made_again(whole, damage):
     assert files(whole) == before
 
 
-def test_no_flipped_byte_goes_unnoticed(whole):
+def test_every_flipped_byte_is_detected(whole):
     path = next(whole.glob("*-00001-*.npy"))
     content, lists = path.read_bytes(), lists_of(ROWS[5:10])
     np.testing.assert_array_equal(np.load(path), lists)  # NumPy reads it as well
@@ -146,8 +146,8 @@ def test_refuses_hosts_and_sizes_out_of_range(tmp_path, wrong):
         make_shards(tmp_path, ROWS, lists_of, **SETTINGS | wrong)
 
 
-def test_refuses_what_are_not_the_lists_asked_for(tmp_path):
+def test_refuses_wrong_lists(tmp_path):
     with pytest.raises(UserError, match=r"-00000-of-00005\.npy needs lists for 5 documents, not 4"):
         make_shards(tmp_path, ROWS, lambda rows: lists_of(rows[1:]), **SETTINGS)
-    with pytest.raises(UserError, match="arrays of whole numbers"):
+    with pytest.raises(UserError, match="must be an integer array"):
         make_shards(tmp_path, ROWS, lambda rows: lists_of(rows) / 2, **SETTINGS)

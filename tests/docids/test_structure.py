@@ -51,7 +51,7 @@ def plain(docids):
     }
 
 
-# Few different tokens make shared prefixes; these cross the bytes of 16 and 32 bits.
+# Few distinct tokens give shared prefixes; these cross the byte boundaries of 16 and 32 bits.
 tokens = st.sampled_from([1, 2, 255, 256, 511, 65_535]) | st.just(65_536)
 docid_sets = st.lists(st.lists(tokens, min_size=1, max_size=4).map(tuple), min_size=1, max_size=25, unique=True)
 
@@ -83,7 +83,7 @@ def test_the_type_and_layout_of_the_array_do_not_matter():
 @pytest.mark.parametrize(
     ("docids", "message"),
     [
-        (np.zeros((0, 3), np.int32), r"filled integer array \[N, T\], not int32 \[0, 3\]"),
+        (np.zeros((0, 3), np.int32), r"non-empty integer array \[N, T\], not int32 \[0, 3\]"),
         (np.ones((2, 3)), "not float64"),
         (np.array([[1, 2], [0, 0]]), "empty"),
         (np.array([[1, 0, 2]]), "0 before its end"),

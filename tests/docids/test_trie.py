@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gr2_jax.docids import trie_build, trie_sort
+from gr2_jax.docids import trie_build
 from gr2_jax.docids.trie import DocidTrie
 from gr2_jax.docids.trie_blocks import unpack
 from gr2_jax.errors import UserError
@@ -16,7 +16,7 @@ token_sets = st.sampled_from(
 docid_lists = token_sets.flatmap(
     lambda tokens: st.lists(st.lists(tokens, min_size=1, max_size=5), min_size=1, max_size=25, unique_by=tuple)
 )
-# nodes with more children than a byte counts, at the root and below two edges, among docids of any kind
+# nodes with more children than a byte can count, at the root and below two edges, among arbitrary docids
 wide_lists = st.builds(
     lambda docids, prefix, width: [
         *docids,
@@ -30,10 +30,9 @@ wide_lists = st.builds(
 
 @pytest.fixture(autouse=True, scope="module", params=[3, 1 << 16])
 def docids_at_once(request):
-    """The build works on pieces of the docids; here on small ones, too."""
+    """The build works on pieces of the docids; this makes the pieces small too."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (trie_sort, trie_build):
-            patch.setattr(module, "CHUNK", request.param)
+        patch.setattr(trie_build, "CHUNK", request.param)
         yield request.param
 
 
@@ -81,7 +80,7 @@ def assert_is_the_plain_trie(trie, docids, eos=EOS):
 
 
 def docids_below(first_child):
-    """How many docids pass through each node, or end there: from the last node up."""
+    """How many docids pass through each node or end there, computed from the last node up."""
     count = [1] * (len(first_child) - 1)
     for node in reversed(range(len(count))):
         children = count[first_child[node] : first_child[node + 1]]
@@ -90,7 +89,7 @@ def docids_below(first_child):
 
 
 def level_sums(first_child, beams):
-    """Of each level but the root's, how many children its `beams` nodes with the most have together."""
+    """For each level but the root's: the total children of its `beams` nodes with the most children."""
     sums, level = [], range(first_child[0], first_child[1])
     while level:
         sums.append(sum(sorted((first_child[n + 1] - first_child[n] for n in level), reverse=True)[:beams]))
@@ -148,9 +147,9 @@ def test_padded_array_equals_lists():
     assert_is_the_plain_trie(DocidTrie.from_sequences(np.asfortranarray(padded)), docids)
 
 
-def test_is_on_the_device_once_however_many_search_it():
+def test_is_copied_to_the_device_once():
     trie = DocidTrie.from_sequences([[5, 2], [5], [10]])
-    jax.jit(lambda: trie.on_device.token)()  # asked for first by a program that JAX is tracing
+    jax.jit(lambda: trie.on_device.token)()  # first accessed while JAX is tracing
     for array, original in zip(trie.on_device, trie.arrays, strict=True):
         assert isinstance(array, jax.Array)
         np.testing.assert_array_equal(array, original)

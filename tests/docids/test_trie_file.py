@@ -44,7 +44,7 @@ def test_round_trip_to_the_same_arrays_and_bytes(saved):
     assert sorted(contents(saved)) == sorted([*FILES, "trie.json"])
 
 
-def test_is_mapped_not_read(saved):
+def test_is_memory_mapped(saved):
     for array in DocidTrie.load(saved).arrays:
         owner = array
         while not isinstance(owner, np.memmap):
@@ -52,7 +52,7 @@ def test_is_mapped_not_read(saved):
         assert not array.flags.writeable
 
 
-def test_takes_the_place_of_an_older_one(saved):
+def test_replaces_an_older_trie(saved):
     old = DocidTrie.load(saved)
     for leftover in LEFTOVERS:
         saved.with_name(leftover).mkdir()
@@ -66,7 +66,7 @@ def test_takes_the_place_of_an_older_one(saved):
     assert DocidTrie.load(saved).sequences() == [[9]]
 
 
-def test_takes_the_place_of_one_in_another_format_or_damaged(saved):
+def test_replaces_a_trie_that_is_damaged_or_of_another_format(saved):
     write_header(saved, format="gr2_jax docid trie 9")
     (saved / "row.npy").unlink()
     DocidTrie.from_sequences([[9]]).save(saved)
@@ -74,7 +74,7 @@ def test_takes_the_place_of_one_in_another_format_or_damaged(saved):
 
 
 def everything(folder):
-    """What is in the folder and below: the bytes of files, and where links lead."""
+    """The contents of the folder, recursively: the bytes of files and the targets of links."""
     names = sorted(folder.rglob("*"))
     return {name: name.readlink() if name.is_symlink() else name.is_file() and name.read_bytes() for name in names}
 
@@ -93,12 +93,12 @@ def everything(folder):
         (lambda path: [shutil.copytree(path.with_name("written"), path), (path / "notes").touch()], "such as notes:"),
     ],
 )
-def test_what_a_user_has_there_is_left_alone(written, tmp_path, make, why):
+def test_other_files_are_left_alone(written, tmp_path, make, why):
     path = tmp_path / "trie"
     shutil.copytree(written, tmp_path / "written")
     make(path)
     before = everything(tmp_path)
-    with pytest.raises(UserError, match=f"trie is in the way of the docid trie, for it .*{why}"):
+    with pytest.raises(UserError, match=f"trie cannot be replaced by a docid trie because it .*{why}"):
         DocidTrie.from_sequences([[9]]).save(path)
     assert everything(tmp_path) == before
 
@@ -116,13 +116,13 @@ def test_neighbours_with_like_names_are_left_alone(saved):
 def test_a_path_without_a_name_is_refused(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        UserError, match=r"^a docid trie cannot be saved as '.*': give the name of a directory, as .*trie$"
+        UserError, match=r"^a docid trie cannot be saved as '.*': give the name of a directory, such as .*trie$"
     ):
         DocidTrie.from_sequences([[9]]).save(path)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_save_killed_between_the_renames_is_told_of_and_can_be_repeated(saved, monkeypatch):
+def test_a_save_killed_between_the_renames_is_reported_and_can_be_repeated(saved, monkeypatch):
     real = os.replace
 
     def killed(source, target):
@@ -145,10 +145,10 @@ def test_a_save_killed_between_the_renames_is_told_of_and_can_be_repeated(saved,
 
 def test_another_vocabulary_is_refused(saved):
     assert DocidTrie.load(saved).vocabulary == "abc"
-    with pytest.raises(UserError, match="was made with another vocabulary, of fingerprint abc, not abd"):
+    with pytest.raises(UserError, match="was made with the vocabulary abc, not abd"):
         DocidTrie.load(saved, vocabulary="abd")
     DocidTrie.from_sequences(DOCIDS).save(saved)
-    with pytest.raises(UserError, match="was made with another vocabulary, that was not recorded, not abd"):
+    with pytest.raises(UserError, match="was made with an unrecorded vocabulary, not abd"):
         DocidTrie.load(saved, vocabulary="abd")
 
 
@@ -158,7 +158,7 @@ def test_a_changed_byte_a_truncated_and_a_missing_file_are_refused(saved, name):
     whole = file.read_bytes()
     for place in {0, 9, len(whole) // 3, len(whole) // 2, len(whole) - 2, len(whole) - 1}:
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        with pytest.raises(UserError, match=f"trie is (damaged|not a docid trie).*{name}|trie is not a docid trie in"):
+        with pytest.raises(UserError, match=f"trie is (damaged|not a docid trie).*{name}|trie has the format"):
             DocidTrie.load(saved)
     for length in {0, 10, len(whole) // 2, len(whole) - 1}:
         file.write_bytes(whole[:length])
@@ -182,7 +182,7 @@ def test_every_byte_of_the_header_counts(saved):
 
 
 def write_header(path, **changes):
-    """A header that has its checksum, as another program might write it."""
+    """A changed header with a matching checksum, as another program might write it."""
     header = json.loads((path / "trie.json").read_text())
     del header["checksum"]
     header |= changes
@@ -194,7 +194,7 @@ def test_another_format_is_refused(saved):
     write_header(saved)
     DocidTrie.load(saved)
     write_header(saved, format="gr2_jax docid trie 9")
-    with pytest.raises(UserError, match=r"is not a docid trie in the format 'gr2_jax docid trie 3' but in .* 9'"):
+    with pytest.raises(UserError, match=r"has the format '.* 9', not 'gr2_jax docid trie 3'"):
         DocidTrie.load(saved)
 
 

@@ -31,17 +31,17 @@ from gr2_jax.docids.urls import url_text
         ("x.org:80/a?u=http://y.org/b", "a x org"),
     ],
 )
-def test_what_can_be_read_of_a_url(url, text):
+def test_words_of_a_url(url, text):
     assert url_text(url) == text
 
 
 @pytest.mark.parametrize("url", ["", " ", "http://", "https:///", "?", "#x", "---", "http://[bad", "/", "//www./"])
-def test_nothing_is_read_of_a_hopeless_one(url):
+def test_urls_without_words_give_nothing(url):
     assert url_text(url) == ""
 
 
 @given(st.text() | st.text("htp:/.@?#%;[]w- 1é"))
-def test_any_text_is_taken_and_separators_are_single_spaces(url):
+def test_any_text_is_accepted_and_separators_are_single_spaces(url):
     text = url_text(url)
     assert not set("-_./+") & set(text)
     assert text == " ".join(text.split())

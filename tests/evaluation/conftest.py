@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pytest
 
-from gr2_jax.evaluation.trec import Qrels, read_qrels
+from gr2_jax.corpus import Qrels, read_qrels
 
 
 class Cranfield(NamedTuple):

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from gr2_jax.docids.structure import structure
 from gr2_jax.evaluation import docid_quality as module
-from gr2_jax.evaluation.bm25 import BM25
 from gr2_jax.evaluation.docid_quality import (
     docid_quality,
     docid_vectors,
@@ -20,6 +19,7 @@ from gr2_jax.evaluation.docid_quality import (
     rank_summary,
     similarity_summary,
 )
+from gr2_jax.search.bm25 import BM25
 
 DOCS = {
     "wing": "heat flow over a wing",
@@ -59,7 +59,7 @@ def test_own_rank_by_hand(index):
     assert own_rank(index, list(DOCS), texts, sample=9, seed=0).tolist() == [1, 1, 0, 1, 1]
 
 
-def test_the_sample_is_of_this_size_different_and_from_the_seed(index):
+def test_the_sample_has_this_size_no_repeats_and_depends_on_the_seed(index):
     texts = ["heat", "heat", "heat", "", "zebra"]
     samples = [own_rank(index, list(DOCS), texts, sample=3, seed=seed).tolist() for seed in (0, 0, *range(1, 9))]
     assert {len(ranks) for ranks in samples} == {3}

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from gr2_jax.corpus import read_qrels, read_run
 from gr2_jax.errors import UserError
 from gr2_jax.evaluation.metrics import (
     BINARY_MEASURES,
@@ -14,7 +15,6 @@ from gr2_jax.evaluation.metrics import (
     expected_reciprocal_rank,
     per_query,
 )
-from gr2_jax.evaluation.trec import read_qrels, read_run
 
 
 def _random_task(seed, highest, queries=12, documents=40):
@@ -128,7 +128,7 @@ def test_topics_as_trec_eval_counts_them(complete):
         per_query(run, qrels, ["nDCG"], topics="all")
 
 
-def test_err_on_the_scale_that_its_name_says():
+def test_err_on_the_scale_in_its_name():
     run, qrels = _random_task(2, 2)
     values = per_query(run, qrels, ("ERR(max_rel=4)@20", "ERR(max_rel=2)", "ERR@20", "ERR"))
     for q, grades in qrels.items():
@@ -147,7 +147,7 @@ def test_ndcg_with_exponential_gain_equals_a_plain_loop():
         assert values[q] == pytest.approx(_loop_ndcg([doc for doc, _ in run[q]], gains, 20))
 
 
-def test_the_paper_has_two_sets():
+def test_default_measures_are_the_paper_s_two_sets():
     assert default_measures({"1": {"a": 1, "b": 0}, "2": {"a": -2}}) == BINARY_MEASURES
     assert default_measures({"1": {"a": 1}, "2": {"b": 2}}) == ("nDCG@5", "nDCG@20", "P@20", "ERR@20")
 
@@ -171,7 +171,7 @@ def test_gdeval_is_never_asked():
         ("Hit@10", "did you mean 'Hits'"),
         ("nDGC@5", "did you mean 'nDCG'"),
         ("P", r"measure 'P': expected .*P takes cutoff \(required\)"),
-        ("P@0", "expected a form such as"),  # would end the process inside trec_eval's library
+        ("P@0", "expected a form such as"),  # would abort the process inside trec_eval's library
         ("nDCG@-5", "expected a form such as"),
         ("nDCG@", "expected a form such as"),
         ("P(level=2)@5", "expected a form such as"),
@@ -206,7 +206,7 @@ def test_published_bm25_runs(shared_data, year, published):
     assert round(evaluate_run(run, qrels, ["nDCG@10"])["nDCG@10"], 4) == published
 
 
-def test_queries_with_grades_below_0_alone_are_scored_as_without_relevant_ones(tmp_path):
+def test_queries_with_only_grades_below_0_count_as_without_relevant_documents(tmp_path):
     """In a process of its own: it used to crash."""
     program = (
         "from gr2_jax.evaluation.metrics import per_query;"

@@ -8,7 +8,7 @@ LAUNCH = Path(__file__).resolve().parents[2] / "launch"
 
 
 class Shell:
-    """Runs launch scripts with pretended tools first on PATH, which write down how they were called."""
+    """Runs launch scripts with fake tools first on PATH, which record their calls."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -23,7 +23,7 @@ class Shell:
         }
 
     def pretend(self, name: str, body: str = "") -> Path:
-        """Puts a tool on PATH; `$n` in its body says how many calls there were, this one among them."""
+        """Puts a fake tool on PATH; `$n` in its body is the number of calls so far, this one included."""
         tool = self.tools / name
         tool.write_text(
             f'#!/usr/bin/env bash\nprintf "%s\\n" "{name} $*" >>"{self.log}"\n'

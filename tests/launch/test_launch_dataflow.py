@@ -1,4 +1,4 @@
-"""The Wikipedia build on Dataflow: the command, and that it and Beam know every option of it."""
+"""The Wikipedia build on Dataflow: the command, and that `gr2 wikipedia` and Beam know all its options."""
 
 import argparse
 import shlex
@@ -13,7 +13,7 @@ def test_the_command_is_understood(shell):
     words = shlex.split(line)
     assert words[1:4] == ["-m", "gr2_jax", "wikipedia"]
 
-    from gr2_jax.corpus.wikipedia.command import add_arguments
+    from gr2_jax.commands.wikipedia import add_arguments
 
     parser = argparse.ArgumentParser(allow_abbrev=False)
     add_arguments(parser)

@@ -1,4 +1,4 @@
-"""The JobSet of a TPU slice, with a kubectl that pretends."""
+"""The JobSet of a TPU slice, with a fake kubectl."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""launch/host.sh: a lost connection neither ends nor doubles what runs on a host."""
+"""launch/host.sh: a lost connection neither ends a command nor starts it twice."""
 
 import subprocess
 import time
@@ -12,7 +12,7 @@ def test_the_commands_output_and_code_come_back(shell):
     assert done.stdout.splitlines() == ["to be seen", "this too"]
 
 
-def test_who_connects_again_follows_what_runs(shell):
+def test_a_second_connection_follows_the_running_command(shell):
     shell.pretend("fake", "echo begun; sleep 1; echo done; exit 3")
     first = subprocess.Popen([HOST, "1", "fake"], env=shell.environment, stdout=subprocess.PIPE, text=True)
     assert first.stdout.readline() == "begun\n"
@@ -23,7 +23,7 @@ def test_who_connects_again_follows_what_runs(shell):
     assert len(shell.calls()) == 1
 
 
-def test_a_new_round_asks_what_still_runs_to_leave_first(shell):
+def test_a_new_round_first_terminates_the_running_command(shell):
     shell.pretend(
         "fake", f"trap 'touch {shell.folder}/saved; exit 75' TERM; echo begun; for i in {{1..100}}; do sleep 0.1; done"
     )
@@ -33,7 +33,7 @@ def test_a_new_round_asks_what_still_runs_to_leave_first(shell):
     assert first.wait(timeout=10) in (75, 137)
 
 
-def test_a_host_that_fell_is_told_from_a_command_that_ended(shell):
+def test_a_host_that_went_down_differs_from_a_command_that_ended(shell):
     first = subprocess.Popen([HOST, "1", "sleep", "30"], env=shell.environment)
     pid = shell.folder / ".gr2_rounds" / "1" / "pid"
     deadline = time.monotonic() + 10

@@ -1,4 +1,4 @@
-"""Several processes on one machine: who is started, and when again."""
+"""Several processes on one machine: starts and restarts."""
 
 import json
 import os
@@ -18,7 +18,7 @@ def laptop(shell, *options, **more):
     return shell("laptop.sh", "--port", "4000", *options, *TRAIN, **more)
 
 
-def test_each_process_is_told_its_place(shell):
+def test_each_process_gets_its_index(shell):
     shell.pretend("fake", 'echo "$JAX_COORDINATOR_ADDRESS $JAX_NUM_PROCESSES $JAX_PROCESS_ID ${CUDA_VISIBLE_DEVICES-}"')
     done = laptop(shell, "--python", "fake", "--processes", "3")
     assert sorted(done.stdout.split("\n")[:-1]) == [f"127.0.0.1:4000 3 {i} " for i in range(3)]
@@ -27,7 +27,7 @@ def test_each_process_is_told_its_place(shell):
     assert sorted(done.stdout.split("\n")[:-1]) == [f"127.0.0.1:4000 2 {i} {i}" for i in range(2)]
 
 
-def test_what_was_preempted_starts_again_until_it_is_done(shell):
+def test_a_preempted_job_restarts_until_it_is_done(shell):
     shell.pretend("fake", "((n > 2)) || exit 75")
     done = laptop(shell, "--python", "fake", "--processes", "1")
     assert len(shell.calls()) == 3
@@ -35,14 +35,14 @@ def test_what_was_preempted_starts_again_until_it_is_done(shell):
 
 
 @pytest.mark.parametrize(("body", "option"), [("exit 75", "--restarts"), ("kill -KILL $$", "--crashes")])
-def test_restarts_are_counted(shell, body, option):
+def test_restarts_are_limited(shell, body, option):
     shell.pretend("fake", body)
     laptop(shell, "--python", "fake", "--processes", "1", option, "2", code=75 if option == "--restarts" else 137)
     assert len(shell.calls()) == 3
 
 
 @pytest.mark.parametrize("code", [1, 2, 3])
-def test_other_codes_are_the_end(shell, code):
+def test_other_codes_end_the_job(shell, code):
     shell.pretend("fake", f"exit {code}")
     done = laptop(shell, "--python", "fake", "--processes", "1", code=code)
     assert len(shell.calls()) == 1
@@ -53,7 +53,7 @@ def test_other_codes_are_the_end(shell, code):
     ("first", "then", "starts"), [("exit 2", "sleep 0.5; kill -ABRT $$", 1), ("kill -KILL $$", "sleep 0.5; exit 2", 2)]
 )
 def test_the_first_to_fail_decides_not_those_that_follow(shell, first, then, starts):
-    """A host's end aborts the others, and bad input too looks like an abort to the last."""
+    """A lost host aborts the others, and for the last process bad input looks like an abort too."""
     shell.pretend(
         "fake",
         f"((n <= 2)) || exit 0\nif [[ $JAX_PROCESS_ID == 1 ]]; then {first}; else {then}; fi",
@@ -63,14 +63,14 @@ def test_the_first_to_fail_decides_not_those_that_follow(shell, first, then, sta
     assert len(shell.calls()) == 2 * starts
 
 
-def test_those_that_stay_behind_are_killed(shell):
+def test_processes_that_stay_behind_are_killed(shell):
     shell.pretend("fake", "[[ $JAX_PROCESS_ID == 1 ]] && exit 1; exec sleep 60")
     begun = time.monotonic()
     laptop(shell, "--python", "fake", "--patience", "1", code=1)
     assert time.monotonic() - begun < 20
 
 
-def test_asked_to_stop_it_passes_that_on_and_starts_nothing_again(shell):
+def test_sigterm_is_passed_on_and_nothing_restarts(shell):
     shell.pretend("fake", "trap 'exit 75' TERM; echo up; for i in {1..200}; do sleep 0.1; done")
     command = [LAUNCH / "laptop.sh", "--port", "4000", "--python", "fake", *TRAIN]
     job = subprocess.Popen(command, env=shell.environment, stdout=subprocess.PIPE, text=True)
@@ -84,7 +84,7 @@ _PROGRAM = """
 import json, os, pathlib, sys
 if sys.argv[1:4] != ["-m", "gr2_jax", "train"]:
     os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
-from gr2_jax.distributed import join_processes
+from gr2_jax.hosts import join_processes
 first = join_processes()
 import jax
 from jax.experimental import multihost_utils
@@ -128,7 +128,7 @@ def test_two_real_processes_evaluate_a_run_as_one_does(shell, tmp_path_factory, 
     from searched_run import small_experiment
 
     from gr2_jax.pipeline.run import run
-    from gr2_jax.workdir import Workdir
+    from gr2_jax.pipeline.stage import Workdir
 
     workdir = Workdir(shell.folder / "run")
     run(small_experiment(tmp_path_factory.mktemp("corpus")), workdir)
@@ -141,14 +141,14 @@ def test_two_real_processes_evaluate_a_run_as_one_does(shell, tmp_path_factory, 
 
 @pytest.mark.multiprocess
 def test_two_real_processes_run_what_one_does(shell, tmp_path_factory, monkeypatch):
-    """Sums over two devices are taken in another order, which 20 steps of Adam, that divide by the gradients' own size,
-    make visible: the losses agree to 1e-3, and 99% of the parameters to a tenth of what one step moves them."""
+    """Sums over two devices are taken in another order. 20 steps of Adam, which divides by the gradients' size, amplify
+    this: the losses agree to 1e-3, and 99% of the parameters to a tenth of one step's update."""
     monkeypatch.syspath_prepend(LAUNCH.parent / "tests" / "pipeline")
     import jax
     import numpy as np
     import searched_run
 
-    from gr2_jax.evaluation import Retriever
+    from gr2_jax.search import Retriever
 
     corpus = tmp_path_factory.mktemp("corpus")
     searched_run.small_experiment(corpus)

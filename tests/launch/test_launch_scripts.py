@@ -64,7 +64,7 @@ def test_help_is_the_head_of_the_script(shell, script, options):
         (["--crashes", "--", "train", "c.py"], "--crashes needs a value"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(shell, script, options, wrong, said):
+def test_bad_options_are_refused_in_one_sentence(shell, script, options, wrong, said):
     done = shell(script, *options, *wrong, code=2)
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1

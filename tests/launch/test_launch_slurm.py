@@ -1,4 +1,4 @@
-"""A Slurm cluster, with an sbatch and an srun that pretend."""
+"""A Slurm cluster, with a fake sbatch and a fake srun."""
 
 import os
 import re
@@ -46,7 +46,7 @@ def test_on_cpu_nodes_it_asks_for_no_gpus(shell):
     assert "scontrol requeue JOB\n" in text
 
 
-def test_the_job_asks_for_a_warning_and_a_second_life():
+def test_the_job_asks_for_a_signal_before_its_end_and_for_requeueing():
     asked = re.findall(r"^#SBATCH (.*)$", (CLONE / "launch" / "slurm.sbatch").read_text(), re.MULTILINE)
     assert {"--requeue", "--signal=TERM@120", "--open-mode=append"} <= set(asked)
 
@@ -63,20 +63,20 @@ def test_the_restart_code_sends_the_job_back_into_the_queue(shell):
     assert len(called(shell, "srun")) == 1
 
 
-def test_a_job_goes_back_into_the_queue_so_often_only(shell):
+def test_returns_to_the_queue_are_limited(shell):
     done = in_job(shell, "exit 75", "--restarts", "3", code=75, restarted="3")
     assert not called(shell, "scontrol")
     assert "more than 3 times" in done.stderr
 
 
-def test_a_crash_starts_again_within_the_job(shell):
+def test_a_crash_restarts_within_the_job(shell):
     in_job(shell, "((n > 2)) || { [[ $SLURM_PROCID == 1 ]] || sleep 0.3; kill -KILL $$; }")
     assert len(called(shell, "srun")) == 2
     assert not called(shell, "scontrol")
 
 
 @pytest.mark.parametrize("code", [1, 2])
-def test_what_would_come_back_ends_the_job_though_others_abort_of_it(shell, code):
+def test_a_fault_that_would_recur_ends_the_job_though_others_abort(shell, code):
     in_job(shell, f"[[ $SLURM_PROCID == 1 ]] && exit {code}; sleep 0.5; kill -ABRT $$", code=code)
     assert len(called(shell, "srun")) == 1
     assert not list(shell.folder.glob(".slurm-first*"))

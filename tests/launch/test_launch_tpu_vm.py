@@ -1,8 +1,8 @@
-"""A TPU VM slice, with a gcloud that pretends."""
+"""A TPU VM slice, with a fake gcloud."""
 
 OPTIONS = ["--name", "gr2", "--zone", "z", "--type", "v5litepod-16", "--runtime", "r", "--nfs", "10.0.0.2:/share"]
 
-# `states` has a line for each describe, `codes` the job's exit codes; the last of either stays.
+# `states` has a line for each describe, `codes` the job's exit codes; the last of either repeats.
 GCLOUD = r"""
 next() { # FILE: its first line, which goes unless it is the last
   head -n 1 "$1"
@@ -20,7 +20,7 @@ esac
 
 
 def launch(shell, states: str, codes: str, *options: str, code: int = 0) -> list[str]:
-    """The calls of gcloud, each told by its verb."""
+    """The calls of gcloud, each by its verb."""
     shell.pretend("gcloud", GCLOUD)
     (shell.folder / "states").write_text("\n".join(states.split()) + "\n")
     (shell.folder / "codes").write_text("\n".join(codes.split()) + "\n")
@@ -47,10 +47,10 @@ def test_a_slice_is_queued_for_installed_on_and_used(shell):
 def test_after_the_restart_code_the_same_hosts_run_it_again(shell):
     assert launch(shell, "ACTIVE", "75 134 1 0") == ["scp", "install", "run", "run", "run", "run"]
     rounds = {call.split("host.sh ")[1].split()[0] for call in shell.calls() if "host.sh" in call}
-    assert len(rounds) == 4  # each with a name of its own
+    assert len(rounds) == 4  # each round with its own name
 
 
-def test_a_slice_that_was_preempted_is_made_again(shell):
+def test_a_preempted_slice_is_created_again(shell):
     states = "ACTIVE SUSPENDING SUSPENDED ABSENT ACTIVE"
     expected = ["scp", "install", "run", "delete", "create", "scp", "install", "run"]
     assert launch(shell, states, "1 0", "--spot") == expected
@@ -58,22 +58,22 @@ def test_a_slice_that_was_preempted_is_made_again(shell):
     assert all("--spot" in call for call in shell.calls() if "create" in call)
 
 
-def test_bad_input_ends_it(shell):
+def test_bad_input_ends_the_job(shell):
     assert launch(shell, "ACTIVE", "2", code=2) == ["scp", "install", "run"]
 
 
-def test_a_traceback_may_be_a_lost_host_and_is_tried_so_often_only(shell):
+def test_a_traceback_may_be_a_lost_host_and_restarts_are_limited(shell):
     assert launch(shell, "ACTIVE", "1", "--crashes", "2", code=1)[2:] == ["run"] * 3
 
 
-def test_without_a_queue_the_slice_is_asked_for_at_once(shell):
+def test_without_a_queue_the_slice_is_created_at_once(shell):
     launch(shell, "ABSENT READY PREEMPTED PREEMPTED ABSENT READY", "137 0", "--direct", "--delete")
     made = [call for call in shell.calls() if " create " in call or " delete " in call]
     create = "gcloud compute tpus tpu-vm create gr2 --zone z --accelerator-type v5litepod-16 --version r"
     delete = "gcloud compute tpus tpu-vm delete gr2 --zone z --quiet"
-    assert made == [create, delete, create, delete]  # the last one because it is done
+    assert made == [create, delete, create, delete]  # the last one since the job is done
 
 
-def test_a_state_that_cannot_be_had_is_asked_for_again(shell):
+def test_an_unknown_state_is_queried_again(shell):
     assert launch(shell, "BROKEN BROKEN ACTIVE", "0") == ["scp", "install", "run"]
     assert launch(shell, "BROKEN", "0", code=1)[3:] == []

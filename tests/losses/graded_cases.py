@@ -15,7 +15,7 @@ from gr2_jax.losses import mgcc_loss
 B, N, D, L = 3, 7, 4, 3
 GIVEN = (0.3, 0.7, 2.0)
 
-# On arrays this small most of a test's time would go into optimising its code.
+# On arrays this small, most of a test's time would go into compiler optimisation.
 quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 few = settings(max_examples=10)
@@ -31,7 +31,7 @@ VALUES = (
     ("cosine", "dot"),
     ("mean", "sum"),
 )
-# Every value of every option beside every value of every other; the defaults first.
+# Covers every pair of values of any two options; the defaults first.
 OPTIONS = [
     dict(zip(NAMES, row, strict=True))
     for row in [
@@ -83,7 +83,7 @@ def graded_batches(draw, num_grades=L, queries=B):
 
 
 def with_few_positives(batch, most):
-    """At most so many relevant docids of each query; all of them where `most` is None."""
+    """Keeps at most `most` relevant docids per query; all if `most` is None."""
     few = np.cumsum(batch.grades > 0, axis=1) <= (most or N)
     return batch._replace(grades=np.where(few, batch.grades, 0))
 
@@ -104,7 +104,7 @@ def _compiled(items):
 def value_and_gradients(batch, options, temperature=0.1):
     """The loss, and its gradients in the queries, the docids and the temperature."""
     function = _compiled(tuple(options.items()))
-    # as numpy arrays, whose every use is not compiled again
+    # as NumPy arrays, so that using them compiles nothing
     return jax.device_get(function(batch.queries, batch.docids, np.float32(temperature), batch.grades, batch.mask))
 
 

@@ -1,4 +1,4 @@
-"""MGCC and what it is made of as plain loops over Python floats (float64), and gradients by central differences."""
+"""MGCC and its parts as plain loops over Python floats (float64), and gradients by central differences."""
 
 import math
 from functools import partial
@@ -25,7 +25,7 @@ def log_sum_exp(values):
 
 
 def denominator_set(n, kept, grades, denominator):
-    """The docids in the sum of Eq. 4 for the pair of a query and docid n; `kept` are those that are not masked."""
+    """The docids in the sum of Eq. 4 for the pair of a query and docid n; `kept` are the unmasked docids."""
     if denominator == "batch":
         return kept
     if denominator == "negatives":
@@ -52,7 +52,7 @@ def compared(losses, bound):
 
 
 def bounds_of(losses, *, constraint, bound):
-    """One query: {grade: what bounds the losses of this grade}, only for the grades that something bounds."""
+    """One query: {grade: the bound on its losses}, only for grades that have a bound."""
     values = compared(losses, bound)
     bounds = {}
     for l in losses:
@@ -61,7 +61,7 @@ def bounds_of(losses, *, constraint, bound):
             if higher:
                 bounds[l] = max(higher)
         elif constraint == "literal" and l + 1 in values:
-            # -max(l_pair, L_max) with L_max the largest l_pair, that is the smallest loss, of the next grade
+            # -max(l_pair, L_max), where L_max is the largest l_pair (the smallest loss) of the next grade
             bounds[l] = min(values[l + 1])
     return bounds
 

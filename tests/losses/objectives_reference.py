@@ -52,7 +52,7 @@ def lambdarank(scores, grades, *, docid_mask, gain, reduction, ranked_by=None):
     """Sum over pairs with grade_i > grade_j of |change of nDCG by their swap| * log(1 + exp(s_j - s_i)).
 
     nDCG is computed anew for every swapped list. The ranks are those of the scores `ranked_by` (default: `scores`),
-    so that they can be held while the scores move.
+    so that they can stay fixed while the scores change.
     """
     per_query = []
     for q, row in enumerate(scores):
@@ -82,7 +82,7 @@ def softplus(x):
 
 
 def learnable_penalty(parameters):
-    """lambda_l = (softplus of the parameters up to l, summed) / (that of all of them)."""
+    """lambda_l = (sum of softplus of the parameters up to l) / (sum over all parameters)."""
     total = sum(softplus(p) for p in parameters)
     return [sum(softplus(p) for p in parameters[: l + 1]) / total for l in range(len(parameters))]
 
@@ -92,7 +92,7 @@ def penalty_prior(penalties):
 
 
 def relevance(documents, queries, query_ids, document_ids):
-    """Eq. 1, with the rows of one query, and of a query paired with the same document, left out of zeta."""
+    """Eq. 1; zeta leaves out rows of the same query and of queries that are paired with the same document."""
     pairs = set(zip(document_ids, query_ids, strict=True))
     total = 0.0
     for i in range(len(documents)):

@@ -21,7 +21,7 @@ ARGUMENTS = ("queries", "docids", "docid_rows", "judged_rows", "judged_grades")
 
 
 def batch() -> dict[str, np.ndarray]:
-    """Documents that come in twice, padding on two devices, an unjudged query, judgements of others' docids."""
+    """Repeated documents, padding on two devices, an unjudged query, judgements of other queries' docids."""
     rng = np.random.default_rng(0)
     docid_rows, judged_rows = rng.integers(0, 24, N), rng.integers(0, 30, (B, J))
     docid_rows[[5, N - 1]] = -1
@@ -143,7 +143,7 @@ def _result_or_error(function):
 
 
 def on_eight_devices() -> dict:
-    """The same in one process on one device ("one") and on eight, their mesh axis Auto and Explicit."""
+    """Results in one process on one device ("one") and on eight devices with an Auto and an Explicit mesh axis."""
     one = {name: _result_or_error(functools.partial(loss_and_gradients, name, batch())) for name in LOSSES}
     one["grade_matrix"] = _result_or_error(lambda: judgements(batch()))
     one = jax.device_get(one)
@@ -153,7 +153,7 @@ def on_eight_devices() -> dict:
 
 
 def in_one_of_two_processes(address: str, index: int) -> dict:
-    """Per loss the value, and the gradients of this process's half of the queries and docids."""
+    """Per loss: the value, and the gradients for this process's half of the queries and docids."""
     jax.distributed.initialize(address, num_processes=2, process_id=index, initialization_timeout=60)
     mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
     rows = NamedSharding(mesh, PartitionSpec("data"))

@@ -1,4 +1,4 @@
-"""MGCC some docids at a time: the loss, the gradients and the errors of the plain form, in flat memory."""
+"""Chunked MGCC has the loss, gradients and errors of the plain form, and its memory does not grow with the batch."""
 
 from functools import cache, partial
 
@@ -22,7 +22,7 @@ OPTIONS = (
 
 
 def batch(seed, padding=0.2):
-    """Documents that come twice or are judged twice, padding, judged documents that are not in the batch."""
+    """Documents that occur twice or are judged twice, padding, judged documents that are not in the batch."""
     rng = np.random.default_rng(seed)
     vectors = [rng.normal(size=(n, D)).astype(np.float32) for n in (B, N)]
     rows, judged = rng.integers(0, 9, N), rng.integers(0, 11, (B, J))
@@ -48,13 +48,13 @@ def programs(option, size):
 @pytest.mark.parametrize(("option", "size"), [(0, 4), (0, 13), (1, 1), (1, 5), (2, 6)])
 @settings(max_examples=15)
 @given(seed=st.integers(0, 10_000))
-def test_value_and_gradients_are_those_of_the_plain_form(option, size, seed):
+def test_value_and_gradients_equal_the_plain_form(option, size, seed):
     queries, docids, *judgements = batch(seed, padding=(seed % 3) / 3)
     plain, chunked = (f(queries, docids, 0.3, *judgements) for f in programs(option, size))
     jax.tree.map(partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5), chunked, plain)
 
 
-def test_the_value_is_that_of_the_float64_loop():
+def test_the_value_matches_the_float64_loop():
     queries, docids, *judgements = batch(3)
     grades, mask = grade_matrix(*judgements)
     expected = reference.mgcc(
@@ -64,7 +64,7 @@ def test_the_value_is_that_of_the_float64_loop():
     np.testing.assert_allclose(programs(0, 4)[1](queries, docids, 0.3, *judgements)[0], expected, rtol=2e-5)
 
 
-def test_everything_padding_is_0_with_zero_gradients():
+def test_a_batch_of_padding_gives_0_with_zero_gradients():
     queries, docids, rows, judged, grades = batch(0)
     value, gradients = programs(0, 4)[1](queries, docids, 0.3, rows, np.full_like(judged, -1), grades)
     assert value == 0
@@ -74,7 +74,7 @@ def test_everything_padding_is_0_with_zero_gradients():
     assert not any(np.any(g) for g in gradients)
 
 
-def test_a_grade_outside_the_scale_is_seen():
+def test_a_grade_outside_the_scale_gives_nan():
     queries, docids, rows, _, grades = batch(0, padding=0.0)
     judged = np.tile(rows[:J], (B, 1))
     assert np.isnan(programs(0, 4)[1](queries, docids, 0.3, rows, judged, np.full_like(grades, L + 1))[0])
@@ -117,7 +117,7 @@ def test_memory_does_not_grow_with_the_batch():
         ({"similarity": "cos"}, "did you mean 'cosine'"),
     ],
 )
-def test_a_wrong_argument_is_one_clear_sentence(change, sentence):
+def test_a_wrong_argument_raises_a_clear_sentence(change, sentence):
     queries, docids, rows, judged, grades = batch(0)
     arguments = {"docid_rows": rows, "judged_rows": judged, "judged_grades": grades, "num_grades": L} | change
     with pytest.raises(UserError, match=sentence):

@@ -41,7 +41,7 @@ def rax_softmax(scores, grades, where):
 
 @cases.some
 @given(batch=graded_batches())
-def test_it_is_the_softmax_loss_of_rax(batch):
+def test_equals_the_softmax_loss_of_rax(batch):
     scores, mask = batch.queries @ batch.docids.T, batch.mask | (np.arange(N) == 0)  # rax is NaN without a docid
     found = value_and_gradient(scores, batch.grades, docid_mask=mask, reduction="sum")
     expected = rax_softmax(scores, np.float32(batch.grades), np.broadcast_to(mask, scores.shape))
@@ -89,6 +89,6 @@ def test_bfloat16_scores_are_computed_in_float32():
         ({"reduction": "none"}, "reduction='none' is not known"),
     ],
 )
-def test_a_wrong_argument_is_one_clear_sentence(keywords, sentence):
+def test_a_wrong_argument_raises_a_clear_sentence(keywords, sentence):
     with pytest.raises(UserError, match=sentence):
         value_and_gradient(np.ones((B, N)), **({"grades": np.ones((B, N), int)} | keywords))

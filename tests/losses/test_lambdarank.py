@@ -45,7 +45,7 @@ def rax_lambdarank(scores, grades, where, gain):
 @pytest.mark.parametrize("gain", ["exponential", "linear"])
 @cases.some
 @given(batch=graded_batches(), ties=st.booleans())
-def test_it_is_the_lambdarank_of_rax(gain, batch, ties):
+def test_equals_the_lambdarank_of_rax(gain, batch, ties):
     scores = batch.queries @ batch.docids.T
     if ties:
         scores = np.round(scores)
@@ -108,6 +108,6 @@ def test_bfloat16_scores_are_computed_in_float32():
         ({"reduction": "none"}, "reduction='none' is not known"),
     ],
 )
-def test_a_wrong_argument_is_one_clear_sentence(keywords, sentence):
+def test_a_wrong_argument_raises_a_clear_sentence(keywords, sentence):
     with pytest.raises(UserError, match=sentence):
         value_and_gradient(np.ones((B, N)), **({"grades": np.ones((B, N), int)} | keywords))

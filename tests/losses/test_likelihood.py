@@ -130,7 +130,7 @@ def test_without_positives_the_loss_is_zero_even_over_nan(loss):
     assert (half[0].dtype, half[1].dtype) == (jnp.float32, jnp.bfloat16)
 
 
-def test_a_grade_outside_the_scale_is_seen():
+def test_a_grade_outside_the_scale_gives_nan():
     nll = np.ones((2, 3), np.float32)
     assert np.isnan(query_likelihood(nll, np.full((2, 3), 3), num_grades=2)[0])
 

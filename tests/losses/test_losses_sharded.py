@@ -14,14 +14,14 @@ from sharded_losses import LOSSES, B, N
 
 
 def start(devices: int, *arguments: str) -> subprocess.Popen:
-    # what is tested is done before LLVM, whose optimisations would take a third of the time
+    # the tested code runs before LLVM, whose optimisations would take a third of the time
     flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
     return subprocess.Popen([sys.executable, sharded_losses.__file__, *arguments], env=environment)
 
 
 def wait(processes: list[subprocess.Popen], seconds: float) -> None:
-    """All of them, or none: where one fails, the others could wait for it forever."""
+    """Waits for all processes or kills all: if one fails, the others could wait for it forever."""
     try:
         assert [process.wait(timeout=seconds) for process in processes] == [0] * len(processes)
     finally:
@@ -40,14 +40,14 @@ def on_eight(tmp_path_factory) -> dict:
 
 
 def checked(result):
-    """The result, where the subprocess did not send an error in its place."""
+    """The result; fails the test if the subprocess sent an error instead."""
     if isinstance(result, str):
         pytest.fail(result, pytrace=False)
     return result
 
 
 def assert_close(ours, expected) -> None:
-    """Loss and gradients agree, and the gradients are not nothing."""
+    """Loss and gradients agree, and the gradients are not zero."""
     np.testing.assert_allclose(ours[0], expected[0], rtol=1e-5)
     assert expected[0] != 0
     for gradient, wanted in zip(ours[1], expected[1], strict=True):
@@ -64,12 +64,12 @@ def test_eight_devices_give_the_loss_and_gradients_of_one(on_eight, name, axis):
 
 @pytest.mark.parametrize("axis", ["Auto", "Explicit"])
 @pytest.mark.parametrize("name", LOSSES)
-def test_the_gradients_can_stay_where_the_embeddings_are(on_eight, name, axis):
+def test_gradients_can_keep_the_sharding_of_the_embeddings(on_eight, name, axis):
     assert checked(on_eight[axis][name])["rows_per_device"] == [[B // 8] * 8, [N // 8] * 8]
 
 
 @pytest.mark.parametrize("axis", ["Auto", "Explicit"])
-def test_eight_devices_make_the_grade_matrix_of_one(on_eight, axis):
+def test_eight_devices_give_the_grade_matrix_of_one(on_eight, axis):
     ours, expected = checked(on_eight[axis]["grade_matrix"]), checked(on_eight["one"]["grade_matrix"])
     for array, wanted in zip(ours, expected, strict=True):
         np.testing.assert_array_equal(array, wanted)
@@ -83,7 +83,7 @@ def free_address() -> str:
 
 @pytest.fixture(scope="module")
 def in_two_processes(tmp_path_factory) -> list[dict]:
-    """What each of two processes saw; two devices each."""
+    """The results of each of two processes, two devices each."""
     directory, address = tmp_path_factory.mktemp("processes"), free_address()
     outputs = [directory / f"{index}.pkl" for index in range(2)]
     wait([start(2, "process", str(output), address, str(i)) for i, output in enumerate(outputs)], seconds=180)
@@ -101,8 +101,8 @@ def test_two_processes_give_the_loss_and_gradients_of_one(in_two_processes, name
     assert_close((first, gradients), sharded_losses.loss_and_gradients(name, sharded_losses.batch()))
 
 
-def test_the_batch_has_what_goes_wrong_between_processes():
-    """A docid that only the one half brings is relevant to a query of the other half, and a document comes in twice."""
+def test_the_batch_covers_what_can_fail_between_processes():
+    """A docid of only one half is relevant to a query of the other half, and a document occurs twice."""
     grades, mask = jax.device_get(sharded_losses.judgements(batch := sharded_losses.batch()))
     only_first = ~np.isin(batch["docid_rows"][: N // 2], batch["docid_rows"][N // 2 :])
     assert np.any(grades[B // 2 :, : N // 2][:, only_first & mask[: N // 2]] > 0)

@@ -77,7 +77,7 @@ def test_from_scores_matches_the_float64_loop(options, batch, scale, crowded):
     )
     np.testing.assert_allclose(value, loop(scores), rtol=2e-5, atol=1e-2 if scale == 1e4 else 1e-6)
     assert np.all(np.isfinite(gradient))
-    if scale == 1:  # ties leave more than one gradient right, and of 1e4 the differences are too coarse
+    if scale == 1:  # ties allow several gradients, and at 1e4 the differences are too coarse
         cases.assert_gradients([gradient], loop, scores, rtol=1e-4, atol=1e-5)
 
 
@@ -90,16 +90,16 @@ def test_a_worked_example():
         (loss, (np.log(4) + np.log(4) / 4) / 2),
         (partial(loss, penalty="equal"), np.log(4)),
         (partial(loss, constraint="off"), (np.log(4) + np.log(2) / 4) / 2),
-        # The letter takes the larger log-probability for the lower grade, here its own, and weighs grade 2 with 1/4.
+        # As written, the lower grade gets the larger log-probability, here its own, and grade 2 weighs 1/4.
         (partial(loss, constraint="literal", penalty="grade"), (np.log(4) / 4 + np.log(2)) / 2),
         # Neither repels the other: 1 + 1 against 1, and 2 + 1 against 2, which the constraint lifts.
         (partial(loss, denominator="negatives"), (np.log(2) + np.log(2) / 4) / 2),
-        # Grade 1 repels grade 2, and not the other way round: 1 + 2 + 1 against 1, and 2 + 1 against 2.
+        # Grade 1 repels grade 2 but not vice versa: 1 + 2 + 1 against 1, and 2 + 1 against 2.
         (partial(loss, denominator="lower", constraint="off"), (np.log(4) + np.log(1.5) / 4) / 2),
     )
 
 
-def test_a_bound_on_grades_is_not_one_on_pairs():
+def test_bounding_grades_differs_from_bounding_pairs():
     # Pair losses log 8 and log 2 in grade 2 (mean log 4), log 4 and log 8 in grade 1: the scores' shares are 1/loss.
     scores = jnp.log(jnp.array([[1.0, 4.0, 2.0, 1.0]]))
     loss = partial(mgcc_from_scores, scores, jnp.array([[2, 2, 1, 1]]), num_grades=2, penalty="equal")

@@ -1,4 +1,4 @@
-"""MGCC on batches at the edge, and on arguments that do not fit."""
+"""MGCC on degenerate batches and invalid arguments."""
 
 from functools import partial
 
@@ -51,7 +51,7 @@ def test_edges_have_the_loss_of_the_float64_loop_and_finite_gradients(options, b
     if edge in ("no positive", "all masked"):
         assert value == 0
         assert not any(np.any(g) for g in gradients)
-    if options["similarity"] == "cosine":  # of a vector without a direction
+    if options["similarity"] == "cosine":  # a vector without a direction
         assert not (edge in ("zero embeddings", "zero queries") and np.any(gradients[0]))
         assert not (edge in ("zero embeddings", "one docid zero") and np.any(gradients[1][0]))
 
@@ -101,14 +101,14 @@ def test_a_masked_docid_may_hold_anything():
 @pytest.mark.parametrize("options", [OPTIONS[0], OPTIONS[4], OPTIONS[11]], ids=cases.name)
 @cases.few
 @given(batch=graded_batches(), q=st.integers(0, B - 1), n=st.integers(0, N - 1), above=st.integers(1, 9))
-def test_a_grade_outside_the_scale_is_seen_where_it_counts(options, batch, q, n, above):
+def test_a_grade_outside_the_scale_gives_nan_unless_masked(options, batch, q, n, above):
     grades = batch.grades.copy()
     grades[q, n] = L + above
     value, _ = cases.value_and_gradients(batch._replace(grades=grades), options)
     assert np.isnan(value) == batch.mask[n]
 
 
-def test_a_grade_outside_the_scale_is_seen_among_few_positives():
+def test_a_grade_outside_the_scale_gives_nan_among_few_positives():
     grades = np.array([[2, 0, 0, 1, 0], [1, 0, 0, 0, 0]])
     loss = cases.quick_jit(lambda grades: mgcc_from_scores(np.ones((2, 5)), grades, num_grades=2, max_positives=2))
     assert np.isfinite(loss(grades))
@@ -134,7 +134,7 @@ ZEROS = np.zeros((B, N), np.int32)
     ],
     ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
 )
-def test_a_wrong_argument_is_one_clear_sentence(keywords, sentence):
+def test_a_wrong_argument_raises_a_clear_sentence(keywords, sentence):
     loss = partial(mgcc_loss, **({"grades": ZEROS, "num_grades": L} | keywords))
     with pytest.raises(UserError, match=sentence):
         jax.eval_shape(loss, np.ones((B, D)), np.ones((N, D)))

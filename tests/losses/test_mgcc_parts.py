@@ -46,7 +46,7 @@ def test_parts_match_brute_force(constraint, bound, denominator, batch):
         free = reference.compared(losses, bound)
         for l in losses:
             of_grade[l].append(np.mean(final[l]))
-            # of a bound grade every pair
+            # every pair of a bound grade
             pairs = len(losses[l]) // len(final[l])
             changed += pairs * [x != y for x, y in zip(final[l], free[l], strict=True)]
         order.append(order_counts(row, grades, batch.mask))
@@ -73,7 +73,7 @@ def gradients_and_parts(batch, options):
 
 @cases.few
 @given(batch=graded_batches())
-def test_the_loss_and_its_gradient_are_those_of_mgcc_loss(batch):
+def test_the_loss_and_its_gradient_equal_mgcc_loss(batch):
     options = cases.OPTIONS[3]
     gradients, parts = gradients_and_parts(batch, tuple(options.items()))
     value, expected = cases.value_and_gradients(batch, options)

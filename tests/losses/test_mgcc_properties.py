@@ -1,4 +1,4 @@
-"""What MGCC promises, whatever the batch."""
+"""Properties of MGCC that hold for every batch."""
 
 from functools import partial
 
@@ -41,7 +41,7 @@ def assert_no_higher_grade_has_a_larger_loss(losses, present, rtol):
 @cases.some
 @given(batch=graded_batches())
 def test_no_higher_grade_has_a_larger_loss(bound, denominator, batch):
-    # a mean of equal losses may round
+    # the mean of equal losses may round
     assert_no_higher_grade_has_a_larger_loss(*grade_losses(batch, L, bound, denominator), rtol=1e-6)
 
 
@@ -140,7 +140,7 @@ def losses_and_gradients(scores, grades, penalty, denominator, constraint, bound
 
 @st.composite
 def raised(draw, of):
-    """Scores [8,N] of one query, one docid's raised from row to row; its grade is in `of` and no other docid's."""
+    """Scores [8,N] of one query; one docid's score rises from row to row, and only its grade is in `of`."""
     n, grade = draw(st.integers(0, N - 1)), draw(st.sampled_from(of))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     grades = rng.choice([l for l in range(L + 1) if l != grade], N).astype(np.int32)
@@ -153,7 +153,7 @@ def raised(draw, of):
 @cases.some
 @given(case=raised(of=[1, 2, 3]))
 def test_a_more_similar_docid_never_has_a_larger_loss_of_its_own(denominator, case):
-    # Before the constraint: where that binds, the loss of a pair IS a higher grade's, which then grows.
+    # Before the constraint: where it binds, a pair's loss IS the loss of a higher grade, which then grows.
     n, grades, scores = case
     only_its_own = np.arange(1, L + 1) == grades[n]
     losses, gradients = jax.device_get(
@@ -177,7 +177,7 @@ def test_where_no_positive_repels_another_all_pull_and_all_negatives_push(constr
 @cases.some
 @given(case=raised(of=[3]))
 def test_no_docid_is_repelled_by_a_less_relevant_one(case):
-    # The only docid of the best grade: every other one has it in no denominator.
+    # The only docid of the best grade is in no other docid's denominator.
     n, grades, scores = case
     losses, gradients = jax.device_get(losses_and_gradients(scores, grades, np.ones(L), "lower", "running_max", "pair"))
     assert np.all(np.diff(losses) <= 1e-6)
@@ -197,7 +197,7 @@ def loss_of_rows(queries, docids, docid_rows, judged_rows, judged_grades, denomi
     docid_rows=st.lists(st.integers(-1, 5), min_size=N, max_size=N),
     judged=st.lists(st.permutations(range(6)), min_size=B, max_size=B),
 )
-def test_duplicates_and_padding_are_as_if_they_were_not_there(denominator, batch, docid_rows, judged):
+def test_duplicates_and_padding_change_nothing(denominator, batch, docid_rows, judged):
     judged_rows, judged_grades = np.array(judged)[:, :4], batch.grades[:, :4]
     value = loss_of_rows(batch.queries, batch.docids, np.array(docid_rows), judged_rows, judged_grades, denominator)
     once = [n for n, row in enumerate(docid_rows) if row >= 0 and row not in docid_rows[:n]]
@@ -210,7 +210,7 @@ def test_duplicates_and_padding_are_as_if_they_were_not_there(denominator, batch
 @pytest.mark.parametrize("options", cases.SUMS, ids=cases.name)
 @cases.few
 @given(batch=graded_batches())
-def test_the_sum_over_parts_of_the_queries_is_the_whole(options, batch):
+def test_sums_over_parts_of_the_queries_add_up_to_the_whole(options, batch):
     value, gradients = cases.value_and_gradients(batch, options)
     parts = [
         cases.value_and_gradients(

@@ -1,4 +1,4 @@
-"""A batch read in parts has the loss and the gradients of the batch read whole."""
+"""A batch computed in parts has the loss and gradients of the whole batch."""
 
 import jax
 import jax.numpy as jnp
@@ -35,8 +35,8 @@ def graded_loss(weights, batch, grades, count, layers=1):
 
 
 @pytest.mark.parametrize("count", [2, 4, 8])
-def test_value_and_gradient_are_those_of_the_whole_batch(problem, count):
-    """With the docids of the other parts as negatives: the mean over parts would be another loss."""
+def test_value_and_gradient_equal_the_whole_batch(problem, count):
+    """The docids of the other parts are negatives: a mean over parts would be another loss."""
     weights, batch, grades = problem
     graded = jax.value_and_grad(graded_loss)
     whole, gradient = graded(weights, batch, grades, 1)
@@ -62,13 +62,13 @@ def test_every_part_draws_its_own_random_numbers():
     assert len(np.unique(drawn)) == drawn.size
 
 
-def test_memory_is_that_of_a_part(problem):
-    """Eight layers' activations of 4,096 rows are kept for the backward pass, or those of an eighth of the rows."""
+def test_memory_holds_one_part(problem):
+    """The backward pass keeps the activations of eight layers for 4,096 rows, or for an eighth of the rows."""
     weights, grades = problem[0], jax.ShapeDtypeStruct((4096, 4096), jnp.int32)
     batch = {n: jax.ShapeDtypeStruct(s, jnp.float32) for n, s in {"queries": (4096, D), "docids": (4096, 1, D)}.items()}
 
     def needed(count):
-        def norm(weights, batch, grades):  # without the [B,N] loss, which is not what is divided
+        def norm(weights, batch, grades):  # without the [B,N] loss, which is not divided
             embedded = in_microbatches(
                 lambda x, _: jax.tree.map(lambda x: deep(weights, x), x), batch, jax.random.key(0), count=count
             )

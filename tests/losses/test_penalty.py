@@ -45,14 +45,14 @@ def test_learnable_penalty_is_positive_ordered_and_one_for_the_best_grade(parame
 
 @cases.some
 @given(steps=vectors(st.floats(1e-3, 10)))
-def test_penalty_parameters_are_where_the_penalty_starts(steps):
+def test_penalty_parameters_reproduce_the_penalty(steps):
     given = np.cumsum(np.array(steps, np.float32))
     start = learnable_penalty(penalty_parameters(given, L))
     np.testing.assert_allclose(start, given / given[-1], rtol=1e-4)
 
 
 @pytest.mark.parametrize("num_grades", [1, 2, 5])
-def test_it_can_start_at_the_penalty_by_rank(num_grades):
+def test_penalty_parameters_reproduce_the_penalty_by_rank(num_grades):
     start = learnable_penalty(penalty_parameters("rank", num_grades))
     np.testing.assert_allclose(start, 1 / np.arange(num_grades, 0, -1) ** 2.0, rtol=1e-5)
 
@@ -70,7 +70,7 @@ def test_a_penalty_that_does_not_increase_from_above_zero_has_no_parameters(pena
         ("rank", 0, "num_grades=0"),
     ],
 )
-def test_a_wrong_argument_is_one_clear_sentence(penalty, num_grades, sentence):
+def test_a_wrong_argument_raises_a_clear_sentence(penalty, num_grades, sentence):
     with pytest.raises(UserError, match=sentence):
         penalty_parameters(penalty, num_grades)
 

@@ -1,4 +1,4 @@
-"""The README's example of the loss alone does what it says."""
+"""The README's example of the loss alone works as described."""
 
 import re
 from pathlib import Path

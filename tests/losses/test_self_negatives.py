@@ -18,7 +18,7 @@ value_and_gradients = jax.jit(
 
 
 def loop(positive_nll, negative_nll, grades, mask, reduction):
-    """Probabilities as they are, their quotient, its logarithm; Eq. 11's averages."""
+    """Plain probabilities, their quotient, its logarithm; the averages of Eq. 11."""
     per_query = []
     for positives, judged, negatives, kept in zip(positive_nll, grades, negative_nll, mask, strict=True):
         wrong = sum(math.exp(-x) for x, keep in zip(negatives, kept, strict=True) if keep)
@@ -53,7 +53,7 @@ def test_matches_the_float64_loop(seed, reduction):
 
 
 def test_a_query_without_negatives_adds_nothing_and_counts():
-    """One query of two: half its loss. What stands under the mask, NaN included, does not matter."""
+    """One query of two: half its loss. Masked values do not matter, not even NaN."""
     positive, negative = np.array([[1.0], [2.0]]), np.array([[3.0], [np.nan]])
     arguments = positive, np.ones((2, 1), int), negative, np.array([[True], [False]])
     value, (to_positive, to_negative) = value_and_gradients(*arguments, num_grades=1)
@@ -76,7 +76,7 @@ def test_without_any_negative_or_any_positive_it_is_zero_with_zero_gradient():
 
 
 def test_huge_values_stay_finite_and_right():
-    """Likelihoods of which no float holds one: only their quotients matter."""
+    """No float holds these likelihoods: only their quotients matter."""
     positive, negative = np.array([[9000.0, 1e30]]), np.array([[9001.0, 9000.0]])
     value, gradients = value_and_gradients(positive, np.array([[1, 2]]), negative, np.ones((1, 2), bool), num_grades=2)
     np.testing.assert_allclose(value, (math.log(2 + math.exp(-1)) + 1e30) / 2, rtol=1e-6)
@@ -95,7 +95,7 @@ def test_half_precision_is_computed_in_float32():
     np.testing.assert_allclose(value, expected, rtol=1e-6)
 
 
-def test_a_grade_beyond_the_scale_is_seen():
+def test_a_grade_outside_the_scale_gives_nan():
     positive, grades, negative, mask = random_batch(2)
     assert np.isnan(self_negative_loss(positive, grades + 3, negative, mask, num_grades=L))
 

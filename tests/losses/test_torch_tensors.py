@@ -1,4 +1,4 @@
-"""The README's line for tensors of torch."""
+"""The README's line for torch tensors."""
 
 import jax
 import numpy as np

@@ -13,7 +13,7 @@ def _random_params(module, *args, seed=0):
     def draw(path, shape):
         value = rng.normal(size=shape.shape).astype(shape.dtype)
         if path[-1].key == "kernel":
-            return value / np.float32(np.sqrt(shape.shape[-2]))  # the inputs: a scanned stack has layers before them
+            return value / np.float32(np.sqrt(shape.shape[-2]))  # by inputs: a scanned stack has an axis before them
         return 1 + 0.2 * value if path[-1].key == "scale" else value
 
     shapes = jax.eval_shape(module.init, jax.random.key(0), *args)["params"]

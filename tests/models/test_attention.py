@@ -78,7 +78,7 @@ def test_large_logits_and_a_row_without_keys_stay_finite(inputs):
     assert all(np.isfinite(x).all() for x in (found, *pulled))
 
 
-def test_a_query_without_keys_weighs_all_alike_and_teaches_nothing_else(inputs):
+def test_a_query_without_keys_weights_all_alike_and_trains_only_values(inputs):
     queries, keys, values, bias, cotangent = (x[:1] for x in inputs)
     found, (to_q, to_k, to_v, to_b) = _ours(recompute_attention, *(queries, keys, values, bias, cotangent), ~MASK[:1])
     np.testing.assert_allclose(found, np.broadcast_to(values.mean(2, keepdims=True), found.shape), rtol=1e-5)
@@ -99,10 +99,10 @@ def test_bfloat16_sums_in_float32(inputs):
 
 
 def test_nothing_of_the_size_of_the_weights_is_kept():
-    """32 x 64 weights per head against 4 numbers per query and key; the bias, an argument, is there anyway."""
+    """32 x 64 weights per head against 4 numbers per query and key; the bias is an argument, so it is kept anyway."""
     queries, keys, bias = jnp.ones((2, 2, 32, 4)), jnp.ones((2, 2, 64, 4)), jnp.ones((1, 2, 32, 64))
     kept = jax.eval_shape(lambda *x: jax.vjp(recompute_attention, *x, None)[1], queries, keys, keys, bias)
     sizes = sorted(x.size for x in jax.tree.leaves(kept))
     assert sizes[-1] == bias.size
     assert sizes[-2] == keys.size
-    assert keys.size < 2 * bias.size  # else the sizes would not tell weights from keys
+    assert keys.size < 2 * bias.size  # otherwise sizes could not distinguish weights from keys

@@ -1,4 +1,4 @@
-"""Every parameter and activation has axis names, and a mesh that follows them computes what one device does."""
+"""Every parameter and activation has axis names, and a mesh that uses them computes the same as one device."""
 
 import dataclasses
 import os
@@ -82,8 +82,8 @@ def test_a_parameter_axis_without_a_rule_is_an_error():
         param_shardings(params, mesh, [rule for rule in sharded_t5.RULES if rule[0] != "embed"])
 
 
-def test_eight_devices_compute_what_one_does(tmp_path):
-    """Batch over two, model over two, parameters over two: loss and every gradient of a scanned, rematerialised T5."""
+def test_eight_devices_compute_the_same_as_one(tmp_path):
+    """Batch, model and parameters each split in two: loss and every gradient of a scanned, rematerialised T5."""
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     path = tmp_path / "eight.npz"
     command = [sys.executable, sharded_t5.__file__, str(path)]

@@ -1,4 +1,4 @@
-"""The dense encoder against plain loops, and what it shares with a T5."""
+"""The dense encoder against plain loops, and the parts that it shares with a T5."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ TOKENS = np.array([[5, 3, 5, 0, 0], [11, 0, 0, 0, 0], [1, 2, 3, 4, 5]], np.int32
 
 
 def _unit_mean(states):
-    """Of one text's states, real tokens only, in float64."""
+    """The embedding from one text's states at real tokens, in float64."""
     mean = sum(np.asarray(state, np.float64) for state in states) / len(states)
     return mean / np.sqrt(mean @ mean)
 
@@ -49,7 +49,7 @@ def test_with_layers_it_is_the_mean_of_a_t5s_encoder_states(random_params):
     np.testing.assert_allclose(longer, found, atol=1e-5)
 
 
-def test_a_text_without_a_token_is_at_0_and_has_a_gradient(bag):
+def test_a_text_without_tokens_gives_0_and_a_finite_gradient(bag):
     empty = np.zeros((2, 3), np.int32)
 
     def similarity(params):
@@ -67,10 +67,10 @@ def test_bfloat16_vectors_are_float32_and_of_unit_length(bag):
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-6)
 
 
-def test_starts_from_a_t5_and_has_none_of_its_decoder(random_params):
+def test_starts_from_a_t5_without_its_decoder(random_params):
     t5 = random_params(T5(DEEP), TOKENS, TOKENS)
     config = dataclasses.replace(DEEP, scan_layers=True)
     started = start_from_t5(random_params(BiEncoder(config), TOKENS, seed=1), config, t5)
     assert set(started) == {"embedding", "encoder"}
     jax.tree.map(np.testing.assert_array_equal, started, {name: stack_layers(t5)[name] for name in started})
-    logical_axes(started)  # every parameter is known to a mesh's rules
+    logical_axes(started)  # every parameter has logical axes

@@ -1,4 +1,4 @@
-"""Hugging Face files -> checkpoint -> the same bytes, with files made here by hand from the format's description."""
+"""Hugging Face files -> checkpoint -> the same bytes; the files are built here from the format's description."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ TYPES = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 
 
 def _write(path, tensors, kinds, metadata=None, padding=0):
-    """The format by hand: u64 length, JSON header, bytes; the order is that of `tensors`."""
+    """The format by hand: u64 length, JSON header, bytes, in the order of `tensors`."""
     header, blobs, start = ({"__metadata__": metadata} if metadata else {}), [], 0
     for name, value in tensors.items():
         kind = kinds(name)
@@ -131,7 +131,7 @@ def test_special_values_survive(tied, tmp_path):
 
 
 def _shard(folder, tensors, kind="F32", extra=None):
-    """Three shards in turn, and their index."""
+    """Three shards that get the tensors in turn, and their index."""
     files = [f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)]
     places = {name: files[i % 3] for i, name in enumerate(tensors)}
     for file in files:
@@ -169,7 +169,7 @@ def test_mt5_stays_mt5(untied, tmp_path):
 
 
 def test_a_head_that_is_the_embedding_unscaled(untied, tmp_path):
-    """transformers 5 writes an unscaled model with one embedding so; training it apart makes it a file of its own."""
+    """transformers 5 writes an unscaled model with one embedding this way; training makes the head its own tensor."""
     folder, tensors = untied
     text = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(
@@ -190,7 +190,7 @@ def test_a_head_that_is_the_embedding_unscaled(untied, tmp_path):
     np.testing.assert_array_equal(load_hf_t5(tmp_path / "apart")[1]["output_embedding"], params["output_embedding"] + 1)
 
 
-def test_a_trained_model_is_written_in_the_form_it_came_in(ours, tmp_path):
+def test_a_trained_model_keeps_the_layout_of_its_files(ours, tmp_path):
     _, before = load_t5(ours)
     moved = _trained(ours, lambda params: jax.tree.map(lambda x: jnp.asarray(x * 1.1), params), tmp_path / "moved")
     lines = convert(moved, tmp_path / "back")
@@ -235,7 +235,7 @@ def test_another_vocabulary_is_written_plainly(ours, tmp_path):
     assert st.load_file(tmp_path / "back" / "model.safetensors")["shared.weight"].dtype == np.float32
 
 
-def test_tying_what_came_untied_is_written_plainly(untied, tmp_path):
+def test_a_model_tied_after_loading_is_written_plainly(untied, tmp_path):
     convert(untied[0], tmp_path / "ours")
 
     def tie(params):
@@ -247,7 +247,7 @@ def test_tying_what_came_untied_is_written_plainly(untied, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, params, tie(load_t5(tmp_path / "ours")[1]))
 
 
-def test_a_model_of_no_origin_is_written_as_save_hf_t5_does(tied, tmp_path):
+def test_a_model_without_a_record_is_written_as_by_save_hf_t5(tied, tmp_path):
     config, params = load_hf_t5(tied[0])
     save_t5(tmp_path / "ours", config, params)
     lines = convert(tmp_path / "ours", tmp_path / "back")
@@ -267,7 +267,7 @@ def test_damaged_record(ours, tmp_path, text):
     assert not (tmp_path / "back").exists()
 
 
-def test_a_record_writes_nowhere_else(ours, tmp_path):
+def test_a_record_cannot_write_outside_the_folder(ours, tmp_path):
     record = json.loads((ours / "huggingface.json").read_text())
     record["headers"] = {"../model.safetensors": record["headers"]["model.safetensors"]}
     (ours / "huggingface.json").write_text(json.dumps(record))
@@ -321,7 +321,7 @@ def test_an_empty_folder_is_a_destination(tied, tmp_path):
     assert load_t5(tmp_path / "ours")[0] == CONFIG
 
 
-def test_what_is_missing_is_named_with_its_extra(tied, tmp_path, capsys, monkeypatch):
+def test_a_missing_package_is_named_with_its_extra(tied, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
     code, out, err = _run(capsys, tied[0], tmp_path / "x")
     assert (code, out) == (2, "")

@@ -1,4 +1,4 @@
-"""Files that transformers wrote come back from our checkpoint byte for byte, and it reads what was trained here."""
+"""Files written by transformers come back from our checkpoint byte for byte, and transformers reads trained models."""
 
 import hashlib
 
@@ -66,7 +66,7 @@ def test_the_same_bytes(model, dtype, max_shard_size, tmp_path):
 
 
 def test_a_file_like_the_published_ones(tmp_path):
-    """With copies of the embedding and the tensor that nothing uses."""
+    """With copies of the embedding and the unused tensor."""
     from safetensors.torch import save_file
 
     model = _model("1.0")

@@ -1,4 +1,4 @@
-"""Dropout as Flax has it, and on a mesh each device's own."""
+"""Dropout equals Flax's on one device; on a mesh each device draws its own mask."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class Flax(nn.Module):
         return nn.Dropout(0.3)(x, False)
 
 
-def test_on_one_device_it_is_flax_s():
+def test_on_one_device_it_equals_flax():
     x, key = jnp.arange(1.0, 241.0).reshape(4, 60), jax.random.key(0)
     ours, flax = (model.apply({}, x, rngs={"dropout": key}) for model in (Ours(), Flax()))
     np.testing.assert_array_equal(ours, flax)
@@ -55,5 +55,5 @@ def test_on_a_mesh_every_device_draws_its_own_rows(eight, mesh):
     assert seen["again"]
     assert not seen["other"]
     assert seen["different_rows"] == 16  # no device repeats another's
-    assert not seen["whole"]  # and none draws the whole batch's
-    assert seen["odd"]  # rows that cannot be split are drawn as ever
+    assert not seen["whole"]  # and no device draws the whole batch's mask
+    assert seen["odd"]  # rows that do not divide evenly are drawn as without a mesh

@@ -1,4 +1,4 @@
-"""The fusion model: what a latent is, how it enters the decoder, and what training can reach."""
+"""The fusion model: its latents, how they enter the decoder, and which parameters get gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +50,7 @@ def test_two_encoders(fusion, outputs):
 
 
 def test_generation_sees_the_document_only_through_its_latent(fusion, outputs):
-    """The logits follow from the latent alone, and follow it; reconstruction runs the same decoder on the query's."""
+    """The logits depend on the latent and on nothing else; reconstruction decodes the query's latent the same way."""
     inputs = shift_right(QUERIES)
     generated = _run(fusion, inputs, outputs.document_reps, method="decode")
     np.testing.assert_allclose(outputs.generation_logits, generated, rtol=1e-5, atol=1e-6)

@@ -1,4 +1,4 @@
-"""One pass gives all that Eq. 10 needs, and beam search's steps score as training does."""
+"""One pass gives all that Eq. 10 needs, and the steps of beam search score like training."""
 
 import jax
 import jax.numpy as jnp

@@ -27,7 +27,7 @@ def params(random_params):
 
 @pytest.fixture
 def snapshot(params, tmp_path, monkeypatch):
-    """The cache's folder of the model org/name, with a file or two; the hub cannot be reached."""
+    """The cache folder of the model org/name, with one or two files; the hub is unreachable."""
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -72,17 +72,17 @@ def test_weights_that_are_not_safetensors(snapshot):
 
 
 @pytest.mark.parametrize("name", ["org/other", "google-t5/t5-base", "other"])
-def test_neither_here_nor_in_the_cache(snapshot, name):
+def test_neither_a_folder_nor_in_the_cache(snapshot, name):
     with pytest.raises(
-        UserError, match=rf"^there is no folder {name} here, and the Hugging Face hub did not give it: "
+        UserError, match=rf"^there is no folder {name} here, and the Hugging Face hub did not provide it: "
     ):
         load_hf_t5(name)
 
 
 @pytest.mark.parametrize("name", ["/absent/x", "./absent", "a/b/c", "../x", "a b"])
-def test_what_can_be_no_name(name, tmp_path, monkeypatch):
+def test_invalid_names(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, "transformers", None)  # is not asked
+    monkeypatch.setitem(sys.modules, "transformers", None)  # must not be imported
     with pytest.raises(UserError, match=r"^there is no folder \S+( b)?$"):
         local_directory(name)
 
@@ -113,11 +113,11 @@ def test_command_offline(snapshot, tmp_path):
 
 @pytest.mark.slow
 def test_command_without_a_network(tmp_path):
-    """Nobody listens at the endpoint; the hub's client tries six times before it gives up."""
+    """Nothing listens at the endpoint; the hub's client tries six times before it gives up."""
     done = _convert("org/name", tmp_path, HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="0")
     assert done.returncode == 2
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("gr2: there is no folder org/name here, and the Hugging Face hub did not give it: ")
+    assert last.startswith("gr2: there is no folder org/name here, and the Hugging Face hub did not provide it: ")
     assert not (tmp_path / "out").exists()

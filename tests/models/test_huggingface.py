@@ -1,4 +1,4 @@
-"""Hugging Face files without torch: the round trip, and a clear sentence for each way in which a file can be wrong."""
+"""Hugging Face files without torch: the round trip, and one clear sentence per kind of error in a file."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ CONFIGS = {
 
 
 def _random_params(config):
-    """Distinct numbers in the shapes of `init`, which runs nothing."""
+    """Distinct numbers in the shapes of `init`, without running it."""
     tokens = jnp.zeros((1, 1), jnp.int32)
     shapes = jax.eval_shape(T5(config).init, jax.random.key(0), tokens, tokens)["params"]
     rng = np.random.default_rng(0)
@@ -99,7 +99,7 @@ def test_shared_embedding_under_another_name(saved, params, alias):
     np.testing.assert_array_equal(load_hf_t5(saved)[1]["embedding"]["embedding"], params["embedding"]["embedding"])
 
 
-def test_equal_copies_and_the_unused_bias_are_passed_over(saved, params):
+def test_equal_copies_and_the_unused_bias_are_ignored(saved, params):
     unused = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
     _edit_weights(
         saved,
@@ -119,9 +119,9 @@ def test_tied_model_with_another_output_embedding(saved):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "bart"}, "not a config of this T5: model_type is 'bart'"),
+        ({"model_type": "bart"}, "not a supported T5 config: model_type is 'bart'"),
         ({"decoder_start_token_id": 2}, "decoder_start_token_id is 2, not 0"),
-        ({"feed_forward_proj": "gated-silu"}, "feed_forward_proj is 'gated-silu', which is none of relu, gated-gelu"),
+        ({"feed_forward_proj": "gated-silu"}, "feed_forward_proj is 'gated-silu', not one of relu, gated-gelu"),
         ({"d_model": "6"}, "d_model is '6', not a non-negative int"),
         ({"num_layers": -1}, "num_layers is -1, not a non-negative int"),
         ({"num_heads": True}, "num_heads is True"),
@@ -165,15 +165,15 @@ def test_wrong_weights(saved, change, message):
 
 
 @pytest.mark.parametrize("keep", [0, 5, 300, -1])
-def test_file_cut_short(saved, keep):
+def test_truncated_file(saved, keep):
     path = saved / "model.safetensors"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(UserError, match=r"model.safetensors is damaged or cut short"):
+    with pytest.raises(UserError, match=r"model.safetensors is damaged or truncated"):
         load_hf_t5(saved)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
-def test_file_not_there(saved, name):
+def test_missing_file(saved, name):
     (saved / name).unlink()
     with pytest.raises(UserError, match=name):
         load_hf_t5(saved)

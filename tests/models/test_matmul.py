@@ -1,4 +1,4 @@
-"""Products in two precisions: against float64, and the types of what is multiplied and returned."""
+"""Products in two precisions: against float64, and the types of inputs and results."""
 
 import jax
 import jax.numpy as jnp

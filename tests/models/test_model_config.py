@@ -1,4 +1,4 @@
-"""The presets are the published models: their numbers of parameters."""
+"""The presets have the published models' numbers of parameters."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ import pytest
 from gr2_jax.errors import UserError
 from gr2_jax.models import T5, preset
 
-# parameters as quoted for the published models, the shared embedding counted once
+# parameters of the published models, the shared embedding counted once
 PUBLISHED = {
     "small": 60_506_624,
     "base": 222_903_552,
@@ -52,7 +52,7 @@ def test_mt5(name, count):
         ({"dropout_rate": 1.0}, "dropout_rate of a T5 is 1.0"),
     ],
 )
-def test_a_value_that_cannot_be(change, message):
+def test_invalid_values(change, message):
     with pytest.raises(UserError, match=message):
         preset("tiny", **change)
 

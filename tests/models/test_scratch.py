@@ -1,4 +1,4 @@
-"""What the LSA start claims about the untrained network, against float64 arithmetic on rows and idf."""
+"""The claims of the LSA start about the untrained network, against float64 arithmetic on rows and idf."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ RMS, GAIN, SCALE = 0.3, 0.5, 10.0
 RNG = np.random.default_rng(1)
 VECTORS = RNG.normal(size=(40, 30)) * np.linspace(2, 0.1, 30)
 IDF = RNG.uniform(1, 20, size=40)
-VECTORS[:3], IDF[:3] = 0, 1  # padding, end and unknown are in no text
+VECTORS[:3], IDF[:3] = 0, 1  # padding, end and unknown occur in no text
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def fresh(random_params):
 
 @pytest.fixture(scope="module")
 def bare(fresh):
-    """The start without the branches that it only makes small: its claims are then exact."""
+    """The start with its small branches set to 0: its claims are then exact."""
     return lsa_start(fresh[1], CONFIG, VECTORS, np.log(IDF), branch_scale=0.0)
 
 
@@ -107,7 +107,7 @@ def test_small_branches_change_only_the_power_of_idf(fresh, rows):
     for k, t in np.ndindex(2, 3):
         expected = GAIN * np.stack([_weighted_means(rows, powers[b, k, t])[b] for b in range(2)])
         np.testing.assert_allclose(found[:, k, t], expected, rtol=1e-4, atol=1e-4)
-    # the branch is a tenth of what `init` gives it
+    # the branch is a tenth of its size after `init`
     full = lsa_start(params, CONFIG, VECTORS, np.log(IDF), branch_scale=1.0)
     np.testing.assert_allclose(_inside(gr2, full, "self_attention"), 10 * branch, rtol=1e-3, atol=1e-4)
 
@@ -151,12 +151,12 @@ def test_one_idf_for_all_gives_plain_means(fresh):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_embedding_rows_of_noise_sized_vectors_count_as_none():
+def test_noise_sized_vectors_count_as_missing():
     vectors = np.concatenate([np.zeros((1, 4)), np.full((1, 4), 1e-17), np.eye(4)])
     rows = embedding_rows(vectors, np.array([0.0, 0.0, 1.0, -1.0, 0.5, -0.5]), RMS)
     np.testing.assert_allclose(rows[1], rows[0], atol=1e-6)
 
 
-def test_start_depends_on_nothing_but_its_arguments(fresh):
+def test_start_depends_only_on_its_arguments(fresh):
     twice = [lsa_start(fresh[1], dataclasses.replace(CONFIG), VECTORS, np.log(IDF)) for _ in range(2)]
     jax.tree.map(np.testing.assert_array_equal, *twice)

@@ -1,4 +1,4 @@
-"""Scanned layers compute what unrolled ones do, and rematerialisation changes only what is kept."""
+"""Scanned layers compute the same as unrolled ones, and rematerialisation changes only what is kept."""
 
 import dataclasses
 
@@ -132,7 +132,7 @@ def test_rematerialisation_repeats_the_dropout(random_params):
 
 @pytest.mark.parametrize("scan", [False, True], ids=["unrolled", "scanned"])
 def test_rematerialisation_keeps_less(scan):
-    """Bytes kept between the forward and the backward pass, parameters aside, of a model in bfloat16."""
+    """Bytes that a bfloat16 model keeps between forward and backward pass, without parameters."""
 
     def kept(remat):
         model = _with(_remat_model(scan, remat), dtype="bfloat16")

@@ -1,4 +1,4 @@
-"""T5's own promises: caching, sequences side by side, padding, restricted logits, position buckets, precision."""
+"""Properties of T5: caching, parallel sequences, padding, restricted logits, position buckets, precision."""
 
 import dataclasses
 import math
@@ -58,8 +58,8 @@ def test_shift_right_starts_with_padding_and_drops_the_last():
 def test_cached_steps_equal_teacher_forcing(model, states, forced):
     inputs = shift_right(DOCIDS)
     memory = _run(model, states, QUERIES != 0, method="memory")
-    cache = empty_cache(model[0].config, 2, 3, inputs.shape[-1] + 3)  # longer than needed: the rest must stay unseen
-    # what the cache holds beyond the position must not matter
+    cache = empty_cache(model[0].config, 2, 3, inputs.shape[-1] + 3)  # longer than needed: the rest must not be read
+    # cache contents beyond the position must not matter
     cache = jax.tree.map(lambda x: x + 100.0, cache)
     step = jax.jit(lambda *args: _run(model, *args, method="decode_step"))
     for position in range(inputs.shape[-1]):

@@ -1,4 +1,4 @@
-"""A T5's own checkpoint: what is saved is loaded, whole or not at all, and damage is said in one sentence."""
+"""Our T5 checkpoint: it loads as saved, whole or not at all, and damage is reported in one sentence."""
 
 import dataclasses
 import json
@@ -73,7 +73,7 @@ def test_load_reads_hugging_face_directories(params, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, loaded, params)
 
 
-def test_the_tokenizer_goes_along(params, saved, tmp_path):
+def test_the_tokenizer_is_copied(params, saved, tmp_path):
     (saved / "spiece.model").write_bytes(b"\x00model")
     (saved / "notes.txt").write_text("mine")
     save_t5(tmp_path / "x", CONFIG, params, source=saved)
@@ -94,7 +94,7 @@ def test_params_of_another_config_are_not_saved(params, tmp_path):
     with pytest.raises(UserError, match=r"params: tensor .* is missing"):
         save_t5(tmp_path / "x", CONFIG, {"t5": params})
     stacked = params | {"decoder": params["decoder"] | {"layers": params["decoder"]["layer_0"]}}
-    with pytest.raises(UserError, match=r"params are of scanned layers, .* give unstack_layers\(params\)"):
+    with pytest.raises(UserError, match=r"params have scanned layers, .* give unstack_layers\(params\)"):
         save_t5(tmp_path / "x", CONFIG, stacked)
     assert not list(tmp_path.iterdir())
 
@@ -109,7 +109,7 @@ def test_an_interrupted_save_leaves_nothing(params, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_killed_run_left_does_not_hinder(params, tmp_path):
+def test_leftovers_of_a_killed_run_do_not_matter(params, tmp_path):
     (tmp_path / "x.partial" / "params").mkdir(parents=True)
     (tmp_path / "x.partial" / "params" / "junk").touch()
     save_t5(tmp_path / "x", CONFIG, params)
@@ -120,7 +120,7 @@ def test_what_a_killed_run_left_does_not_hinder(params, tmp_path):
 # orbax closes its event loop at the first failure, which the other writes then find closed
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_full_disk(params, tmp_path):
-    """Stood in for by a limit on the size of files, which fails the same writes."""
+    """A limit on the size of files stands for a full disk: the same writes fail."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
     try:
@@ -134,7 +134,7 @@ def test_a_full_disk(params, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "is of format 2, and this version of gr2_jax reads 1"),
+        ({"format": 2}, "has format 2, but this version of gr2_jax reads format 1"),
         ({"format": None}, "is damaged: it has no 'format'"),
         ({"config": None}, "is damaged: it does not describe a T5"),
         ({"config": {"d_model": 6}}, "is damaged: it does not describe a T5"),
@@ -143,7 +143,7 @@ def test_a_full_disk(params, tmp_path):
         ({"num_decoder_layers": -1}, "num_decoder_layers is -1, not a non-negative int"),
         ({"num_decoder_layers": 2}, r"saved is damaged: params: tensor 'decoder.block.1.*' is missing \(and 12 more\)"),
         ({"tie_word_embeddings": 1}, "tie_word_embeddings is 1, not true or false"),
-        ({"feed_forward": "silu"}, "feed_forward is 'silu', which is none of relu, gated-gelu"),
+        ({"feed_forward": "silu"}, "feed_forward is 'silu', not one of relu, gated-gelu"),
         ({"vocab_size": 301}, r"'shared.weight' has shape \(300, 6\), but the config asks for \(301, 6\)"),
     ],
 )
@@ -164,16 +164,16 @@ def test_description_of_another_kind(saved, text):
         load_t5(saved)
 
 
-def test_every_file_cut_short_or_gone(whole, saved, capfd):
+def test_every_file_truncated_or_missing(whole, saved, capfd):
     """One sentence each, and nothing on the terminal."""
     files = [path.relative_to(whole) for path in whole.rglob("*") if path.is_file() and path.name != "t5.json"]
     assert len(files) > 4
     for file in files:
         (saved / file).write_bytes((whole / file).read_bytes()[:-1])
-        with pytest.raises(UserError, match=rf"saved is damaged: {file} has \d+ bytes of \d+$"):
+        with pytest.raises(UserError, match=rf"saved is damaged: {file} has \d+ bytes, not \d+$"):
             load_t5(saved)
         (saved / file).unlink()
-        with pytest.raises(UserError, match=rf"saved is damaged: there is no {file}$"):
+        with pytest.raises(UserError, match=rf"saved is damaged: {file} is missing$"):
             load_t5(saved)
         shutil.copyfile(whole / file, saved / file)
     load_t5(saved)
@@ -190,11 +190,11 @@ def test_files_of_the_right_size_with_other_content(saved):
 
 def test_no_params_at_all(saved):
     shutil.rmtree(saved / "params")
-    with pytest.raises(UserError, match=r"saved is damaged: there is no params/"):
+    with pytest.raises(UserError, match=r"saved is damaged: params/.* is missing$"):
         load_t5(saved)
 
 
-def test_neither_ours_nor_theirs(tmp_path):
+def test_no_checkpoint_of_either_kind(tmp_path):
     with pytest.raises(UserError, match=r"holds no model: neither t5.json \(ours\) nor config.json"):
         load_t5(tmp_path)
     with pytest.raises(UserError, match=r"there is no folder "):

@@ -80,7 +80,7 @@ def _loss(params, module):
     return -jnp.sum(picked * (targets != 0)) / jnp.sum(targets != 0)
 
 
-def test_config_says_what_the_weights_are(peer):
+def test_config_describes_the_weights(peer):
     model, directory = peer
     config, _ = load_hf_t5(directory)
     untied = model.config.feed_forward_proj == "gated-gelu"

@@ -1,4 +1,4 @@
-"""Models that start from a trained T5: which parameters are its own, and that they compute what it does."""
+"""Models that start from a trained T5: which parameters come from it, and that they compute the same."""
 
 import dataclasses
 

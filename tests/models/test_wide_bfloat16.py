@@ -14,7 +14,7 @@ WIDE = preset("11b", vocab_size=64, num_encoder_layers=1, num_decoder_layers=1, 
 
 
 def _params(shapes, scale):
-    """T5's own starting sizes times `scale`, drawn by numpy: large weights are what overflows."""
+    """Weights with T5's starting sizes times `scale`, drawn by numpy: large weights could overflow."""
     rng = np.random.default_rng(0)
 
     def draw(path, x):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from small_collection import TEXTS, write_folder
 
-from gr2_jax.config import (
+from gr2_jax.corpus.collection import Document
+from gr2_jax.experiment.config import (
     BatchConfig,
     CorpusConfig,
     DocidConfig,
@@ -22,7 +23,6 @@ from gr2_jax.config import (
     System,
     VocabularyConfig,
 )
-from gr2_jax.corpus.collection import Document
 
 EXPERIMENT = Experiment(
     name="searched",
@@ -47,7 +47,7 @@ def small_experiment(folder: Path) -> Experiment:
 
 if __name__ == "__main__":
     from gr2_jax.cli import main
-    from gr2_jax.evaluation.retriever import Retriever
+    from gr2_jax.search.retriever import Retriever
 
     run, output, *slow = sys.argv[1:]
     if slow:

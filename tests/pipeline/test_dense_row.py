@@ -9,7 +9,11 @@ import pytest
 from small_collection import TEXTS, write_folder
 
 from gr2_jax.cli import main
-from gr2_jax.config import (
+from gr2_jax.corpus.collection import Document
+from gr2_jax.corpus.runs import read_run
+from gr2_jax.data.batches import GradedBatches
+from gr2_jax.errors import UserError
+from gr2_jax.experiment.config import (
     BatchConfig,
     CorpusConfig,
     DenseRow,
@@ -20,11 +24,6 @@ from gr2_jax.config import (
     RetrievalConfig,
     VocabularyConfig,
 )
-from gr2_jax.corpus.collection import Document
-from gr2_jax.data.batches import GradedBatches
-from gr2_jax.errors import UserError
-from gr2_jax.evaluation import Retriever
-from gr2_jax.evaluation.trec import read_run
 from gr2_jax.models import T5Config
 from gr2_jax.pipeline import dense, evaluate
 from gr2_jax.pipeline.check import check
@@ -32,8 +31,9 @@ from gr2_jax.pipeline.dense import train_dense
 from gr2_jax.pipeline.dense_index import VECTORS
 from gr2_jax.pipeline.prepare import load_tokenizer, prepare, read_corpus
 from gr2_jax.pipeline.run import run
+from gr2_jax.pipeline.stage import STAGE_FILE, Workdir, read_json
+from gr2_jax.search import Retriever
 from gr2_jax.training.loop_config import LoopConfig
-from gr2_jax.workdir import STAGE_FILE, Workdir, read_json
 
 STEPS, LENGTH = 30, 6  # the loop looks at the clock every 20 steps
 ROW = DenseRow(document_length=LENGTH)
@@ -151,7 +151,7 @@ def test_a_run_that_trains_nothing_has_nothing_to_search_with(experiment, tmp_pa
 def test_a_second_run_does_nothing_again(experiment, finished, monkeypatch):
     workdir, table = finished
     monkeypatch.setattr(dense, "train", None)
-    monkeypatch.setattr(evaluate, "search_in_parts", None)
+    monkeypatch.setattr(evaluate, "search_sharded", None)
     assert run(experiment, workdir) == table
 
 

@@ -17,11 +17,12 @@ from searched_run import small_experiment
 from small_collection import TEXTS
 
 from gr2_jax.cli import main
+from gr2_jax.corpus import read_qrels, read_run
 from gr2_jax.errors import RESTART
-from gr2_jax.evaluation import evaluate_run, read_qrels, read_run
+from gr2_jax.evaluation import evaluate_run
 from gr2_jax.pipeline.prepare import load_tokenizer
 from gr2_jax.pipeline.run import run
-from gr2_jax.workdir import Workdir, read_json, write_json
+from gr2_jax.pipeline.stage import Workdir, read_json, write_json
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_any_checkpoint_of_a_training_that_goes_on(finished, tmp_path, capsys):
     assert (tmp_path / "out/run.trec").read_bytes() == (workdir.runs / "GR2S/test.trec").read_bytes()
     capsys.readouterr()
     assert command(copy.root, "--step", 7) == 2
-    assert "has no checkpoint of step 7: there are those of 16, 20" in capsys.readouterr().err
+    assert "has no checkpoint of step 7: it has those of steps 16, 20" in capsys.readouterr().err
 
 
 def test_validation_while_training(finished):

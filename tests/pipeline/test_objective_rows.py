@@ -7,7 +7,9 @@ import orbax.checkpoint as ocp
 import pytest
 from small_collection import TEXTS, write_folder
 
-from gr2_jax.config import (
+from gr2_jax.corpus.collection import Document
+from gr2_jax.errors import UserError
+from gr2_jax.experiment.config import (
     BatchConfig,
     CorpusConfig,
     DocidConfig,
@@ -18,12 +20,10 @@ from gr2_jax.config import (
     System,
     VocabularyConfig,
 )
-from gr2_jax.corpus.collection import Document
-from gr2_jax.errors import UserError
 from gr2_jax.losses import learnable_penalty
 from gr2_jax.pipeline.check import check
 from gr2_jax.pipeline.run import run
-from gr2_jax.workdir import Workdir, read_json
+from gr2_jax.pipeline.stage import Workdir, read_json
 
 EXPERIMENT = Experiment(
     corpus=CorpusConfig(validation_queries=5, test_queries=5),

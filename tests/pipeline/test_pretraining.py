@@ -8,17 +8,24 @@ import numpy as np
 import pytest
 
 from gr2_jax.cli import main
-from gr2_jax.config import BatchConfig, GradedPairs, ModelConfig, OptimiserConfig, Pretraining, VocabularyConfig
 from gr2_jax.corpus.wikipedia.examples import encode_example, frame
 from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer
 from gr2_jax.errors import UserError
+from gr2_jax.experiment.config import (
+    BatchConfig,
+    GradedPairs,
+    ModelConfig,
+    OptimiserConfig,
+    Pretraining,
+    VocabularyConfig,
+)
 from gr2_jax.models import EOS_ID, load_t5
+from gr2_jax.pipeline.initial_weights import starting_params
 from gr2_jax.pipeline.pretraining import check_pretraining, pretrain, pretraining_batches
-from gr2_jax.pipeline.semantics import starting_params
-from gr2_jax.pipeline.trained import initial_params, retrieval_model
+from gr2_jax.pipeline.stage import Workdir
+from gr2_jax.pipeline.trained_model import initial_params, retrieval_model
 from gr2_jax.training import loop
 from gr2_jax.training.loop_config import LoopConfig
-from gr2_jax.workdir import Workdir
 
 WORDS = ["lake", "river", "hill", "tower", "bridge", "garden", "market", "harbour"]
 TITLES = [f"{a.title()} {b}" for a in WORDS for b in WORDS[:4]]
@@ -108,7 +115,7 @@ def test_batches_hold_queries_titles_and_grades_of_both_sources_at_their_rates(m
             of_second = batch["judged_rows"][b, 0] >= second
             assert ((batch["judged_rows"][b] >= second) == of_second).all()
             assert batch["judged_grades"][b].tolist() == [4, 3, 3, 2]
-        for row, docid in zip(batch["document_rows"], batch["document_docid_tokens"], strict=True):
+        for row, docid in zip(batch["indexing_rows"], batch["indexing_docid_tokens"], strict=True):
             title = f"Old {TITLES[row - second - 31]}" if row >= second else TITLES[row - FIRST_ID]
             assert docid[docid != 0].tolist() == [*tokenizer.encode(title)[:7], EOS_ID]
     assert own == 200  # every query has a document of its best grade, itself
@@ -156,7 +163,7 @@ def test_asked_again_it_does_nothing_and_killed_it_goes_on_to_the_same_bytes(mad
 def test_the_command_says_where_the_weights_are(made, capsys):
     config, workdir, weights = made
     file = workdir.root / "wiki_config.py"
-    file.write_text(f"from gr2_jax.config import *\nexperiment = {config!r}\n")
+    file.write_text(f"from gr2_jax.experiment.config import *\nexperiment = {config!r}\n")
     with pytest.raises(SystemExit) as ended:
         main(["train", str(file), "--workdir", str(workdir.root), "--json"])
     assert ended.value.code == 0

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from gr2_jax.evaluation import Retriever, read_qrels, read_run
+from gr2_jax.corpus import read_qrels, read_run
+from gr2_jax.search import Retriever
 
 SYSTEMS = ("GR2S", "MLE", "MLE-time", "GR2S-fusion")
 ROWS = (*SYSTEMS, "BM25", "BM25+queries", "LSA")

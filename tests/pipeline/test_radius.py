@@ -3,13 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gr2_jax.config import Experiment
 from gr2_jax.corpus import Collection, Split
 from gr2_jax.corpus.collection import Document
+from gr2_jax.experiment.config import Experiment
 from gr2_jax.pipeline.schemes import Sources
 from gr2_jax.pipeline.schemes import radius as module
 from gr2_jax.pipeline.schemes.radius import choose_radius
-from gr2_jax.workdir import Workdir
+from gr2_jax.pipeline.stage import Workdir
 
 WORDS = ["apple", "banana", "cherry", "damson", "elder", "fig"]
 DOCUMENTS = tuple(Document(f"d{i}", "", f"{word} tree") for i, word in enumerate(WORDS))

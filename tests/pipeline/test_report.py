@@ -2,9 +2,9 @@
 
 import pytest
 
-from gr2_jax.config import EvaluationConfig, Experiment
+from gr2_jax.experiment.config import EvaluationConfig, Experiment
 from gr2_jax.pipeline.report import report
-from gr2_jax.workdir import Workdir, read_json, write_json
+from gr2_jax.pipeline.stage import Workdir, read_json, write_json
 
 LISTS = {"GR2S": [["good"]] * 6, "MLE": [["good"]] * 2 + [["bad", "good"]] * 4, "BM25": [["bad"]] * 6}
 
@@ -22,7 +22,7 @@ def workdir(tmp_path):
             for rank, doc in enumerate(docs, start=1)
         )
         cost = {"test_ms_per_query": 2.0, "index_mb": 1.5}
-        trained = {} if name == "BM25" else {"model_mb": 30.25, "train_seconds": 60.0, "exact_share": 0.5}
+        trained = {} if name == "BM25" else {"model_mb": 30.25, "train_seconds": 60.0, "proven_share": 0.5}
         write_json(workdir.runs / name / "cost.json", cost | trained)
         (workdir.runs / name / "test.trec").write_text("".join(lines))
     return workdir

@@ -10,7 +10,11 @@ from small_collection import TEXTS as TITLES
 from small_collection import write_folder
 
 from gr2_jax.cli import main
-from gr2_jax.config import (
+from gr2_jax.corpus import read_run
+from gr2_jax.corpus.collection import Document
+from gr2_jax.docids import DocidTrie
+from gr2_jax.errors import UserError
+from gr2_jax.experiment.config import (
     BatchConfig,
     CorpusConfig,
     DocidConfig,
@@ -23,16 +27,13 @@ from gr2_jax.config import (
     ViewsRow,
     VocabularyConfig,
 )
-from gr2_jax.corpus.collection import Document
-from gr2_jax.docids import DocidTrie
-from gr2_jax.errors import UserError
-from gr2_jax.evaluation import Retriever, read_run
 from gr2_jax.pipeline import docids as docids_stage
 from gr2_jax.pipeline.docids import load_docids
 from gr2_jax.pipeline.prepare import load_tokenizer
 from gr2_jax.pipeline.run import run
 from gr2_jax.pipeline.schemes import SCHEMES, SUFFIX_DIGITS, Sources
-from gr2_jax.workdir import Workdir
+from gr2_jax.pipeline.stage import Workdir
+from gr2_jax.search import Retriever
 
 COUNT = len(TITLES)
 MODEL = ModelConfig(dropout_rate=0.0)
@@ -218,7 +219,7 @@ def command(made, tmp_path):
     """`gr2 docids` on the finished run."""
     config = tmp_path / "schemes.py"
     config.write_text(
-        "import json\nfrom gr2_jax.settings import experiment_from_json\n"
+        "import json\nfrom gr2_jax.experiment.loading import experiment_from_json\n"
         f"experiment = experiment_from_json(json.load(open({str(made[1].config)!r}))['experiment'])\n"
     )
     return ["docids", str(config), "--workdir", str(made[1].root)]

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 from small_collection import TEXTS, write_folder
 
-from gr2_jax.config import (
+from gr2_jax.corpus.collection import Document
+from gr2_jax.data.arrays import ExampleArrays
+from gr2_jax.data.batches import GradedBatches
+from gr2_jax.errors import UserError
+from gr2_jax.experiment.config import (
     BatchConfig,
     CorpusConfig,
     DocidConfig,
@@ -22,19 +26,15 @@ from gr2_jax.config import (
     System,
     VocabularyConfig,
 )
-from gr2_jax.corpus.collection import Document
-from gr2_jax.data.arrays import ExampleArrays
-from gr2_jax.data.batches import GradedBatches
-from gr2_jax.errors import UserError
-from gr2_jax.evaluation import Retriever
-from gr2_jax.evaluation.searcher import SearchOptions
 from gr2_jax.pipeline.check import check
 from gr2_jax.pipeline.docids import load_docids
 from gr2_jax.pipeline.prepare import load_examples
 from gr2_jax.pipeline.run import run
 from gr2_jax.pipeline.self_negatives import mine, wrong_rows
+from gr2_jax.pipeline.stage import Workdir, read_json
+from gr2_jax.search import Retriever
+from gr2_jax.search.searcher import SearchOptions
 from gr2_jax.training.loop_config import LoopConfig
-from gr2_jax.workdir import Workdir, read_json
 
 COUNT, TUNED = len(TEXTS), "GR2S-negatives"
 EXPERIMENT = Experiment(

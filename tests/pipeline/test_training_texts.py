@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from small_collection import TEXTS
 
-from gr2_jax.config import (
+from gr2_jax.corpus import Collection, Document, write_collection
+from gr2_jax.errors import UserError
+from gr2_jax.experiment.config import (
     BatchConfig,
     CorpusConfig,
     DocidConfig,
@@ -18,13 +20,11 @@ from gr2_jax.config import (
     System,
     VocabularyConfig,
 )
-from gr2_jax.corpus import Collection, Document, write_collection
-from gr2_jax.errors import UserError
 from gr2_jax.pipeline.check import check
 from gr2_jax.pipeline.generated_queries import training_examples
 from gr2_jax.pipeline.prepare import load_examples, load_tokenizer, read_corpus
 from gr2_jax.pipeline.run import run
-from gr2_jax.workdir import Workdir
+from gr2_jax.pipeline.stage import Workdir
 
 SCRATCH = ModelConfig(dropout_rate=0.0)
 EXPERIMENT = Experiment(

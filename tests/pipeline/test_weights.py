@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 from small_collection import TEXTS, write_folder
 
-from gr2_jax.config import (
+from gr2_jax.corpus.collection import Document
+from gr2_jax.data.lsa import TokenSemantics
+from gr2_jax.data.vocabulary import Tokenizer, train_vocabulary
+from gr2_jax.errors import UserError
+from gr2_jax.experiment.config import (
     BatchConfig,
     CorpusConfig,
     DocidConfig,
@@ -19,15 +23,11 @@ from gr2_jax.config import (
     System,
     VocabularyConfig,
 )
-from gr2_jax.corpus.collection import Document
-from gr2_jax.data.semantics import TokenSemantics
-from gr2_jax.data.vocabulary import Tokenizer, train_vocabulary
-from gr2_jax.errors import UserError
 from gr2_jax.models import GR2, T5, Fusion, load_t5, preset, save_hf_t5, stack_layers
+from gr2_jax.pipeline.initial_weights import starting_params
 from gr2_jax.pipeline.run import run
-from gr2_jax.pipeline.semantics import starting_params
+from gr2_jax.pipeline.stage import Workdir
 from gr2_jax.training.checkpoints import restore_params
-from gr2_jax.workdir import Workdir
 
 EXTRA_IDS = 20
 

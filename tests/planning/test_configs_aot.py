@@ -9,7 +9,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "configs"))
 from config_pairs import ON_PODS
 
-from gr2_jax.planning.programs import Plannable, training_step
+from gr2_jax.planning.lowered_steps import StepSpec, training_step
 from gr2_jax.training.mesh import make_mesh
 
 pytestmark = pytest.mark.tpu_aot
@@ -40,7 +40,7 @@ _LOWERED = {}
 @pytest.mark.parametrize("pair", ON_PODS, ids=lambda pair: pair.id)
 def test_its_step_is_lowered_for_its_pod(pair, devices):
     config, pod = pair.load(), ON_PODS[pair]
-    plan, mesh = Plannable.of(config), make_mesh(config.mesh, devices[pod])
+    plan, mesh = StepSpec.of(config), make_mesh(config.mesh, devices[pod])
     same = repr((plan, mesh.shape))
     if same not in _LOWERED:
         _, lowered = training_step(plan, mesh)

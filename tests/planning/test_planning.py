@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from gr2_jax.cli import main
+from gr2_jax.commands.plan import _fastest, neighbours
 from gr2_jax.errors import UserError
 from gr2_jax.models import GR2, preset
+from gr2_jax.objectives.retrieval import RetrievalObjective, retrieval_loss
 from gr2_jax.planning.collectives import by_kind, collectives
-from gr2_jax.planning.command import _fastest, neighbours
 from gr2_jax.planning.report import largest_arrays
 from gr2_jax.training.chips import CHIPS, chip_of, peak_flops
 from gr2_jax.training.flops import StepShape, forward_flops, training_flops
 from gr2_jax.training.mesh import MeshConfig
-from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
 
 
 def test_chips_are_known_by_their_topology_and_by_what_jax_calls_them():
@@ -41,9 +41,9 @@ def test_flops_are_what_the_compiler_counts_of_unrolled_layers(name):
         "judged_rows": (8, 4),
         "judged_grades": (8, 4),
         "docid_tokens": (8, 3, 16),
-        "document_tokens": (4, 32),
-        "document_rows": (4,),
-        "document_docid_tokens": (4, 16),
+        "indexing_tokens": (4, 32),
+        "indexing_rows": (4,),
+        "indexing_docid_tokens": (4, 16),
     }
     batch = {key: jax.ShapeDtypeStruct(size, jnp.int32) for key, size in batch.items()}
     loss = functools.partial(

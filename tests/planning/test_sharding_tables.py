@@ -11,9 +11,9 @@ import pytest
 from flax import traverse_util
 from jax.sharding import AbstractMesh
 
+from gr2_jax.experiment.loading import load_experiment
 from gr2_jax.models import GR2, preset
-from gr2_jax.pipeline.trained import initial_params
-from gr2_jax.settings import load_experiment
+from gr2_jax.pipeline.trained_model import initial_params
 from gr2_jax.training.mesh import AXES
 from gr2_jax.training.optimiser import make_optimiser
 from gr2_jax.training.partition import place_like_params, place_params

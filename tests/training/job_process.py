@@ -1,5 +1,5 @@
 """`python job_process.py DIRECTORY STEPS MESH [SECONDS]`: one process of a job that trains the retrieval model of
-`sharded_cases` with a checkpoint every second step, each batch taking SECONDS; exit code as the command line's."""
+`sharded_cases` with a checkpoint every second step, each batch taking SECONDS; exits with the CLI's codes."""
 
 import sys
 import time
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import optax
 
-from gr2_jax.distributed import join_processes
 from gr2_jax.errors import RESTART, Preempted
-from gr2_jax.training.loop import Plan, train
+from gr2_jax.hosts import join_processes
+from gr2_jax.training.loop import TrainingJob, train
 from gr2_jax.training.loop_config import LoopConfig
 from gr2_jax.training.mesh import MeshConfig
 
@@ -18,13 +18,13 @@ MESHES = {"data": MeshConfig(), "fsdp": MeshConfig(data=1, fsdp=-1)}
 
 def main(directory: Path, steps: int, mesh: str, seconds: float = 0.0) -> None:
     join_processes()
-    import sharded_cases  # which computes, and that must not begin before
+    import sharded_cases  # imports JAX arrays, so it must come after joining
 
     def batches(step, host=0, hosts=1):
         time.sleep(seconds)
         return sharded_cases.retrieval_batch(step, host, hosts)
 
-    plan = Plan(
+    plan = TrainingJob(
         "job",
         sharded_cases.LOSSES["retrieval"],
         batches,

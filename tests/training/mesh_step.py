@@ -1,5 +1,5 @@
-"""One step of training on a graded batch, or one of pairs, and, as a program, the same on as many devices as there are:
-`python mesh_step.py DIRECTORY LOSS` trains there and prints what it saw as JSON."""
+"""One training step on a graded batch or a batch of pairs. As a program, on all devices that there are:
+`python mesh_step.py DIRECTORY LOSS` trains in DIRECTORY and prints the run's meta and the batch's placement as JSON."""
 
 import functools
 import json
@@ -13,10 +13,10 @@ import optax
 
 from gr2_jax.losses import grade_matrix, mgcc_loss
 from gr2_jax.models import GR2, Fusion, T5Config
-from gr2_jax.training.docid_objectives import FusionObjective, fusion_loss
-from gr2_jax.training.loop import Plan, train
+from gr2_jax.objectives.docids import FusionObjective, fusion_loss
+from gr2_jax.objectives.retrieval import RetrievalObjective, retrieval_loss
+from gr2_jax.training.loop import TrainingJob, train
 from gr2_jax.training.mesh import make_mesh, put_batch
-from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
 
 TABLE = np.array([[4, 5, 1], [6, 1, 0], [5, 5, 1], [9, 9, 1], [7, 1, 0], [8, 4, 1]])
 CONFIG = T5Config(
@@ -27,7 +27,7 @@ FUSION = Fusion(CONFIG)
 
 
 def embedding_loss(params, batch, rng):
-    """MGCC, in which every query meets every docid of the batch, over bags of words; documents pull at their docids."""
+    """MGCC over bags of words, every query against every docid of the batch; documents are pulled to their docids."""
 
     def embed(tokens, rng):
         return jnp.mean(params["table"][tokens] * jax.random.bernoulli(rng, 0.8, (*tokens.shape, 1)), axis=-2)
@@ -37,7 +37,7 @@ def embedding_loss(params, batch, rng):
     docids, table = embed(jnp.asarray(TABLE)[rows], docid_rng), params["table"][TABLE].mean(axis=1)
     grades, mask = grade_matrix(rows, batch["judged_rows"], batch["judged_grades"])
     mgcc = mgcc_loss(embed(batch["query_tokens"], query_rng), docids, grades, num_grades=3, docid_mask=mask)
-    pull = jnp.mean(jnp.square(embed(batch["document_tokens"], document_rng) - table[batch["document_rows"]]))
+    pull = jnp.mean(jnp.square(embed(batch["indexing_tokens"], document_rng) - table[batch["indexing_rows"]]))
     return mgcc + pull, {"mgcc": mgcc, "pull": pull}
 
 
@@ -66,7 +66,7 @@ def start(name):
 
 
 def batch(step, host=0, hosts=1):
-    """Eight queries, which eight devices share, and six documents, which they cannot."""
+    """Eight queries, which eight devices can share evenly, and six documents, which they cannot."""
     rng = np.random.default_rng(step)
     judged, grades = rng.integers(0, 6, (8, 3)), rng.integers(1, 4, (8, 3))
     return {
@@ -75,8 +75,8 @@ def batch(step, host=0, hosts=1):
         "grades": grades[:, :2],
         "judged_rows": judged,
         "judged_grades": grades,
-        "document_tokens": rng.integers(2, 16, (6, 4)),
-        "document_rows": np.arange(6),
+        "indexing_tokens": rng.integers(2, 16, (6, 4)),
+        "indexing_rows": np.arange(6),
     }
 
 
@@ -84,13 +84,13 @@ def pairs(step, host=0, hosts=1):
     """Four documents, each with two of its queries: Eq. 1 and 2 compare all pairs."""
     rng = np.random.default_rng(step)
     tokens = rng.integers(2, 16, (8, 7))
-    return {"document_tokens": tokens[:, :4], "query_tokens": tokens[:, 4:], "document_rows": np.arange(8) // 2}
+    return {"indexing_tokens": tokens[:, :4], "query_tokens": tokens[:, 4:], "indexing_rows": np.arange(8) // 2}
 
 
 def train_one_step(directory, name):
-    """Plain gradient descent: Adam's first step would make noise of the smallest gradients."""
+    """Plain gradient descent: Adam's first step would amplify the rounding of the smallest gradients."""
     batches = pairs if name == "fusion" else batch
-    return train(Plan("mesh", LOSSES[name], batches, optax.sgd(0.1), 1, 0), start(name), directory)
+    return train(TrainingJob("mesh", LOSSES[name], batches, optax.sgd(0.1), 1, 0), start(name), directory)
 
 
 def _places(array):

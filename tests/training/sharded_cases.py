@@ -1,5 +1,5 @@
-"""One step of both stages on any mesh, and as a program on eight devices: `python sharded_cases.py OUTPUT.npz` takes
-every case and prints as JSON what was lowered."""
+"""One step of both stages on any mesh. As a program, for eight devices: `python sharded_cases.py OUTPUT.npz` runs every
+case, saves the gradients, and prints facts of the lowered steps as JSON."""
 
 import functools
 import json
@@ -12,9 +12,9 @@ import optax
 from flax import traverse_util
 
 from gr2_jax.models import GR2, Fusion, T5Config
-from gr2_jax.training.docid_objectives import FusionObjective, fusion_loss
+from gr2_jax.objectives.docids import FusionObjective, fusion_loss
+from gr2_jax.objectives.retrieval import RetrievalObjective, retrieval_loss
 from gr2_jax.training.mesh import MeshConfig, make_mesh, put_batch, using
-from gr2_jax.training.objectives import RetrievalObjective, retrieval_loss
 from gr2_jax.training.step import Step
 
 TABLE = np.array([[4, 5, 1], [6, 1, 0], [5, 5, 1], [9, 9, 1], [7, 1, 0], [8, 4, 1]])
@@ -52,15 +52,15 @@ def retrieval_batch(step, host=0, hosts=1):
         "grades": grades[:, :2],
         "judged_rows": judged,
         "judged_grades": grades,
-        "document_tokens": rng.integers(2, 64, (8, 4)),
-        "document_rows": np.arange(8) % 6,
+        "indexing_tokens": rng.integers(2, 64, (8, 4)),
+        "indexing_rows": np.arange(8) % 6,
     }
     return {name: rows[part] for name, rows in whole.items()}
 
 
 def pairs(step, host=0, hosts=1):
     tokens = np.random.default_rng(step).integers(2, 64, (8, 7))
-    return {"document_tokens": tokens[:, :4], "query_tokens": tokens[:, 4:], "document_rows": np.arange(8) // 2}
+    return {"indexing_tokens": tokens[:, :4], "query_tokens": tokens[:, 4:], "indexing_rows": np.arange(8) // 2}
 
 
 LOSSES = {
@@ -87,7 +87,7 @@ def start(stage):
 
 
 def one_step(stage, config):
-    """Loss, gradients (as plain descent leaves them) and the lowered text of a step on the mesh of `config`."""
+    """Loss, gradients (the update of plain descent), lowered text and placement of a step on the mesh of `config`."""
     mesh = make_mesh(config)
     step = Step(LOSSES[stage], optax.sgd(1.0), 0, mesh, start(stage))
     batch, state = put_batch(BATCHES[stage], 0, mesh), step.start(start(stage))

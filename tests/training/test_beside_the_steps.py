@@ -1,4 +1,4 @@
-"""What happens beside the steps: batches ahead, where time goes, what is logged, who is late, what is no number."""
+"""Around the steps: prefetching, goodput, metrics, the watchdog, preemption and non-finite losses."""
 
 import dataclasses
 import functools
@@ -20,7 +20,7 @@ from gr2_jax.errors import Preempted, UserError
 from gr2_jax.training import goodput
 from gr2_jax.training.feed import Feed
 from gr2_jax.training.goodput import Goodput
-from gr2_jax.training.loop import Plan, train
+from gr2_jax.training.loop import TrainingJob, train
 from gr2_jax.training.loop_config import LoopConfig
 from gr2_jax.training.metrics_log import FILE, MetricsLog
 from gr2_jax.training.optimiser import make_optimiser
@@ -35,14 +35,14 @@ def test_a_feed_gives_every_batch_in_order(ahead):
     assert read == [3, 4, 5, 6, 7]
 
 
-def test_a_feed_reads_ahead_while_nobody_asks():
+def test_a_feed_reads_ahead():
     started = threading.Event()
     with Feed(lambda step: started.set() if step == 1 else step, 0, 5, 2) as feed:
         assert feed.next() == 0
         assert started.wait(10)
 
 
-def test_what_reading_raises_is_raised_where_the_batch_is_asked_for():
+def test_a_reading_error_is_raised_by_next():
     def read(step):
         if step == 1:
             raise InterruptedError
@@ -55,7 +55,7 @@ def test_what_reading_raises_is_raised_where_the_batch_is_asked_for():
 
 
 @pytest.mark.parametrize("peak", [None, 1e12])
-def test_flops_and_their_share_of_the_peak_are_those_of_the_rate(peak, tmp_path, monkeypatch):
+def test_teraflops_and_mfu_follow_from_the_rate(peak, tmp_path, monkeypatch):
     monkeypatch.setattr("gr2_jax.training.loop.peak_flops", lambda kind: peak)
     train(dataclasses.replace(toy_plan.PLAN, flops=3e9), toy_plan.start(), tmp_path)
     lines = [json.loads(line) for line in (tmp_path / FILE).read_text().splitlines()][1:]
@@ -78,7 +78,7 @@ def test_goodput_adds_up(monkeypatch):
     times.add({"step": 100.0, "evaluation": 7.0})
     with times("data"):
         passes(2)
-    passes(3)  # under nothing: steps
+    passes(3)  # outside any kind: counts as step
     with times("evaluation"):
         passes(5)
     assert times.steps_per_second(10) == 0.0
@@ -95,7 +95,7 @@ def lines(directory):
     return [json.loads(line) for line in (directory / FILE).read_text().splitlines()]
 
 
-def test_a_training_says_what_it_does_and_a_new_start_takes_back_what_was_lost(tmp_path):
+def test_metrics_are_logged_and_a_restart_removes_those_of_lost_steps(tmp_path):
     train(dataclasses.replace(toy_plan.PLAN, steps=40), toy_plan.start(), tmp_path)
     first = lines(tmp_path)
     assert [line["step"] for line in first] == [20, 40]
@@ -135,7 +135,7 @@ def test_the_watchdog_names_who_is_behind(tmp_path):
         (tmp_path / f"{host}.json").write_text(json.dumps({"step": step, "doing": doing, "name": f"node{host}"}))
 
     note(0, 7, "step")
-    assert late_hosts(tmp_path, 2) == "host 1 of 2 has said nothing yet"
+    assert late_hosts(tmp_path, 2) == "host 1 of 2 has written no note yet"
     note(1, 6, "data")
     assert late_hosts(tmp_path, 2) == "host 1 (node1) is at step 6, data; the others are at step 7"
     note(1, 7, "data")
@@ -144,7 +144,7 @@ def test_the_watchdog_names_who_is_behind(tmp_path):
     assert late_hosts(tmp_path, 2) == "all 2 hosts are at step 7, step"
 
 
-def test_the_watchdog_says_it_after_its_patience(tmp_path, capsys):
+def test_the_watchdog_reports_after_its_patience(tmp_path, capsys):
     with Watchdog(tmp_path, 1, 2, 0.2) as other, Watchdog(tmp_path, 0, 2, 0.2) as dog:
         other.note(3, "data")
         dog.note(4, "step")
@@ -155,7 +155,7 @@ def test_the_watchdog_says_it_after_its_patience(tmp_path, capsys):
     assert "no step for" in said
 
 
-def test_sigterm_saves_and_the_same_call_goes_on(tmp_path):
+def test_sigterm_saves_and_the_same_call_resumes(tmp_path):
     whole = tmp_path / "whole"
     meta = train(toy_plan.PLAN, toy_plan.start(), whole)
 
@@ -166,14 +166,14 @@ def test_sigterm_saves_and_the_same_call_goes_on(tmp_path):
 
     rare = LoopConfig(checkpoint_seconds=1e9, ahead=0)
     struck = dataclasses.replace(toy_plan.PLAN, batches=batches, loop=rare)
-    with pytest.raises(Preempted, match="toy: preempted, and saved at step 34; the same command goes on"):
+    with pytest.raises(Preempted, match="toy: preempted, and saved at step 34"):
         train(struck, toy_plan.start(), tmp_path / "struck")
     after = train(dataclasses.replace(toy_plan.PLAN, loop=rare), toy_plan.start(), tmp_path / "struck")
     assert (after["loss"], after["parts"]) == (meta["loss"], meta["parts"])
 
 
-def test_a_number_that_is_none_is_laid_to_its_queries(tmp_path):
-    """Queries 2 and 5 of step 3 hold a token whose vector is no number; the others read and write without it."""
+def test_a_non_finite_loss_names_its_queries(tmp_path):
+    """Queries 2 and 5 of step 3 hold a token whose embedding is NaN; no other text has it."""
     start = sharded_cases.start("retrieval")
     start["t5"]["embedding"]["embedding"][300] = np.nan
 
@@ -183,14 +183,14 @@ def test_a_number_that_is_none_is_laid_to_its_queries(tmp_path):
             batch["query_tokens"][[2, 5], 1] = 300
         return batch
 
-    # logits are taken over a vocabulary without it
+    # the logits cover a vocabulary without this token
     columns = np.arange(512).clip(max=299)
     loss = functools.partial(
         sharded_cases.LOSSES["retrieval"],
         model=sharded_cases.GR2(sharded_cases.CONFIG, tuple(range(300))),
         target_columns=jnp.asarray(columns),
     )
-    plan = Plan("job", loss, batches, optax.sgd(0.01), 20, 0, query=lambda row: " ".join(map(str, row)))
+    plan = TrainingJob("job", loss, batches, optax.sgd(0.01), 20, 0, query=lambda row: " ".join(map(str, row)))
     with pytest.raises(UserError) as refused:
         train(plan, start, tmp_path)
     text = str(refused.value)

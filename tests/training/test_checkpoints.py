@@ -1,4 +1,4 @@
-"""What is saved comes back, whole or not at all."""
+"""A checkpoint is restored completely or not at all."""
 
 import shutil
 
@@ -48,7 +48,7 @@ def _newest(directory):
     return found
 
 
-def test_the_newest_comes_back_as_it_was_and_two_are_kept(directory):
+def test_the_newest_is_restored_exactly_and_two_are_kept(directory):
     step, (params, opt_state, meta) = _newest(directory)
     assert step == 60
     _assert_equal((params, opt_state), _state(3))
@@ -68,9 +68,9 @@ def test_parameters_need_nothing_else(directory):
     _assert_equal(restore_params(directory, _state(0)[0])[0], _state(3)[0])
 
 
-def test_a_save_that_was_cut_short_is_not_seen(directory):
-    """Orbax writes under a temporary name and renames the whole step, so what a killed save leaves is never a step; nor
-    does it stand in the way of saving that step again."""
+def test_an_interrupted_save_is_ignored(directory):
+    """Orbax writes under a temporary name and renames the whole step, so a killed save never leaves a step,
+    and does not block saving that step again."""
     shutil.copytree(directory / "60", directory / "80.orbax-checkpoint-tmp")
     shutil.rmtree(directory / "80.orbax-checkpoint-tmp" / "opt_state")
     step, (params, _, meta) = _newest(directory)
@@ -86,17 +86,17 @@ def test_a_save_that_was_cut_short_is_not_seen(directory):
 
 
 @pytest.mark.parametrize("item", ["params", "opt_state", "meta"])
-def test_a_damaged_newest_step_gives_way_to_the_one_before(directory, item, capsys):
-    """A part lost under a step's final name, as by a failing disk."""
+def test_a_damaged_newest_step_falls_back_to_the_previous(directory, item, capsys):
+    """An item of a finished step is lost, as on a failing disk."""
     shutil.rmtree(directory / "60" / item)
     step, (params, opt_state, meta) = _newest(directory)
-    assert "checkpoint 60 cannot be read and is removed; going on from 40" in capsys.readouterr().err
-    assert (step, meta) == (60, _meta(40))  # the step that was newest, and what came instead
+    assert "checkpoint 60 is unreadable and is deleted; resuming from step 40" in capsys.readouterr().err
+    assert (step, meta) == (60, _meta(40))  # the newest step, and the step restored in its place
     _assert_equal((params, opt_state), _state(2))
     assert {path.name for path in directory.iterdir()} == {"40"}
 
 
-def test_a_truncated_newest_step_gives_way_to_the_one_before(directory, capsys):
+def test_a_truncated_newest_step_falls_back_to_the_previous(directory, capsys):
     for path in (directory / "60" / "params" / "d").iterdir():
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     _, (params, _, meta) = _newest(directory)
@@ -105,10 +105,10 @@ def test_a_truncated_newest_step_gives_way_to_the_one_before(directory, capsys):
     assert "checkpoint 60 cannot be read" in capsys.readouterr().err
 
 
-def test_where_none_can_be_read_none_is_removed(directory):
+def test_if_none_is_readable_none_is_deleted(directory):
     for step in ("40", "60"):
         shutil.rmtree(directory / step / "params")
-    with pytest.raises(UserError, match=r"none of the checkpoints in .* can be read \(steps 60, 40\)"):
+    with pytest.raises(UserError, match="steps 60, 40"):
         _newest(directory)
     assert {path.name for path in directory.iterdir()} == {"40", "60"}
 
@@ -121,8 +121,8 @@ def test_the_best_is_kept_beside_the_newest(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"40", "80", "100"}
 
 
-def test_what_is_saved_in_the_background_is_what_was_there_then(tmp_path):
-    """The step is donated its arguments: their memory is written anew while a thread still saves what was in it."""
+def test_a_background_save_keeps_the_values_of_its_call(tmp_path):
+    """The step donates its arguments: their memory is overwritten while a thread still saves the old values."""
     update = jax.jit(lambda x: jax.tree.map(lambda v: v + 1, x), donate_argnums=0)
     state = {"w": jnp.zeros((512, 1024), jnp.float32)}
     with Checkpoints(tmp_path) as checkpoints:
@@ -151,7 +151,7 @@ def test_another_shape_is_an_error(directory):
 def test_no_checkpoint(tmp_path):
     with pytest.raises(UserError, match=r"no checkpoint in .*nowhere: train first"):
         restore_params(tmp_path / "nowhere", {})
-    with pytest.raises(UserError, match="no whole checkpoint in"):
+    with pytest.raises(UserError, match="no complete checkpoint in"):
         restore_params(tmp_path, {})
     assert not (tmp_path / "nowhere").exists()
     checkpoints = Checkpoints(tmp_path / "new" / "run")

@@ -1,4 +1,4 @@
-"""Killed at random, again and again, a training loses nothing: it ends with the bytes of one that was left alone."""
+"""A training run that is killed at random, again and again, ends with the same bytes as an undisturbed one."""
 
 import os
 import random
@@ -22,9 +22,9 @@ KILLS = 30
 
 @pytest.mark.slow
 def test_thirty_random_kills(tmp_path):
-    """SIGKILL and SIGTERM, anywhere from the program's first import on: imports, the first compilation, steps, saves.
-    A checkpoint is written at every second step, so that many blows fall within a save. Batches take a tenth of a
-    second as long as there are blows to come: on a fast machine the training would be over before."""
+    """SIGKILL and SIGTERM at any time from the first import on: in imports, the first compilation, steps, saves.
+    A checkpoint at every second step makes many kills hit a save. Until the last kill, each batch takes a tenth of a
+    second, so that a fast machine does not finish before."""
     luck = random.Random(0)
     command = [sys.executable, str(Path(toy_plan.__file__)), str(tmp_path), "drill"]
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
@@ -42,12 +42,12 @@ def test_thirty_random_kills(tmp_path):
             codes.append(process.returncode)
         steps = [int(path.name) for path in tmp_path.iterdir() if path.name.isdigit()]
         reached.append(max(steps, default=0))
-        assert reached == sorted(reached)  # nothing that was saved is lost
+        assert reached == sorted(reached)  # no saved step is lost
         if process.returncode == 0:
             break
         assert process.returncode in (RESTART, -signal.SIGKILL, -signal.SIGTERM), codes
         time.sleep(0.01)
-    assert blows >= KILLS, f"only {blows} blows before the end: {codes}"
+    assert blows >= KILLS, f"only {blows} kills before the end: {codes}"
     assert {RESTART, -signal.SIGKILL} <= set(codes)
     drilled, _ = restore_params(tmp_path, toy_plan.start())
     calm = tmp_path.with_name("calm")

@@ -13,7 +13,7 @@ from hosts_batch import STEP, batches
 
 
 @pytest.mark.multiprocess
-def test_two_hosts_bring_different_halves_of_the_batch_of_one():
+def test_two_hosts_bring_the_two_halves_of_one_host_s_batch():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""A run that is stopped, in whatever way, and started again ends with the bytes of one that was not."""
+"""A run that is stopped in any way and restarted ends with the same bytes as an undisturbed run."""
 
 import dataclasses
 import os
@@ -53,7 +53,7 @@ def expected(undisturbed):
     return _final(undisturbed)
 
 
-def test_training_changes_and_fits(expected):
+def test_training_fits_the_data(expected):
     def loss(params):
         batch = toy_plan.batches(1000)
         return np.mean((np.tanh(batch["x"] @ params["w"] + params["b"]) - batch["y"]) ** 2)
@@ -104,8 +104,8 @@ def test_a_finished_run_does_no_step(undisturbed, expected):
     _assert_same_bytes(_final(undisturbed), expected)
 
 
-def test_checkpoints_go_by_the_clock_which_runs_on_over_starts(monkeypatch, tmp_path):
-    """A second per step and a checkpoint every 25: of the looks at 20, 40, 60 and 80, that at 60 saves."""
+def test_checkpoints_follow_the_clock_and_seconds_add_up_over_starts(monkeypatch, tmp_path):
+    """A step takes a second, a checkpoint is due every 25: of the checks at 20, 40, 60 and 80, that at 60 saves."""
     clock = [0.0]
     for module in (loop, goodput):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
@@ -122,8 +122,8 @@ def test_checkpoints_go_by_the_clock_which_runs_on_over_starts(monkeypatch, tmp_
     assert (meta["seconds"], _steps(tmp_path)) == (90, {"60", "90"})
 
 
-def test_the_hook_sees_the_parameters_and_its_time_is_no_training(expected, monkeypatch, tmp_path):
-    """A second per step and 100 per call of the hook, which is killed with the run at step 48 and called again."""
+def test_the_hook_gets_the_parameters_and_its_time_is_not_training_time(expected, monkeypatch, tmp_path):
+    """A step takes a second and a hook 100. The run is killed just before the hook at step 48, and resumed."""
     clock, seen = [0.0], {}
     for module in (loop, goodput):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
@@ -153,14 +153,14 @@ def test_the_hook_sees_the_parameters_and_its_time_is_no_training(expected, monk
 
 
 @pytest.mark.parametrize("place", [np.asarray, jnp.asarray])
-def test_the_callers_parameters_stay_as_they_are(place, tmp_path):
-    """The step is donated its arguments; what the caller passed in is still theirs."""
+def test_the_callers_parameters_do_not_change(place, tmp_path):
+    """The step donates its arguments, but not the arrays that the caller passed in."""
     params = jax.tree.map(place, toy_plan.start())
     train(dataclasses.replace(PLAN, steps=1), params, tmp_path)
     _assert_same_bytes(params, toy_plan.start())
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_part(tmp_path):
+def test_a_non_finite_loss_stops_the_run_and_names_the_part(tmp_path):
     def loss(params, batch, rng):
         total, parts = toy_plan.loss(params, batch, rng)
         broken = jnp.log(-jnp.square(params["b"]).sum() - 1.0)
@@ -168,12 +168,12 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_part(tmp_path):
 
     with pytest.raises(UserError, match=r"toy: the loss is nan at step 1 .*broken nan.*fit 0\.\d+.*learning rate"):
         train(dataclasses.replace(PLAN, loss=loss), toy_plan.start(), tmp_path)
-    assert not _steps(tmp_path)  # and leaves no checkpoint
+    assert not _steps(tmp_path)  # and saves no checkpoint
 
 
 @pytest.mark.parametrize("steps", [1, 2, 10])
 def test_the_rate_warms_up_and_decays_to_a_hundredth(steps):
-    """Adam's first moves are of the size of the rate where the gradient's sign is constant."""
+    """Adam's first updates have the size of the rate if the gradient's sign is constant."""
     optimiser = make_optimiser(steps=steps, learning_rate=0.5, warmup_steps=4, b2=0.9, weight_decay=0.0)
     state, moves = optimiser.init(jnp.zeros(1)), []
     for _ in range(steps + 1):

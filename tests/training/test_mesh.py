@@ -1,4 +1,4 @@
-"""Eight (simulated) devices do what one does: where a batch lies, an update, and a checkpoint that changes devices."""
+"""Eight (simulated) devices do what one does: batch placement, an update, a checkpoint restored on other devices."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from gr2_jax.training.mesh import make_mesh, put_batch
 
 @pytest.fixture(scope="module", params=["embedding", "fusion", pytest.param("retrieval", marks=pytest.mark.slow)])
 def on_eight(request, tmp_path_factory):
-    """(the loss, the directory of its run, what the process with eight devices saw)."""
+    """(the loss, the directory of its run, what the process with eight devices printed)."""
     directory = tmp_path_factory.mktemp("eight")
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     command = [sys.executable, mesh_step.__file__, str(directory), request.param]
@@ -30,13 +30,13 @@ def test_rows_are_split_where_they_divide_evenly(on_eight):
     assert placed["docid_rows"] == {"spec": [["replica", "data", "fsdp"]], "shards": [[1, 2]] * 8}
 
 
-def test_rows_that_do_not_divide_evenly_are_everywhere(on_eight):
+def test_rows_that_do_not_divide_evenly_are_replicated(on_eight):
     placed = on_eight[2]["placed"]
-    assert placed["document_tokens"] == {"spec": [], "shards": [[6, 4]] * 8}
-    assert placed["document_rows"] == {"spec": [], "shards": [[6]] * 8}
+    assert placed["indexing_tokens"] == {"spec": [], "shards": [[6, 4]] * 8}
+    assert placed["indexing_rows"] == {"spec": [], "shards": [[6]] * 8}
 
 
-def test_an_update_on_eight_devices_is_that_on_one(on_eight, tmp_path):
+def test_an_update_on_eight_devices_equals_that_on_one(on_eight, tmp_path):
     """The embedding loss' own random numbers included; a model's dropout depends on the mesh."""
     assert jax.device_count() == 1
     name, directory, seen = on_eight
@@ -49,7 +49,7 @@ def test_an_update_on_eight_devices_is_that_on_one(on_eight, tmp_path):
     assert max(jax.tree.leaves(moved)) > 0.01
 
 
-def test_one_device_goes_on_from_a_checkpoint_of_eight(on_eight):
+def test_one_device_resumes_from_a_checkpoint_of_eight(on_eight):
     name, directory, seen = on_eight
     assert mesh_step.train_one_step(directory, name) == seen["meta"]
 

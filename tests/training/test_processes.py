@@ -1,4 +1,4 @@
-"""Jobs of several processes: killed, told to leave, and gone on with by other processes on other devices."""
+"""Jobs of several processes: killed, preempted, and resumed by other processes on other devices."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ STEPS = 8
 
 
 def job(directory, processes, *, steps=STEPS, mesh="data", seconds=0.0, devices=1):
-    """The processes of a job, begun."""
+    """Starts the processes of a job."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -60,7 +60,7 @@ def same(params, others):
 
 
 def close(params, others):
-    """Sums over devices are taken in another order."""
+    """Equal up to rounding: sums over devices are taken in another order."""
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), params, others)
 
 
@@ -79,19 +79,19 @@ def wait_for(path, hosts):
         time.sleep(0.02)
 
 
-def test_one_of_two_is_killed_and_both_are_started_again(undisturbed, tmp_path):
+def test_one_of_two_is_killed_and_both_restart(undisturbed, tmp_path):
     hosts = job(tmp_path, 2, mesh="fsdp", seconds=0.3)
     wait_for(tmp_path / "4", hosts)
     hosts[1].kill()
     hosts[1].wait()
-    hosts[0].kill()  # it would notice by itself, after JAX's heartbeat of 100 seconds
+    hosts[0].kill()  # it would also notice after JAX's heartbeat of 100 seconds
     hosts[0].communicate()
     assert not (tmp_path / str(STEPS)).is_dir()
     ended(job(tmp_path, 2, mesh="fsdp"))
     same(final(tmp_path), undisturbed)
 
 
-def test_sigterm_to_one_makes_both_save_and_leave_at_one_step(undisturbed, tmp_path):
+def test_sigterm_to_one_makes_both_save_and_exit_at_one_step(undisturbed, tmp_path):
     hosts = job(tmp_path, 2, mesh="fsdp", seconds=0.5)
     wait_for(tmp_path / "2", hosts)
     hosts[1].send_signal(signal.SIGTERM)
@@ -109,7 +109,7 @@ def test_four_processes_train_what_two_do(undisturbed, tmp_path):
 
 
 @pytest.mark.parametrize(("first", "then"), [((2, 1), (1, 8)), ((1, 8), (2, 1))])
-def test_another_number_of_processes_and_devices_goes_on(undisturbed, tmp_path, first, then):
+def test_another_number_of_processes_and_devices_resumes(undisturbed, tmp_path, first, then):
     ended(job(tmp_path, first[0], steps=4, mesh="fsdp", devices=first[1]))
     final(tmp_path, 4)
     ended(job(tmp_path, then[0], mesh="fsdp", devices=then[1]))

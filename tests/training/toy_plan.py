@@ -1,7 +1,7 @@
-"""A plan that trains in milliseconds yet depends on everything a resumed run must bring back: the parameters, Adam's
+"""A job that trains in milliseconds yet depends on everything that a resumed run must restore: the parameters, Adam's
 state, the step's batch and the step's random key. As a program, `python toy_plan.py DIRECTORY STOP` trains in DIRECTORY
-with a checkpoint at every look, and waits for ever for batch number STOP; `python toy_plan.py DIRECTORY drill SECONDS`
-trains for longer, each batch taking SECONDS."""
+with a checkpoint at every check of the clock, and waits forever for batch STOP; `python toy_plan.py DIRECTORY drill
+SECONDS` trains for longer, each batch taking SECONDS."""
 
 import dataclasses
 import sys
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gr2_jax.errors import RESTART, Preempted
-from gr2_jax.training.loop import Plan, train
+from gr2_jax.training.loop import TrainingJob, train
 from gr2_jax.training.loop_config import LoopConfig
 from gr2_jax.training.optimiser import make_optimiser
 
@@ -37,7 +37,7 @@ def batches(step, host=0, hosts=1):
     return {"x": x, "y": np.sin(x[:, :3])}
 
 
-PLAN = Plan(
+PLAN = TrainingJob(
     "toy",
     loss,
     batches,
@@ -52,7 +52,7 @@ DRILL = dataclasses.replace(PLAN, steps=1600, loop=LoopConfig(checkpoint_steps=2
 
 
 def stopping_at(step, stop):
-    """The plan, with `stop` called for the batch of that step."""
+    """The job, with `stop` called in place of reading the batch of that step."""
     return dataclasses.replace(PLAN, batches=lambda at, host, hosts: batches(at) if at != step else stop())
 
 

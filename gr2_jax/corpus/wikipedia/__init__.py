@@ -1,1 +1,1 @@
-"""Wikipedia dumps to graded pairs; the modules are imported one by one, so that reading a dump needs no Beam."""
+"""Wikipedia dumps to graded pairs. Import the modules one by one: only some of them need Beam."""

@@ -1,4 +1,4 @@
-"""An article's wikitext to what the graded pairs are made of."""
+"""Parses an article's wikitext into the parts that graded pairs are made of."""
 
 from dataclasses import dataclass
 
@@ -9,21 +9,21 @@ from gr2_jax.corpus.wikipedia.site import Site
 from gr2_jax.corpus.wikipedia.text import clean, plain_paragraphs, usable_sentences
 from gr2_jax.corpus.wikipedia.xml_pages import Page
 
-_CUT = 3  # a section's wikitext is read up to this many times the characters that its text may still take
+_CUT = 3  # at most this many characters of wikitext are cleaned per character of text still wanted
 
 
 @dataclass(frozen=True)
 class Article:
-    """An article; links are titles in the main namespace, normalised, each once, in order of first appearance."""
+    """An article. Links are normalised titles in the main namespace, each once, in order of first appearance."""
 
     page_id: int
     title: str
     abstract: tuple[str, ...]  # the usable sentences of the lead section, cleaned; may be empty
     text: str  # cleaned leading text; blank lines between paragraphs
-    lead_links: tuple[str, ...]  # before the first heading, infoboxes' values too
+    lead_links: tuple[str, ...]  # before the first heading, including infobox values
     see_also: tuple[str, ...]  # the "See also" section
     references: tuple[str, ...]  # the "References" and "Notes" sections as written there
-    footnotes: tuple[str, ...]  # inside <ref> outside of those sections: mostly publishers and places
+    footnotes: tuple[str, ...]  # in <ref> elements of the other sections: mostly publishers and places
     other_links: tuple[str, ...]  # all other sections
     is_disambiguation: bool
     is_list: bool
@@ -32,9 +32,9 @@ class Article:
 def parse_article(
     page: Page, site: Site, *, text_characters: int = 4000, sections: SectionNames | None = None
 ) -> Article:
-    """Parses an article (a page with `is_article`); `sections` is by default that of the site's language.
+    """Parses an article (a page with `is_article`); `sections` defaults to the names of the site's language.
 
-    `[[...]]` in the arguments of templates counts as a link, plain arguments (`{{main|Title}}`) do not.
+    `[[...]]` in the arguments of templates counts as a link; plain arguments (`{{main|Title}}`) do not.
     """
     parts = split_sections(without_hidden(page.text), sections or section_names(site.language))
     wikitext = {kind: "\n".join(part.wikitext for part in parts if part.kind is kind) for kind in Kind}
@@ -58,7 +58,7 @@ def parse_article(
 
 
 def _leading_text(lead: str, parts: list[Section], site: Site, characters: int) -> str:
-    """Returns the lead and as many of the body sections as the length takes, cut at white space."""
+    """Returns the lead and the body sections up to this length, cut at white space."""
     text = plain_paragraphs(lead)
     for part in parts:
         missing = characters - len(text)
@@ -75,7 +75,7 @@ def _leading_text(lead: str, parts: list[Section], site: Site, characters: int) 
 
 
 def _beginning(wikitext: str, characters: int) -> str:
-    """Returns the first paragraphs, of about so many characters: cleaning a whole long section would take most time."""
+    """Returns the first paragraphs, of about this length: cleaning whole long sections would take most of the time."""
     if len(wikitext) <= characters:
         return wikitext
     end = wikitext.find("\n\n", characters)

@@ -1,4 +1,4 @@
-"""Dump files as bytes: how they are cut into parts, and how a part is read, compressed or not."""
+"""Cuts dump files into parts and reads the bytes of a part, compressed or not."""
 
 import bz2
 import re
@@ -8,12 +8,12 @@ from typing import BinaryIO
 
 from gr2_jax.errors import UserError
 
-Opener = Callable[[str], BinaryIO]  # opens a path for reading raw (still compressed) bytes; the file must seek
+Opener = Callable[[str], BinaryIO]  # opens a path for reading raw (still compressed) bytes; the file must be seekable
 
 _BLOCK = 256 << 10
 _STREAM = re.compile(rb"BZh[1-9]1AY&SY")  # a bz2 stream's header and the magic number of its first block
 _EMPTY_STREAM = re.compile(rb"BZh[1-9]\x17rE8P\x90")
-_HEADER = 10  # bytes that either takes
+_HEADER = 10  # bytes of either
 
 
 def open_binary(path: str) -> BinaryIO:
@@ -25,23 +25,23 @@ def open_binary(path: str) -> BinaryIO:
 class Part:
     """A byte range of a dump file, the unit of parallel work.
 
-    A part owns the pages that begin in the bz2 streams that begin in [start, end) (in a file that is not compressed:
-    the pages that begin there), so that the parts of a file give each page exactly once, wherever it was cut.
+    A part owns the pages that begin in bz2 streams that begin in [start, end); in an uncompressed file, the pages that
+    begin in [start, end). So the parts of a file give each page exactly once, wherever the file is cut.
     """
 
     path: str
-    start: int = 0  # in bytes of the file as it is, that is compressed
+    start: int = 0  # in bytes of the file as stored, that is, compressed
     end: int | None = None  # None: to the end of the file
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some decompressed bytes, and where they are."""
+    """Decompressed bytes and their position."""
 
     data: bytes
-    stream: int | None  # byte of the file where their bz2 stream begins; None in a file that is not compressed
-    position: int  # byte of the first of them in that stream (in the file), uncompressed
-    owned: bool  # whether what begins here is the part's own
+    stream: int | None  # offset of their bz2 stream in the file; None in an uncompressed file
+    position: int  # offset of the first byte in the decompressed stream (in an uncompressed file: in the file)
+    owned: bool  # whether the part owns what begins here
 
 
 def cut(path: str, size: int, *, chunk: int = 32 << 20, open: Opener = open_binary) -> list[Part]:
@@ -58,10 +58,10 @@ def cut(path: str, size: int, *, chunk: int = 32 << 20, open: Opener = open_bina
 
 
 def read_chunks(part: Part, *, open: Opener = open_binary) -> Iterator[Chunk]:
-    """Yields the part's bytes in order, and then the bytes after it up to the end of the file, as not owned.
+    """Yields the part's bytes in order, then the bytes after it up to the end of the file, as not owned.
 
-    A reader stops when it has seen the end of what it owns. A part in which no stream begins yields nothing.
-    Raises UserError, with the place, for bz2 data that is damaged or ends too early.
+    The caller stops after the end of the last page that it owns. A part in which no stream begins yields nothing.
+    Raises UserError, with the place, for damaged or truncated bz2 data.
     """
     with open(part.path) as file:
         read = _read_bz2 if _is_compressed(file, part.path) else _read_plain
@@ -97,9 +97,9 @@ def _read_bz2(file: BinaryIO, part: Part) -> Iterator[Chunk]:
     file.seek(stream)
     pending = file.read(_BLOCK)
     while pending:
-        # Also the first stream after the part is checked: a part that searched for its beginning would miss it.
+        # The first stream after the part is checked too: the next part searches for its first stream and would skip it.
         if not (_STREAM.match(pending) or _EMPTY_STREAM.match(pending)):
-            raise UserError(f"{part.path}: damaged: at byte {stream} a bz2 stream should begin, and none does")
+            raise UserError(f"{part.path}: damaged: no bz2 stream begins at byte {stream} as expected; copy it again")
         owned = part.end is None or stream < part.end
         length, pending = yield from _read_stream(file, part.path, pending, stream, owned)
         stream += length
@@ -115,11 +115,11 @@ def _read_stream(file: BinaryIO, path: str, pending: bytes, stream: int, owned: 
         place = f"the bz2 stream that begins at byte {stream}, {position} bytes into its text"
         pending = pending or file.read(_BLOCK)
         if not pending:
-            raise UserError(f"{path}: the file ends inside {place}; copy it anew")
+            raise UserError(f"{path}: the file ends inside {place}; copy it again")
         try:
             data = decompressor.decompress(pending)
         except (OSError, ValueError):
-            raise UserError(f"{path}: damaged bz2 data after {place}; copy it anew") from None
+            raise UserError(f"{path}: damaged bz2 data after {place}; copy it again") from None
         consumed += len(pending)
         pending = b""
         yield Chunk(data, stream, position, owned)
@@ -128,7 +128,7 @@ def _read_stream(file: BinaryIO, path: str, pending: bytes, stream: int, owned: 
 
 
 def _find_stream(file: BinaryIO, start: int, end: int | None) -> int | None:
-    """Returns where the first (not empty) bz2 stream of those that begin in [start, end) begins."""
+    """Returns the offset of the first non-empty bz2 stream that begins in [start, end), None if there is none."""
     file.seek(start)
     position, window = start, b""
     while end is None or position < end:

@@ -1,4 +1,4 @@
-"""tf.train.Example in TFRecord files, written and read without TensorFlow: a Beam worker need not load it."""
+"""Writes and reads tf.train.Example in TFRecord files without TensorFlow, so that Beam workers need not load it."""
 
 import io
 import struct
@@ -11,19 +11,19 @@ from google.protobuf.message import DecodeError
 
 from gr2_jax.errors import UserError
 
-VERSION = "1.0.0"  # of both data sets, as TensorFlow Datasets counts; names the folder of their shards
+VERSION = "1.0.0"  # of both data sets for TensorFlow Datasets, and the name of the folder of their shards
 T = TypeVar("T")
 Value = int | str | Iterable[int] | Iterable[str]
 _FIELD = descriptor_pb2.FieldDescriptorProto
 
 
 def shard_name(dataset: str, shard: int, shards: int) -> str:
-    """Returns the file name of a shard, by the naming of TensorFlow Datasets."""
+    """Returns the file name of a shard, as TensorFlow Datasets names it."""
     return f"{dataset}-train.tfrecord-{shard:05d}-of-{shards:05d}"
 
 
 def encode_example(features: Mapping[str, Value]) -> bytes:
-    """Returns a serialised tf.train.Example: whole numbers as int64, strings as bytes; equal features, equal bytes."""
+    """Returns a serialised tf.train.Example, integers as int64, strings as bytes; equal features give equal bytes."""
     example = _example_class()()
     for name, value in features.items():
         values = [value] if isinstance(value, int | str) else list(value)
@@ -36,7 +36,7 @@ def encode_example(features: Mapping[str, Value]) -> bytes:
 
 
 def decode_example(record: bytes) -> dict[str, list[int] | list[str]]:
-    """Returns the features that `encode_example` was given, each as a list."""
+    """Returns the features given to `encode_example`, each as a list."""
     features = _example_class().FromString(record).features.feature
     return {
         name: [text.decode() for text in feature.bytes_list.value]
@@ -47,35 +47,36 @@ def decode_example(record: bytes) -> dict[str, list[int] | list[str]]:
 
 
 def frame(record: bytes) -> bytes:
-    """Returns the record as it stands in a TFRecord file: length, its checksum, the record, its checksum."""
+    """Returns the record framed for a TFRecord file: length, its checksum, the record, its checksum."""
     length = struct.pack("<Q", len(record))
     return b"".join((length, _masked_checksum(length), record, _masked_checksum(record)))
 
 
 def read_records(file: BinaryIO, path: str) -> Iterator[bytes]:
-    """Yields the records of an open TFRecord file; checksums are not looked at. Raises UserError where it is cut."""
+    """Yields the records of an open TFRecord file without checking checksums. Raises UserError if it is truncated."""
     size, start = file.seek(0, io.SEEK_END), 0
     file.seek(0)
     while header := file.read(12):
         length = struct.unpack("<Q", header[:8])[0] if len(header) == 12 else 0
         end = start + 12 + length + 4
-        if end > size:  # asked before the bytes are read: a damaged length may be larger than any memory
+        if end > size:  # checked before the bytes are read: a damaged length may exceed the memory
             raise UserError(f"{path} ends in the middle of the record that begins at byte {start}, or is damaged there")
         yield file.read(length + 4)[:length]
         start = end
 
 
 def read_examples(file: BinaryIO, path: str, make: Callable[[dict], T]) -> Iterator[T]:
-    """Yields what `make` makes of the features of each record of an open TFRecord file.
+    """Yields `make(features)` for each record of an open TFRecord file.
 
-    Raises UserError, with the byte, where a record is not whole, is no example or lacks what `make` looks up.
+    Raises UserError, with the offset, for a record that is truncated, not an Example, or without a feature that `make`
+    needs.
     """
     start = 0
     for record in read_records(file, path):
         try:
             made = make(decode_example(record))
         except (DecodeError, LookupError, ValueError):
-            raise UserError(f"{path}: the record that begins at byte {start} is damaged: copy the file anew") from None
+            raise UserError(f"{path}: the record that begins at byte {start} is damaged: copy the file again") from None
         yield made
         start += len(record) + 16
 
@@ -89,7 +90,7 @@ def _masked_checksum(data: bytes) -> bytes:
 
 @cache
 def _example_class() -> type:
-    """The message class of tf.train.Example, under a name of our own: TensorFlow may be loaded beside it."""
+    """The message class of tf.train.Example, under our own name because TensorFlow may be loaded too."""
     file = descriptor_pb2.FileDescriptorProto(name="gr2_jax/example.proto", package="gr2_jax", syntax="proto3")
     for name, kind in (("BytesList", _FIELD.TYPE_BYTES), ("FloatList", _FIELD.TYPE_FLOAT)):
         _add_field(file.message_type.add(name=name), "value", 1, kind, repeated=True)

@@ -13,9 +13,9 @@ from gr2_jax.errors import UserError, nearest
 
 
 def dump_files(patterns: Sequence[str]) -> list[tuple[str, int]]:
-    """Returns path and size of the dump files, sorted, each once; the index files of multistream dumps left out.
+    """Returns (path, size) of the dump files, sorted, each once, without the index files of multistream dumps.
 
-    Raises UserError for a pattern that matches nothing, and where nothing but index files is left.
+    Raises UserError for a pattern that matches nothing, or if only index files match.
     """
     files: dict[str, int] = {}
     for pattern in patterns:
@@ -30,12 +30,12 @@ def dump_files(patterns: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def names(files: Iterable[tuple[str, int]]) -> list[dict]:
-    """Returns what makes a build's dumps the same: their names and sizes, wherever they lie."""
+    """Returns the identity of a build's dumps: their names and sizes, without their folders."""
     return [{"name": _name(path), "bytes": size} for path, size in files]
 
 
 def read_one_site(paths: Sequence[str]) -> Site:
-    """Returns the wiki that all dumps are of. Raises UserError where they are of several."""
+    """Returns the wiki of the dumps. Raises UserError if they are of several wikis."""
     first = read_site(paths[0], open=storage.open_raw)
     for path in paths[1:]:
         site = read_site(path, open=storage.open_raw)
@@ -45,11 +45,11 @@ def read_one_site(paths: Sequence[str]) -> Site:
 
 
 def part_tasks(files: Sequence[tuple[str, int]], output: str, options: WikipediaOptions) -> list[PartTask]:
-    """Cuts the dumps and names what becomes of each part, by its dump and the size of that: of another size, anew."""
+    """Cuts the dumps into parts. The name of a part's output holds the dump's size: a resized dump is parsed again."""
     chunk = options.part_megabytes << 20
     tasks = []
     for number, (path, size) in enumerate(files):
-        # the number tells dumps of one name in several folders apart
+        # the number distinguishes dumps of the same name in different folders
         dump = f"{number:05d}-{hashlib.sha256(_name(path).encode()).hexdigest()[:8]}-{size}"
         for part in cut(path, size, chunk=chunk, open=storage.open_raw):
             tasks.append(PartTask(part, storage.join(output, "articles", f"{dump}-{part.start:012d}")))

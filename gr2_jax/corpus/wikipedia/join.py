@@ -1,6 +1,7 @@
-"""Phase 2: titles to articles, through redirects, and from there to graded pairs; all as joins by key.
+"""Phase 2: resolves linked titles to articles, through redirects, and makes graded pairs, all with joins by key.
 
-No step holds all titles: whatever the size of the wiki, a worker sees one title, or one asking article, at a time.
+No step holds all titles: whatever the size of the wiki, a worker sees one title, or one article with a query, at a
+time.
 """
 
 from collections import Counter
@@ -12,13 +13,13 @@ from gr2_jax.corpus.wikipedia import parts, shards
 from gr2_jax.corpus.wikipedia.examples import encode_example, frame
 from gr2_jax.corpus.wikipedia.pairs import Target, WikipediaOptions, choose
 
-# MediaWiki itself follows one redirect; robots keep chains short. What is longer, or a loop, leads nowhere.
+# MediaWiki itself follows one redirect; bots keep chains short. Links through longer chains or loops are dropped.
 MAX_REDIRECTS = 3
-Link = tuple[int, int]  # the id of the page that asks, the grade of the link's place
+Link = tuple[int, int]  # (id of the page with the query, grade of the section that holds the link)
 
 
 def write_pairs(root: beam.Pipeline, pieces: list[dict], output: str, options: WikipediaOptions) -> None:
-    """Adds to a pipeline what turns pieces of parsed articles into the shards of pairs and the counts of dead links."""
+    """Adds the steps from pieces of parsed articles to the shards of pairs and the counts of dropped links."""
     records = root | "Pieces" >> beam.Create(pieces) | beam.Reshuffle() | beam.FlatMap(parts.read_records)
     titles = records | "Titles" >> beam.Map(_title)
     asking = records | "Asking" >> beam.FlatMap(_asking)
@@ -78,7 +79,7 @@ def _links(record: list) -> Iterator[tuple[str, Link]]:
 
 
 def _resolve(element: tuple[str, dict[str, Iterable]]) -> Iterator:
-    """Sends the links to a title to the page of that title, or on to where it redirects."""
+    """Sends the links to a title to its article, or on to the title that it redirects to."""
     title, groups = element
     kind, page_id, redirect = min(groups["titles"], default=("missing", 0, ""))
     count = 0
@@ -95,7 +96,7 @@ def _resolve(element: tuple[str, dict[str, Iterable]]) -> Iterator:
 
 
 def _grade(element: tuple[int, dict[str, Iterable]], options: WikipediaOptions) -> Iterator:
-    """Yields the shard of an asking article with its id, grades and framed record, and what was left out."""
+    """Yields (shard, (id, counts by grade, framed record)) of an article with a query, and counts of dropped links."""
     page_id, groups = element
     title, query = min(groups["asking"])
     targets = [Target(*fields) for fields in groups["targets"]]

@@ -2,7 +2,7 @@
 
 import re
 
-_HEAD, _TAIL = 1000, 3000  # characters of an article in which its disambiguation template stands
+_HEAD, _TAIL = 1000, 3000  # characters of an article that are searched for a disambiguation template
 
 _TEMPLATE = re.compile(r"\{\{\s*([^{}|\n]+?)\s*(?:\||\}\})")
 _ENGLISH = "disambiguation disambig dab dis hndis geodis hospitaldis schooldis numberdis mathdab disamb"
@@ -32,7 +32,7 @@ _LIST = re.compile(
 
 
 def is_disambiguation(title: str, wikitext: str, language: str) -> bool:
-    """Whether the article says so, in its title, by a template near its beginning or end, or by `__DISAMBIG__`."""
+    """Whether the title, a template near the beginning or end, or `__DISAMBIG__` marks a disambiguation page."""
     edges = wikitext if len(wikitext) <= _HEAD + _TAIL else f"{wikitext[:_HEAD]}\n{wikitext[-_TAIL:]}"
     if _TITLE.search(title) or "__DISAMBIG__" in edges:
         return True
@@ -42,5 +42,5 @@ def is_disambiguation(title: str, wikitext: str, language: str) -> bool:
 
 
 def is_list(title: str) -> bool:
-    """Whether the title begins as those of lists, indexes and outlines do."""
+    """Whether the title begins like that of a list, an index or an outline."""
     return bool(_LIST.match(title))

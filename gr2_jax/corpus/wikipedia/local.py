@@ -1,4 +1,4 @@
-"""Beam on this machine alone: no program is fetched, and the worker processes are quiet."""
+"""Beam on this machine only: no program is downloaded, and the worker processes print nothing."""
 
 import sys
 
@@ -12,7 +12,7 @@ _COMMAND = f'"{sys.executable}" -m gr2_jax.corpus.wikipedia.worker'
 
 
 class LocalRunner(FnApiRunner):
-    """Beam's FnApiRunner, whose worker processes are started by `worker.py`."""
+    """Beam's FnApiRunner with worker processes that run `worker.py`."""
 
     def run_via_runner_api(self, pipeline_proto, options):
         for environment in pipeline_proto.components.environments.values():

@@ -1,4 +1,4 @@
-"""The account of a build: what it was made from, and what it holds. Its presence says that the build is complete."""
+"""The manifest of a build: its inputs and its contents. A build is complete if its manifest exists."""
 
 import importlib.metadata
 import platform
@@ -13,10 +13,10 @@ from gr2_jax.errors import UserError
 
 
 def check(output: str, identity: dict) -> dict | None:
-    """Returns the manifest of a complete build of this identity; None (and notes the identity) where there is none.
+    """Returns the manifest of a complete build of this identity; otherwise records the identity and returns None.
 
-    A build that is not complete may go on with dumps of other sizes: what was made of all dumps together is dropped.
-    Raises UserError, naming what differs, where the output holds another build.
+    An incomplete build may be resumed with dumps of other sizes: the shards made from all dumps together are deleted.
+    Raises UserError, which names the difference, if the output holds another build.
     """
     begun = storage.join(output, "build.json")
     if not storage.exists(begun):
@@ -39,10 +39,10 @@ def check(output: str, identity: dict) -> dict | None:
         now = "{name} has {bytes} bytes".format(**changed[0])
         raise UserError(f"{output} holds a finished build of other dumps: {now} now; give another --output")
     if complete:
-        _remove(output, "articles", "shards")  # left where the build was stopped at its very end
+        _remove(output, "articles", "shards")  # left behind if the build was stopped at its very end
         return storage.read_json(path)
     if changed:
-        _remove(output, "shards")  # before the new sizes are noted: a stop in between must not keep them
+        _remove(output, "shards")  # before the new sizes are recorded: a stop in between must not keep old shards
         storage.write_json(begun, identity)
     return None
 
@@ -59,7 +59,7 @@ def _remove(output: str, *folders: str) -> None:
 
 
 def finish(output: str, identity: dict, site: Site, summaries: list[dict], options: WikipediaOptions) -> dict:
-    """Writes the metadata of TensorFlow Datasets, then the manifest, and removes what is no longer needed."""
+    """Writes the metadata of TensorFlow Datasets, then the manifest, and deletes the intermediate files."""
     notes = {
         name: [read_note(output, f"{name}-{shard:05d}") for shard in range(options.shards)]
         for name in (DOCUMENTS, PAIRS)

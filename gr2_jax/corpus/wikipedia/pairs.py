@@ -1,9 +1,9 @@
-"""Graded pairs of an article: what it asks, for which documents, and how the choice is made (the paper's section 4.3).
+"""Graded pairs of an article: the choice of its query and of the graded documents (the paper's section 4.3).
 
-Grade 4 is the article itself, 3 the articles of its "See also" section (where that has no link: of its references),
+Grade 4 is the article itself, 3 the articles of its "See also" section (if that has no link: of its references),
 2 a sample of the links in its lead section, 1 a sample of the links in its other sections. A document that is linked
-at two grades has the higher one. Every choice is that of the smallest keyed hash, so that it depends on the seed and
-the titles alone: not on the order, the parts or the workers.
+at two grades gets the higher one. Every choice takes the smallest keyed hash, so it depends only on the seed and the
+titles, not on the order, the parts or the workers.
 """
 
 from collections.abc import Iterable
@@ -14,26 +14,26 @@ from gr2_jax.corpus.wikipedia.article import Article
 from gr2_jax.errors import UserError
 
 ITSELF, SEE_ALSO, LEAD, ELSEWHERE = 4, 3, 2, 1
-# Candidates taken from an article for each link that it may keep, since some lead to no article. At 8, only an article
-# with more than seven eighths of dead links in a sample of 8 times the limit keeps fewer than it could.
+# Candidates per link that an article may keep, since some links lead to no article. With 8, an article keeps fewer
+# links than it could only if more than 7/8 of a sample of 8 times the limit are dead.
 OVERSAMPLE = 8
 
 
 @dataclass(frozen=True)
 class WikipediaOptions:
-    """What decides the bytes of a build, besides the dumps. All limits are per article that asks."""
+    """The options that, with the dumps, determine the bytes of a build. All limits are per article with a query."""
 
-    seed: int = field(default=0, metadata={"help": "of every sample"})
-    shards: int = field(default=16, metadata={"help": "files of documents, and of pairs; one is sorted in memory"})
+    seed: int = field(default=0, metadata={"help": "seed of every sample"})
+    shards: int = field(default=16, metadata={"help": "files of documents, and of pairs; each is sorted in memory"})
     query_share: float = field(
         default=1.0,
-        metadata={"help": "share of the articles that ask; 0.02 of English is about the paper's 1.2M pairs"},
+        metadata={"help": "share of articles with a query; 0.02 of the English ones give about the paper's 1.2M pairs"},
     )
-    see_also_links: int = field(default=10, metadata={"help": "at most so many pairs of grade 3"})
-    lead_links: int = field(default=4, metadata={"help": "at most so many pairs of grade 2"})
-    other_links: int = field(default=4, metadata={"help": "at most so many pairs of grade 1"})
-    text_characters: int = field(default=4000, metadata={"help": "of an article's text that its document keeps"})
-    part_megabytes: int = field(default=32, metadata={"help": "of a compressed dump that one worker takes at a time"})
+    see_also_links: int = field(default=10, metadata={"help": "maximum number of pairs of grade 3"})
+    lead_links: int = field(default=4, metadata={"help": "maximum number of pairs of grade 2"})
+    other_links: int = field(default=4, metadata={"help": "maximum number of pairs of grade 1"})
+    text_characters: int = field(default=4000, metadata={"help": "characters of an article's text to keep"})
+    part_megabytes: int = field(default=32, metadata={"help": "compressed size of a part, the unit of parallel work"})
 
     def __post_init__(self):
         for name in ("shards", "text_characters", "part_megabytes"):
@@ -47,13 +47,13 @@ class WikipediaOptions:
 
     @property
     def limits(self) -> dict[int, int]:
-        """The most documents of each grade below the article's own."""
+        """The maximum number of documents of each grade below the article's own."""
         return {SEE_ALSO: self.see_also_links, LEAD: self.lead_links, ELSEWHERE: self.other_links}
 
 
 @dataclass(frozen=True, order=True)
 class Target:
-    """An article that a link leads to, and the grade that the link's place gives it."""
+    """A linked article, with the grade of the section that holds the link."""
 
     grade: int
     page_id: int
@@ -61,7 +61,7 @@ class Target:
 
 
 def query_of(article: Article, options: WikipediaOptions) -> str | None:
-    """Returns the sentence that the article asks; None where it has none, or is not among the share that asks."""
+    """Returns the article's query, a sentence of its abstract; None if it has none or is outside `query_share`."""
     order = Order(options.seed, "query", article.title)
     if not article.abstract or order("") >= options.query_share * 2**64:
         return None
@@ -69,7 +69,7 @@ def query_of(article: Article, options: WikipediaOptions) -> str | None:
 
 
 def candidates(article: Article, options: WikipediaOptions) -> list[tuple[str, int]]:
-    """Returns the (title, grade) of links to try: more than are kept, since a title may lead to no article."""
+    """Returns the (title, grade) of candidate links: more than are kept, since a title may lead to no article."""
     order = Order(options.seed, "link", article.title)
     seen, chosen = {article.title}, []
     places = ((SEE_ALSO, article.see_also or article.references), (LEAD, article.lead_links))
@@ -82,7 +82,7 @@ def candidates(article: Article, options: WikipediaOptions) -> list[tuple[str, i
 
 
 def choose(page_id: int, title: str, targets: Iterable[Target], options: WikipediaOptions) -> list[Target]:
-    """Returns the article itself, then what it keeps of the articles that its candidates led to, best grade first."""
+    """Returns the article itself, then the targets that are kept, highest grade first."""
     order = Order(options.seed, "link", title)
     best = {target.page_id: target for target in sorted(targets)}
     best.pop(page_id, None)
@@ -95,7 +95,7 @@ def choose(page_id: int, title: str, targets: Iterable[Target], options: Wikiped
 
 
 class Order:
-    """A pseudo-random place in [0, 2^64) for every text, which depends on the seed and two names alone."""
+    """Maps a text to a pseudo-random number in [0, 2^64), which depends only on the seed, two names and the text."""
 
     def __init__(self, seed: int, purpose: str, name: str):
         self._hash = blake2b(f"{seed}\0{purpose}\0{name}\0".encode(), digest_size=8)

@@ -1,4 +1,4 @@
-"""Phase 1: each part of a dump to a part of parsed articles, which is complete or absent."""
+"""Phase 1: parses each part of a dump into files of articles, which are complete or absent."""
 
 import json
 import struct
@@ -15,21 +15,21 @@ from gr2_jax.corpus.wikipedia.site import ARTICLE, Site
 from gr2_jax.corpus.wikipedia.xml_pages import Page, read_pages
 from gr2_jax.errors import UserError
 
-# A piece of this size is written at once; a dump that cannot be cut is one part of many pieces.
+# A piece is written when it reaches this size; a dump that cannot be cut is one part with many pieces.
 _PIECE_BYTES = 64 << 20
 _ENTRY = struct.Struct("<qI")
 
 
 @dataclass(frozen=True)
 class PartTask:
-    """A part of a dump and the path, less its ending, of what becomes of it."""
+    """A part of a dump, and the path of its output files without their endings."""
 
     part: Part
     target: str
 
     @property
     def summary(self) -> str:
-        """The file that is written last: its presence says that the part is complete."""
+        """The file that is written last: the part is complete if it exists."""
         return self.target + ".json"
 
     @property
@@ -39,7 +39,7 @@ class PartTask:
 
 
 def parse_part(task: PartTask, site: Site, options: WikipediaOptions) -> str:
-    """Parses a part and returns its target's path; a fault is written to `task.error` and other parts go on."""
+    """Parses a part and returns its target; an error is written to `task.error`, so that other parts continue."""
     where = f"{task.part.path}, part from byte {task.part.start}"
     writer, warnings = _PieceWriter(task.target, options), []
     try:
@@ -56,7 +56,7 @@ def parse_part(task: PartTask, site: Site, options: WikipediaOptions) -> str:
 
 
 class _PieceWriter:
-    """Collects what becomes of pages and writes it in pieces: documents by shard, then titles and questions."""
+    """Collects the parsed pages and writes them in pieces: documents by shard, then titles and queries."""
 
     def __init__(self, target: str, options: WikipediaOptions):
         self.counts: Counter[str] = Counter()
@@ -128,7 +128,7 @@ def read_records(piece: dict) -> Iterator[list]:
 
 
 def read_documents(piece: dict, shard: int) -> Iterator[tuple[int, bytes]]:
-    """Yields page id and framed record of the piece's documents of a shard."""
+    """Yields (page id, framed record) of the piece's documents in a shard."""
     block, position = _block(piece, shard), 0
     while position < len(block):
         page_id, length = _ENTRY.unpack_from(block, position)

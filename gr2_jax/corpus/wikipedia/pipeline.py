@@ -1,12 +1,12 @@
-"""Wikipedia dumps to documents and graded pairs, as two Apache Beam pipelines that can be stopped and gone on with.
+"""Wikipedia dumps to documents and graded pairs, with two Apache Beam pipelines that can be stopped and resumed.
 
-Phase 1 parses each part of the dumps, phase 2 writes the documents and joins links with titles. A part and a shard are
-complete or absent; asked again, only what is absent is done, and the bytes are the same whatever the workers.
+Phase 1 parses each part of the dumps; phase 2 writes the documents and joins links with titles. Every part and shard is
+complete or absent. A resumed build makes only the absent ones, and its bytes do not depend on the workers.
 
 On a runner with other machines (Dataflow, Flink, Spark) the workers need this package and `google-crc32c`: give Beam's
 `--extra_package dist/gr2_jax-0.1.0.tar.gz` (made by `python -m build --sdist`) with `--requirements_file`, or an image
-with both (`--sdk_container_image`), and paths that every worker reaches (gs://, s3://, hdfs://, a shared disk).
-The local runner holds what phase 2 joins (titles and candidates, no texts) in memory.
+with both (`--sdk_container_image`), and paths that every worker can reach (gs://, s3://, hdfs://, a shared disk).
+The local runner holds the titles and candidates that phase 2 joins (but no texts) in memory.
 """
 
 import dataclasses
@@ -26,9 +26,10 @@ def build_wikipedia(
 ) -> dict:
     """Builds OUTPUT/documents and OUTPUT/pairs from dumps (paths or globs) and returns the manifest.
 
-    A complete build of the same dumps and options is left as it is; one that was stopped is gone on with, also where
-    a dump was copied anew and has another size: then that dump's parts are parsed anew.
-    Raises UserError for dumps that are not there, broken (finished parts stay) or of several wikis, and for an output
+    A complete build of the same dumps and options is left unchanged; a stopped build is resumed. If a dump has been
+    copied again and has another size, its parts are parsed again.
+
+    Raises UserError for dumps that are missing, broken (finished parts are kept) or of several wikis, and for an output
     that holds another build.
     """
     output = output.rstrip("/")
@@ -56,7 +57,7 @@ def build_wikipedia(
 
 
 def _parse(tasks: list, site, options: WikipediaOptions, pipeline: Callable) -> None:
-    """Phase 1: what is absent of the parts. Raises the first fault in the end."""
+    """Phase 1: parses the absent parts. Raises the first error after all parts have run."""
     import apache_beam as beam
 
     from gr2_jax.corpus.wikipedia.parts import parse_part
@@ -64,7 +65,7 @@ def _parse(tasks: list, site, options: WikipediaOptions, pipeline: Callable) -> 
     storage.remove(task.error for task in tasks)
     absent = [task for task in tasks if not storage.exists(task.summary)]
     if len(absent) < len(tasks):
-        say(f"wikipedia: {len(tasks) - len(absent)} of {len(tasks)} parts are there already")
+        say(f"wikipedia: {len(tasks) - len(absent)} of {len(tasks)} parts exist already")
     if absent:
         with watching([task.summary for task in tasks], "parts parsed"), pipeline() as root:
             _ = root | beam.Create(absent) | beam.Reshuffle() | beam.Map(parse_part, site, options)
@@ -79,7 +80,7 @@ def _parse(tasks: list, site, options: WikipediaOptions, pipeline: Callable) -> 
 
 
 def _write(pieces: list[dict], output: str, options: WikipediaOptions, pipeline: Callable) -> None:
-    """Phase 2: what is absent of the documents' shards, and the pairs where one of theirs is absent."""
+    """Phase 2: writes the absent shards of documents, and all pairs if one of their shards is absent."""
     import apache_beam as beam
 
     from gr2_jax.corpus.wikipedia import join

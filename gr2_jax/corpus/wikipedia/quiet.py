@@ -1,4 +1,4 @@
-"""Beam made quiet."""
+"""Hides Beam's log messages."""
 
 import contextlib
 import logging
@@ -6,7 +6,7 @@ import logging
 
 @contextlib.contextmanager
 def quiet():
-    """Keeps Beam's chatter (below an error) out of the terminal."""
+    """Hides Beam's log messages below ERROR."""
     loggers = [logging.getLogger(name) for name in ("apache_beam", "root")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -20,7 +20,7 @@ def quiet():
 
 @contextlib.contextmanager
 def quiet_import():
-    """Importing Beam warns of a client library that nothing here needs."""
+    """Hides the warning of importing Beam about a client library that is not needed here."""
     previous = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""A finished build as a collection, read without Beam or TensorFlow."""
+"""Reads a finished build as a collection, without Beam or TensorFlow."""
 
 import hashlib
 import json
@@ -16,10 +16,10 @@ _DATASETS = ("documents", "pairs")
 
 
 def read_wikipedia(output: str | Path) -> CollectionStream:
-    """Returns the documents (never held), queries and judgements of a finished build in a local folder.
+    """Returns the documents (not held in memory), queries and judgements of a finished build in a local folder.
 
-    The ids of documents and queries are page ids as text. Raises UserError where there is no finished build, or a
-    damaged one.
+    The ids of documents and queries are page ids as text. Raises UserError if there is no finished build or it is
+    damaged.
     """
     output = Path(output)
     manifest = _manifest(output)
@@ -32,34 +32,34 @@ def read_wikipedia(output: str | Path) -> CollectionStream:
 
 
 def wikipedia_documents(output: str | Path) -> Iterator[Document]:
-    """Yields the documents of a finished build, in the order of its files, which is that of no property of theirs."""
+    """Yields the documents of a finished build in the order of its files; the order has no meaning."""
     return _read(Path(output), "documents", _document)
 
 
 def wikipedia_files(output: str | Path, name: str) -> list[str]:
-    """The TFRecord files of a finished build's `documents` or `pairs`, as its manifest has them.
+    """Returns the TFRecord files of `documents` or `pairs` that the manifest of a finished build lists.
 
-    Raises UserError for a file that is missing or of another size.
+    Raises UserError for a file that is missing or has another size.
     """
     output = Path(output)
     sizes = _manifest(output).sizes[name]
     paths = [output / name / VERSION / shard_name(name, shard, len(sizes)) for shard in range(len(sizes))]
     for path, size in zip(paths, sizes, strict=True):
         if not path.is_file():
-            raise UserError(f"{path}, a shard of the build, is missing: copy or build it anew")
+            raise UserError(f"{path}, a shard of the build, is missing: copy or build it again")
         if (held := path.stat().st_size) != size:
-            raise UserError(f"{path} has {held} bytes, not the build's {size}: copy or build it anew")
+            raise UserError(f"{path} has {held} bytes, not the build's {size}: copy or build it again")
     return [str(path) for path in paths]
 
 
 def wikipedia_fingerprint(output: str | Path) -> str:
-    """Of a finished build, by its manifest, which has the size of every file and what decided their bytes."""
+    """Returns a hash of a finished build's manifest, which holds the size of every file and the build's inputs."""
     return "sha256:" + hashlib.sha256(_manifest_path(Path(output)).read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True)
 class _Manifest:
-    """What a reader asks of a build's account."""
+    """The fields of a build's manifest that a reader needs."""
 
     name: str
     about: dict[str, str]
@@ -79,7 +79,7 @@ def _manifest(output: Path) -> _Manifest:
         return _Manifest(given["site"]["dbname"] or "wikipedia", about, sizes)
     except (ValueError, LookupError, TypeError) as error:
         fault = f"{type(error).__name__}: {error}"
-        raise UserError(f"{path} is damaged, or no manifest of `gr2 wikipedia` ({fault})") from None
+        raise UserError(f"{path} is damaged or not a manifest of `gr2 wikipedia` ({fault})") from None
 
 
 def _manifest_path(output: Path) -> Path:

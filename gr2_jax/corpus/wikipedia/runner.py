@@ -1,4 +1,4 @@
-"""Beam's arguments, and the runner that they ask for."""
+"""Parses Beam's arguments and makes pipelines on the runner that they name."""
 
 import argparse
 import contextlib
@@ -11,12 +11,12 @@ from gr2_jax.errors import UserError, nearest
 
 
 def pipelines(arguments: Sequence[str], parts: int) -> Callable:
-    """Returns what makes a new Beam pipeline; without a runner named, all cores of this machine work.
+    """Returns a function that makes a new Beam pipeline; by default it runs on all cores of this machine.
 
-    Beam's own default, DirectRunner, first downloads a program (Prism) and runs that. What is meant by it here is the
-    runner that it falls back to, which needs no network: one process for each of `--direct_num_workers`, by default
-    one for each core, but no more than there are `parts` of work. Raises UserError for an argument that Beam does not
-    know; the arguments of other runners are not checked.
+    Beam's own default, DirectRunner, first downloads a program (Prism) and runs that. Here, DirectRunner means the
+    runner that it falls back to, which needs no network. That runs `--direct_num_workers` processes, by default one per
+    core, but at most `parts`. Raises UserError for an argument that Beam does not know; the arguments of other runners
+    are not checked.
     """
     with quiet_import():
         from apache_beam import Pipeline
@@ -26,7 +26,7 @@ def pipelines(arguments: Sequence[str], parts: int) -> Callable:
     if local and unknown:
         valid = [flag for parser in [_parser(PipelineOptions)] for flag in parser._option_string_actions]
         flag = unknown[0].partition("=")[0]
-        raise UserError(f"{flag!r} is an option neither of this command nor of Beam: {nearest(flag, valid)}")
+        raise UserError(f"{flag!r} is not an option of this command or of Beam: {nearest(flag, valid)}")
     options = PipelineOptions(list(arguments))
     if local:
         from gr2_jax.corpus.wikipedia.local import LocalRunner

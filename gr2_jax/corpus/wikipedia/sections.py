@@ -1,4 +1,4 @@
-"""An article's sections: where they begin, and which headings name what, by language."""
+"""Splits an article into sections and classifies them by their headings, per language."""
 
 import re
 from collections.abc import Iterator
@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-# A line that may be a heading; both ends are then counted, as one pattern for both is quadratic on a long line.
+# A line that may be a heading. The `=` at both ends are counted afterwards: one pattern for both ends takes quadratic
+# time on a long line.
 _CANDIDATE = re.compile(r"\n=[^\n]*")
 _DEEPEST = 6
 _MARKUP = re.compile(r"''+|\[\[(?:[^\[\]|]*\|)?|\]\]|<[^<>]*>|:\s*$")
 
 
 class Kind(Enum):
-    """What a section is for."""
+    """The role of a section."""
 
     LEAD = "lead"
     BODY = "body"
@@ -39,7 +40,7 @@ class SectionNames:
     others: frozenset[str]  # external links, further reading: not part of an article's text
 
     def kind(self, heading: str) -> Kind | None:
-        """Returns what the heading (wikitext) names, None where it is the article's own."""
+        """Returns the kind that the heading (wikitext) names, None for headings outside these lists."""
         name = " ".join(_MARKUP.sub("", heading).split()).lower()
         if name in self.see_also:
             return Kind.SEE_ALSO
@@ -49,9 +50,9 @@ class SectionNames:
 
 
 def split_sections(wikitext: str, names: SectionNames) -> list[Section]:
-    """Returns the lead section and then the others in order.
+    """Returns the lead section, then the others in order.
 
-    A subsection whose own heading names nothing is of its section's kind, so that a list under "See also" counts.
+    A subsection whose heading names no kind has the kind of its section: a list in a subsection of "See also" counts.
     """
     text = "\n" + wikitext
     headings = list(_headings(text))
@@ -74,7 +75,8 @@ class _Heading(NamedTuple):
 
 
 def _headings(text: str) -> Iterator[_Heading]:
-    """Yields the lines with something between `=` at both ends; the shorter end is the level, what is over the name."""
+    """Yields the lines with text between `=` at both ends. The shorter run of `=` is the level; the name keeps the rest
+    of the longer one."""
     for found in _CANDIDATE.finditer(text):
         line = found[0][1:].rstrip(" \t\r")
         length, after_first, before_last = len(line), len(line.lstrip("=")), len(line.rstrip("="))
@@ -127,5 +129,5 @@ _BY_LANGUAGE = {
 
 
 def section_names(language: str) -> SectionNames:
-    """Returns the headings of a language, English ones where it is not in the table."""
+    """Returns the headings of a language, or the English ones if it is not in the table."""
     return _BY_LANGUAGE.get(language.split("-")[0], _BY_LANGUAGE["en"])

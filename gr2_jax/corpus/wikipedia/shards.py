@@ -1,4 +1,4 @@
-"""The shards of a build's two data sets: their names, how they are written, and what is noted beside each."""
+"""The shards of a build's two data sets: their names, their writers, and the note beside each."""
 
 import itertools
 from collections import Counter
@@ -24,13 +24,13 @@ def note_path(output: str, name: str) -> str:
 
 
 def write_documents(shard: int, pieces: list[dict], output: str, options: WikipediaOptions) -> None:
-    """Writes a shard of documents, ordered by page id. A page that occurs twice is noted as an error."""
+    """Writes a shard of documents, ordered by page id. A page that occurs twice is recorded in the note as an error."""
     entries = sorted(entry for piece in pieces for entry in read_documents(piece, shard))
     note: dict = {"records": len(entries)}
     for (page_id, record), (following, _) in itertools.pairwise(entries):
         if page_id == following:
             title = decode_example(record[12:-4])["title"][0]
-            note["error"] = f"the page {page_id}, {title!r}, occurs twice in the dumps: was one of them given twice?"
+            note["error"] = f"the page {page_id}, {title!r}, occurs twice in the dumps: give each dump only once"
             storage.write_json(note_path(output, f"{DOCUMENTS}-{shard:05d}"), note)
             return
     path = data_path(output, DOCUMENTS, shard, options.shards)
@@ -39,7 +39,7 @@ def write_documents(shard: int, pieces: list[dict], output: str, options: Wikipe
 
 
 def write_pairs(element: tuple[int, Iterable], output: str, options: WikipediaOptions) -> None:
-    """Writes a shard of pairs, ordered by the id of the article that asks; None among the values is nothing."""
+    """Writes a shard of pairs, ordered by query id; None values are skipped."""
     shard, values = element
     entries = sorted((value for value in values if value is not None), key=lambda entry: entry[0])
     grades: Counter[int] = Counter()
@@ -51,12 +51,12 @@ def write_pairs(element: tuple[int, Iterable], output: str, options: WikipediaOp
 
 
 def write_dropped(counts: dict[str, int], output: str) -> None:
-    """Notes how many candidates led to no pair, by reason."""
+    """Writes the number of candidates that led to no pair, by reason."""
     storage.write_json(note_path(output, "dropped"), counts)
 
 
 def read_note(output: str, name: str) -> dict | None:
-    """Returns what was noted of a complete shard, None where it is not complete. Raises UserError for a noted error."""
+    """Returns the note of a complete shard, None if it is incomplete. Raises UserError if the note holds an error."""
     path = note_path(output, name)
     if not storage.exists(path):
         return None

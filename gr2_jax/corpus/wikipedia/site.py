@@ -1,11 +1,11 @@
-"""What a dump says of its wiki, and what a link's target means there."""
+"""The wiki of a dump, and the meaning of its link targets."""
 
 import re
 from dataclasses import dataclass
 from html import unescape
 from urllib.parse import quote, unquote
 
-INTERWIKI = -3  # the namespace that `normalise` gives a title of another wiki; MediaWiki's own end at -2
+INTERWIKI = -3  # the namespace that `normalise` gives a title of another wiki; MediaWiki's own are -2 and above
 ARTICLE, FILE, CATEGORY = 0, 6, 14
 
 # Names that are valid on every wiki, and the aliases that a dump's header does not list.
@@ -17,7 +17,7 @@ CANONICAL = {
     **{"bild": 6, "imagen": 6, "immagine": 6, "afbeelding": 6, "imagem": 6, "изображение": 6},
 }
 
-# Other projects, and the languages that have a Wikipedia: what comes before a colon and leads to another wiki.
+# The prefixes, before a colon, of links to other wikis: other projects, and the languages that have a Wikipedia.
 _PROJECTS = """
 b c commons d doi foundation incubator m mediawikiwiki meta metawikipedia mw n q rfc s species v voy w wikibooks
 wikidata wikimedia wikinews wikipedia wikiquote wikisource wikispecies wikiversity wikivoyage wikt wiktionary wmf
@@ -41,9 +41,9 @@ zh-min-nan zh-yue zu
 LANGUAGES = frozenset(_LANGUAGES.split())
 _INTERWIKI = LANGUAGES | frozenset(_PROJECTS.split())
 
-# A target without any of these is a title already, but for blanks at its ends and its first letter.
+# A target without any of these is already a title, except for blanks at its ends and its first letter.
 _SPECIAL = re.compile(r"[_&%:#\u200e\u200f]|[^\S ]|  ")
-_URL_SAFE = "/:,;@!$*()~"  # MediaWiki writes these as they are
+_URL_SAFE = "/:,;@!$*()~"  # MediaWiki does not escape these
 _BLANKS = re.compile(r"[\s_\u200e\u200f]+")
 
 
@@ -55,13 +55,13 @@ class Site:
     language: str  # such as en: the xml:lang of the dump
     base: str  # the URL of the main page
     namespaces: dict[str, int]  # lower-cased local and canonical English names -> key
-    first_letter: bool  # titles begin with a capital, whatever the link writes
+    first_letter: bool  # whether titles begin with a capital even if the link does not
 
     def normalise(self, target: str) -> tuple[int, str]:
-        """Returns the namespace and the title (without its prefix where it has a namespace) that a link goes to.
+        """Returns the namespace and the title (without the namespace's prefix) of a link's target.
 
-        The title is as `Page.title` writes it; "" for a link into the same page. A title of another wiki, or of the
-        same wiki in another language, has the namespace INTERWIKI.
+        The title is spelt as in `Page.title`; "" for a link into the same page. A title of another wiki, or of the same
+        wiki in another language, has the namespace INTERWIKI.
         """
         title = target.strip()
         if not _SPECIAL.search(title):
@@ -87,7 +87,7 @@ class Site:
 
 
 def _plain(target: str) -> str:
-    """Resolves entities and percent escapes, cuts the fragment off, and collapses blanks."""
+    """Resolves entities and percent escapes, removes the fragment, and collapses blanks."""
     if "&" in target:
         target = unescape(target)
     if "%" in target:

@@ -1,4 +1,4 @@
-"""The header of a dump."""
+"""Reads the header of a dump."""
 
 from xml.parsers import expat
 
@@ -7,11 +7,11 @@ from gr2_jax.corpus.wikipedia.site import CANONICAL, Site
 from gr2_jax.errors import UserError
 
 _END = b"</siteinfo>"
-_MOST = 1 << 20  # bytes; a header has some thousands
+_MOST = 1 << 20  # bytes; a header has a few thousand
 
 
 def read_site(path: str, *, open: Opener = open_binary) -> Site:
-    """Reads the header of a dump; of a dump in several files each has its own. Raises UserError."""
+    """Reads the header of a dump file; every file of a dump has one. Raises UserError if it is missing or invalid."""
     header = _read_header(path, open)
     site: dict[str, str] = {}
     names = dict(CANONICAL)

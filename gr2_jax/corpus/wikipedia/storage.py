@@ -16,12 +16,12 @@ exists = FileSystems.exists
 
 
 def open_raw(path: str) -> BinaryIO:
-    """Opens a file for reading its bytes as they are, compressed or not."""
+    """Opens a file for reading its stored bytes, without decompression."""
     return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def write(path: str, chunks: Iterable[bytes]) -> int:
-    """Writes a file beside its place, then renames it; returns its size in bytes."""
+    """Writes a file under a temporary name, then renames it; returns its size in bytes."""
     partial, size = path + ".partial", 0
     with FileSystems.create(partial, compression_type=CompressionTypes.UNCOMPRESSED) as file:
         for chunk in chunks:
@@ -37,7 +37,7 @@ def write_json(path: str, value: object) -> None:
 
 
 def read_json(path: str) -> dict:
-    """Reads what `write_json` wrote. Raises UserError for a file that is no JSON."""
+    """Reads a file of `write_json`. Raises UserError if it is not JSON."""
     with open_raw(path) as file:
         try:
             return json.loads(file.read())
@@ -46,7 +46,7 @@ def read_json(path: str) -> dict:
 
 
 def find(pattern: str) -> list[tuple[str, int]]:
-    """Returns path and size in bytes of the files that the pattern matches, sorted by path."""
+    """Returns (path, size in bytes) of the files that the pattern matches, sorted by path."""
     try:
         (found,) = FileSystems.match([pattern])
     except BeamIOError as error:
@@ -55,7 +55,7 @@ def find(pattern: str) -> list[tuple[str, int]]:
 
 
 def remove(paths: Iterable[str]) -> None:
-    """Removes the files or folders that are there."""
+    """Deletes those of the files or folders that exist."""
     present = [path for path in paths if exists(path)]
     if present:
         FileSystems.delete(present)

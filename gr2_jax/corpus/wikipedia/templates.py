@@ -1,11 +1,11 @@
-"""Templates in prose: the few that stand for words are written out, all others are left out."""
+"""Templates in prose: the few that stand for words are expanded, all others are removed."""
 
 import re
 from collections.abc import Callable
 
 from gr2_jax.corpus.wikipedia.links import HOLE
 
-# A template that holds no other one; from the inside out all are reached.
+# A template without another one inside; repeated from the inside out, this reaches all.
 _INNERMOST = re.compile(r"\{\{([^{}]*(?:(?:\{(?!\{)|\}(?!\}))[^{}]*)*)\}\}")
 _UNCLOSED = re.compile(r"\{\{[^\n]*")
 _RANGE = {"to": " to ", "-": "\u2013", "\u2013": "\u2013", "and": " and ", "or": " or ", "x": " \u00d7 ", "by": " by "}
@@ -21,7 +21,7 @@ _UNITS = {
 
 
 def expand_templates(wikitext: str) -> str:
-    """Returns the wikitext without templates; unknown ones vanish, formulas leave HOLE."""
+    """Returns the wikitext without templates; unknown ones are removed, formulas become HOLE."""
     changed = "{{" in wikitext
     while changed:
         wikitext, changed = _INNERMOST.subn(_expand, wikitext)
@@ -90,7 +90,7 @@ def _currency(sign: str) -> Callable[[list[str]], str]:
     return lambda arguments: f"{sign}{_first(arguments)}"
 
 
-# By what they show: their first argument, the second, the last, a formula.
+# Template names by what they show: their first argument, the second, the last, a formula.
 _FIRST = """nowrap,no wrap,nobr,small,big,abbr,smaller,larger,nobold,noitalic,em,strong,smallcaps,sc,sic,not a typo
 visible anchor,unicode,angbr,bracket,title,tooltip,nihongo,ill,interlanguage link,interlanguage link multi"""
 _SECOND = "lang,langue,color,colour,fontcolor,font,script"

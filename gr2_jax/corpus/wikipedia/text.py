@@ -1,4 +1,4 @@
-"""Wikitext to plain text: paragraphs, and the sentences that are worth asking."""
+"""Converts wikitext to plain text: paragraphs, and the sentences that can serve as queries."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from gr2_jax.corpus.wikipedia.links import HOLE
 from gr2_jax.corpus.wikipedia.site import CATEGORY, FILE, INTERWIKI, LANGUAGES, Site
 from gr2_jax.corpus.wikipedia.templates import expand_templates
 
-SENTENCE_WORDS = (5, 60)  # fewer say nothing, more are lists in disguise or sentences that were not told apart
+SENTENCE_WORDS = (5, 60)  # shorter ones say too little; longer ones are really lists or sentences not separated
 
 _BLOCKS = re.compile(
     r"<(gallery|imagemap|references)\b[^<>]*(?:(?<=/)>|>[^<]*(?:<(?!/?\1\b)[^<]*)*</\1\s*>)", re.IGNORECASE
@@ -21,7 +21,7 @@ _BREAK = re.compile(r"<(?:br|hr)\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _QUOTES = re.compile(r"''+")
 _SWITCH = re.compile(r"__[A-Z]+__")
-# What a left-out template leaves: "( , ; 1900)", "()", "word ," and several blanks.
+# What a removed template leaves behind: "( , ; 1900)", "()", "word ," and several blanks.
 _AFTER_OPEN = re.compile(r"\([\s,;:\u2013/]+")
 _BEFORE_CLOSE = re.compile(r"[\s,;:]+\)")
 _EMPTY = re.compile(r"\((?:or|and|also)?\)")
@@ -33,7 +33,7 @@ _MARKERS = "*#:;|!{}"
 
 
 def clean(wikitext: str, site: Site) -> str:
-    """Returns the prose of wikitext that has neither comments nor references, list markers (`*#:;`) still there."""
+    """Returns the prose of wikitext that has neither comments nor references; list markers (`*#:;`) are kept."""
     text = _BLOCKS.sub("", wikitext) if "<" in wikitext else wikitext
     text = expand_templates(text)
     if "{|" in text:
@@ -52,7 +52,7 @@ def clean(wikitext: str, site: Site) -> str:
 
 
 def _tidy(text: str) -> str:
-    """Closes the gaps that left-out templates leave. Searching for fixed strings first saves most of the time."""
+    """Closes the gaps that removed templates leave. Searching for fixed strings first saves most of the time."""
     if "(" in text:
         text = _AFTER_OPEN.sub("(", text)
         if any(gap in text for gap in (" )", ",)", ";)", ":)", "\n)")):
@@ -78,7 +78,7 @@ def _without_tables(text: str) -> str:
 
 
 def _unlink(text: str, site: Site) -> str:
-    """Replaces links by what a reader sees of them, from the inside out: captions hold links."""
+    """Replaces links by their visible text, from the inside out, since captions contain links."""
 
     def shown(match: re.Match) -> str:
         target, anchor = match[1], match[2]
@@ -100,9 +100,9 @@ def _is_off_text(target: str, has_anchor: bool, site: Site) -> bool:
 
 
 def paragraph_lines(cleaned: str, *, lists: bool) -> Iterator[list[str]]:
-    """Yields each paragraph's lines, without indented ones (notes above the text) and tables' remains.
+    """Yields the lines of each paragraph, without indented lines (notes above the text) and remains of tables.
 
-    List items are lines of their own, without their markers; left out where `lists` is False.
+    Each list item is a line without its marker; list items are left out if `lists` is False.
     """
     for block in cleaned.split("\n\n"):
         lines = []
@@ -119,7 +119,7 @@ def paragraph_lines(cleaned: str, *, lists: bool) -> Iterator[list[str]]:
 
 
 def usable_sentences(cleaned: str) -> tuple[str, ...]:
-    """Returns the sentences of the prose that can be a query: whole, of SENTENCE_WORDS words, no markup, no holes."""
+    """Returns the sentences that can be a query: complete, of SENTENCE_WORDS words, without markup or HOLE."""
     prose = "\n\n".join("\n".join(lines) for lines in paragraph_lines(cleaned, lists=False))
     return tuple(sentence for sentence in sentences(prose) if _is_usable(sentence))
 
@@ -130,5 +130,5 @@ def _is_usable(sentence: str) -> bool:
 
 
 def plain_paragraphs(cleaned: str) -> str:
-    """Returns the text, list items on lines of their own, blank lines between paragraphs."""
+    """Returns the text with list items on their own lines and blank lines between paragraphs."""
     return "\n\n".join("\n".join(lines) for lines in paragraph_lines(cleaned, lists=True)).replace(HOLE, "")

@@ -1,4 +1,4 @@
-"""Progress of work that happens in other processes, seen by the files that it leaves."""
+"""The progress of work in other processes, measured by the files that they have written."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ _SECONDS = 5.0
 
 @contextmanager
 def watching(paths: Sequence[str], label: str) -> Iterator[None]:
-    """Shows, while the work inside goes on, how many of the files are there."""
+    """Shows how many of the files exist while the block runs."""
     stop = threading.Event()
     waiting = [path for path in paths if not storage.exists(path)]
 

@@ -10,10 +10,11 @@ from gr2_jax.corpus.wikipedia.dump import Chunk, Opener, Part, open_binary, read
 from gr2_jax.corpus.wikipedia.siteinfo import read_site
 from gr2_jax.errors import UserError
 
-Offset = tuple[int | None, int]  # byte where the bz2 stream begins (None: not compressed), byte of its text (the file)
+# (offset of the bz2 stream in the file, offset in its decompressed bytes); (None, offset in the file) if uncompressed
+Offset = tuple[int | None, int]
 
 _OPEN, _CLOSE, _END = b"<page>", b"</page>", b"</mediawiki>"
-_LAST = frozenset({"model", "text"})  # of several elements of these names the last counts, of all others the first
+_LAST = frozenset({"model", "text"})  # the last of several elements counts; for all other names, the first
 _HEADER_END = re.compile(rb"(?:</siteinfo>|<mediawiki\b[^>]*>)\s*\Z")
 _REDIRECT = re.compile(
     r"\s*#(?:redirect|weiterleitung|redirection|redirecci[óo]n|rinvia|doorverwijzing|redirecionamento"
@@ -29,22 +30,23 @@ class Page:
     page_id: int
     title: str  # with its namespace's prefix, as the dump has it
     namespace: int
-    redirect: str | None  # the title that a redirect goes to, without #fragment; not normalised; "" where unreadable
+    redirect: str | None  # the title of a redirect's target, without #fragment, not normalised; "" if unreadable
     model: str  # "wikitext" for articles
     text: str
     offset: Offset  # of `<page>`
 
     @property
     def is_article(self) -> bool:
-        """In the main namespace, wikitext, and no redirect (a disambiguation page or list still is one)."""
+        """Whether it is wikitext in the main namespace and no redirect (true of disambiguation pages and lists too)."""
         return self.namespace == 0 and self.redirect is None and self.model == "wikitext"
 
 
 def read_pages(part: Part, *, on_warning: Callable[[str], None], open: Opener = open_binary) -> Iterator[Page]:
-    """Yields the pages that the part owns, of all namespaces, redirects too.
+    """Yields the pages that the part owns, of all namespaces, including redirects.
 
-    `on_warning` gets a sentence with file and offset when the dump ends without its closing tag; all complete pages
-    are given. Raises UserError, with file and offset, for broken XML, text that is not UTF-8, damaged or truncated bz2.
+    If the dump ends without its closing tag, all complete pages are yielded and `on_warning` gets a sentence with file
+    and offset. Raises UserError, with file and offset, for broken XML, text that is not UTF-8, and damaged or truncated
+    bz2.
     """
     namespace_of = partial(_namespace, part.path, open, [])
     for data, offset in _read_elements(part, on_warning, open):
@@ -52,7 +54,7 @@ def read_pages(part: Part, *, on_warning: Callable[[str], None], open: Opener = 
 
 
 def _namespace(path: str, open: Opener, held: list, title: str) -> int:
-    """Returns the namespace that a title's prefix names, for dumps that do not write it (before schema 0.6)."""
+    """Returns the namespace that a title's prefix names, for dumps without `<ns>` (before schema 0.6)."""
     if not held:
         held.append(read_site(path, open=open))
     return held[0].normalise(title)[0]
@@ -64,9 +66,9 @@ def _place(path: str, offset: Offset) -> str:
 
 
 def _read_elements(part: Part, on_warning: Callable[[str], None], open: Opener) -> Iterator[tuple[bytes, Offset]]:
-    """Yields each `<page>...</page>` that begins in the part, and where; checks what stands between them."""
-    rest, origin = b"", None  # what is not given yet, and where it begins
-    owned = 0  # so many of its bytes are the part's own: a page may begin there
+    """Yields each `<page>...</page>` that begins in the part, with its offset; checks the bytes between pages."""
+    rest, origin = b"", None  # the bytes not yielded yet, and their offset
+    owned = 0  # the first bytes of `rest`, up to this number, are the part's own: a page may begin there
     check = _check_first_gap if part.start else _check_header
     for chunk in read_chunks(part, open=open):
         if not chunk.owned and not _begins_page(rest, owned):
@@ -90,12 +92,12 @@ def _read_elements(part: Part, on_warning: Callable[[str], None], open: Opener) 
 
 
 def _where(origin: Offset, seam: int, chunk: Chunk, index: int) -> Offset:
-    """Returns the offset of a byte of a buffer in which the chunk stands after `seam` bytes that begin at `origin`."""
+    """Returns the offset of byte `index` of a buffer: `seam` bytes that begin at `origin`, then the chunk."""
     return (origin[0], origin[1] + index) if index < seam else (chunk.stream, chunk.position + index - seam)
 
 
 def _find_pages(buffer: bytes, seam: int) -> Iterator[tuple[int, int]]:
-    """Yields where the complete pages begin and end; none ends in the `seam` bytes that were looked through before."""
+    """Yields (start, end) of the complete pages; none ends in the first `seam` bytes, which were searched before."""
     stop, searched = 0, max(0, seam - len(_CLOSE))
     while (start := buffer.find(_OPEN, stop)) >= 0 and (close := buffer.find(_CLOSE, max(start, searched))) >= 0:
         stop = close + len(_CLOSE)
@@ -103,7 +105,7 @@ def _find_pages(buffer: bytes, seam: int) -> Iterator[tuple[int, int]]:
 
 
 def _begins_page(rest: bytes, owned: int) -> bool:
-    """Whether a page begins in the first `owned` bytes, be it with a part of its tag at the end of what is read."""
+    """Whether a page begins in the first `owned` bytes, even if its tag is cut off at the end of `rest`."""
     start = rest.find(_OPEN)
     if start < 0:
         cut = (length for length in range(1, len(_OPEN)) if rest.endswith(_OPEN[:length]))
@@ -119,28 +121,29 @@ def _check_header(gap: bytes, place: str) -> None:
 
 
 def _check_first_gap(gap: bytes, place: str) -> None:
-    """Before a part's first page: blanks, or the end of a page that an earlier part gives."""
+    """Before a part's first page, allows blanks or the end of a page that an earlier part owns."""
     _, closed, after = gap.partition(_CLOSE)
     if closed:
         _check_gap(after, place)
 
 
 def _check_gap(gap: bytes, place: str) -> None:
-    """Between pages and after the last: blanks, and the dump's end or, where a stream is cut there, its beginning."""
+    """Between pages and after the last, allows blanks and the closing tag of the dump, or its beginning where a stream
+    ends inside it."""
     if not _END.startswith(gap.strip()):
         raise UserError(f"{place}: broken XML: expected <page>, found {_shown(gap)}")
 
 
 def _check_end(rest: bytes, check: Callable[[bytes, str], None], place: str, on_warning: Callable[[str], None]) -> None:
-    """At the end of the file: its closing tag, or a warning."""
+    """At the end of the file, expects the closing tag or warns."""
     if rest.strip().endswith(_END):
         check(rest.strip().removesuffix(_END), place)
         return
     begun = _begins_page(rest, len(rest))
     if not begun:
         check(rest, place)
-    lost = "a page that begins there is incomplete and left out" if begun else "no page is cut"
-    on_warning(f"{place}: the dump ends without {_END.decode()}; {lost}, all pages before are read")
+    lost = "the page that begins there is incomplete and left out" if begun else "no page is cut off"
+    on_warning(f"{place}: the dump ends without {_END.decode()}; {lost}, and all pages before it are read")
 
 
 def _shown(gap: bytes) -> str:
@@ -176,12 +179,12 @@ def _parse_page(data: bytes, offset: Offset, path: str, namespace_of: Callable[[
         page_id = int(fields["id"])
         namespace = int(fields["ns"]) if "ns" in fields else namespace_of(title)
     except (KeyError, ValueError):
-        raise UserError(f"{_place(path, offset)}: the page {title!r} has no <id>, or one that is no number") from None
+        raise UserError(f"{_place(path, offset)}: the page {title!r} needs a number as <id> (and as <ns>)") from None
     return Page(page_id, title, namespace, _redirect(redirects, text), fields.get("model", "wikitext"), text, offset)
 
 
 def _redirect(titles: list[str], text: str) -> str | None:
-    """Returns what `<redirect title=...>` says, else the text's #REDIRECT [[target]]; None where there is neither."""
+    """Returns the title in `<redirect title=...>`, else in the text's #REDIRECT [[target]]; None without either."""
     if titles and titles[0]:
         return titles[0].partition("#")[0]
     written = _REDIRECT.match(text)

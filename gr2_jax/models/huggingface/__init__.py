@@ -1,4 +1,4 @@
-"""T5 weights from and to Hugging Face directories: `config.json` and safetensors, without torch, and never a pickle."""
+"""Reads and writes T5 weights in Hugging Face directories: `config.json` and safetensors, no torch and no pickle."""
 
 import os
 from pathlib import Path
@@ -16,15 +16,15 @@ def load_hf_t5(directory: str | os.PathLike) -> tuple[T5Config, dict]:
     """Reads a T5 1.0 (tied), T5 1.1 or mT5 (untied): one `model.safetensors`, or shards with their index.
 
     Args:
-        directory: A folder, or where there is none of that name a model on the Hugging Face hub, such as
-            "google-t5/t5-base", which transformers' downloader fetches once.
+        directory: A folder or, if no folder has that name, a model on the Hugging Face hub such as "google-t5/t5-base",
+            which transformers downloads once.
 
     Returns:
         The config, and `params` as `T5(config).init(...)["params"]` has them, unrolled: numpy arrays, float32.
 
     Raises:
-        UserError: No T5 config, or weights that are unreadable, cut short, missing, superfluous or of another shape;
-            a hub name that cannot be had.
+        UserError: No T5 config, or weights that are unreadable, truncated, missing, superfluous or of another shape;
+            or a hub model that cannot be downloaded.
     """
     folder = local_directory(directory)
     config = read_config(folder / CONFIG)
@@ -34,7 +34,7 @@ def load_hf_t5(directory: str | os.PathLike) -> tuple[T5Config, dict]:
 def save_hf_t5(directory: str | os.PathLike, config: T5Config, params: dict) -> None:
     """Writes what `load_hf_t5` and transformers' `T5ForConditionalGeneration.from_pretrained` read, in float32.
 
-    An mT5 is written as the T5 1.1 that computes the same; `save_t5` and `gr2 convert` keep what it was.
+    An mT5 is written as the equivalent T5 1.1; `save_t5` and `gr2 convert` preserve its type.
 
     Raises:
         UserError: `params` are not those of `T5(config)`, unrolled.

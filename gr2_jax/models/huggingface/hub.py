@@ -1,4 +1,4 @@
-"""Where a model's files are: a folder on this machine, or transformers' cache after its downloader has run."""
+"""Locates a model's files: a local folder, or transformers' cache, downloading into it where needed."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.models.huggingface.config import CONFIG
 from gr2_jax.models.huggingface.reading import INDEX, WEIGHTS, how_to_save_again, read_index
 
-# the files beside the weights that are of use wherever the model goes: the tokenizer's, and how to generate
+# files that belong to a model beside its weights: the tokenizer's, and the settings for generation
 COMPANIONS = (
     "spiece.model",
     "tokenizer.json",
@@ -20,12 +20,13 @@ COMPANIONS = (
 
 
 def local_directory(source: str | os.PathLike) -> Path:
-    """`source` itself where it is a folder; else it is taken as a hub name, and its files are fetched or in the cache.
+    """`source` itself if it is a folder; otherwise the cache folder of the hub model of that name, downloaded once.
 
     A hub name is a string such as "google-t5/t5-base". HF_HOME, HF_HUB_OFFLINE and the like are respected.
 
     Raises:
-        UserError: Neither a folder nor a name under which the hub or the cache has a config and safetensors weights.
+        UserError: `source` is neither a folder nor the name of a model in the hub or the cache that has a config and
+            safetensors weights.
     """
     path = Path(source)
     if path.is_dir():
@@ -42,13 +43,13 @@ def _from_hub(name: str) -> Path:
     if config is None:
         raise UserError(f"there is no folder {name} here, and on the Hugging Face hub '{name}' has no {CONFIG}")
     directory = config.parent
-    # all of one revision, whatever is uploaded meanwhile
+    # the same revision for every file, even if a new one is uploaded meanwhile
     revision = directory.name
     if _fetch(name, WEIGHTS, revision) is None:
         index = _fetch(name, INDEX, revision)
         if index is None:
             raise UserError(
-                f"'{name}' has no safetensors weights in the cache or on the Hugging Face hub, if that could be asked: "
+                f"'{name}' has no safetensors weights in the cache, or on the Hugging Face hub if that was reachable: "
                 f"try again with a network, or {how_to_save_again(name)}"
             )
         for shard in read_index(index):
@@ -59,19 +60,19 @@ def _from_hub(name: str) -> Path:
 
 
 def _fetch(name: str, file: str, revision: str | None) -> Path | None:
-    """The file in the cache, or None where the model has none of that name."""
+    """The file in the cache, or None if the model has no such file."""
     try:
         from transformers.utils import cached_file
     except ModuleNotFoundError as error:
         raise UserError(
-            f"there is no folder {name} here, and to look on the Hugging Face hub {error.name} is needed: "
+            f"there is no folder {name} here, and to download from the Hugging Face hub {error.name} is needed: "
             "pip install 'gr2_jax[huggingface]'"
         ) from error
     try:
         found = cached_file(name, file, revision=revision, _raise_exceptions_for_missing_entries=file == CONFIG)
-    except Exception as error:  # those of the HTTP client come through as they are
+    except Exception as error:  # the HTTP client's errors come through unwrapped
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"there is no folder {name} here, and the Hugging Face hub did not give it: {reason}"
+            f"there is no folder {name} here, and the Hugging Face hub did not provide it: {reason}"
         ) from error
     return None if found is None else Path(found)

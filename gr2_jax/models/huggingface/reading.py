@@ -10,7 +10,7 @@ import numpy as np
 from flax import traverse_util
 
 from gr2_jax.errors import UserError
-from gr2_jax.models._files import read_json
+from gr2_jax.files import read_json
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.huggingface.tensors import (
     DTYPES,
@@ -30,7 +30,7 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 class Weights:
     """Open safetensors files, read tensor by tensor."""
 
-    listing: Path  # the file that says which tensors there are
+    listing: Path  # the file that lists the tensors
     files: dict[Path, Any]
     places: dict[str, Path]  # tensor -> its file
 
@@ -41,7 +41,7 @@ class Weights:
         return tuple(self.files[self.places[name]].get_slice(name).get_shape())
 
     def float32(self, name: str) -> np.ndarray:
-        """Raises `UserError` for types whose values may not fit."""
+        """Raises `UserError` for types that float32 may not hold exactly."""
         kind = self.files[self.places[name]].get_slice(name).get_dtype()
         if kind not in DTYPES:
             raise UserError(f"{self.places[name]}: tensor '{name}' is of type {kind}, not F32, F16 or BF16")
@@ -50,7 +50,7 @@ class Weights:
 
 @contextmanager
 def opened(directory: Path) -> Iterator[Weights]:
-    """Raises `UserError` for files that are not there, damaged, cut short, or not what their index promises."""
+    """Raises `UserError` for files that are missing, damaged, truncated, or not as their index lists them."""
     listing, promised = directory / WEIGHTS, {}
     if not listing.is_file():
         if not (directory / INDEX).is_file():
@@ -66,7 +66,7 @@ def opened(directory: Path) -> Iterator[Weights]:
 
 
 def read_params(directory: Path, config: T5Config, head_may_be_absent: bool) -> dict:
-    """Our float32 parameters; raises `UserError` where the weights are not those of `config`."""
+    """Our float32 parameters; raises `UserError` if the weights do not match `config`."""
     with opened(directory) as weights:
         copies = [name for name in aliases(config) if name in weights.places]
         names = {SHARED: copies[0]} if copies else {}
@@ -86,7 +86,7 @@ def read_params(directory: Path, config: T5Config, head_may_be_absent: bool) -> 
 
 
 def read_index(path: Path) -> dict[str, list[str]]:
-    """Shard -> the tensors that the index promises in it, shards in order of name."""
+    """Shard -> the tensors that the index lists for it, shards in order of name."""
     raw = read_json(path)
     tensor_files = raw.get("weight_map") if isinstance(raw, dict) else None
     if not isinstance(tensor_files, dict) or not tensor_files:
@@ -94,7 +94,7 @@ def read_index(path: Path) -> dict[str, list[str]]:
     shards: dict[str, list[str]] = {}
     for name, file in tensor_files.items():
         if not isinstance(file, str) or Path(file).name != file:
-            raise UserError(f"{path}: tensor '{name}' is said to be in {file!r}, which is no name of a file beside it")
+            raise UserError(f"{path}: the file of tensor '{name}' is {file!r}, not the name of a file beside the index")
         shards.setdefault(file, []).append(name)
     return dict(sorted(shards.items()))
 
@@ -109,13 +109,13 @@ def how_to_save_again(name: object) -> str:
 def _no_weights(directory: Path) -> str:
     pickles = sorted(directory.glob("pytorch_model*.bin"))
     if pickles:
-        return f"weights in {pickles[0]} are a pickle, which is never read: {how_to_save_again(directory)}"
+        return f"the weights in {pickles[0]} are a pickle, which is never read: {how_to_save_again(directory)}"
     return f"there is no {WEIGHTS} and no {INDEX} in {directory}"
 
 
 def _check_copies(weights: Weights, copies: list[str]) -> None:
     for name in copies[1:]:
-        # as bits: NaN is then the same as NaN
+        # compared as bits, so that NaN equals NaN
         first, other = (weights.float32(name).view(np.uint32) for name in (copies[0], name))
         if not np.array_equal(first, other):
             file = weights.places[name]
@@ -125,7 +125,7 @@ def _check_copies(weights: Weights, copies: list[str]) -> None:
 def _keeps_promise(shard: Path, promised: list[str], held: set[str]) -> None:
     for name in promised:
         if name not in held:
-            raise UserError(f"{shard}: tensor '{name}' is missing, which {INDEX} promises there")
+            raise UserError(f"{shard}: tensor '{name}' is missing, although {INDEX} lists it there")
     if held - set(promised):
         raise UserError(f"{shard}: tensor '{min(held - set(promised))}' is not in {INDEX}")
 
@@ -139,6 +139,6 @@ def _opened(path: Path, listing: Path) -> Iterator[Any]:
     try:
         file = safe_open(path, framework="numpy")
     except SafetensorError as error:
-        raise UserError(f"{path} is damaged or cut short: {error}") from error
+        raise UserError(f"{path} is damaged or truncated: {error}") from error
     with file:
         yield file

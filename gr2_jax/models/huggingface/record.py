@@ -1,8 +1,8 @@
-"""What is kept of Hugging Face files so that they can be written again byte for byte, whoever wrote them.
+"""A record of Hugging Face files from which they can be written again byte for byte, whoever wrote them.
 
 A safetensors file is 8 bytes that give the length of a JSON header, the header, and the tensors' bytes one after
-another. The headers are kept as they stand (names, types, order, metadata, even their padding), and so are config.json,
-the index of shards and the tensors that our model has no place for; all other values are in the parameters.
+another. The record keeps the headers verbatim (names, types, order, metadata, even padding), config.json, the index of
+shards and the tensors that our model does not use; all other values are in the parameters.
 """
 
 import base64
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gr2_jax.errors import UserError
-from gr2_jax.models._files import read_json, read_text
+from gr2_jax.files import read_json, read_text
 from gr2_jax.models.huggingface.config import CONFIG
 from gr2_jax.models.huggingface.reading import INDEX, opened
 from gr2_jax.models.huggingface.tensors import DTYPES, UNUSED
@@ -31,7 +31,7 @@ class Record:
 
     @classmethod
     def of(cls, directory: Path) -> "Record":
-        """Of the files of a Hugging Face directory; raises `UserError` as reading its weights does."""
+        """The record of a Hugging Face directory; raises `UserError` as reading its weights does."""
         with opened(directory) as weights:
             index = read_text(weights.listing) if weights.listing.name == INDEX else None
             headers = {path.name: _header(path) for path in weights.files}
@@ -53,7 +53,7 @@ class Record:
             if any(kind not in DTYPES for _, rows in record.entries() for name, kind, _ in rows if name not in UNUSED):
                 raise ValueError
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise UserError(f"{path} is damaged; without that file the weights are written in float32") from error
+            raise UserError(f"{path} is damaged: without this file the weights are written in float32") from error
         return record
 
     def save(self, path: Path) -> None:
@@ -77,7 +77,7 @@ class Record:
 
 
 def record_of(directory: Path) -> Record | None:
-    """The record that a checkpoint of ours carries, or that of a Hugging Face directory's files; None for neither."""
+    """The record in a checkpoint of ours, or made from a Hugging Face directory's files; None for neither."""
     if (directory / RECORD).is_file():
         return Record.load(directory / RECORD)
     return Record.of(directory) if (directory / CONFIG).is_file() else None

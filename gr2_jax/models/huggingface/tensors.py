@@ -1,6 +1,6 @@
-"""The tensors of a T5 in a Hugging Face file: names, shapes, and where each is in our parameters.
+"""The tensors of a T5 in a Hugging Face file: names, shapes, and their paths in our parameters.
 
-Torch's linear layers keep [out, in], ours [in, out]; everything else has one shape in both.
+Torch's linear layers store [out, in], ours [in, out]; all other shapes are the same in both.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,10 +14,10 @@ from gr2_jax.errors import UserError
 from gr2_jax.models.config import T5Config
 
 SHARED, HEAD = "shared.weight", "lm_head.weight"
-# left in T5 1.0's published files by mistake, read by nobody
+# left in T5 1.0's published files by mistake, used by no model
 UNUSED = frozenset({"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"})
 
-# safetensors' names of the types whose values are all float32's
+# safetensors' names of the types that float32 holds exactly
 DTYPES = {"F32": jnp.dtype("float32"), "F16": jnp.dtype("float16"), "BF16": jnp.dtype("bfloat16")}
 
 _ATTENTION = {"q": "query", "k": "key", "v": "value", "o": "out"}
@@ -30,13 +30,13 @@ class Tensor(NamedTuple):
 
 
 def aliases(config: T5Config) -> tuple[str, ...]:
-    """The names under one or more of which files keep the shared embedding."""
+    """The names of the shared embedding; a file stores it under one or more of them."""
     names = (SHARED, "decoder.embed_tokens.weight", "encoder.embed_tokens.weight")
     return (*names, HEAD) if config.tie_word_embeddings else names
 
 
 def tensors(config: T5Config) -> dict[str, Tensor]:
-    """Hugging Face's name -> tensor, of a file without aliases and unused tensors."""
+    """Hugging Face's name -> tensor, without aliases and unused tensors."""
     embedding, norm = (config.vocab_size, config.d_model), (config.d_model,)
     named = {SHARED: Tensor(("embedding", "embedding"), embedding)}
     if not config.tie_word_embeddings:
@@ -72,14 +72,14 @@ def _sublayers(stack: str, config: T5Config) -> Iterator[tuple[str, str, dict]]:
 
 
 def transposed(path: tuple[str, ...], value: np.ndarray) -> np.ndarray:
-    """Ours of theirs, or theirs of ours."""
+    """Converts a value from their layout to ours, or back."""
     return np.ascontiguousarray(value.T) if path[-1] == "kernel" else value
 
 
 def check_shapes(
     where: Path | str, found: Mapping, expected: Mapping, places: Mapping[str, Path] | None = None
 ) -> None:
-    """Raises `UserError` unless both name the same tensors in the same shapes; `places` are the files of some."""
+    """Raises `UserError` unless `found` and `expected` have the same names and shapes; `places` maps names to files."""
     for kind, names in (("is missing", expected.keys() - found), ("is not part of this T5", found.keys() - expected)):
         if names:
             more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""

@@ -1,4 +1,4 @@
-"""Parameters to safetensors: one float32 file, or the files that a record describes."""
+"""Writes parameters as safetensors: one float32 file, or the files that a record describes."""
 
 import base64
 import json
@@ -8,7 +8,7 @@ import numpy as np
 from flax import traverse_util
 
 from gr2_jax.errors import UserError
-from gr2_jax.models._files import replacing
+from gr2_jax.files import replacing
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.huggingface.config import CONFIG, architecture, hf_config, hf_fields, parse_config
 from gr2_jax.models.huggingface.reading import INDEX, WEIGHTS
@@ -19,7 +19,7 @@ from gr2_jax.models.huggingface.tensors import DTYPES, HEAD, SHARED, aliases, ch
 def check_params(config: T5Config, params: dict) -> None:
     """Raises `UserError` unless `params` are those of an unrolled `T5(config)`."""
     if any("layers" in params.get(stack, {}) for stack in ("encoder", "decoder")):
-        raise UserError("params are of scanned layers, and files keep unrolled ones: give unstack_layers(params)")
+        raise UserError("params have scanned layers, but files hold unrolled ones: give unstack_layers(params)")
     names = {tensor.path: name for name, tensor in tensors(config).items()}
     found = {names.get(path, "/".join(path)): (path, np.shape(x)) for path, x in _flat(params).items()}
     shapes = {name: shape[::-1] if path[-1] == "kernel" else shape for name, (path, shape) in found.items()}
@@ -27,7 +27,7 @@ def check_params(config: T5Config, params: dict) -> None:
 
 
 def write_plain(directory: Path, config: T5Config, params: dict) -> None:
-    """One file in float32 and a config; each takes the place of an older one when it is whole."""
+    """Writes one float32 file and a config; each replaces an older one when it is complete."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
@@ -44,10 +44,10 @@ def write_plain(directory: Path, config: T5Config, params: dict) -> None:
 
 
 def write_recorded(directory: Path, config: T5Config, params: dict, record: Record) -> bool:
-    """The files of the record with the values of `params`, rounded to the types recorded; config.json as it was.
+    """Writes the record's files with the values of `params`, rounded to the recorded types, and its config.json.
 
     Returns:
-        Whether that could be: the record is of the same tensors in the same shapes. Where not, nothing is written.
+        Whether the record has the same tensors in the same shapes. If not, nothing is written.
 
     Raises:
         UserError: A value is too large for its recorded type.
@@ -86,7 +86,7 @@ def _fits(record: Record, config: T5Config, flat: dict) -> bool:
     stored = {name: shape for _, rows in record.entries() for name, _, shape in rows if name not in record.unused}
     held = {SHARED if name in aliases(config) else name: shape for name, shape in stored.items()}
     if HEAD in expected and HEAD not in held:
-        # the file has none because it was the input's; once trained apart, it has to be written
+        # the file has none because it equalled the input's; if training made them differ, it must be written
         if not np.array_equal(flat[("output_embedding",)], flat[("embedding", "embedding")], equal_nan=True):
             return False
         del expected[HEAD]
@@ -97,12 +97,12 @@ def _rounded(name: str, value: np.ndarray, kind: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         rounded = value.astype(DTYPES[kind])
     if kind == "F16" and np.isinf(rounded).sum() > np.isinf(value).sum():
-        raise UserError(f"tensor '{name}' has values too large for float16, in which its file is to be written")
+        raise UserError(f"tensor '{name}' has values too large for float16, the type that its file has on record")
     return rounded
 
 
 def _config_text(record: Record, recorded: T5Config, config: T5Config) -> str:
-    """As recorded, with the fields changed in which `config` now differs (its dropout, say)."""
+    """The recorded config.json, updated where `config` now differs (such as its dropout)."""
     if architecture(recorded) == architecture(config):
         return record.config
     before = hf_fields(recorded)

@@ -1,139 +1,164 @@
 """Docids of codes, written in sentinels: clusters of the documents' LSA vectors, or random numbers."""
 
 import abc
-from functools import cached_property
+import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Int
 
-from gr2_jax.config import Experiment
 from gr2_jax.docids import Codes, hierarchical_codes, product_codes, random_numbers, residual_codes
-from gr2_jax.errors import UserError
-from gr2_jax.pipeline.schemes.base import SUFFIX_DIGITS, Candidates, Scheme
-from gr2_jax.pipeline.semantics import SENTINEL_VECTORS
+from gr2_jax.errors import UserError, check_least
+from gr2_jax.experiment.scheme import Scheme
+from gr2_jax.pipeline.initial_weights import SENTINEL_VECTORS
+from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.schemes.base import SUFFIX_DIGITS, FixedCandidates, scheme_fingerprint
 
 
 class CodeScheme(Scheme):
     """One candidate per document: a code per level. Code c of level l is the sentinel number l * base + c."""
 
-    reads_as_text = False
     levels_differ: ClassVar[bool] = True
     """Whether the same number at another level is another token."""
 
-    @abc.abstractmethod
-    def codes(self) -> Int[np.ndarray, "N L"]:
-        """Codes from 0, -1 after the last level of a document."""
+    @property
+    def reads_as_text(self) -> bool:
+        return False
 
+    @property
     @abc.abstractmethod
     def base(self) -> int:
         """Different codes per level."""
 
-    @cached_property
-    def tokens(self) -> Int[np.ndarray, "N L"]:
-        codes = self.codes()
+    def _spelled(self, run: Run, codes: Int[np.ndarray, "N L"]) -> Int[np.ndarray, "N L"]:
+        """Codes from 0, -1 after the last level of a document -> tokens, 0-padded."""
         levels = codes.shape[1]
-        _check_room(self.experiment, levels, self.base() * (levels if self.levels_differ else 1))
-        ids = self.sentinels(levels if self.levels_differ else 1)
+        _check_room(run, self, levels, self.base * (levels if self.levels_differ else 1))
+        ids = self._sentinels(run, levels if self.levels_differ else 1)
         written = ids[np.arange(levels) if self.levels_differ else np.zeros(levels, int), codes]
         return np.where(codes >= 0, written, 0)
 
-    def candidates(self, rows: Int[np.ndarray, "n"], sample: int = 0) -> Candidates:
-        return self.tokens[rows][:, None]
+    def _sentinels(self, run: Run, levels: int) -> Int[np.ndarray, "L C"]:
+        numbers = np.arange(levels * self.base, dtype=np.int32).reshape(levels, self.base)
+        return run.tokenizer.sentinels.start + numbers
 
-    def sentinels(self, levels: int) -> Int[np.ndarray, "L C"]:
-        base = self.base()
-        return self.sources.tokenizer.sentinels.start + np.arange(levels * base, dtype=np.int32).reshape(levels, base)
+    def _fixed(self, run: Run, codes: Int[np.ndarray, "N L"], **extras) -> FixedCandidates:
+        tokens = self._spelled(run, codes)
+        return FixedCandidates(lambda rows: tokens[rows][:, None], scheme_fingerprint(run, self), **extras)
 
 
+@dataclasses.dataclass(frozen=True)
 class Quantised(CodeScheme):
-    """Codes whose centroids are vectors of the documents' own space: the retrieval model may start from them."""
+    """Codes whose centroids are vectors of the documents' own space: the retrieval model may start from them.
 
-    @classmethod
-    def settings(cls, experiment: Experiment) -> list:
-        return [experiment.docids.codebooks, experiment.docids.codes]
+    levels    codes that spell a docid
+    codes     different values of each
+    """
 
-    @classmethod
-    def check(cls, experiment: Experiment) -> None:
-        _check_room(experiment, experiment.docids.codebooks, experiment.docids.codebooks * experiment.docids.codes)
+    levels: int = 3
+    codes: int = 64
 
-    def check_corpus(self) -> None:
-        documents, features = self.sources.semantics.document_vectors.shape
-        if self.base() > documents:
-            raise UserError(f"--docids.codes is {self.base()}, and there are only {documents} documents to learn from")
-        if self.experiment.docids.codebooks > features:
-            raise UserError(
-                f"--docids.codebooks is {self.experiment.docids.codebooks}, and documents have vectors of {features}"
-            )
+    def __post_init__(self):
+        check_least(self, 1, "levels", "codes")
 
+    @property
     def base(self) -> int:
-        return self.experiment.docids.codes
+        return self.codes
 
-    def codes(self) -> Int[np.ndarray, "N L"]:
-        return self.quantised.codes
+    def check(self, run: Run) -> None:
+        _check_room(run, self, self.levels, self.levels * self.codes)
 
-    @cached_property
+    def check_corpus(self, run: Run) -> None:
+        documents, features = run.semantics.document_vectors.shape
+        if self.codes > documents:
+            raise UserError(f"scheme {self.name}: codes is {self.codes}, and there are only {documents} documents")
+        if self.levels > features:
+            raise UserError(f"scheme {self.name}: levels is {self.levels}, and documents have vectors of {features}")
+
     @abc.abstractmethod
-    def quantised(self) -> Codes: ...
+    def quantise(self, run: Run) -> Codes: ...
 
-    def leave(self, out: Path) -> None:
-        centroids = self.quantised.centroids
-        ids = self.sentinels(len(centroids))
-        np.savez(out / SENTINEL_VECTORS, ids=ids.ravel(), vectors=centroids.reshape(ids.size, -1))
+    def open(self, run: Run) -> FixedCandidates:
+        quantised = self.quantise(run)
+
+        def write_centroids(out: Path) -> None:
+            centroids = quantised.centroids
+            ids = self._sentinels(run, len(centroids))
+            np.savez(out / SENTINEL_VECTORS, ids=ids.ravel(), vectors=centroids.reshape(ids.size, -1))
+
+        return self._fixed(run, quantised.codes, extras=write_centroids)
 
 
+@dataclasses.dataclass(frozen=True)
 class ResidualCodes(Quantised):
-    """Residual k-means (RIPOR, Zeng et al. 2024): each code says what those before it left unsaid."""
+    """Residual k-means (RIPOR, Zeng et al. 2024): each code refines those before it."""
 
-    @cached_property
-    def quantised(self) -> Codes:
-        docids, vectors = self.experiment.docids, self.sources.semantics.document_vectors
-        return residual_codes(vectors, levels=docids.codebooks, codes=docids.codes, seed=self.experiment.seed)
+    name: str = "rq"
+
+    def quantise(self, run: Run) -> Codes:
+        vectors, seed = run.semantics.document_vectors, run.experiment.seed
+        return residual_codes(vectors, levels=self.levels, codes=self.codes, seed=seed)
 
 
+@dataclasses.dataclass(frozen=True)
 class ProductCodes(Quantised):
-    """Product quantisation (Ultron-PQ, Zhou et al. 2022): each code says one part of the vector."""
+    """Product quantisation (Ultron-PQ, Zhou et al. 2022): each code is one part of the vector."""
 
-    @cached_property
-    def quantised(self) -> Codes:
-        docids, vectors = self.experiment.docids, self.sources.semantics.document_vectors
-        return product_codes(vectors, parts=docids.codebooks, codes=docids.codes, seed=self.experiment.seed)
+    name: str = "pq"
+
+    def quantise(self, run: Run) -> Codes:
+        vectors, seed = run.semantics.document_vectors, run.experiment.seed
+        return product_codes(vectors, parts=self.levels, codes=self.codes, seed=seed)
 
 
+@dataclasses.dataclass(frozen=True)
 class HierarchicalCodes(CodeScheme):
-    """Hierarchical k-means (DSI-Sem, Tay et al. 2022; NCI, Wang et al. 2022): unique from the start."""
+    """Hierarchical k-means (DSI-Sem, Tay et al. 2022; NCI, Wang et al. 2022): unique from the start.
 
-    @classmethod
-    def settings(cls, experiment: Experiment) -> list:
-        return [experiment.docids.branches, experiment.docids.leaf]
+    branches    clusters per level
+    leaf        the largest cluster that is not divided further
+    """
 
+    name: str = "hierarchical"
+    branches: int = 10
+    leaf: int = 100
+
+    def __post_init__(self):
+        check_least(self, 2, "branches")
+        check_least(self, 1, "leaf")
+
+    @property
     def base(self) -> int:
-        return self.experiment.docids.branches
+        return self.branches
 
-    def codes(self) -> Int[np.ndarray, "N L"]:
-        docids, vectors = self.experiment.docids, self.sources.semantics.document_vectors
-        return hierarchical_codes(vectors, branches=docids.branches, leaf=docids.leaf, seed=self.experiment.seed)
+    def open(self, run: Run) -> FixedCandidates:
+        vectors, seed = run.semantics.document_vectors, run.experiment.seed
+        return self._fixed(run, hierarchical_codes(vectors, branches=self.branches, leaf=self.leaf, seed=seed))
 
 
+@dataclasses.dataclass(frozen=True)
 class RandomNumbers(CodeScheme):
-    """A random number per document (DSI-Num, Tay et al. 2022): unique, and says nothing of the document."""
+    """A random number per document (DSI-Num, Tay et al. 2022): unique, and without any meaning."""
 
+    name: str = "number"
     levels_differ = False
 
+    @property
     def base(self) -> int:
         return 10
 
-    def codes(self) -> Int[np.ndarray, "N L"]:
-        return random_numbers(len(self.sources.corpus[0].documents), seed=self.experiment.seed)
+    def open(self, run: Run) -> FixedCandidates:
+        return self._fixed(run, random_numbers(len(run.doc_ids), seed=run.experiment.seed))
 
 
-def _check_room(experiment: Experiment, levels: int, tokens: int) -> None:
+def _check_room(run: Run, scheme: Scheme, levels: int, tokens: int) -> None:
     """Whether docids may be so long, and the vocabulary has so many sentinels beside those of suffixes."""
+    experiment = run.experiment
     if levels > experiment.docids.max_length:
-        raise UserError(f"docids of {levels} codes need --docids.max_length of {levels} or more")
+        raise UserError(f"scheme {scheme.name}: docids of {levels} codes need --docids.max_length of {levels} or more")
     if tokens + SUFFIX_DIGITS > experiment.vocabulary.extra_ids:
         raise UserError(
-            f"docids of {levels} codes, {tokens} different ones, need --vocabulary.extra_ids of "
+            f"scheme {scheme.name}: docids of {levels} codes, {tokens} different ones, need --vocabulary.extra_ids of "
             f"{tokens + SUFFIX_DIGITS} or more, not {experiment.vocabulary.extra_ids}"
         )

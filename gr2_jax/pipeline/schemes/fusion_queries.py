@@ -1,85 +1,114 @@
 """Pseudo-queries from z = e_d + r of the fusion model (paper 4.1, Eq. 1-3)."""
 
 import dataclasses
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
+from flax import linen as nn
 from jaxtyping import Int
 
-from gr2_jax.config import Experiment
-from gr2_jax.docids import Writer, fusion_writer
+from gr2_jax.docids import Writer, Writing, fusion_writer
+from gr2_jax.errors import SettingError, check_choices, check_least
+from gr2_jax.experiment import FusionObjective
+from gr2_jax.files import write_json
 from gr2_jax.models import Fusion, shift_right
-from gr2_jax.pipeline.schemes.generated import PseudoQueries
+from gr2_jax.models.fusion import Latent
+from gr2_jax.objectives.docids import fusion_loss
+from gr2_jax.pipeline.initial_weights import weights_fingerprint
+from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.schemes.pseudo_queries import OpenQueries, PseudoQueries
 from gr2_jax.pipeline.schemes.radius import Choice, choose_radius
-from gr2_jax.pipeline.semantics import weights_fingerprint
-from gr2_jax.training.docid_objectives import fusion_loss
-from gr2_jax.workdir import digest, write_json
+from gr2_jax.pipeline.stage import fingerprint_of
+from gr2_jax.training.step import Loss
 
-_WRITING = ("radius", "radii", "beams", "latents", "resamples")
+_WRITING = ("name", "max_length", "radius", "radii", "beams", "latents", "resamples")
 
 
+@dataclasses.dataclass(frozen=True)
 class FusionQueries(PseudoQueries):
-    loss = staticmethod(fusion_loss)
+    """The docid model of the paper: query generation and an autoencoder with one decoder.
 
-    @classmethod
-    def training_settings(cls, experiment: Experiment) -> list:
-        settings = dataclasses.asdict(experiment.fusion)
-        kept = {name: value for name, value in settings.items() if name not in _WRITING}
-        return [kept, weights_fingerprint(experiment.fusion.model)]
+    latent     how a representation enters the decoder, see `gr2_jax.models.fusion`
+    radius     |r|; with `radii`, the one of them that validation prefers, see `gr2_jax.pipeline.schemes.radius`
+    latents    points z of the sphere per document whose candidates, `beams` each, make up its list
+    resamples  further points, for documents whose candidates are all taken
+    """
 
-    @classmethod
-    def writing_settings(cls, experiment: Experiment) -> list:
-        return [getattr(experiment.fusion, name) for name in _WRITING]
+    name: str = "fusion"
+    latent: Latent = "memory"
+    objective: FusionObjective = FusionObjective()
+    radius: float = 2.0
+    radii: tuple[float, ...] = ()
+    latents: int = 1
+    resamples: int = 2
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choices(self)
+        check_least(self, 0, "radius", "resamples")
+        check_least(self, 1, "latents")
+        if any(radius < 0 for radius in self.radii):
+            raise SettingError(self, "radii", f"is {self.radii}: a radius is at least 0")
+
+    def check(self, run: Run) -> None:
+        if self.model.weights is not None and not self.model.t5(1).tie_word_embeddings:
+            raise SettingError(
+                self, "model", f"starts from {self.model.weights}: it must be a T5 with tied embeddings (1.0)"
+            )
+
+    def training_settings(self) -> list:
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _WRITING}
+        return [fields, weights_fingerprint(self.model)]
+
+    def writing_settings(self) -> list:
+        return [getattr(self, name) for name in _WRITING]
+
+    def network(self, vocab_size: int) -> Fusion:
+        return Fusion(self.model.t5(vocab_size), self.latent)
+
+    def loss(self, network: Fusion) -> Loss:
+        return partial(fusion_loss, model=network, objective=self.objective)
+
+    def initial(self, network: Fusion, seed: int, documents, queries) -> dict:
+        return network.init(jax.random.key(seed), documents, queries)["params"]
+
+    def logits(self, network: Fusion, params: dict, documents, queries) -> jax.Array:
+        apply = partial(network.apply, {"params": params})
+        latents = apply(documents, method="encode_documents")
+        return apply(shift_right(queries), latents, method="decode")
+
+    def writer(self, network: Fusion, params: dict, writing: Writing) -> Writer:
+        return fusion_writer(network, params, writing, latents=self.latents)
+
+    def open(self, run: Run) -> "OpenFusion":
+        return OpenFusion(self, run, *self._trained(run))
+
+
+class OpenFusion(OpenQueries):
+    """With |r|: the configured one or, where the config lists several, the one that validation prefers."""
+
+    def __init__(self, scheme: FusionQueries, run: Run, network: nn.Module, params: dict):
+        super().__init__(scheme, run, network, params)
+        self._choice = self._chosen() if scheme.radii else None
+        self.radius = scheme.radius if self._choice is None else self._choice.radius
+        self.resamples = scheme.resamples if self.radius else 0  # without noise every sample is the same
 
     @property
-    def candidates_fingerprint(self) -> str:
-        return digest([self.fingerprint, self.radius])
+    def fingerprint(self) -> str:
+        return fingerprint_of([super().fingerprint, self.radius])
 
-    @property
-    def resamples(self) -> int:
-        return self.experiment.fusion.resamples if self.radius else 0  # without noise nothing else comes
-
-    @cached_property
-    def model(self) -> Fusion:
-        config = self.experiment.fusion
-        return Fusion(config.model.t5(self.sources.tokenizer.size), config.latent)
-
-    def initial(self, document_tokens, query_tokens) -> dict:
-        return self.model.init(jax.random.key(self.experiment.seed), document_tokens, query_tokens)["params"]
-
-    def logits(self, params: dict, document_tokens, query_tokens) -> jax.Array:
-        apply = partial(self.model.apply, {"params": params})
-        latents = apply(document_tokens, method="encode_documents")
-        return apply(shift_right(query_tokens), latents, method="decode")
-
-    @cached_property
-    def writer(self) -> Writer:
-        return fusion_writer(self.model, self.params, self.writing, latents=self.experiment.fusion.latents)
-
-    @cached_property
-    def _choice(self) -> Choice | None:
-        config = self.experiment.fusion
-        if not config.radii:
-            return None
-        return choose_radius(
-            config.radii,
-            self._best_queries,
-            self.sources.corpus[0].documents,
-            self.sources.validation_rows,
-            seed=self.experiment.seed,
-        )
-
-    @property
-    def radius(self) -> float:
-        """|r|: the configured one, or, where the config lists several, the one that validation prefers."""
-        return self.experiment.fusion.radius if self._choice is None else self._choice.radius
-
-    def _best_queries(self, rows: Int[np.ndarray, "n"], radius: float) -> list[str]:
-        decode = self.sources.tokenizer.decode
-        return [decode(token for token in docid if token) for docid in self.write(rows, 0, radius)[:, 0].tolist()]
-
-    def leave(self, out: Path) -> None:
+    def write_extras(self, out: Path) -> None:
         if self._choice is not None:
             write_json(out / "radius.json", self._choice)
+
+    def _chosen(self) -> Choice:
+        run = self.run
+        return choose_radius(
+            self.scheme.radii, self._best_queries, run.corpus.documents, run.validation_rows, seed=run.experiment.seed
+        )
+
+    def _best_queries(self, rows: Int[np.ndarray, "n"], radius: float) -> list[str]:
+        decode = self.run.tokenizer.decode
+        return [decode(token for token in docid if token) for docid in self.write(rows, 0, radius)[:, 0].tolist()]

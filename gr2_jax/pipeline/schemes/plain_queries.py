@@ -1,40 +1,48 @@
-"""Query generation alone, every token of the document attended to: the paper's variant without fusion (-RF)."""
+"""Query generation alone, with attention to every token of the document: the paper's variant without fusion (-RF)."""
 
-from functools import cached_property
+import dataclasses
+from functools import partial
 
 import jax
 
-from gr2_jax.config import Experiment
-from gr2_jax.docids import Writer, query_writer
+from gr2_jax.docids import Writer, Writing, query_writer
+from gr2_jax.errors import check_share
 from gr2_jax.models import T5, shift_right
-from gr2_jax.pipeline.schemes.generated import PseudoQueries
-from gr2_jax.pipeline.semantics import weights_fingerprint
-from gr2_jax.training.docid_objectives import query_generation_loss
+from gr2_jax.objectives.docids import query_generation_loss
+from gr2_jax.pipeline.initial_weights import weights_fingerprint
+from gr2_jax.pipeline.schemes.pseudo_queries import PseudoQueries
+from gr2_jax.training.step import Loss
 
 
+@dataclasses.dataclass(frozen=True)
 class PlainQueries(PseudoQueries):
-    loss = staticmethod(query_generation_loss)
+    """A T5 that writes a query for a document, and the best that beam search finds."""
 
-    @classmethod
-    def training_settings(cls, experiment: Experiment) -> list:
-        fusion = experiment.fusion
-        shape = [fusion.pairs, fusion.document_length, fusion.objective.label_smoothing]
-        return [fusion.model, weights_fingerprint(fusion.model), fusion.optimiser, shape]
+    name: str = "qg"
+    label_smoothing: float = 0.1
 
-    @classmethod
-    def writing_settings(cls, experiment: Experiment) -> int:
-        return experiment.fusion.beams
+    def __post_init__(self):
+        super().__post_init__()
+        check_share(self, "label_smoothing")
 
-    @cached_property
-    def model(self) -> T5:
-        return T5(self.experiment.fusion.model.t5(self.sources.tokenizer.size))
+    def training_settings(self) -> list:
+        shape = [self.pairs, self.document_length, self.label_smoothing]
+        return [self.model, weights_fingerprint(self.model), self.optimiser, shape]
 
-    def initial(self, document_tokens, query_tokens) -> dict:
-        return {"t5": self.model.init(jax.random.key(self.experiment.seed), document_tokens, query_tokens)["params"]}
+    def writing_settings(self) -> list:
+        return [self.beams, self.max_length]
 
-    def logits(self, params: dict, document_tokens, query_tokens) -> jax.Array:
-        return self.model.apply({"params": params["t5"]}, document_tokens, shift_right(query_tokens))
+    def network(self, vocab_size: int) -> T5:
+        return T5(self.model.t5(vocab_size))
 
-    @cached_property
-    def writer(self) -> Writer:
-        return query_writer(self.model, self.params, self.writing)
+    def loss(self, network: T5) -> Loss:
+        return partial(query_generation_loss, model=network, label_smoothing=self.label_smoothing)
+
+    def initial(self, network: T5, seed: int, documents, queries) -> dict:
+        return {"t5": network.init(jax.random.key(seed), documents, queries)["params"]}
+
+    def logits(self, network: T5, params: dict, documents, queries) -> jax.Array:
+        return network.apply({"params": params["t5"]}, documents, shift_right(queries))
+
+    def writer(self, network: T5, params: dict, writing: Writing) -> Writer:
+        return query_writer(network, params, writing)

@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Int
 
 from gr2_jax.corpus.collection import Document
-from gr2_jax.evaluation.bm25 import BM25
 from gr2_jax.progress import say
+from gr2_jax.search.bm25 import BM25
 
 DOCUMENTS = 500
 _DEPTH = 100
@@ -63,6 +63,6 @@ def choose_radius(
 
 
 def _reciprocal_rank(index: BM25, docids: dict[str, str]) -> float:
-    found = index.search(docids, k=_DEPTH)
-    places = {own: [doc_id for doc_id, _ in hits] for own, hits in found.items()}
+    found = index.search(list(docids.values()), k=_DEPTH)
+    places = {own: [hit.doc_id for hit in hits] for own, hits in zip(docids, found, strict=True)}
     return sum(1 / (places[own].index(own) + 1) for own in docids if own in places[own]) / len(docids)

@@ -1,0 +1,125 @@
+"""What the commands on a config file have in common: quickstart, run, prepare, docids, train and evaluate."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gr2_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from gr2_jax.experiment import Experiment, Pretraining, Settings
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "config", nargs="+", help="a config file, such as configs/cranfield.py, then overlays, in order"
+    )
+    add_run_options(parser)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workdir", help="where the run goes (default: the config's)")
+    parser.add_argument("--validation", action="store_true", help="score the validation queries, not the test ones")
+    parser.add_argument("--json", action="store_true", help="the measures as one JSON object instead of a table")
+
+
+def refuse_settings(settings: Sequence[str]) -> None:
+    """Raises `UserError` where a command is given arguments that it does not know."""
+    if settings:
+        raise UserError(f"'{settings[0]}' is no option of this command; see --help")
+
+
+def run_config(options: argparse.Namespace, settings: Sequence[str], until: str) -> int:
+    """Every stage of a config file up to `until`, doing only what is not yet done."""
+    from gr2_jax.experiment.loading import load_experiment
+
+    return run_settings(load_experiment(*options.config), options, settings, until)
+
+
+def run_settings(experiment: "Settings", options: argparse.Namespace, settings: Sequence[str], until: str) -> int:
+    from gr2_jax.experiment import Experiment, Pretraining
+    from gr2_jax.experiment.loading import override
+
+    if options.validation and until != "evaluate":
+        raise UserError("--validation is for commands that score: run, evaluate and quickstart")
+    experiment = override(experiment, settings)
+    if options.workdir:
+        experiment = dataclasses.replace(experiment, workdir=options.workdir)
+    return {Experiment: _fine_tune, Pretraining: _pretrain}[type(experiment)](experiment, options, until)
+
+
+def _fine_tune(experiment: "Experiment", options: argparse.Namespace, until: str) -> int:
+    from gr2_jax.pipeline.stages import run_experiment
+
+    directory = _join(experiment)
+    part = "validation" if options.validation else "test"
+    table = run_experiment(experiment, directory, until=until, part=part)
+    if table is None:
+        return 0
+    if until == "docids":
+        return _show_docids(experiment, directory, table, options.json)
+    measures = directory / "metrics" / f"{part}.json"
+    if options.json:
+        print(json.dumps(json.loads(measures.read_text())))
+        return 0
+    print(f"\n{table}\n")
+    print(
+        f"table    {directory / 'report' / f'{part}.md'}\nmeasures {measures}\nruns     {directory}/runs/<row>/{part}.trec"
+    )
+    if not experiment.corpus.folds:
+        query = "indices that would sort an array" if experiment.corpus.source.startswith("apidocs") else "a query"
+        print(f'\nnext: gr2 search "{query}" --workdir {directory}')
+    return 0
+
+
+def _show_docids(experiment: "Experiment", directory: Path, table: str, as_json: bool) -> int:
+    if experiment.corpus.folds:
+        directory = directory / "fold-0"
+        print("the first fold's docids:", file=sys.stderr)
+    if as_json:
+        names = [scheme.name for scheme in experiment.docids.schemes]
+        files = {name: directory / "quality" / name / "quality.json" for name in names}
+        print(json.dumps({name: json.loads(file.read_text()) for name, file in files.items()}))
+        return 0
+    print(f"\n{table}\n")
+    print(f"table    {directory}/report/docids.md\npicture  {directory}/report/docids.png")
+    print(f"docids   {directory}/docids/<scheme>/docids.tsv\nquality  {directory}/quality/<scheme>/quality.json")
+    return 0
+
+
+def _pretrain(experiment: "Pretraining", options: argparse.Namespace, until: str) -> int:
+    from gr2_jax.hosts import is_first
+    from gr2_jax.pipeline.pretraining import pretrain
+
+    if until == "docids":
+        raise UserError("pre-training makes no docids, the articles' titles are: gr2 train, or gr2 prepare")
+    if options.validation:
+        raise UserError("--validation is for commands that score, and pre-training has nothing to score")
+    weights = pretrain(experiment, _join(experiment), until="prepare" if until == "prepare" else "train")
+    if weights is not None and is_first():
+        result = {"weights": str(weights), "vocabulary": str(weights / "spiece.model")}
+        lines = (f"{name:10} {path}" for name, path in result.items())
+        print(json.dumps(result) if options.json else "\n".join(lines))
+    return 0
+
+
+def _join(experiment: "Settings") -> Path:
+    """Joins the other processes of the job, if any, and returns the workdir, on which all agree."""
+    from gr2_jax.hosts import agree, join_processes
+    from gr2_jax.memory import keep_freed_memory, on_cpu_only
+    from gr2_jax.pipeline.stage import fingerprint_of
+    from gr2_jax.pipeline.workdir import Workdir
+    from gr2_jax.training.mesh import make_mesh
+
+    join_processes()
+    if on_cpu_only():
+        keep_freed_memory()
+    make_mesh(experiment.mesh)  # refuses a mesh that does not fit before the work begins
+    paths = Workdir(Path(experiment.workdir))
+    paths.create()
+    agree(paths.root, fingerprint_of(experiment))
+    return paths.root

@@ -1,0 +1,55 @@
+"""`gr2 plan CONFIG --topology v5e:16x16`: whether a training fits a pod, and what it would cost."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Any
+
+HELP = "whether a training fits a TPU pod, and what it would cost, without one"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", nargs="+", help="a config file, and overlays over it")
+    parser.add_argument("--topology", required=True, help="chip:shape, such as v5e:16x16 or v5p:8x8x8")
+    parser.add_argument("--slices", type=int, default=1, help="slices, joined by the data-centre network (default: 1)")
+    parser.add_argument("--search", action="store_true", help="tries the neighbouring meshes as well")
+    parser.add_argument(
+        "--quick", action="store_true", help="less effort of the compiler: minutes less, about the same"
+    )
+    parser.add_argument("--no-search-step", action="store_true", help="leaves the constrained search out")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+
+
+def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
+    from gr2_jax.planning.topology import prepare_environment
+
+    prepare_environment()  # before JAX is used
+    from gr2_jax.experiment.loading import load_experiment, override
+    from gr2_jax.planning.plan import Pod, plan_search, plan_training
+
+    experiment = override(load_experiment(*options.config), settings)
+    pod = Pod.of(options.topology, options.slices)
+    training = plan_training(experiment, pod, neighbours=options.search, quick=options.quick)
+    search = None if options.no_search_step else plan_search(experiment, pod, quick=options.quick)
+    if options.json:
+        plan = {"topology": options.topology, "slices": options.slices, "training": training, "search": search}
+        print(json.dumps(plan))
+        return 0
+    _print(options, training, search)
+    return 0 if next(iter(training.values()))["fits"] else 1
+
+
+def _print(options: argparse.Namespace, training: dict[str, dict[str, Any]], search: dict[str, Any] | None) -> None:
+    from gr2_jax.planning.plan import fastest
+    from gr2_jax.planning.report import table
+
+    for name, figures in training.items():
+        title = f"{options.topology}, {name}"
+        print(f"{title}\n  refused: {figures['refused']}" if "refused" in figures else table(title, figures))
+    if options.search:
+        print(fastest(training))
+    if search is not None:
+        print(
+            f"constrained search, 8 queries of 20 beams on each chip: {'fits' if search['fits'] else 'DOES NOT FIT'}, "
+            f"peak {search['peak'] / 2**30:.2f} GiB; compiled in {search['compile_seconds']:.0f} s"
+        )

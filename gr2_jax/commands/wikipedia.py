@@ -1,0 +1,44 @@
+"""`gr2 wikipedia DUMP... --output DIR [options] [Beam's options]`: dumps to documents and graded pairs."""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+
+from gr2_jax.corpus.wikipedia.pairs import WikipediaOptions
+
+HELP = "a Wikipedia dump into documents and graded pairs, by Apache Beam"
+
+_GRADES = {"4": "the article itself", "3": "See also", "2": "lead section", "1": "other sections"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's own arguments; all others are Beam's, to be given after the dumps."""
+    parser.add_argument("dumps", nargs="+", help="pages-articles dumps (.xml or .xml.bz2), paths or globs")
+    parser.add_argument("--output", required=True, help="a new folder, or that of a build to go on with")
+    parser.add_argument("--json", action="store_true", help="the manifest as one JSON object instead of a table")
+    for field in dataclasses.fields(WikipediaOptions):
+        flag = "--" + field.name.replace("_", "-")
+        text = f"{field.metadata['help']} (default: {field.default})".replace("%", "%%")
+        parser.add_argument(flag, type=type(field.default), default=field.default, help=text)
+
+
+def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
+    """Builds, or goes on building, and prints what there is; `settings` go to Beam."""
+    from gr2_jax.corpus.wikipedia.pipeline import build_wikipedia
+
+    names = [field.name for field in dataclasses.fields(WikipediaOptions)]
+    chosen = WikipediaOptions(**{name: getattr(options, name) for name in names})
+    manifest = build_wikipedia(options.dumps, options.output, chosen, list(settings))
+    print(json.dumps(manifest, ensure_ascii=False) if options.json else f"{table(manifest)}\n\noutput {options.output}")
+    return 0
+
+
+def table(manifest: dict) -> str:
+    """Returns the counts of a build, one a line."""
+    counts = {name: manifest["counts"][name] for name in sorted(manifest["counts"])}
+    grades = {f"pairs of grade {grade}, {_GRADES[grade]}": count for grade, count in manifest["pairs_by_grade"].items()}
+    dropped = {f"links left out: {reason}": count for reason, count in sorted(manifest["dropped_links"].items())}
+    rows = counts | grades | dropped
+    width = max(map(len, rows))
+    return "\n".join(f"{name:{width}}  {count:>14,}" for name, count in rows.items())

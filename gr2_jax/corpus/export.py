@@ -1,0 +1,62 @@
+"""Any source as a report and, where asked, as a folder in our own layout."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from gr2_jax.corpus.beir import is_beir
+from gr2_jax.corpus.collection import CollectionStream, Document
+from gr2_jax.corpus.folder import write_collection
+from gr2_jax.corpus.sources import open_collection
+from gr2_jax.corpus.subsets import subset
+from gr2_jax.corpus.surveys import DocumentTally, Survey, survey
+from gr2_jax.corpus.trec import is_trec
+from gr2_jax.errors import UserError
+from gr2_jax.progress import say
+
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+def export_collection(
+    source: str, *, documents: int | None = None, seed: int = 0, output: str | Path | None = None
+) -> Survey:
+    """Surveys what the source names or, with `documents`, its `subset` of that many, and writes it to `output`.
+
+    The folder has documents.jsonl, queries.tsv, qrels.txt and provenance.json, each whole or not there; writing and
+    surveying are one pass. Says on stderr how far a long pass is.
+
+    Raises UserError for a source that cannot be read, for an `output` that is the source itself or a folder in BEIR's
+    or TREC's layout, and for ids or queries that `write_collection` refuses.
+    """
+    if output is not None:
+        _refuse_unfit_output(Path(output), source)
+    stream = open_collection(source)
+    if documents is not None:
+        stream = subset(_counted(stream, "choosing"), documents, seed=seed)
+    if output is None:
+        return survey(_counted(stream, "reading"))
+    tally = DocumentTally(stream)
+    watched = replace(stream, documents=tally.watched)
+    write_collection(_counted(watched, "writing"), output)
+    return tally.survey()
+
+
+def _refuse_unfit_output(output: Path, source: str) -> None:
+    if output.resolve() == Path(source.partition("#")[0]).resolve():
+        raise UserError(f"{output} is the source itself: name another folder to write to")
+    if is_beir(output) or is_trec(output):
+        found = "corpus.jsonl, as in BEIR's layout" if is_beir(output) else "a folder documents, as in TREC's layout"
+        raise UserError(f"{output} has {found}, which would be read instead of ours: name another folder to write to")
+
+
+def _counted(stream: CollectionStream, label: str) -> CollectionStream:
+    def documents() -> Iterator[Document]:
+        started = said = time.monotonic()
+        for count, document in enumerate(stream.documents(), 1):
+            yield document
+            if time.monotonic() - said > _SECONDS_BETWEEN_LINES:
+                said = time.monotonic()
+                say(f"  {label} {stream.name}: {count:,} documents, {count / (said - started):,.0f} a second")
+
+    return replace(stream, documents=documents)

@@ -1,0 +1,79 @@
+"""TREC's ranked lists ("runs"): one reader and one writer."""
+
+import math
+import os
+from pathlib import Path
+
+from gr2_jax import files
+from gr2_jax.corpus import _files
+from gr2_jax.errors import UserError
+
+Run = dict[str, list[tuple[str, float]]]
+"""Query id -> (document id, score), best first."""
+
+_COLUMNS = "query Q0 document rank score tag"
+
+
+def write_run(path: str | os.PathLike, run: Run, tag: str) -> None:
+    """Writes `qid Q0 docid rank score tag` lines, queries in the run's order, ranks from 1.
+
+    Scores have the shortest digits that read back as the same double, so `read_run` returns an equal run. The file
+    appears whole or not at all.
+
+    Raises:
+        UserError: An id or the tag is empty or contains white space, which the format cannot hold.
+        ValueError: A score is not finite, or a list is not ordered best first.
+    """
+    _check_word(tag, "run tag")
+    files.write_text(Path(path), _run_lines(run, tag))
+
+
+def _run_lines(run: Run, tag: str):
+    for query_id, hits in run.items():
+        _check_word(query_id, "query id")
+        previous = math.inf
+        for rank, (doc_id, score) in enumerate(hits, start=1):
+            _check_word(doc_id, "document id")
+            score = float(score)
+            if not math.isfinite(score) or score > previous:
+                raise ValueError(f"query {query_id}, rank {rank}: score {score} after {previous} is not best first")
+            previous = score
+            yield f"{query_id} Q0 {doc_id} {rank} {score!r} {tag}\n"
+
+
+def read_run(path: str | os.PathLike) -> Run:
+    """Reads a run, plain or gzipped; blank lines and CRLF are accepted.
+
+    As in trec_eval the rank column is ignored: each list is ordered by score. Equal scores stay in the file's order.
+
+    Raises:
+        UserError: The file cannot be read, a line is malformed, or a query lists a document twice.
+    """
+    scores: dict[str, dict[str, float]] = {}
+    for number, line in _files.lines(Path(path)):
+        place, columns = f"{path}, line {number}", line.split()
+        if len(columns) != len(_COLUMNS.split()):
+            raise UserError(
+                f"{place}: expected 6 columns, `{_COLUMNS}`, found {len(columns)} in {_files.shown(line.strip())}"
+            )
+        query_id, _, doc_id, _, text, _ = columns
+        hits = scores.setdefault(query_id, {})
+        if doc_id in hits:
+            raise UserError(f"{place}: document {doc_id!r} is listed twice for query {query_id!r}")
+        hits[doc_id] = _score(text, place)
+    return {query_id: sorted(hits.items(), key=lambda hit: -hit[1]) for query_id, hits in scores.items()}
+
+
+def _score(text: str, place: str) -> float:
+    try:
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise UserError(f"{place}: expected a finite number as score, found {text!r}")
+    return score
+
+
+def _check_word(text: str, what: str) -> None:
+    if text.split() != [text]:
+        raise UserError(f"the {what} {text!r} is empty or contains white space, which a TREC run cannot hold")

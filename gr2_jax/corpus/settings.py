@@ -1,0 +1,36 @@
+"""The experiment's section about its collection."""
+
+import dataclasses
+from typing import Literal
+
+from gr2_jax.errors import SettingError, check_choices, check_least
+
+
+@dataclasses.dataclass(frozen=True)
+class CorpusConfig:
+    """Where the collection comes from (`gr2_jax.corpus.open_collection`) and how its queries are split.
+
+    documents         keep all judged documents, and a random sample of the others, up to this number in all
+                      (`gr2_jax.corpus.subset`)
+    training_queries  low resource: a random subset of this size of the training queries; smaller ones are nested in
+                      larger ones
+    folds             every query is tested in one of the folds, and `test_queries` is not used
+    """
+
+    source: str = "apidocs"
+    documents: int | None = None
+    training_queries: int | None = None
+    empty_documents: Literal["error", "drop"] = "error"
+    unjudged_queries: Literal["error", "drop"] = "error"
+    validation_queries: int = 300
+    test_queries: int = 300
+    folds: int = 0
+
+    def __post_init__(self):
+        check_choices(self)
+        check_least(self, 0, "validation_queries", "folds")
+        check_least(self, 1, *(name for name in ("documents", "training_queries") if getattr(self, name) is not None))
+        if self.test_queries < 1 and not self.folds:
+            raise SettingError(self, "test_queries", "must be at least 1: the results table evaluates them")
+        if self.folds == 1:
+            raise SettingError(self, "folds", "is 1: give 2 or more folds, or 0 for one split")

@@ -1,0 +1,33 @@
+"""One search on many devices: each runs the same program on its own queries, and nothing is exchanged."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+
+def local_devices() -> Mesh:
+    """The devices of this process on one axis, `data`."""
+    return Mesh(np.array(jax.local_devices()), ("data",))
+
+
+def on_each_device(search: Callable, split: Sequence[bool], mesh: Mesh | None = None) -> Callable:
+    """Compiles `search` for every device of the mesh (default: this process's own).
+
+    Args:
+        search: Arrays in, arrays out; its loops stop when the device's own queries are done.
+        split: For each argument, whether its rows are divided over the devices; the other arguments are replicated.
+        mesh: A mesh with the single axis `data`.
+    """
+    places = tuple(PartitionSpec("data") if rows else PartitionSpec() for rows in split)
+    # no check_vma: a search's loops start from constants, which are replicated, and end in values that are not
+    return jax.jit(
+        jax.shard_map(
+            search,
+            mesh=local_devices() if mesh is None else mesh,
+            in_specs=places,
+            out_specs=PartitionSpec("data"),
+            check_vma=False,
+        )
+    )

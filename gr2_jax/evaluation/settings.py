@@ -1,0 +1,25 @@
+"""The experiment's section on searching the queries and scoring the lists."""
+
+import dataclasses
+
+from gr2_jax.errors import check_least
+from gr2_jax.evaluation.metrics import check_measures
+from gr2_jax.search.searcher import SearchOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig(SearchOptions):
+    """How to search, and what to measure.
+
+    query_length      longest query, in tokens; longer ones are cut
+    measures          ir_measures' names; by default the paper's for graded or for binary judgements
+    """
+
+    query_length: int = 64
+    measures: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_least(self, 1, "query_length")
+        if self.measures:
+            check_measures(self.measures)

@@ -1,0 +1,49 @@
+"""A row of the table: something that ranks documents for queries."""
+
+import abc
+import dataclasses
+import re
+
+from gr2_jax.errors import SettingError
+from gr2_jax.search.searcher import Searcher
+
+
+@dataclasses.dataclass(frozen=True)
+class Row(abc.ABC):
+    """One row of the table. A new kind of row is a subclass in `gr2_jax.pipeline.rows`: its fields are its settings.
+
+    Each method is given the `gr2_jax.pipeline.run.Run` that the row belongs to.
+    """
+
+    name: str
+    """In the table, and of the row's files."""
+
+    def __post_init__(self):
+        if not re.fullmatch(r"\w[\w.+-]*", str(self.name)) or self.name == "provenance":
+            raise SettingError(self, "name", f"is {self.name!r}: use letters, digits and . + - _")
+
+    def check(self, run) -> None:  # noqa: B027, most rows have nothing to refuse
+        """Raises `UserError` for settings that cannot work; called before the first stage."""
+
+    def train(self, run) -> None:  # noqa: B027
+        """Trains what the row needs, continuing from what is there; every process of a job takes part."""
+
+    @abc.abstractmethod
+    def fingerprint(self, run) -> str:
+        """Of everything that decides the row's lists."""
+
+    @abc.abstractmethod
+    def open(self, run, step: int | None = None) -> Searcher:
+        """The row as it can be asked, at a checkpoint's step where it has checkpoints (default: the newest)."""
+
+    def models(self, run, step: int | None = None) -> dict[str, dict[str, str | int]]:
+        """For each trained model that the row reads: its fingerprints and its checkpoint's step."""
+        return {}
+
+    def depth(self, run) -> int:
+        """Documents of a list, at most."""
+        return 100
+
+    def train_seconds(self, run) -> float | None:
+        """Seconds of training that went into the row; None where nothing is trained."""
+        return None

@@ -1,0 +1,84 @@
+"""A docid scheme: for every document a list of docids to choose from."""
+
+import abc
+import dataclasses
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Int
+
+from gr2_jax.errors import SettingError, check_least
+
+Candidates = Int[np.ndarray, "n C T"]
+
+
+class OpenScheme(Protocol):
+    """A scheme with what it needs of a run: its model, its clusters.
+
+    resamples      how often further candidates can be had for documents whose own are all taken
+    fingerprint    of the candidates
+    """
+
+    resamples: int
+    fingerprint: str
+
+    def candidates(self, rows: Int[np.ndarray, "n"], sample: int = 0) -> Candidates:
+        """Docids of the documents `rows`, best first, 0-padded; `sample` 1, 2, ... gives other ones."""
+
+    def held_out(self) -> dict[str, float] | None:
+        """How likely the validation queries are under the scheme's model: `nll_per_token`, nats; None without one."""
+
+    def write_extras(self, out) -> None:
+        """Writes into the folder of the docids whatever else is to be kept."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scheme(abc.ABC):
+    """One docid scheme. A new one is a subclass in `gr2_jax.pipeline.schemes`: its fields are its settings.
+
+    Methods are given the `gr2_jax.pipeline.run.Run` that the scheme belongs to.
+    """
+
+    name: str
+    """What rows call it."""
+
+    @property
+    def reads_as_text(self) -> bool:
+        """Whether a docid is words, which a search engine can be asked."""
+        return True
+
+    @property
+    def costly(self) -> bool:
+        """Whether candidates take accelerators and hours: they are then kept in shards."""
+        return False
+
+    def check(self, run) -> None:  # noqa: B027, most schemes have nothing to refuse
+        """Raises `UserError` for settings that cannot work on any corpus; called before the first stage."""
+
+    def check_corpus(self, run) -> None:  # noqa: B027
+        """Raises `UserError` where this corpus has no such docids, before any scheme spends time."""
+
+    def settings(self) -> object:
+        """What of the scheme decides its docids, for the fingerprint."""
+        return self
+
+    @abc.abstractmethod
+    def open(self, run) -> OpenScheme:
+        """Trains or computes what the scheme needs over the whole corpus; every process of a job takes part."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DocidConfig:
+    """The docid schemes to make, each unique over the corpus.
+
+    max_length    tokens per docid at most, its end not counted
+    """
+
+    schemes: tuple[Scheme, ...] = ()
+    max_length: int = 8
+
+    def __post_init__(self):
+        check_least(self, 1, "max_length")
+        names = [scheme.name for scheme in self.schemes]
+        if repeated := next((name for name in names if names.count(name) > 1), None):
+            raise SettingError(self, "schemes", f"has two schemes named '{repeated}': give one another name")

@@ -1,0 +1,102 @@
+"""Files and folders that appear whole or not at all, and JSON whose errors name the file."""
+
+import dataclasses
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gr2_jax.errors import UserError
+
+
+def read_text(path: Path) -> str:
+    """The file's text, line ends as they are; raises `UserError` if it cannot be read or is not UTF-8."""
+    try:
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+
+
+def read_json(path: Path) -> Any:
+    """The value that the file holds; raises `UserError` if it cannot be read or is not JSON."""
+    return parse_json(read_text(path), path)
+
+
+def parse_json(text: str, place: str | Path) -> Any:
+    """The value of a JSON text; raises `UserError` that names the place, a file or a line of one."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        shown = repr(text if len(text) <= 60 else text[:57] + "...")
+        raise UserError(f"{place} is not JSON: {error.msg} at column {error.colno} of {shown}") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes indented JSON with sorted keys; dataclasses are written as objects, paths as strings."""
+    text = json.dumps(value, indent=1, sort_keys=True, default=plain) + "\n"
+    # several hosts may write the same file, so each has its own partial file
+    with replacing(path, f".{socket.gethostname()}-{os.getpid()}.partial") as partial:
+        partial.write_text(text)
+
+
+def plain(value: Any) -> Any:
+    """Converts a dataclass or a path for JSON: the `default` of `json.dumps`."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def write_text(path: Path, parts: Iterable[str]) -> None:
+    """Writes the parts as one UTF-8 file with LF line ends."""
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(parts)
+
+
+@contextmanager
+def replacing(path: Path, suffix: str = ".partial") -> Iterator[Path]:
+    """Yields a temporary file beside `path`, whose folder is created. The file replaces `path` when the block ends
+    without an error, and is deleted otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + suffix)
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def refuse_occupied(directory: Path) -> None:
+    """Raises `UserError` unless `directory` is missing or an empty folder."""
+    if directory.is_dir() and any(directory.iterdir()):
+        raise UserError(f"{directory} exists and is not empty: name a new folder")
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"{directory} is a file: name a new folder")
+
+
+@contextmanager
+def new_directory(directory: Path) -> Iterator[Path]:
+    """Yields a folder beside `directory` that takes its name when the block ends without an error, and is deleted
+    otherwise.
+
+    Raises:
+        UserError: `directory` exists and is not an empty folder.
+    """
+    refuse_occupied(directory)
+    directory = directory.resolve()
+    partial = directory.with_name(directory.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        os.replace(partial, directory)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise

@@ -1,0 +1,187 @@
+"""The processes of a job: how they join, wait for each other, agree, and stop together on SIGTERM."""
+
+import itertools
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, TracebackType
+
+from gr2_jax.errors import UserError
+from gr2_jax.progress import be_quiet, say
+
+_VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+_CLUSTER = "GR2_CLUSTER"
+_PATIENCE = 60  # seconds to wait for the other processes
+_CLUSTER_PATIENCE = 600  # on a cluster they may still be loading their image
+_SEEN_WITHIN = 20  # seconds within which a network file system shows another host's files
+_turns = itertools.count()  # numbers the checks for preemption in this process: processes agree on the one to stop at
+
+
+def join_processes() -> bool:
+    """Joins the processes that the environment names (host:port of the first, their count, this one's index) or, with
+    GR2_CLUSTER=auto, those that JAX detects (TPU VMs, Slurm, Kubernetes); without these variables the process is alone.
+    Call it before JAX is used. Returns whether this process is the first; the others print nothing from here on.
+
+    Raises:
+        UserError: A variable is missing or not a number, or nobody answers at the address within a minute.
+    """
+    import jax
+
+    given = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+    how = os.environ.get(_CLUSTER, "")
+    if how not in ("", "auto"):
+        raise UserError(f"{_CLUSTER} is '{how}': it must be 'auto' or unset")
+    if not given and not how:
+        return True
+    if given and (missing := [name for name in _VARIABLES if name not in given]):
+        raise UserError(
+            f"{next(iter(given))} is set and {missing[0]} is not: several processes need {', '.join(_VARIABLES)}"
+        )
+    said = ", ".join(f"{name}={value}" for name, value in given.items()) or f"{_CLUSTER}=auto"
+    try:
+        address, count, place = given.values() if given else (None, None, None)
+        numbers = (None, None) if count is None else (int(count), int(place))
+        if address is not None:
+            say(f"process {place} of {count} joins the others at {address}")
+            if int(place):
+                _wait_for_answer(address)
+        jax.distributed.initialize(address, *numbers, initialization_timeout=_PATIENCE if given else _CLUSTER_PATIENCE)
+    except ValueError as error:
+        raise UserError(f"{said}: {error}") from error
+    except RuntimeError as error:
+        raise UserError(f"could not join the others ({said}): {' '.join(str(error).split())}") from error
+    if jax.process_index():
+        be_quiet()
+    return jax.process_index() == 0
+
+
+def _wait_for_answer(address: str) -> None:
+    """Waits for the first process; JAX's own client also waits, but aborts the program if nobody answers."""
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise UserError(f"nobody answers at {address} within {_PATIENCE} s: {error}") from error
+        time.sleep(0.5)
+
+
+def is_first() -> bool:
+    """Whether this process is the first of its job, or alone."""
+    import jax
+
+    return not jax.distributed.is_initialized() or jax.process_index() == 0
+
+
+def process_count() -> int:
+    """The number of processes of the job, 1 if none were joined; does not initialise JAX's devices."""
+    import jax
+
+    return jax.process_count() if jax.distributed.is_initialized() else 1
+
+
+def wait_for_first(done: Callable[[], bool], what: str) -> None:
+    """Waits until the first process, which alone makes `what`, has made it."""
+    say(f"waiting for {what}")
+    while not done():
+        time.sleep(0.2)
+
+
+def wait_until_seen(path: Path) -> None:
+    """Waits until a file of another host appears, or a network file system has had enough time to show it."""
+    deadline = time.monotonic() + _SEEN_WITHIN
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def wait_for_all(reason: str) -> None:
+    """Returns when every process of the job has called this with the same `reason`."""
+    if process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(reason)
+
+
+def true_on_all(here: bool) -> bool:
+    """Whether `here` is true on every process; all get the same answer."""
+    if process_count() == 1:
+        return here
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    return bool(multihost_utils.process_allgather(np.array([here])).all())
+
+
+def of_first(value: int) -> int:
+    """The first process's value, on every process."""
+    if process_count() == 1:
+        return value
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    return int(multihost_utils.broadcast_one_to_all(np.array(value)))
+
+
+def agree(directory: Path, settings: str) -> None:
+    """Checks that all processes do the same work: each raises `UserError`, naming the first host whose `settings` (a
+    fingerprint) differ from those of host 0, or which does not see the same `directory`."""
+    if process_count() == 1:
+        return
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    number = int(multihost_utils.broadcast_one_to_all(np.uint32(secrets.randbits(32))))
+    mark = directory / f".shared-{number:08x}"
+    if is_first():
+        mark.touch()
+    wait_until_seen(mark)
+    mine = np.array([mark.exists(), int(settings[:8], 16)], np.int64)
+    all_of_them = multihost_utils.process_allgather(mine)
+    if is_first():
+        mark.unlink()
+    for host, (sees, fingerprint) in enumerate(all_of_them.tolist()):
+        if not sees:
+            raise UserError(f"host {host} does not see {directory} of host 0: all hosts must share the workdir")
+        if fingerprint != all_of_them[0, 1]:
+            raise UserError(f"host {host} was started with other settings than host 0: all hosts need the same")
+
+
+class Preemption:
+    """`with Preemption() as preemption: ... preemption.requested()`: whether any process has received SIGTERM.
+
+    With `jax.distributed`, all processes must ask equally often and get the same answer. Without it, SIGTERM does not
+    end the program inside the `with`. Outside the main thread no signal can be caught: the answer is always no.
+    """
+
+    def __enter__(self) -> "Preemption":
+        import jax
+
+        self._came = False
+        self._catches = not jax.distributed.is_initialized() and threading.current_thread() is threading.main_thread()
+        if self._catches:
+            self._before = signal.signal(signal.SIGTERM, self._notice)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._catches:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def requested(self) -> bool:
+        import jax
+
+        if jax.distributed.is_initialized():
+            from jax.experimental import multihost_utils
+
+            return multihost_utils.reached_preemption_sync_point(next(_turns))
+        return self._came
+
+    def _notice(self, number: int, frame: FrameType | None) -> None:
+        self._came = True

@@ -1,0 +1,76 @@
+"""The losses of docid models: Eq. 3, or its first term alone, as functions of parameters and a batch."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from gr2_jax.errors import check_least, check_share
+from gr2_jax.losses import distinctness_loss, label_smoothed_nll, relevance_loss
+from gr2_jax.models import PAD_ID, T5, Fusion, shift_right
+
+Parts = dict[str, Float[Array, ""]]
+
+
+@dataclasses.dataclass(frozen=True)
+class FusionObjective:
+    """Eq. 3: L_QG + L_AE + alpha L_Rel + beta L_Div."""
+
+    alpha: float = 1.0
+    beta: float = 30.0
+    label_smoothing: float = 0.1
+
+    def __post_init__(self):
+        check_least(self, 0, "alpha", "beta")
+        check_share(self, "label_smoothing")
+
+
+def fusion_loss(
+    params: dict, batch: dict[str, Array], rng: Array, *, model: Fusion, objective: FusionObjective
+) -> tuple[Float[Array, ""], Parts]:
+    """Eq. 3 over pairs: document_tokens [P, S], query_tokens [P, T] (EOS included) and document_rows [P], so that a
+    document that occurs twice in the batch is not pushed away from itself."""
+    outputs = model.apply(
+        {"params": params},
+        batch["document_tokens"],
+        batch["query_tokens"],
+        deterministic=False,
+        rngs={"dropout": rng},
+    )
+    rows, smoothing = batch["document_rows"], objective.label_smoothing
+    # unit length: dot products within [-1, 1], so that alpha and beta weigh the same at every width
+    radius = model.config.d_model**0.5
+    document_reps, query_reps = outputs.document_reps / radius, outputs.query_reps / radius
+    parts = {
+        "generation": _written_nll(outputs.generation_logits, batch["query_tokens"], smoothing),
+        "reconstruction": _written_nll(outputs.reconstruction_logits, batch["query_tokens"], smoothing),
+        "relevance": relevance_loss(document_reps, query_reps, document_ids=rows),
+        "distinctness": distinctness_loss(document_reps, query_reps, document_ids=rows),
+    }
+    total = parts["generation"] + parts["reconstruction"]
+    return total + objective.alpha * parts["relevance"] + objective.beta * parts["distinctness"], parts
+
+
+def query_generation_loss(
+    params: dict, batch: dict[str, Array], rng: Array, *, model: T5, label_smoothing: float
+) -> tuple[Float[Array, ""], Parts]:
+    """L_QG alone, by a T5 (`params["t5"]`) that attends to every token of the document: the paper's variant without
+    fusion. It takes the same batch as `fusion_loss`."""
+    states_rng, decoder_rng = jax.random.split(rng)
+
+    def apply(method: str, *args, rng):
+        return model.apply({"params": params["t5"]}, *args, deterministic=False, rngs={"dropout": rng}, method=method)
+
+    documents, queries = batch["document_tokens"], batch["query_tokens"]
+    states = apply("encode", documents, rng=states_rng)
+    decoded = apply("decode", shift_right(queries), states, documents != PAD_ID, rng=decoder_rng)
+    logits = model.apply({"params": params["t5"]}, decoded, method="logits")
+    loss = _written_nll(logits, queries, label_smoothing)
+    return loss, {"generation": loss}
+
+
+def _written_nll(logits: Float[Array, "P T V"], targets: Int[Array, "P T"], smoothing: float) -> Float[Array, ""]:
+    """The mean over texts of the negative log-likelihood of their tokens without padding."""
+    weights = (targets != PAD_ID).astype(jnp.float32)
+    return label_smoothed_nll(logits, targets, label_smoothing=smoothing, weights=weights).mean()

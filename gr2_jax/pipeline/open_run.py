@@ -1,0 +1,64 @@
+"""Opening what a run left, from its directory alone: which experiment it is, and a searcher of one of its rows."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from gr2_jax.errors import UserError
+from gr2_jax.experiment.loading import from_record
+from gr2_jax.files import read_json
+from gr2_jax.pipeline.rows import ROWS
+from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.schemes import SCHEMES
+from gr2_jax.pipeline.workdir import Workdir
+from gr2_jax.search.searcher import Searcher
+
+
+def open_run(directory: str | os.PathLike) -> Run:
+    """Reads config.json of a run; `UserError` where there is none, or one of several folds."""
+    paths = Workdir(Path(directory))
+    if not paths.config.is_file():
+        raise UserError(f"{paths.root} holds no run (no config.json): make one with `gr2 quickstart --workdir ...`")
+    record = read_json(paths.config)
+    if not isinstance(record, dict) or "experiment" not in record:
+        raise UserError(f"{paths.config} is not a run's: give the workdir of a run")
+    if record.get("folds"):
+        raise UserError(f"{paths.root} has a model per fold: name one, {paths.fold(0).root}")
+    kinds = {kind.__name__: kind for kind in (*ROWS, *SCHEMES)}
+    experiment = from_record(record["experiment"], kinds)
+    return Run(experiment, paths.root, fold=record.get("fold"), trainings=record.get("trainings"))
+
+
+class Opened(NamedTuple):
+    """A row that can be searched with, and the run that it belongs to.
+
+    models    for each trained model that it reads: the fingerprints of its training, vocabulary and docids, and the
+              checkpoint's step
+    """
+
+    searcher: Searcher
+    row: str
+    run: Run
+    models: dict[str, dict[str, str | int]]
+
+
+def open_row(directory: str | os.PathLike, row: str | None = None, *, step: int | None = None) -> Opened:
+    """A run's row, by default the first of its config, with the checkpoint of `step`, by default the newest. A row that
+    is still in training can be opened, too."""
+    run = open_run(directory)
+    found = run.row(row)
+    models = found.models(run, step)
+    return Opened(found.open(run, step), found.name, run, models)
+
+
+def open_retriever(directory: str | os.PathLike, row: str | None = None) -> Searcher:
+    """The trained row of a run on disk, ready to search: `open_retriever("runs/quickstart").search(["a query"], k=20)`.
+
+    Args:
+        directory: The run's workdir.
+        row: A row of its table; the first by default.
+
+    Raises:
+        UserError: There is no run, no such row, or the row is not trained yet.
+    """
+    return open_row(directory, row).searcher

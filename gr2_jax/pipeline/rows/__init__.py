@@ -1,0 +1,11 @@
+"""The kinds of rows of a table. A new one is a class here, listed in `ROWS`."""
+
+from gr2_jax.experiment.row import Row
+from gr2_jax.pipeline.rows.baselines import BASELINES, BM25Row, LSARow
+from gr2_jax.pipeline.rows.dense import DenseRow
+from gr2_jax.pipeline.rows.system import SelfNegatives, System
+from gr2_jax.pipeline.rows.views import ViewsRow
+
+ROWS: tuple[type[Row], ...] = (System, ViewsRow, DenseRow, BM25Row, LSARow)
+
+__all__ = ["ROWS", "System", "SelfNegatives", "ViewsRow", "DenseRow", "BM25Row", "LSARow", "BASELINES"]

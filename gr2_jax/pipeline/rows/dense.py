@@ -1,0 +1,179 @@
+"""The dense row: a bi-encoder trained on the batches of the generative rows, and its documents' vectors."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from gr2_jax.data.batches import cut_inputs
+from gr2_jax.data.vocabulary import pad_rows
+from gr2_jax.errors import SettingError, UserError, check_above_zero, check_least
+from gr2_jax.experiment import Row
+from gr2_jax.files import replacing
+from gr2_jax.hosts import process_count
+from gr2_jax.models import T5Config
+from gr2_jax.models.bi_encoder import BiEncoder
+from gr2_jax.objectives.dense import dense_loss
+from gr2_jax.pipeline.initial_weights import starting_params, weights_fingerprint
+from gr2_jax.pipeline.rows.system import graded_batches
+from gr2_jax.pipeline.rows.training import check_fingerprints, newest_step
+from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.stage import fingerprint_of
+from gr2_jax.progress import say
+from gr2_jax.search.dense import DenseIndex
+from gr2_jax.training.checkpoints import restore_params
+from gr2_jax.training.loop import TrainingJob, train
+from gr2_jax.training.optimiser import make_optimiser
+
+VECTORS = "vectors.npy"
+_DOCUMENTS_AT_ONCE, _QUERIES_AT_ONCE = 256, 64
+
+
+@dataclasses.dataclass(frozen=True)
+class DenseRow(Row):
+    """A bi-encoder, which compares a query with vectors of the documents and writes no docids.
+
+    It is the encoder of `retrieval.model` alone, with the same start, optimiser and batches as the systems; with 0
+    encoder layers it is a bag of words.
+
+    steps_factor       its steps, as a multiple of `retrieval.optimiser`'s
+    document_length    the first tokens of a document that it reads
+    """
+
+    name: str = "Dense"
+    steps_factor: float = 1.0
+    temperature: float = 0.05
+    document_length: int = 64
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_above_zero(self, "steps_factor", "temperature")
+        check_least(self, 1, "document_length")
+
+    def check(self, run: Run) -> None:
+        if self.steps(run) < 1:
+            raise SettingError(self, "steps_factor", f"is {self.steps_factor}: {self.name} has no steps to train")
+        if process_count() > 1:
+            raise UserError(f"row {self.name} is trained by one process: start one, or leave the row out")
+
+    def steps(self, run: Run) -> int:
+        return round(run.experiment.retrieval.optimiser.steps * self.steps_factor)
+
+    # training
+
+    def train(self, run: Run) -> None:
+        """To checkpoints/<name>-<fingerprint>/, continuing from what is there; leaves the documents' vectors beside."""
+        retrieval = run.experiment.retrieval
+        settings = [retrieval.model, retrieval.optimiser, retrieval.batch, weights_fingerprint(retrieval.model)]
+        upstream = [run.examples_fingerprint, run.generated_fingerprint]
+        stage = run.begin_training(self.name, fingerprint_of([upstream, self, *settings]))
+        if stage.done:
+            return
+        model = BiEncoder(retrieval.model.t5(run.tokenizer.size))
+        job = self._job(run, model)
+        say(f"training {self.name}, {job.steps:,} steps")
+        start = starting_params(_random_params(model, run.experiment.seed), retrieval.model, model.config, run)
+        meta = train(job, start, stage.directory)
+        say(f"  {meta['seconds']:.0f} s, last loss {meta['loss']:.3f}")
+        write_vectors(stage.directory, *_restored(stage.directory, model.config), self._documents(run))
+        stage.begin({"t5": dataclasses.asdict(model.config), "vocabulary": run.tokenizer.fingerprint})
+        stage.finish(meta)
+
+    def _job(self, run: Run, model: BiEncoder) -> TrainingJob:
+        experiment, steps = run.experiment, self.steps(run)
+        loss = partial(
+            dense_loss,
+            model=model,
+            document_table=jnp.asarray(self._documents(run)),
+            temperature=self.temperature,
+            microbatches=experiment.retrieval.batch.microbatches,
+        )
+        return TrainingJob(
+            label=self.name,
+            loss=loss,
+            batches=graded_batches(run),
+            optimiser=make_optimiser(dataclasses.replace(experiment.retrieval.optimiser, steps=steps)),
+            steps=steps,
+            seed=experiment.seed,
+            mesh=experiment.mesh,
+            loop=experiment.loop,
+        )
+
+    def _documents(self, run: Run) -> Int[np.ndarray, "N S"]:
+        """The tokens that the encoder reads of every document, in the collection's order."""
+        tokens = run.examples["documents"].tokens
+        return cut_inputs(tokens, self.document_length, run.experiment.retrieval.model.input_end)
+
+    # searching
+
+    def fingerprint(self, run: Run) -> str:
+        return fingerprint_of([run.training(self.name).fingerprint, run.experiment.evaluation.query_length])
+
+    def open(self, run: Run, step: int | None = None) -> DenseIndex:
+        if step is not None:
+            raise UserError(f"{self.name} keeps its documents' vectors of the last step alone: leave --step out")
+        stage, experiment = run.training(self.name), run.experiment
+        if not (stage.directory / VECTORS).is_file():
+            raise UserError(f"{self.name} has no vectors of its documents yet: run the same command again to finish it")
+        tokenizer, end = run.tokenizer, experiment.retrieval.model.input_end
+        check_fingerprints(run, stage, {"vocabulary": tokenizer.fingerprint})
+        model, params = _restored(stage.directory, T5Config(**stage.meta["t5"]))
+        encode = _encoder(model, params, _QUERIES_AT_ONCE)
+
+        def encode_texts(texts: Sequence[str]) -> Float[np.ndarray, "Q D"]:
+            tokens = pad_rows(tokenizer.encode_batch(texts), experiment.evaluation.query_length, eos=end)
+            return np.concatenate(list(encode(tokens)))
+
+        return DenseIndex(
+            doc_ids=run.doc_ids,
+            vectors=np.load(stage.directory / VECTORS, mmap_mode="r"),
+            encode=encode_texts,
+            model_bytes=sum(leaf.nbytes for leaf in jax.tree.leaves(params)),
+        )
+
+    def models(self, run: Run, step: int | None = None) -> dict[str, dict[str, str | int]]:
+        stage = run.training(self.name)
+        about = {"training": stage.fingerprint, "step": newest_step(stage), "vocabulary": run.tokenizer.fingerprint}
+        return {self.name: about}
+
+    def train_seconds(self, run: Run) -> float:
+        return run.training(self.name).meta["seconds"]
+
+
+def _random_params(model: BiEncoder, seed: int) -> dict:
+    return model.init(jax.random.key(seed), np.ones((1, 2), int))["params"]
+
+
+def _restored(directory: Path, config: T5Config) -> tuple[BiEncoder, dict]:
+    """The model and parameters of the newest checkpoint in `directory`."""
+    model = BiEncoder(config)
+    return model, restore_params(directory, jax.eval_shape(partial(_random_params, model, 0)))[0]
+
+
+def write_vectors(directory: Path, model: BiEncoder, params: dict, tokens: Int[np.ndarray, "N S"]) -> None:
+    """The documents' vectors, float32 [N, D], written part by part."""
+    start, shape = 0, (len(tokens), model.config.d_model)
+    with replacing(directory / VECTORS) as partial_path:
+        vectors = np.lib.format.open_memmap(partial_path, mode="w+", dtype=np.float32, shape=shape)
+        for part in _encoder(model, params, _DOCUMENTS_AT_ONCE)(tokens):
+            vectors[start : start + len(part)] = part
+            start += len(part)
+        vectors.flush()
+
+
+def _encoder(model: BiEncoder, params: dict, size: int) -> Callable[[np.ndarray], Iterator[np.ndarray]]:
+    """Tokens [n, S] -> vectors [at most `size`, D], part by part; compiled once for each S."""
+    apply = jax.jit(lambda params, tokens: model.apply({"params": params}, tokens))
+
+    def encode(tokens: Int[np.ndarray, "n S"]) -> Iterator[Float[np.ndarray, "m D"]]:
+        for start in range(0, len(tokens), size):
+            part = tokens[start : start + size]
+            filled = np.pad(part, [(0, size - len(part)), (0, 0)])
+            yield np.asarray(apply(params, filled))[: len(part)]
+
+    return encode

@@ -1,0 +1,248 @@
+"""Generative rows: a model that writes docids, trained by Eq. 10 and, where asked for, against its own mistakes."""
+
+import dataclasses
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from gr2_jax.data.batches import GradedBatches
+from gr2_jax.data.vocabulary import pad_rows
+from gr2_jax.errors import SettingError, UserError, check_above_zero, check_least, nearest
+from gr2_jax.experiment import OptimiserConfig, RetrievalObjective, Row
+from gr2_jax.losses import penalty_parameters
+from gr2_jax.models import GR2, T5Config
+from gr2_jax.pipeline.initial_weights import random_params, starting_params, weights_fingerprint
+from gr2_jax.pipeline.retrieval_step import RetrievalStep
+from gr2_jax.pipeline.rows.training import check_fingerprints, list_fingerprint, newest_step
+from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.self_negatives import mined_negatives
+from gr2_jax.pipeline.stage import fingerprint_of
+from gr2_jax.pipeline.validation import CURVE, validation_hook
+from gr2_jax.progress import say
+from gr2_jax.search.retriever import DocidTexts, Retriever
+from gr2_jax.training.checkpoints import restore_params
+from gr2_jax.training.loop import TrainingJob, train
+
+
+@dataclasses.dataclass(frozen=True)
+class SelfNegatives:
+    """Fine-tuning of a trained row against the docids that it ranks high and wrongly (paper 5.1, after RIPOR).
+
+    of                      a system above this one that writes the same docids: the training starts from its weights
+    steps, learning_rate    of the fine-tuning; the rest is `retrieval.optimiser`'s
+    beams, depth            width of the search over the training queries, and how many of the documents found that are
+                            not judged relevant are kept for each
+    negatives               H, how many of these a batch holds per query, drawn anew each time
+    weight                  of `gr2_jax.losses.self_negative_loss`
+    """
+
+    of: str
+    steps: int = 200
+    learning_rate: float = 1e-3
+    beams: int = 20
+    depth: int = 10
+    negatives: int = 4
+    weight: float = 1.0
+
+    def __post_init__(self):
+        check_least(self, 1, "steps", "negatives")
+        check_above_zero(self, "learning_rate")
+        check_least(self, 0, "weight")
+        if not self.negatives <= self.depth <= self.beams:
+            raise SettingError(
+                self,
+                "depth",
+                f"is {self.depth}: it must be between negatives, {self.negatives}, and beams, {self.beams}",
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class System(Row):
+    """A trained model that writes docids.
+
+    docids           the docid scheme that it writes
+    objective        in place of `retrieval.objective`, for this row alone
+    steps_factor     its steps, as a multiple of the training's
+    self_negatives   continues from another row's weights; its learnable penalty begins anew
+    """
+
+    docids: str
+    objective: RetrievalObjective | None = None
+    steps_factor: float = 1.0
+    self_negatives: SelfNegatives | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_above_zero(self, "steps_factor")
+
+    def check(self, run: Run) -> None:
+        run.scheme(self.docids)
+        if self.steps(run) < 1:
+            raise SettingError(self, "steps_factor", f"is {self.steps_factor}: {self.name} has no steps to train")
+        if self.self_negatives is None:
+            return
+        above = [row for row in run.rows[: run.rows.index(self)] if isinstance(row, System)]
+        start = next((row for row in above if row.name == self.self_negatives.of), None)
+        if start is None:
+            hint = nearest(self.self_negatives.of, [row.name for row in above]) if above else "it is the first"
+            raise UserError(f"row {self.name} starts from '{self.self_negatives.of}', no system above it: {hint}")
+        if start.docids != self.docids:
+            raise UserError(
+                f"row {self.name} writes '{self.docids}' docids and starts from {start.name}, which writes "
+                f"'{start.docids}' docids: both must write the same"
+            )
+
+    def steps(self, run: Run) -> int:
+        stage = self.self_negatives or run.experiment.retrieval.optimiser
+        return round(stage.steps * self.steps_factor)
+
+    def optimiser(self, run: Run) -> OptimiserConfig:
+        """Steps and learning rate of this row's training, or of its fine-tuning, with as large a share of warm-up."""
+        whole = run.experiment.retrieval.optimiser
+        if self.self_negatives is None:
+            return dataclasses.replace(whole, steps=self.steps(run))
+        warmup = round(whole.warmup_steps * self.self_negatives.steps / whole.steps)
+        rate = self.self_negatives.learning_rate
+        return dataclasses.replace(whole, steps=self.steps(run), learning_rate=rate, warmup_steps=warmup)
+
+    def objective_in(self, run: Run) -> RetrievalObjective:
+        return run.experiment.retrieval.objective if self.objective is None else self.objective
+
+    # training
+
+    def train(self, run: Run) -> None:
+        """To checkpoints/<name>-<fingerprint>/, continuing from what is there."""
+        retrieval = run.experiment.retrieval
+        stage = run.begin_training(self.name, self._training_fingerprint(run))
+        if stage.done:
+            if retrieval.evaluate_every and not (stage.directory / CURVE).is_file():
+                say(f"{self.name} is trained already: retrieval.evaluate_every only applies while a row trains")
+            return
+        start = self._start_anew(run) if self.self_negatives is None else self._start_from(run)
+        job = self._job(run, start)
+        if retrieval.evaluate_every:
+            make = partial(self._retriever, run, start.model)
+            hook, best = validation_hook(run, make, stage.directory)
+            job = dataclasses.replace(job, hook=hook, hook_every=retrieval.evaluate_every, best=best)
+        stage.begin({"t5": dataclasses.asdict(start.model.config), **self._current_fingerprints(run)})
+        say(f"training {self.name} on {self.docids} docids, {job.steps:,} steps")
+        params = start.params
+        if self.objective_in(run).penalty == "learnable":  # at the paper's values; a search does not read it
+            params = params | {"penalty": penalty_parameters("rank", run.max_grade)}
+        meta = train(job, params, stage.directory)
+        say(f"  {meta['seconds']:.0f} s, last loss {meta['loss']:.3f}")
+        stage.finish({**meta, "seconds": meta["seconds"] + start.seconds})
+
+    def _training_fingerprint(self, run: Run) -> str:
+        retrieval = dataclasses.replace(run.experiment.retrieval, objective=self.objective_in(run), evaluate_every=0)
+        start = None if self.self_negatives is None else run.training(self.self_negatives.of).fingerprint
+        upstream = [run.docids(self.docids).fingerprint, run.generated_fingerprint]
+        return fingerprint_of([upstream, self, retrieval, weights_fingerprint(retrieval.model), start])
+
+    def _start_anew(self, run: Run) -> "_Start":
+        config, docids = run.experiment.retrieval.model, run.docids(self.docids)
+        model = _model(config.t5(run.tokenizer.size), docids.trie.tokens)
+        params = random_params(model, run.experiment.seed)
+        return _Start(model, starting_params(params, config, model.config, run, docids.directory))
+
+    def _start_from(self, run: Run) -> "_Start":
+        """The weights of the row that `self_negatives` names, and what it finds wrongly for the training queries."""
+        other = run.row(self.self_negatives.of)
+        retriever, stage = other.open(run), run.training(other.name)
+        mined = mined_negatives(
+            run, other.name, retriever, beams=self.self_negatives.beams, depth=self.self_negatives.depth
+        )
+        return _Start(retriever.model, retriever.params, mined.rows, stage.meta["seconds"] + mined.seconds)
+
+    def _job(self, run: Run, start: "_Start") -> TrainingJob:
+        retrieval, docids, mining = run.experiment.retrieval, run.docids(self.docids), self.self_negatives
+        negatives = 0 if mining is None else mining.negatives
+        step = RetrievalStep(
+            model=start.model,
+            objective=self.objective_in(run),
+            optimiser=self.optimiser(run),
+            batch=retrieval.batch,
+            num_grades=run.max_grade,
+            docid_length=docids.table.shape[1],
+            docid_table=docids.table,
+            columns=docids.columns,
+            negatives=negatives,
+            negatives_weight=1.0 if mining is None else mining.weight,
+        )
+        batches = graded_batches(run, start.negatives, negatives)
+        return step.job(self.name, batches, run.experiment, run.tokenizer.decode)
+
+    # searching
+
+    def fingerprint(self, run: Run) -> str:
+        return list_fingerprint(run, [run.training(self.name).fingerprint])
+
+    def open(self, run: Run, step: int | None = None) -> Retriever:
+        stage = run.training(self.name)
+        check_fingerprints(run, stage, self._current_fingerprints(run))
+        model = _model(T5Config(**stage.meta["t5"]), run.docids(self.docids).trie.tokens)
+        shapes = jax.eval_shape(partial(random_params, model, 0))
+        at = newest_step(stage) if step is None else step
+        return self._retriever(run, model, restore_params(stage.directory, shapes, at)[0])
+
+    def models(self, run: Run, step: int | None = None) -> dict[str, dict[str, str | int]]:
+        stage = run.training(self.name)
+        at = newest_step(stage) if step is None else step
+        return {self.name: {"training": stage.fingerprint, "step": at, **self._current_fingerprints(run)}}
+
+    def depth(self, run: Run) -> int:
+        return run.experiment.evaluation.beams
+
+    def train_seconds(self, run: Run) -> float:
+        return run.training(self.name).meta["seconds"]
+
+    def _retriever(self, run: Run, model: GR2, params: dict) -> Retriever:
+        """Searches the run's documents with these parameters."""
+        docids, tokenizer = run.docids(self.docids), run.tokenizer
+        length, end = run.experiment.evaluation.query_length, run.experiment.retrieval.model.input_end
+        return Retriever(
+            model=model,
+            params=params,
+            trie=docids.trie,
+            columns=docids.columns,
+            encode=lambda texts: pad_rows(tokenizer.encode_batch(texts), length, eos=end),
+            doc_ids=run.doc_ids,
+            docid_texts=DocidTexts(docids.trie, tokenizer.decode),
+            options=run.experiment.evaluation,
+        )
+
+    def _current_fingerprints(self, run: Run) -> dict[str, str]:
+        """Of what the model's tokens mean: the run's vocabulary, and the docids that this row writes."""
+        return {"vocabulary": run.tokenizer.fingerprint, "docids": run.docids(self.docids).fingerprint}
+
+
+class _Start(NamedTuple):
+    """What training starts from; `seconds` went into it before."""
+
+    model: GR2
+    params: dict
+    negatives: Int[np.ndarray, "E depth"] | None = None
+    seconds: float = 0.0
+
+
+def _model(config: T5Config, docid_vocabulary: np.ndarray) -> GR2:
+    """The model over the tokens that the docids use; the others can never be written, so no softmax spends on them."""
+    return GR2(config, tuple(int(token) for token in docid_vocabulary))
+
+
+def graded_batches(run: Run, negatives: Int[np.ndarray, "E depth"] | None = None, per_query: int = 0) -> GradedBatches:
+    """The batches of every trained row of a run."""
+    examples, retrieval = run.training_examples, run.experiment.retrieval
+    return GradedBatches(
+        queries=examples["queries"],
+        pseudo=examples["pseudo"],
+        documents=examples["documents"],
+        shape=retrieval.batch,
+        seed=run.experiment.seed,
+        negatives=negatives,
+        negatives_per_query=per_query,
+        eos=retrieval.model.input_end,
+    )

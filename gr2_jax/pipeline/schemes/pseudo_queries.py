@@ -1,0 +1,201 @@
+"""Pseudo-queries as docids: a model trained on the training pairs writes them."""
+
+import abc
+import dataclasses
+from functools import cached_property
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Float, Int
+
+from gr2_jax.data.batches import PairBatches, cut_inputs
+from gr2_jax.data.vocabulary import pad_rows
+from gr2_jax.docids import Writer, Writing, pack_candidates
+from gr2_jax.errors import check_least
+from gr2_jax.experiment import ModelConfig, OptimiserConfig, Scheme
+from gr2_jax.experiment.scheme import Candidates
+from gr2_jax.losses import label_smoothed_nll
+from gr2_jax.models import EOS_ID, PAD_ID, UNK_ID
+from gr2_jax.pipeline.initial_weights import starting_params
+from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.schemes.base import scheme_fingerprint
+from gr2_jax.training.checkpoints import restore_params
+from gr2_jax.training.loop import TrainingJob, train
+from gr2_jax.training.mesh import on_this_host
+from gr2_jax.training.optimiser import make_optimiser
+from gr2_jax.training.step import Loss
+
+_BATCH = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class PseudoQueries(Scheme):
+    """The model that writes, its training, and the search for what it writes.
+
+    pairs            documents with a query, per batch
+    document_length  tokens that the model reads of a document
+    beams            candidates that the search keeps
+    max_length       tokens of a query at most, its end not counted; None: `docids.max_length`
+    """
+
+    model: ModelConfig = ModelConfig(num_encoder_layers=1)
+    optimiser: OptimiserConfig = OptimiserConfig(steps=200)
+    pairs: int = 128
+    document_length: int = 64
+    beams: int = 8
+    max_length: int | None = None
+
+    def __post_init__(self):
+        check_least(self, 1, "pairs", "document_length", "beams")
+
+    @property
+    def costly(self) -> bool:
+        return True
+
+    def settings(self) -> list:
+        return [self.training_settings(), self.writing_settings()]
+
+    @abc.abstractmethod
+    def training_settings(self) -> list:
+        """What decides the model."""
+
+    @abc.abstractmethod
+    def writing_settings(self) -> list:
+        """What, beside the model, decides what it writes."""
+
+    @abc.abstractmethod
+    def network(self, vocab_size: int) -> nn.Module: ...
+
+    @abc.abstractmethod
+    def loss(self, network: nn.Module) -> Loss: ...
+
+    @abc.abstractmethod
+    def initial(self, network: nn.Module, seed: int, documents: np.ndarray, queries: np.ndarray) -> dict:
+        """Random parameters, for tokens of these shapes."""
+
+    @abc.abstractmethod
+    def logits(self, network: nn.Module, params: dict, documents, queries) -> Float[jax.Array, "n T V"]:
+        """Of each query, token by token, given its document."""
+
+    @abc.abstractmethod
+    def writer(self, network: nn.Module, params: dict, writing: Writing) -> Writer: ...
+
+    def open(self, run: Run) -> "OpenQueries":
+        return OpenQueries(self, run, *self._trained(run))
+
+    def query_length(self, run: Run) -> int:
+        """In tokens, EOS included."""
+        return (run.experiment.docids.max_length if self.max_length is None else self.max_length) + 1
+
+    def _trained(self, run: Run) -> tuple[nn.Module, dict]:
+        """The network and its parameters after training, which continues from its checkpoint; on this process's own
+        devices."""
+        network = self.network(run.tokenizer.size)
+        job = self._job(run, network)
+        first = job.batches(0)
+        documents, queries = first["document_tokens"][:1], first["query_tokens"][:1]
+        params = self.initial(network, run.experiment.seed, documents, queries)
+        params = starting_params(params, self.model, network.config, run)
+        fingerprint = scheme_fingerprint(run, self, self.training_settings(), self.max_length)
+        checkpoints = run.paths.checkpoints(f"docids-{self.name}", fingerprint)
+        train(job, params, checkpoints)
+        return network, on_this_host(restore_params(checkpoints, params)[0])
+
+    def _job(self, run: Run, network: nn.Module) -> TrainingJob:
+        batches = PairBatches(
+            queries=run.examples["queries"],
+            pseudo=run.examples["pseudo"],
+            documents=run.examples["documents"],
+            pairs=self.pairs,
+            document_length=self.document_length,
+            query_length=self.query_length(run),
+            eos=EOS_ID,
+            seed=run.experiment.seed,
+            input_end=self.model.input_end,
+        )
+        return TrainingJob(
+            label=f"{self.name} docids",
+            loss=self.loss(network),
+            batches=batches,
+            optimiser=make_optimiser(self.optimiser),
+            steps=self.optimiser.steps,
+            seed=run.experiment.seed,
+            mesh=run.experiment.mesh,
+            loop=run.experiment.loop,
+        )
+
+
+class OpenQueries:
+    """A trained `PseudoQueries`, as `gr2_jax.experiment.scheme.OpenScheme`."""
+
+    resamples = 0
+
+    def __init__(self, scheme: PseudoQueries, run: Run, network: nn.Module, params: dict):
+        self.scheme, self.run, self.network, self.params = scheme, run, network, params
+        self.radius = 0.0  # |r| of the noise around a document's representation
+
+    @property
+    def fingerprint(self) -> str:
+        return scheme_fingerprint(self.run, self.scheme)
+
+    def candidates(self, rows: Int[np.ndarray, "n"], sample: int = 0) -> Candidates:
+        return self.write(rows, sample, self.radius)
+
+    def write(self, rows: Int[np.ndarray, "n"], sample: int, radius: float) -> Candidates:
+        written = self._writer(self._document_tokens(rows), rows, sample=sample, radius=radius)
+        return pack_candidates([self._respelt(candidates) for candidates in written.tolist()])
+
+    def write_extras(self, out: Path) -> None:
+        """Nothing is kept."""
+
+    def held_out(self) -> dict[str, float] | None:
+        """Negative log-likelihood per token, EOS included, of validation queries given a document of their best grade
+        (and no noise), in natural logarithms; queries are cut as in training."""
+        rows = self.run.validation_rows
+        if not len(rows):
+            return None
+        texts = self.run.tokenizer.encode_batch(list(self.run.queries("validation").values()))
+        queries = pad_rows(texts, self.scheme.query_length(self.run), eos=EOS_ID)
+        per_token = float(self._nll(self._document_tokens(rows), queries).sum()) / np.count_nonzero(queries)
+        return {"nll_per_token": per_token, "perplexity": float(np.exp(per_token))}
+
+    @cached_property
+    def _writer(self) -> Writer:
+        tokenizer = self.run.tokenizer
+        allowed = np.arange(self.network.config.vocab_size) < tokenizer.size  # a T5 has rows that no id uses
+        allowed[[PAD_ID, UNK_ID, *tokenizer.sentinels]] = False  # suffixes are made of sentinels
+        writing = Writing(
+            beams=self.scheme.beams,
+            max_length=self.scheme.query_length(self.run),
+            allowed=allowed,
+            seed=self.run.experiment.seed,
+        )
+        return self.scheme.writer(self.network, self.params, writing)
+
+    def _respelt(self, candidates: list[list[int]]) -> list[list[int]]:
+        """The vocabulary's own spelling of generated texts, so that different docids also read differently."""
+        tokenizer = self.run.tokenizer
+        return tokenizer.encode_batch([tokenizer.decode(t for t in docid if t != PAD_ID) for docid in candidates])
+
+    def _nll(self, documents: Int[np.ndarray, "n S"], queries: Int[np.ndarray, "n T"]) -> Float[np.ndarray, "n"]:
+        """In batches of one size: one compilation."""
+
+        @jax.jit
+        def nll(params, document_tokens, query_tokens):
+            weights = (query_tokens != PAD_ID).astype(jnp.float32)
+            logits = self.scheme.logits(self.network, params, document_tokens, query_tokens)
+            return label_smoothed_nll(logits, query_tokens, weights=weights)
+
+        parts = []
+        for start in range(0, len(queries), _BATCH):
+            rows = np.minimum(np.arange(start, start + _BATCH), len(queries) - 1)
+            parts.append(np.asarray(nll(self.params, documents[rows], queries[rows]))[: len(queries) - start])
+        return np.concatenate(parts)
+
+    def _document_tokens(self, rows: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n S"]:
+        """As the encoder reads them, in training and in writing."""
+        tokens = self.run.examples["documents"].tokens[rows]
+        return cut_inputs(tokens, self.scheme.document_length, self.scheme.model.input_end)

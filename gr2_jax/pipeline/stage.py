@@ -1,0 +1,90 @@
+"""A stage of a run: a directory that is made once, wholly, or not at all, under the fingerprint of what decides it."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gr2_jax.errors import UserError
+from gr2_jax.files import plain, read_json, write_json
+from gr2_jax.hosts import is_first, wait_for_first
+
+STAGE_FILE = "stage.json"
+_FORMAT = 6  # raise it when a stage writes other bytes for the same settings
+
+
+def fingerprint_of(value: Any) -> str:
+    """A short fingerprint of a JSON-able value (dataclasses included) under this version of the stages."""
+    text = json.dumps([_FORMAT, value], sort_keys=True, default=plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """`directory`, which holds the output of the stage once its stage.json names `fingerprint`.
+
+    What is made at once is built: `stage.build(function)`. A training, which is continued from its checkpoints, begins
+    and finishes: `stage.begin(about)`, then `stage.finish(meta)`.
+    """
+
+    directory: Path
+    fingerprint: str
+
+    @property
+    def done(self) -> bool:
+        try:
+            return json.loads((self.directory / STAGE_FILE).read_text()).get("fingerprint") == self.fingerprint
+        except (OSError, ValueError):
+            return False
+
+    def build(self, make: Callable[[Path], None]) -> bool:
+        """Calls `make` with an empty directory beside this one and renames it when whole; False if it was done before.
+
+        Of several processes of a job the first builds and the others wait. A build that is killed leaves nothing under
+        the stage's own name, and is repeated when asked again. Raises `UserError` rather than replace a directory that
+        no stage made.
+        """
+        if self.done:
+            return False
+        if not is_first():
+            wait_for_first(lambda: self.done, str(self.directory))
+            return True
+        if self.directory.exists() and not (self.directory / STAGE_FILE).exists():
+            raise UserError(f"{self.directory} is in the way and was not made by this program: give another --workdir")
+        partial, old = (self.directory.with_name(self.directory.name + end) for end in (".partial", ".old"))
+        for leftover in (partial, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            make(partial)
+            write_json(partial / STAGE_FILE, {"fingerprint": self.fingerprint})
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        if self.directory.exists():
+            os.replace(self.directory, old)
+        os.replace(partial, self.directory)
+        shutil.rmtree(old, ignore_errors=True)
+        return True
+
+    def begin(self, about: dict[str, Any]) -> None:
+        """Writes what readers of unfinished work need, such as the model's shape; the stage is not done by that."""
+        write_json(self.directory / STAGE_FILE, about)
+
+    def finish(self, meta: dict[str, Any]) -> None:
+        """Adds `meta` to what `begin` wrote, and with the fingerprint the stage is done."""
+        write_json(self.directory / STAGE_FILE, {**self.meta, **meta, "fingerprint": self.fingerprint})
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What stage.json holds; `UserError` where there is none."""
+        return read_json(self.directory / STAGE_FILE)
+
+
+def current_fingerprint(directory: Path) -> str:
+    """Of the stage whose output is in `directory` now; `UserError` where there is none."""
+    return read_json(directory / STAGE_FILE)["fingerprint"]

@@ -1,0 +1,81 @@
+"""Where everything of a run is on disk."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from gr2_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Workdir:
+    """The paths of a run. `Workdir(root).create()` refuses a place that cannot be written, in one sentence."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.json"
+
+    @property
+    def corpus(self) -> Path:
+        return self.root / "corpus"
+
+    @property
+    def vocabulary(self) -> Path:
+        return self.root / "vocabulary"
+
+    @property
+    def examples(self) -> Path:
+        return self.root / "examples"
+
+    def docids(self, scheme: str) -> Path:
+        return self.root / "docids" / scheme
+
+    def quality(self, scheme: str) -> Path:
+        return self.root / "quality" / scheme
+
+    @property
+    def generated(self) -> Path:
+        return self.root / "generated"
+
+    def candidates(self, scheme: str) -> Path:
+        return self.root / "candidates" / scheme
+
+    def checkpoints(self, name: str, fingerprint: str) -> Path:
+        return self.root / "checkpoints" / f"{name}-{fingerprint}"
+
+    def negatives(self, row: str) -> Path:
+        return self.root / "negatives" / row
+
+    def searched(self, row: str, fingerprint: str) -> Path:
+        return self.root / "searched" / f"{row}-{fingerprint}"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
+
+    @property
+    def exported(self) -> Path:
+        """Of pre-training: the model that runs start from."""
+        return self.root / "model"
+
+    def fold(self, number: int) -> "Workdir":
+        return Workdir(self.root / f"fold-{number}")
+
+    def create(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".writable-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(f"the workdir {self.root} cannot be written ({error.strerror}): give another") from error

@@ -1,0 +1,97 @@
+"""The programs of a config, by shapes alone: no weights, no vocabulary and no data are read."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gr2_jax.corpus.wikipedia.pairs import ITSELF
+from gr2_jax.data.arrays import ExampleArrays
+from gr2_jax.data.batches import GradedBatches
+from gr2_jax.decoding.devices import on_each_device
+from gr2_jax.docids import DocidTrie
+from gr2_jax.errors import UserError
+from gr2_jax.experiment import PairsConfig, Settings
+from gr2_jax.models import GR2, T5Config
+from gr2_jax.pipeline.initial_weights import random_params
+from gr2_jax.pipeline.retrieval_step import RetrievalStep
+from gr2_jax.search.compiled_search import beam_search_function
+from gr2_jax.training.mesh import batch_parts, batch_sharding, using
+from gr2_jax.training.optimiser import make_optimiser
+from gr2_jax.training.step import Step
+
+VOCABULARY = 32128  # T5's, with its padding
+_TRIE_DOCIDS = 100_000
+
+
+def step_of(settings: Settings) -> RetrievalStep:
+    """The training step of a config: of its first row, where it trains several. Docids are as long as the config
+    allows, and a retrieval model that starts from weights has the shape of its preset."""
+    retrieval = settings.retrieval
+    first = next(iter(settings.rows), None)
+    return RetrievalStep(
+        model=GR2(retrieval.model.t5_of_preset(VOCABULARY)),
+        objective=getattr(first, "objective", None) or retrieval.objective,
+        optimiser=retrieval.optimiser,
+        batch=retrieval.batch,
+        num_grades=ITSELF,
+        docid_length=settings.docids.max_length + 1,
+    )
+
+
+def judged_of(settings: Settings) -> int:
+    """Judged documents that a batch holds per query; pre-training's default where only the collection would tell."""
+    return getattr(settings, "pairs", PairsConfig()).judged
+
+
+def lowered_step(retrieval: RetrievalStep, judged: int, mesh: Mesh) -> tuple[Step, jax.stages.Lowered]:
+    """The step on the mesh, and lowered for it. Raises `UserError` where the mesh does not divide batch or model."""
+    batch, parts = retrieval.batch, batch_parts(mesh)
+    for name in ("queries", "indexing_texts"):
+        if getattr(batch, name) % parts:
+            raise UserError(
+                f"batch.{name} is {getattr(batch, name)} and the mesh splits it {parts} ways: use a multiple of {parts}"
+            )
+    step = Step(retrieval.loss, make_optimiser(retrieval.optimiser), 0, mesh, _param_shapes(retrieval.model))
+    rows = batch_sharding(mesh)
+    arrays = {
+        name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=rows)
+        for name, array in _example_batch(retrieval, judged).items()
+    }
+    number = jax.ShapeDtypeStruct((), jnp.int32, sharding=NamedSharding(mesh, PartitionSpec()))
+    with using(mesh):
+        return step, step.compiled.lower(step.abstract, arrays, number)
+
+
+def _example_batch(retrieval: RetrievalStep, judged: int) -> dict[str, np.ndarray]:
+    """A batch as training reads it, of one made-up example."""
+
+    def example(documents: int) -> ExampleArrays:
+        tokens = np.ones((1, retrieval.batch.length), np.int32)
+        one = np.ones((1, documents), np.int32)
+        return ExampleArrays(tokens, one, one, np.ones((1, documents, retrieval.docid_length), np.int32))
+
+    return GradedBatches(example(judged), example(1), example(1), retrieval.batch, seed=0)(0)
+
+
+def _param_shapes(model: GR2) -> dict:
+    return jax.eval_shape(lambda: random_params(model, 0))
+
+
+def search_step(t5: T5Config, devices: list, *, queries: int, beams: int, query_length: int) -> jax.stages.Lowered:
+    """The constrained search, `queries` on each device, over a made-up trie of 100,000 docids of 8 tokens."""
+    rng = np.random.default_rng(0)
+    docids = np.unique(rng.integers(3, VOCABULARY, (_TRIE_DOCIDS, 8)), axis=0)
+    trie, model = DocidTrie.from_sequences(docids), GR2(t5)
+    search = beam_search_function(model, trie, np.arange(VOCABULARY), beams, None)
+    mesh = Mesh(np.array(devices), ("data",))
+    whole, split = (NamedSharding(mesh, spec) for spec in (PartitionSpec(), PartitionSpec("data")))
+
+    def replicated(tree):
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), tree)
+
+    return on_each_device(search, (False, True, False), mesh).lower(
+        replicated(_param_shapes(model)),
+        jax.ShapeDtypeStruct((queries * len(devices), query_length), jnp.int32, sharding=split),
+        replicated(trie.arrays),
+    )

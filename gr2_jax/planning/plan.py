@@ -1,0 +1,84 @@
+"""A plan: the training step of a config and its search, compiled for a pod, and what they would cost."""
+
+import dataclasses
+import itertools
+from typing import Any
+
+from gr2_jax.errors import UserError
+from gr2_jax.experiment import MeshConfig, Settings
+from gr2_jax.planning.lowered_steps import judged_of, lowered_step, search_step, step_of
+from gr2_jax.planning.report import compile_for, training_figures
+from gr2_jax.planning.topology import devices_of
+from gr2_jax.progress import say
+from gr2_jax.training.chips import Chip, chip_of
+from gr2_jax.training.mesh import AXES, make_mesh
+
+
+@dataclasses.dataclass(frozen=True)
+class Pod:
+    """Chips that are not here."""
+
+    topology: str
+    chip: Chip
+    devices: list
+
+    @classmethod
+    def of(cls, topology: str, slices: int) -> "Pod":
+        return cls(topology, chip_of(topology), devices_of(topology, slices))
+
+
+def plan_training(settings: Settings, pod: Pod, *, neighbours: bool, quick: bool) -> dict[str, dict[str, Any]]:
+    """The figures of the training step by mesh, the config's own first, and its neighbours where asked for; a mesh that
+    divides neither batch nor model has the reason under "refused".
+
+    Raises:
+        UserError: The config's own mesh does not fit the pod, the batch or the model.
+    """
+    own, count = settings.mesh, len(pod.devices)
+    results = {name_of(own, count): _figures(settings, pod, own, quick)}
+    for mesh in neighbouring(own, count) if neighbours else ():
+        try:
+            results[name_of(mesh, count)] = _figures(settings, pod, mesh, quick)
+        except UserError as error:
+            results[name_of(mesh, count)] = {"refused": str(error)}
+    return results
+
+
+def _figures(settings: Settings, pod: Pod, mesh: MeshConfig, quick: bool) -> dict[str, Any]:
+    say(f"compiling the training step for {pod.topology}, {name_of(mesh, len(pod.devices))}")
+    retrieval = step_of(settings)
+    step, lowered = lowered_step(retrieval, judged_of(settings), make_mesh(mesh, pod.devices))
+    program = compile_for(lowered, pod.chip, quick=quick)
+    return training_figures(step, program, retrieval.flops, pod.chip, retrieval.optimiser.steps)
+
+
+def plan_search(settings: Settings, pod: Pod, *, quick: bool) -> dict[str, Any]:
+    """Whether the constrained search fits, its peak memory in bytes, and the seconds that it took to compile."""
+    say("compiling the constrained search")
+    t5 = step_of(settings).model.config
+    lowered = search_step(t5, pod.devices, queries=8, beams=20, query_length=64)
+    program = compile_for(lowered, pod.chip, quick=quick)
+    return {"fits": program.fits, "peak": program.peak, "compile_seconds": program.seconds}
+
+
+def name_of(mesh: MeshConfig, devices: int) -> str:
+    return ", ".join(f"{axis} {size}" for axis, size in zip(AXES, mesh.sizes(devices), strict=True))
+
+
+def fastest(results: dict[str, dict[str, Any]]) -> str:
+    """By the bound without overlap, which tells meshes apart that compute the same."""
+    fitting = {name: one["step_seconds"][1] for name, one in results.items() if one.get("fits")}
+    if not fitting:
+        return "none of these meshes fits"
+    best = min(fitting, key=fitting.get)
+    return f"fastest of those that fit: {best}, {1e3 * fitting[best]:,.1f} ms a step"
+
+
+def neighbouring(mesh: MeshConfig, devices: int) -> list[MeshConfig]:
+    """Meshes of as many devices, with one axis twice as long and another half."""
+    sizes = dict(zip(AXES, mesh.sizes(devices), strict=True))
+    return [
+        dataclasses.replace(mesh, **sizes | {longer: sizes[longer] * 2, shorter: sizes[shorter] // 2})
+        for longer, shorter in itertools.permutations(("data", "fsdp", "tensor"), 2)
+        if sizes[shorter] % 2 == 0
+    ]

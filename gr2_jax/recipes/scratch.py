@@ -1,0 +1,15 @@
+"""A retrieval model that learns everything from one collection, on two CPU cores and in minutes."""
+
+from gr2_jax.experiment import BatchConfig, ModelConfig, OptimiserConfig, RetrievalConfig, RetrievalObjective
+
+# No dropout: it cost .04 nDCG@20 and a quarter of the steps. One decoder layer, and an encoder that is the embedding.
+MODEL = ModelConfig(preset="scratch", num_encoder_layers=0, num_decoder_layers=1, dropout_rate=0.0)
+
+LIKELIHOODS = RetrievalObjective(gamma=0.0)
+"""The objective without a graded loss: the paper's MLE."""
+
+
+def retrieval(*, steps: int, learning_rate: float = 1e-2, batch: BatchConfig) -> RetrievalConfig:
+    """The retrieval section of such a model."""
+    optimiser = OptimiserConfig(steps=steps, learning_rate=learning_rate)
+    return RetrievalConfig(model=MODEL, optimiser=optimiser, batch=batch)

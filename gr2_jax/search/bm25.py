@@ -1,0 +1,51 @@
+"""BM25, the lexical baseline, through bm25s."""
+
+import logging
+from collections.abc import Sequence
+
+from gr2_jax.errors import UserError
+from gr2_jax.search.searcher import Hit, TextIndex
+
+
+class BM25(TextIndex):
+    """An index of texts: Lucene's BM25, k1 = 1.5, b = 0.75, English stop words, Porter2 stems.
+
+    Importing bm25s starts JAX's backend: in a program of several processes build the index after
+    `jax.distributed.initialize`.
+    """
+
+    def __init__(self, doc_ids: Sequence[str], texts: Sequence[str]):
+        """Builds the index; a document may be empty, it is then never found.
+
+        Raises:
+            UserError: No document holds a word.
+        """
+        import bm25s
+        import Stemmer
+
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # it asks for DEBUG on import
+        self._doc_ids = list(doc_ids)
+        self._stemmer = Stemmer.Stemmer("english")
+        tokens = self._tokens(texts)
+        if not any(tokens):
+            raise UserError(f"BM25 cannot index {len(self._doc_ids)} documents without a single word")
+        self._index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
+        self._index.index(tokens, show_progress=False)
+
+    @property
+    def index_bytes(self) -> int:
+        """Of the matrix of scores, and the words of its rows in UTF-8."""
+        words = sum(len(word.encode()) for word in self._index.vocab_dict)
+        return words + sum(array.nbytes for array in self._index.scores.values() if hasattr(array, "nbytes"))
+
+    def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
+        """The `k` best documents of each query, equal scores in document order; documents that share no word with the
+        query are not returned."""
+        # bm25s's own retrieve() fills up with zero scores and breaks ties by the backend's partition.
+        scores = (self._index.get_scores_from_ids(self._index.get_tokens_ids(words)) for words in self._tokens(queries))
+        return [self._best(self._doc_ids, own, k) for own in scores]
+
+    def _tokens(self, texts: Sequence[str]) -> list[list[str]]:
+        import bm25s
+
+        return bm25s.tokenize(list(texts), stopwords="en", stemmer=self._stemmer, return_ids=False, show_progress=False)

@@ -1,0 +1,139 @@
+"""What all searchers share: their interface, their results, and the options of a search."""
+
+import abc
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from jaxtyping import Real
+
+from gr2_jax.errors import SettingError, UserError, check_choices, check_least
+
+Exact = Literal["no", "adaptive", "exhaustive"]
+_MOST = 10_000  # upper limit of beams, and of documents in a list
+
+
+@dataclasses.dataclass(frozen=True)
+class Hit:
+    """One retrieved document; `score` is log P(docid | query). `proven`: no document missing above it scores more."""
+
+    doc_id: str
+    docid: str
+    score: float
+    proven: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchOptions:
+    """How to search; results are ranked by likelihood, as in the paper.
+
+    beams             hypotheses kept at each step; more beams miss fewer documents
+    batch             queries per device and call; fewer when a search widens its beams
+    exact             "no": the list that the beams find; each hit says whether it is proven. "adaptive": an unproven
+                      list is searched again with 4 times the beams, up to `max_beams`. After that, or once wider beams
+                      would cost more, all docids are scored, in a corpus of at most `exhaustive_limit` documents.
+                      "exhaustive": all docids are scored, up to the same limit.
+    length_penalty    ranks as Hugging Face's `generate` does, by log-likelihood / length ** length_penalty; no hit is
+                      proven
+    """
+
+    beams: int = 20
+    batch: int = 50
+    exact: Exact = "no"
+    max_beams: int = 1000
+    exhaustive_limit: int = 300_000
+    length_penalty: float | None = None
+
+    def __post_init__(self):
+        check_choices(self)
+        check_least(self, 1, "beams", "batch", "max_beams")
+        check_least(self, 0, "exhaustive_limit")
+        for name in ("beams", "max_beams"):
+            if getattr(self, name) > _MOST:
+                raise SettingError(self, name, f"is {getattr(self, name)}: a search keeps at most {_MOST:,} beams")
+        if self.length_penalty is not None:
+            check_least(self, -_MOST, "length_penalty")
+            if self.exact != "no":
+                raise SettingError(
+                    self,
+                    "exact",
+                    f"is '{self.exact}': with length_penalty hits are not ranked by likelihood and nothing can be "
+                    "proven; use 'no'",
+                )
+
+
+class Searcher(Protocol):
+    """A `Retriever`, several of them combined (`Views`), vectors (`DenseIndex`), or words (`TextIndex`)."""
+
+    @property
+    def options(self) -> Any:
+        """A dataclass whose `batch` says how many queries a device takes at once."""
+
+    @property
+    def index_bytes(self) -> int:
+        """Bytes that a search keeps of the corpus."""
+
+    @property
+    def model_bytes(self) -> int: ...
+
+    def with_options(self, **changes: Any) -> "Searcher":
+        """The same searcher with other options; raises `UserError` for an option that it does not have."""
+
+    def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
+        """The best `k` documents of each query, best first; fewer if the corpus has fewer. With `whole_batches` a
+        list is the same bytes whatever other queries are in the call."""
+
+
+def check_depth(k: int) -> None:
+    """Raises UserError for a list length `k` that no search returns."""
+    if not 1 <= k <= _MOST:
+        raise UserError(f"a search returns 1 to {_MOST:,} documents, not {k}")
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchOptions:
+    """batch: queries that a device takes at once."""
+
+    batch: int = 64
+
+    def __post_init__(self):
+        check_least(self, 1, "batch")
+
+
+class TextIndex(abc.ABC):
+    """A `Searcher` over words, which compares a query with every document: there is no model, and every hit is proven."""
+
+    options = BatchOptions()
+    model_bytes = 0
+
+    @property
+    @abc.abstractmethod
+    def index_bytes(self) -> int: ...
+
+    @abc.abstractmethod
+    def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]: ...
+
+    def with_options(self, **changes: Any) -> "TextIndex":
+        """Takes none: every document is compared, there are no beams and nothing to prove."""
+        for name in changes:
+            raise UserError(f"a row that compares every document has no '{name}': that is for rows that write docids")
+        return self
+
+    @staticmethod
+    def _best(doc_ids: Sequence[str], scores: Real[np.ndarray, " N"], k: int) -> list[Hit]:
+        check_depth(k)
+        return [Hit(doc_id, "", score, proven=True) for doc_id, score in best_first(doc_ids, scores, k)]
+
+
+def best_first(doc_ids: Sequence[str], scores: Real[np.ndarray, " N"], k: int) -> list[tuple[str, float]]:
+    """Returns the `k` best of the documents that score above 0, equal scores in the order of the documents.
+
+    Args:
+        doc_ids: N document ids.
+        scores: Higher is better.
+        k: The longest list to return.
+    """
+    found = np.flatnonzero(scores > 0)
+    order = found[np.argsort(-scores[found], kind="stable")[:k]]
+    return [(doc_ids[i], float(scores[i])) for i in order]

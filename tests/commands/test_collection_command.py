@@ -1,0 +1,95 @@
+import dataclasses
+
+import pytest
+
+from gr2_jax.commands.collection import collection_command
+from gr2_jax.corpus import Collection, Document, open_collection, read_collection, survey, write_collection
+from gr2_jax.errors import UserError
+
+
+@pytest.fixture
+def source(tmp_path):
+    documents = tuple(Document(f"d{n}", "", f"text {n % 40}") for n in range(50))
+    qrels = {"q1": {"d7": 3, "d8": 0}, "q2": {"d7": 1}}
+    write_collection(Collection("small", documents, {"q1": "x", "q2": "y"}, qrels, {"source": "s"}), tmp_path / "in")
+    return tmp_path / "in"
+
+
+def test_a_survey_alone_writes_nothing(source):
+    before = sorted(source.parent.rglob("*"))
+    found = collection_command(str(source))
+    assert found == survey(open_collection(str(source)))
+    assert (found.documents, found.repeated_texts.count) == (50, 10)
+    assert sorted(source.parent.rglob("*")) == before
+
+
+def test_the_subset_is_surveyed_and_written_as_a_folder(source, tmp_path):
+    found = collection_command(str(source), documents=20, seed=3, output=tmp_path / "out")
+    written = read_collection(tmp_path / "out")
+    assert found == survey(written.stream())
+    assert found.documents == len(written.documents) == 20
+    assert {"d7", "d8"} <= {document.doc_id for document in written.documents}
+    assert written.qrels == read_collection(source).qrels
+    assert written.provenance["source"] == "s"
+    assert "seed 3" in written.provenance["subset"]
+    names = ["documents.jsonl", "provenance.json", "qrels.txt", "queries.tsv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    assert len(collection_command(str(tmp_path / "out")).lines()) >= 5
+
+
+def test_writing_over_the_source_is_refused(source):
+    with pytest.raises(UserError, match="is the source itself"):
+        collection_command(str(source), output=source / ".." / "in")
+
+
+def test_a_source_that_breaks_off_leaves_no_folder_that_looks_whole(source, tmp_path):
+    with (source / "documents.jsonl").open("a") as file:
+        file.write("{\n")
+    with pytest.raises(UserError, match=r"documents.jsonl, line 51"):
+        collection_command(str(source), output=tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == []
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"documents": (Document("d1", "", "x"), Document("d 2", "", "y"))}, "odd: the document id 'd 2' contains"),
+        ({"queries": {"q1": "x", "q 2": "y"}}, "odd: the query id 'q 2' contains"),
+        ({"queries": {"q1": " \n"}}, "odd: the query 'q1' has no text"),
+        ({"qrels": {"q1": {"": 1}}}, "judgements of odd: the document id '' is empty"),
+        ({"qrels": {"q\t1": {"d1": 1}}}, "judgements of odd: the query id .* contains"),
+    ],
+)
+def test_what_our_reader_would_refuse_is_not_written_and_the_folder_stays_as_it_was(
+    source, monkeypatch, fields, message
+):
+    sound = Collection("odd", (Document("d1", "", "x"),), {"q1": "x"}, {"q1": {"d1": 1}}, {})
+    before = files(source)
+    odd = dataclasses.replace(sound, **fields).stream()
+    monkeypatch.setattr("gr2_jax.commands.collection.open_collection", lambda name: odd)
+    collection_command("irds:odd")  # a survey alone counts them
+    with pytest.raises(UserError, match=message):
+        collection_command("irds:odd", output=source)
+    assert files(source) == before
+
+
+def test_a_folder_in_another_layout_is_not_written_into(source, tmp_path):
+    for name in ("beir", "packed", "trec"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "beir" / "corpus.jsonl").touch()
+    (tmp_path / "packed" / "corpus.jsonl.gz").touch()
+    (tmp_path / "trec" / "documents").mkdir()
+    for name, layout in (("beir", "BEIR"), ("packed", "BEIR"), ("trec", "TREC")):
+        with pytest.raises(UserError, match=f"{name} has .* {layout}'s layout"):
+            collection_command(str(source), output=tmp_path / name)
+        assert len(list((tmp_path / name).iterdir())) == 1
+
+
+def test_a_long_pass_says_how_far_it_is(source, monkeypatch, capsys):
+    monkeypatch.setattr("gr2_jax.commands.collection._SECONDS_BETWEEN_LINES", -1)
+    collection_command(str(source))
+    assert "reading small: 50 documents" in capsys.readouterr().err

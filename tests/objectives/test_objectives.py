@@ -1,0 +1,343 @@
+"""Both objectives against plain loops over the model's own outputs; what they share, and what no gradient reaches."""
+
+import collections
+import dataclasses
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import plain_objectives as plain
+import pytest
+from flax import linen as nn
+
+from gr2_jax.models import GR2, T5, Fusion, T5Config
+from gr2_jax.objectives.docids import FusionObjective, fusion_loss, query_generation_loss
+from gr2_jax.objectives.retrieval import RetrievalObjective, retrieval_loss
+from gr2_jax.training.loop import TrainingJob, train
+from gr2_jax.training.optimiser import make_optimiser
+
+# Untied: an embedding row then has a gradient only if some text or decoder input of the batch holds its token.
+CONFIG = T5Config(
+    vocab_size=24,
+    d_model=8,
+    d_kv=4,
+    d_ff=12,
+    num_heads=2,
+    num_encoder_layers=0,
+    num_decoder_layers=1,
+    tie_word_embeddings=False,
+    dropout_rate=0.0,
+)
+DOCIDS = (0, 1, 4, 5, 6, 7, 8, 9)  # the tokens docids are made of
+TABLE = np.array([[4, 5, 1], [6, 1, 0], [5, 5, 1], [9, 9, 1], [7, 1, 0], [8, 4, 1]])
+ONLY_IN_ROW_3 = 9
+COLUMNS = np.array([DOCIDS.index(token) if token in DOCIDS else 0 for token in range(24)])
+BATCH = {
+    "query_tokens": np.array([[10, 11, 12, 1], [13, 14, 1, 0], [15, 1, 0, 0]]),
+    # document 2 comes twice; document 5 comes with query 1 and is judged for query 0 too; the third query's second
+    # docid is judged not relevant (grade 0), its third is padding
+    "docid_rows": np.array([[2, 4, -1], [5, 2, 0], [1, 3, -1]]),
+    "grades": np.array([[3, 1, 0], [3, 2, 1], [2, 0, 0]]),
+    "judged_rows": np.array([[2, 4, 5, -1], [5, 2, 0, 1], [1, 3, -1, -1]]),
+    "judged_grades": np.array([[3, 1, 2, 0], [3, 2, 1, 0], [2, 0, 0, 0]]),
+    "indexing_tokens": np.array([[16, 17, 18, 1], [19, 1, 0, 0]]),
+    "indexing_rows": np.array([0, 4]),
+}
+# Mined: document 1 for two queries, before and after the one whose own it is; document 3, judged not relevant for the
+# third query, for the second; document 4, the first query's own.
+NEGATIVES = {"negative_rows": np.array([[1, 0], [3, 1], [4, -1]])}
+OPTIMISER = make_optimiser(steps=300, learning_rate=1e-2, warmup_steps=10, b2=0.98, weight_decay=0.0)
+OBJECTIVE = RetrievalObjective(gamma=0.7, temperature=0.3, label_smoothing=0.1)
+MODEL = GR2(CONFIG, DOCIDS)
+
+
+def _loss(objective):
+    return functools.partial(
+        retrieval_loss,
+        model=MODEL,
+        objective=objective,
+        docid_table=jnp.asarray(TABLE),
+        target_columns=jnp.asarray(COLUMNS),
+        num_grades=3,
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    """Compiling is nearly all the time these tests take."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="module")
+def params(random_params):
+    return random_params(MODEL, BATCH["query_tokens"], TABLE[:3, None])
+
+
+@pytest.fixture(scope="module")
+def graded():
+    return jax.jit(jax.value_and_grad(_loss(OBJECTIVE), has_aux=True))
+
+
+def expected_sums(params, batch):
+    """The sums of Eq. 10, and of self-negative fine-tuning, from teacher-forced outputs."""
+    grades, none = batch["grades"], np.zeros((3, 0), int)
+    own, negatives = np.where(grades > 0, batch["docid_rows"], -1), batch.get("negative_rows", none)
+    rows = np.concatenate([own, negatives], axis=1)
+    docids = np.where(rows[..., None] >= 0, TABLE[rows], 0)
+    indexed = TABLE[batch["indexing_rows"]][:, None]
+    apply = jax.jit(functools.partial(MODEL.apply, {"params": params}))
+    queries, documents = apply(batch["query_tokens"], docids), apply(batch["indexing_tokens"], indexed)
+
+    def nll(logits, docids, smoothing=0.1):
+        return [
+            [plain.sequence_nll(x, tokens, COLUMNS, smoothing) for x, tokens in zip(*row, strict=True)]
+            for row in zip(logits, docids, strict=True)
+        ]
+
+    vectors, judgements = {}, []
+    # the first occurrence of a document stands for it, a query's own before any negative
+    for b, k in sorted(np.argwhere(rows >= 0).tolist(), key=lambda place: (place[1] >= 3, place)):
+        vectors.setdefault(rows[b, k], np.asarray(queries.docid_embeddings[b, k], np.float64))
+    for judged, its_grades in zip(batch["judged_rows"], batch["judged_grades"], strict=True):
+        judgements.append({row: grade for row, grade in zip(judged, its_grades, strict=True) if grade > 0})
+    smoothed, exact = (nll(queries.logits, docids, smoothing) for smoothing in (0.1, 0.0))
+    wrong = [
+        [x for x, row in zip(xs[3:], mined, strict=True) if row >= 0]
+        for xs, mined in zip(exact, negatives, strict=True)
+    ]
+    return {
+        "mgcc": plain.mgcc(queries.query_embeddings, vectors, judgements, 3, 0.3),
+        "likelihood_q": plain.query_likelihood([xs[:3] for xs in smoothed], grades),
+        "likelihood_d": sum(x for (x,) in nll(documents.logits, indexed)),
+        "self_negative": plain.self_negative([xs[:3] for xs in exact], grades, wrong),
+    }
+
+
+@pytest.fixture(scope="module")
+def expected(params):
+    return expected_sums(params, BATCH)
+
+
+def test_retrieval_loss_is_eq_10(params, graded, expected):
+    """The paper's sums, over the number of texts in the batch; the parts are means over their own texts."""
+    (loss, parts), _ = graded(params, BATCH, jax.random.key(0))
+    total = 0.7 * expected["mgcc"] + expected["likelihood_q"] + expected["likelihood_d"]
+    np.testing.assert_allclose(loss, total / 5, rtol=1e-5)
+    for name, texts in {"mgcc": 3, "likelihood_q": 3, "likelihood_d": 2}.items():
+        np.testing.assert_allclose(parts[name], expected[name] / texts, rtol=1e-5, err_msg=name)
+
+
+def test_gamma_0_is_the_likelihoods_alone(params, expected):
+    loss, parts = jax.jit(_loss(dataclasses.replace(OBJECTIVE, gamma=0.0)))(params, BATCH, jax.random.key(0))
+    np.testing.assert_allclose(loss, (expected["likelihood_q"] + expected["likelihood_d"]) / 5, rtol=1e-5)
+    assert set(parts) == {"likelihood_q", "likelihood_d", "finite_rows"}
+
+
+def test_microbatches_give_the_gradient_of_the_whole_batch(params):
+    """Documents of one part are graded for the queries of the other."""
+
+    def twice(x):
+        return np.concatenate([x, x[::-1]])
+
+    batch = jax.tree.map(twice, BATCH | NEGATIVES)
+    one, two = (
+        jax.jit(jax.value_and_grad(functools.partial(_loss(OBJECTIVE), microbatches=count), has_aux=True))
+        for count in (1, 2)
+    )
+    (loss, parts), gradients = one(params, batch, jax.random.key(0))
+    (again, parts_again), gradients_again = two(params, batch, jax.random.key(0))
+    np.testing.assert_allclose(again, loss, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), parts_again, parts)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), gradients_again, gradients)
+
+
+@pytest.mark.parametrize("graded", ["contrastive", "cross_entropy", "likelihood", "lambdarank"])
+def test_another_graded_loss_takes_the_place_of_mgcc(params, expected, graded):
+    """Its value, from the model's outputs, is checked with the losses; here what it is given."""
+    objective = dataclasses.replace(OBJECTIVE, graded=graded)
+    loss, parts = jax.jit(_loss(objective))(params, BATCH, jax.random.key(0))
+    assert set(parts) == {"likelihood_q", "likelihood_d", graded, "finite_rows"}
+    total = 3 * 0.7 * parts[graded] + expected["likelihood_q"] + expected["likelihood_d"]
+    np.testing.assert_allclose(loss, total / 5, rtol=1e-5)
+
+
+def test_negatives_are_decoded_beside_the_query_s_own_docids(params, expected):
+    """The likelihood knows nothing of them; MGCC sees them as documents of the batch; and they have a part of their
+    own, by likelihoods that are not smoothed."""
+    sums = expected_sums(params, BATCH | NEGATIVES)
+    assert sums["likelihood_q"] == pytest.approx(expected["likelihood_q"], rel=1e-5)
+    assert sums["mgcc"] != pytest.approx(expected["mgcc"], rel=1e-3)
+    loss, parts = jax.jit(functools.partial(_loss(OBJECTIVE), self_negative_weight=0.3))(
+        params, BATCH | NEGATIVES, jax.random.key(0)
+    )
+    total = 0.7 * sums["mgcc"] + 0.3 * sums["self_negative"] + sums["likelihood_q"] + sums["likelihood_d"]
+    np.testing.assert_allclose(loss, total / 5, rtol=1e-5)
+    for name in ("mgcc", "likelihood_q", "self_negative"):
+        np.testing.assert_allclose(parts[name], sums[name] / 3, rtol=1e-5, err_msg=name)
+
+
+def test_padding_in_the_place_of_negatives_changes_nothing(params, graded):
+    (loss, parts), gradients = graded(params, BATCH, jax.random.key(0))
+    padded = BATCH | {"negative_rows": np.full((3, 2), -1)}
+    (again, parts_again), gradients_again = graded(params, padded, jax.random.key(0))
+    assert parts_again.pop("self_negative") == 0
+    np.testing.assert_allclose(again, loss, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), parts_again, parts)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), gradients_again, gradients)
+
+
+def test_docids_may_come_with_the_batch_instead_of_a_table(params, graded):
+    """Padding may hold any docid: it is the rows that say what is there."""
+    own = {
+        "docid_tokens": TABLE[np.maximum(BATCH["docid_rows"], 0)],
+        "indexing_docid_tokens": TABLE[BATCH["indexing_rows"]],
+    }
+    without_table = jax.jit(jax.value_and_grad(functools.partial(_loss(OBJECTIVE), docid_table=None), has_aux=True))
+    found = without_table(params, BATCH | own, jax.random.key(0))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7),
+        found,
+        graded(params, BATCH, jax.random.key(0)),
+    )
+
+
+def test_mgcc_and_the_likelihood_share_one_pass(params):
+    """Two encoder and two decoder passes, one for the queries and one for indexing, with MGCC or without, and with
+    negatives."""
+
+    def passes(gamma, batch):
+        counts = collections.Counter()
+
+        def count(call, args, kwargs, context):
+            counts[type(context.module).__name__] += context.method_name == "__call__"
+            return call(*args, **kwargs)
+
+        with nn.intercept_methods(count):
+            loss = _loss(dataclasses.replace(OBJECTIVE, gamma=gamma))
+            jax.eval_shape(loss, params, batch, jax.random.key(0))
+        return {name: counts[name] for name in ("GR2", "Encoder", "Decoder")}
+
+    once_each = {"GR2": 2, "Encoder": 2, "Decoder": 2}
+    assert passes(0.0, BATCH) == passes(1.0, BATCH) == passes(1.0, BATCH | NEGATIVES) == once_each
+
+
+def test_padded_docids_get_no_gradient(params, graded):
+    """Neither does what stands in their place matter, nor is a token touched that occurs nowhere else."""
+    (loss, _), gradients = graded(params, BATCH, jax.random.key(0))
+    rows = np.where(BATCH["grades"] > 0, BATCH["docid_rows"], 5)
+    (other_loss, _), others = graded(params, BATCH | {"docid_rows": rows}, jax.random.key(0))
+    assert loss == other_loss
+    jax.tree.map(np.testing.assert_array_equal, gradients, others)
+    table = np.abs(gradients["t5"]["embedding"]["embedding"]).sum(axis=1)
+    assert table[ONLY_IN_ROW_3] == 0
+    # decoder inputs of the batch's docids, and their queries' and documents' tokens
+    assert np.all(table[[0, 4, 5, 6, 7, 8, *range(10, 20)]] > 0)
+
+
+PAIRS = {
+    "indexing_tokens": np.array([[4, 8, 15, 16], [9, 2, 1, 0], [4, 8, 15, 16], [7, 12, 1, 0]]),
+    "query_tokens": np.array([[8, 15, 1, 0], [2, 9, 11, 1], [4, 16, 1, 0], [12, 1, 0, 0]]),
+    "indexing_rows": np.array([6, 3, 6, 0]),  # one document twice
+}
+FUSION = Fusion(dataclasses.replace(CONFIG, tie_word_embeddings=True))
+
+
+@pytest.fixture(scope="module")
+def fusion_params(random_params):
+    return random_params(FUSION, PAIRS["indexing_tokens"], PAIRS["query_tokens"], seed=1)
+
+
+@pytest.fixture(scope="module")
+def fusion_parts(fusion_params):
+    """The four parts, from the model's outputs."""
+    outputs = jax.jit(FUSION.apply)({"params": fusion_params}, PAIRS["indexing_tokens"], PAIRS["query_tokens"])
+    reps = [np.asarray(x, np.float64) for x in (outputs.document_reps, outputs.query_reps)]
+    documents, queries = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in reps)
+
+    def nll(logits):
+        pairs = zip(logits, PAIRS["query_tokens"], strict=True)
+        return sum(plain.sequence_nll(x, tokens, range(24), 0.1) for x, tokens in pairs) / 4
+
+    return {
+        "generation": nll(outputs.generation_logits),
+        "reconstruction": nll(outputs.reconstruction_logits),
+        "relevance": plain.relevance(documents, queries, PAIRS["indexing_rows"]),
+        "distinctness": plain.distinctness(documents, queries, PAIRS["indexing_rows"]),
+    }
+
+
+@pytest.fixture(scope="module")
+def fusion(fusion_params):
+    """fusion(alpha, beta) -> (loss, parts), and the gradients of the parts for the parameters."""
+
+    def run(alpha, beta, params):
+        objective = FusionObjective(alpha=alpha, beta=beta)
+        loss, parts = fusion_loss(params, PAIRS, jax.random.key(0), model=FUSION, objective=objective)
+        return parts, (loss, parts)
+
+    compiled = jax.jit(jax.jacrev(run, argnums=2, has_aux=True))
+    return lambda alpha, beta: compiled(alpha, beta, fusion_params)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.5, 3.0), (0.0, 0.0)])
+def test_fusion_loss_is_eq_3(fusion, fusion_parts, alpha, beta):
+    _, (loss, parts) = fusion(alpha, beta)
+    weights = {"generation": 1.0, "reconstruction": 1.0, "relevance": alpha, "distinctness": beta}
+    np.testing.assert_allclose(loss, sum(weights[name] * fusion_parts[name] for name in weights), rtol=1e-5)
+    for name in weights:
+        np.testing.assert_allclose(parts[name], fusion_parts[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_which_part_teaches_which_module(fusion):
+    """Each likelihood its own encoder and the shared decoder, the regularisers both encoders and no decoder."""
+    gradients, _ = fusion(1.0, 30.0)
+    taught = {
+        part: {name for name, module in modules.items() if any(np.abs(x).max() > 0 for x in jax.tree.leaves(module))}
+        for part, modules in gradients.items()
+    }
+    documents, queries = ({f"{side}_encoder", f"{side}_pooling", "embedding"} for side in ("document", "query"))
+    assert taught == {
+        "generation": documents | {"decoder"},
+        "reconstruction": queries | {"decoder"},
+        "relevance": documents | queries,
+        "distinctness": documents | queries,
+    }
+
+
+def test_the_fusion_model_learns_to_write_queries(random_params, tmp_path):
+    """Overfit on eight pairs with the paper's alpha and beta. A mean below log(2)/8 nats a query leaves no token of any
+    query at a probability of a half or less: teacher-forced, the most likely token is always the right one."""
+    rng = np.random.default_rng(0)
+    distinct = rng.permuted(np.tile(np.arange(2, 24), (8, 1)), axis=1)[:, :4]  # a repeated token is hard to place
+    queries = np.pad(distinct, ((0, 0), (0, 1)), constant_values=1)
+    batch = {"indexing_tokens": rng.integers(2, 24, (8, 6)), "query_tokens": queries, "indexing_rows": np.arange(8)}
+    model = Fusion(dataclasses.replace(FUSION.config, d_model=32, d_kv=16, d_ff=64))
+    start = random_params(model, batch["indexing_tokens"], queries)
+    loss = functools.partial(fusion_loss, model=model, objective=FusionObjective(label_smoothing=0.0))
+    plan = TrainingJob("fusion", loss, lambda step, host, hosts: batch, OPTIMISER, 300, 0)
+    parts = train(plan, start, tmp_path)["parts"]
+    assert parts["generation"] < math.log(2) / 8
+    assert parts["reconstruction"] < math.log(2) / 8
+    # the least that eight pairs of unit vectors can have: spread evenly, each query at its document
+    np.testing.assert_allclose(parts["distinctness"], -2 / 7 - 1, atol=0.03)
+
+
+def test_query_generation_is_the_mean_nll_of_queries_given_every_token_of_their_documents(random_params):
+    model = T5(CONFIG)
+    params = random_params(model, PAIRS["indexing_tokens"], PAIRS["query_tokens"], seed=2)
+    loss, parts = jax.jit(
+        functools.partial(query_generation_loss, model=model, objective=FusionObjective(label_smoothing=0.1))
+    )({"t5": params}, PAIRS, jax.random.key(0))
+    expected = 0.0
+    for document, query in zip(PAIRS["indexing_tokens"], PAIRS["query_tokens"], strict=True):
+        inputs = np.concatenate([[0], query[:-1]])
+        logits = model.apply({"params": params}, document[None, document > 0], inputs[None])[0]
+        expected += plain.sequence_nll(logits, query, range(24), 0.1) / 4
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    assert parts.keys() == {"generation"}
+    assert parts["generation"] == loss

@@ -1,0 +1,54 @@
+"""python search_on_devices.py OUTPUT.npz: the results of all kinds of search, on however many devices there are."""
+
+import sys
+
+import jax
+import numpy as np
+
+from gr2_jax.docids import DocidTrie
+from gr2_jax.models import GR2, T5Config
+from gr2_jax.search.retriever import Retriever
+from gr2_jax.search.searcher import SearchOptions
+
+CONFIG = T5Config(vocab_size=32, d_model=8, d_kv=4, d_ff=16, num_heads=2, num_encoder_layers=1, num_decoder_layers=1)
+QUERIES, DOCUMENTS, K = 11, 40, 2
+SEARCHES = {
+    "beams": {},
+    "adaptive": {"exact": "adaptive", "max_beams": 16, "exhaustive_limit": 0},
+    "adaptive, then all": {"exact": "adaptive", "max_beams": 1},
+    "exhaustive": {"exact": "exhaustive"},
+}
+
+
+def retriever() -> Retriever:
+    rng = np.random.default_rng(0)
+    docids = {tuple(rng.integers(2, 32, rng.integers(1, 6)).tolist()) for _ in range(2 * DOCUMENTS)}
+    trie = DocidTrie.from_sequences(sorted(docids)[:DOCUMENTS])
+    model = GR2(CONFIG)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), np.ones((1, 2), int), np.ones((1, 1, 2), int))["params"]
+    # a model that looks at the query and is sure of itself: few beams prove some lists, not all
+    scale = {"cross_attention": 3.0, "embedding": 4.0}
+    params = jax.tree_util.tree_map_with_path(
+        lambda path, x: rng.normal(scale=np.prod([scale.get(key.key, 1.0) for key in path]), size=x.shape), shapes
+    )
+    names = [f"d{row}" for row in range(DOCUMENTS)]
+    options = SearchOptions(beams=8, batch=2)  # the last batch is not full, and of eight devices some have nothing
+    return Retriever(model, jax.tree.map(np.float32, params), trie, np.arange(32), encode, names, names, options)
+
+
+def encode(texts: list[str]) -> np.ndarray:
+    return np.array([np.random.default_rng(int(text)).integers(2, 32, 4) for text in texts], np.int32)
+
+
+def main(output: str) -> None:
+    tokens, base = encode([str(query) for query in range(QUERIES)]), retriever()
+    seen = {"devices": np.array(jax.local_device_count())}
+    for name, changes in SEARCHES.items():
+        result = base.with_options(**changes).search_tokens(tokens, K, whole_batches=True)
+        seen |= {f"{name}/{field}": array for field, array in result._asdict().items()}
+    few = base.search_tokens(tokens[:3], K)  # less than a call of eight devices
+    np.savez(output, **seen, **{f"few/{field}": array for field, array in few._asdict().items()})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
