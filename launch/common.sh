@@ -2,8 +2,8 @@
 # What the launch scripts share: options, --dry-run, and when to start a job again. Sourced by them, never run.
 
 dry_run=""
-restarts=100   # most restarts after a preemption, with everything saved (exit code 75)
-crashes=10     # most restarts after a process was killed (exit codes from 128)
+restarts=100   # at most this many restarts after a preemption, with everything saved (exit code 75)
+crashes=10     # at most this many restarts after a process was killed (exit codes from 128)
 hosts_apart="" # set if nobody can tell which host failed first
 leaving=""     # set once this script was asked to stop: it restarts nothing then
 

@@ -7,9 +7,9 @@
 #     train configs/wikipedia.py --mesh.data 16
 #
 # Submits the job; the cluster does the rest. Pods that exit with 75 or lose their node restart, without limit. After a
-# kill, or after a traceback (1), which may come from a host that lost the others, they restart --crashes times. Bad
-# input (2) ends the job. The command runs in the shared folder, which holds its configs, data and workdir: all hosts
-# write the same workdir.
+# kill, or after a traceback (1), which may come from a host that lost the others, they restart at most --crashes times.
+# Bad input (2) ends the job. The command runs in the shared folder, which holds its configs, data and workdir: all
+# hosts write the same workdir.
 #
 #   --name NAME           name of the job; delete a finished job of that name first (kubectl delete jobset NAME)
 #   --image IMAGE         an image with this clone; its Dockerfile may be
@@ -26,7 +26,7 @@
 #   --xpk CLUSTER         submit by `xpk workload create` to that cluster; --claim is then replaced by:
 #   --storage NAME        a storage that `xpk storage attach` knows, and --shared DIR, where it is mounted
 #   --type TYPE           XPK's name of the slice, such as v5litepod-16
-#   --crashes N           restarts after a kill (10); XPK counts restarts of both kinds together (--restarts, 100)
+#   --crashes N           at most N restarts after a kill (10); XPK counts both kinds together (--restarts, 100)
 #   --dry-run             print the manifest and the commands without running them
 #
 # Needs: kubectl with access to the cluster and JobSet 0.10 installed in it, or xpk. A check costs minutes of the

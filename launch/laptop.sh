@@ -13,8 +13,8 @@
 #   --port N          port on which the first process listens (a free one)
 #   --gpus            process i gets GPU i; without it each process takes all GPUs of the machine
 #   --patience N      seconds between the first failure and killing the others (150)
-#   --restarts N      most restarts after exit code 75, preempted (100)
-#   --crashes N       most restarts after a kill (10)
+#   --restarts N      at most N restarts after exit code 75, preempted (100)
+#   --crashes N       at most N restarts after a kill (10)
 #   --dry-run         print the commands without running them
 #
 # Needs: the installation of README.md. A check costs nothing: its tests run it, except for --gpus, which was never run.

@@ -20,8 +20,8 @@
 #   --spot            a spot slice: cheaper, but may be preempted
 #   --direct          create the slice at once instead of queueing for it
 #   --delete          delete the slice when the job succeeds; otherwise it stays, and keeps costing money
-#   --restarts N      most restarts after exit code 75, preempted (100)
-#   --crashes N       most restarts after a host was killed or lost, or after a traceback (10)
+#   --restarts N      at most N restarts after exit code 75, preempted (100)
+#   --crashes N       at most N restarts after a host was killed or lost, or after a traceback (10)
 #   --dry-run         print the commands without running them
 #
 # Needs: gcloud, logged in, with quota for the TPU; hosts that reach PyPI and GitHub (for Python 3.12). A check costs

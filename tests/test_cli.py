@@ -1,6 +1,5 @@
 """The command line in this process: what a user's slips lead to. Nothing here trains."""
 
-import dataclasses
 import hashlib
 import json
 
@@ -9,7 +8,7 @@ import pytest
 from gr2_jax import cli
 from gr2_jax.cli import main
 from gr2_jax.commands.search import first_line
-from gr2_jax.experiment.loading import load_experiment
+from gr2_jax.experiment.loading import load_experiment, to_record
 
 DOCUMENTS = ['{"doc_id": "d1", "title": "one", "text": "sort an array"}', '{"doc_id": "d2", "text": "a norm"}']
 QUERIES = ["q1\tsorting", "q2\tnorms", "q3\tarrays"]
@@ -53,10 +52,14 @@ def config(tmp_path):
             (folder / name).write_text("".join(f"{line}\n" for line in lines))
         path = tmp_path / "small.py"
         path.write_text(
-            "from gr2_jax.experiment.config import CorpusConfig, Experiment, VocabularyConfig\n"
-            f"corpus = CorpusConfig({str(folder)!r}, validation_queries=0, test_queries=1)\n"
-            f"vocabulary = VocabularyConfig(size=60, extra_ids=12)\n"
-            f"experiment = Experiment('small', {str(tmp_path / 'run')!r}, corpus=corpus, vocabulary=vocabulary)\n"
+            "from gr2_jax.experiment import CorpusConfig, DocidConfig, Experiment, VocabularyConfig\n"
+            "from gr2_jax.pipeline.rows import System\n"
+            "from gr2_jax.pipeline.schemes import Titles\n"
+            "experiment = Experiment(\n"
+            f"    name='small', workdir={str(tmp_path / 'run')!r},\n"
+            f"    corpus=CorpusConfig({str(folder)!r}, validation_queries=0, test_queries=1),\n"
+            "    vocabulary=VocabularyConfig(size=60, extra_ids=12), docids=DocidConfig(schemes=(Titles(),)),\n"
+            "    rows=(System('GR2S', 'title'), System('MLE', 'title')))\n"
         )
         return path
 
@@ -161,15 +164,15 @@ def test_searching_where_there_is_no_run(refused, tmp_path):
     assert not (tmp_path / "absent").exists()
 
 
-@pytest.mark.parametrize("system", [[], ["--system", "MLE"]])
-def test_searching_a_run_that_is_not_finished(refused, tmp_path, config, system):
-    record = {"experiment": dataclasses.asdict(load_experiment(config())), "trained": {}}
+@pytest.mark.parametrize("row", [[], ["--row", "MLE"]])
+def test_searching_a_run_that_is_not_finished(refused, tmp_path, config, row):
+    record = {"experiment": to_record(load_experiment(config())), "trainings": {}}
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text(json.dumps(record))
-    message = refused("search", "a query", "--workdir", tmp_path / "run", *system)
-    assert message.startswith(f"{(system or ['', 'GR2S'])[1]} is not trained yet in {tmp_path / 'run'}")
-    message = refused("search", "a query", "--workdir", tmp_path / "run", "--system", "GR2X")
-    assert message.endswith("has no system 'GR2X': did you mean 'GR2S'?")
+    message = refused("search", "a query", "--workdir", tmp_path / "run", *row)
+    assert message.startswith(f"{(row or ['', 'GR2S'])[1]} is not trained yet in {tmp_path / 'run'}")
+    message = refused("search", "a query", "--workdir", tmp_path / "run", "--row", "GR2X")
+    assert message.endswith("has no row 'GR2X': did you mean 'GR2S'?")
 
 
 @pytest.fixture
@@ -354,11 +357,11 @@ def test_prepare_with_the_advice_taken_makes_three_folders_once(gr2, tmp_path, c
 
 
 def test_stopping_is_no_traceback(gr2, monkeypatch):
-    def stop(options, rest):
+    def stop(options, settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli.COMMANDS, "metrics", (cli.COMMANDS["metrics"][0], stop, ""))
-    assert gr2("metrics", "a", "b") == (130, "", "gr2: stopped; the same command goes on from here\n")
+    monkeypatch.setattr("gr2_jax.commands.metrics.run", stop)
+    assert gr2("metrics", "a", "b") == (130, "", "gr2: stopped; the same command resumes from here\n")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def joining(monkeypatch, address, count="2", place="1"):
 
 
 def test_nobody_at_the_address(monkeypatch):
-    monkeypatch.setattr(distributed, "_PATIENCE", 1)
+    monkeypatch.setattr(hosts, "_PATIENCE", 1)
     address = f"127.0.0.1:{free_port()}"
     joining(monkeypatch, address)
     begun = time.monotonic()
@@ -73,20 +73,20 @@ except UserError as error:
 )
 def test_hosts_agree_or_all_refuse(tmp_path, folders, settings, said):
     address = f"127.0.0.1:{free_port()}"
-    hosts = []
+    processes = []
     for place, (folder, fingerprint) in enumerate(zip(folders, settings, strict=True)):
         (tmp_path / folder).mkdir(exist_ok=True)
         joined = dict(zip(hosts._VARIABLES, (address, "2", str(place)), strict=True))
         command = [sys.executable, "-c", PROGRAM, str(tmp_path / folder), fingerprint]
         environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""} | joined
-        hosts.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+        processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
     try:
-        printed = [host.communicate(timeout=60)[0] for host in hosts]
+        printed = [process.communicate(timeout=60)[0] for process in processes]
     finally:
-        for host in hosts:
-            host.kill()
+        for process in processes:
+            process.kill()
     sentences = [[line for line in text.splitlines() if line.startswith("refused: ")] for text in printed]
     assert [len(lines) for lines in sentences] == [bool(said)] * 2, printed
     assert all(said in lines[0] for lines in sentences if said)
-    assert [host.returncode for host in hosts] == [0, 0]
+    assert [process.returncode for process in processes] == [0, 0]
     assert [path.name for folder in set(folders) for path in (tmp_path / folder).iterdir()] == []

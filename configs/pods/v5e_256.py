@@ -1,7 +1,7 @@
 """TPU v5e-256: a whole pod, 256 chips of 16 GB.
 
 gr2 run configs/robust04.py configs/pods/v5e_256.py
-Hosts: 64, a process on each (README.md says what `gr2 train` does with several). The batch of 64 is split 64 ways, over
+Hosts: 64, a process on each (see launch/README.md). The batch of 64 is split 64 ways, over
 four chips each, so that the run is the config's own on any pod. That leaves a chip little to do: add
 configs/variants/big_batch.py, which is another run, to fill it. Not run here: shapes, the mesh and the batch are
 checked, time is not known. Sizes and GR2P come before the pod.

@@ -1,4 +1,4 @@
-"""`gr2 evaluate CONFIG` or `gr2 evaluate RUN`: a config's stages up to the table, or one row of a run on any queries."""
+"""`gr2 evaluate CONFIG`: a config's stages up to the table; `gr2 evaluate RUN`: one row of a run on any queries."""
 
 import argparse
 import json

@@ -67,9 +67,7 @@ def _fine_tune(experiment: "Experiment", options: argparse.Namespace, until: str
         print(json.dumps(json.loads(measures.read_text())))
         return 0
     print(f"\n{table}\n")
-    print(
-        f"table    {directory / 'report' / f'{part}.md'}\nmeasures {measures}\nruns     {directory}/runs/<row>/{part}.trec"
-    )
+    print(f"table    {directory}/report/{part}.md\nmeasures {measures}\nruns     {directory}/runs/<row>/{part}.trec")
     if not experiment.corpus.folds:
         query = "indices that would sort an array" if experiment.corpus.source.startswith("apidocs") else "a query"
         print(f'\nnext: gr2 search "{query}" --workdir {directory}')

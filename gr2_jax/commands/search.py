@@ -41,9 +41,8 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
             continue
         for rank, hit in enumerate(hits, start=1):
             docid = f"  [{hit.docid}]" if hit.docid else ""  # a row without docids
-            print(
-                f"{rank:2d}  {hit.score:8.3f}  {hit.doc_id}{docid}\n              {first_line(opened.run.texts[hit.doc_id])}"
-            )
+            print(f"{rank:2d}  {hit.score:8.3f}  {hit.doc_id}{docid}")
+            print(f"{'':14}{first_line(opened.run.texts[hit.doc_id])}")
         print(_certificate(hits, getattr(searcher.options, "exact", None)), flush=True)
     return 0
 

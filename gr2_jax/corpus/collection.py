@@ -56,7 +56,7 @@ class Collection:
 class CollectionStream:
     """A collection whose documents are read in passes and never held in memory: there may be 50 million of them.
 
-    Every call of `documents` starts a new pass over the same documents in the same order. The other fields are those of
+    Every call of `documents` starts a new pass over the same documents in the same order. The other fields are as in
     `Collection`. Only the syntax of the files has been checked.
     """
 

@@ -1,4 +1,4 @@
-"""Any source as a report and, where asked, as a folder in our own layout."""
+"""Surveys any source and, if asked, writes it as a folder in our own layout."""
 
 import time
 from collections.abc import Iterator
@@ -21,10 +21,10 @@ _SECONDS_BETWEEN_LINES = 15.0
 def export_collection(
     source: str, *, documents: int | None = None, seed: int = 0, output: str | Path | None = None
 ) -> Survey:
-    """Surveys what the source names or, with `documents`, its `subset` of that many, and writes it to `output`.
+    """Surveys a source or, with `documents`, its `subset` of this size, and writes it to the folder `output`, if given.
 
-    The folder has documents.jsonl, queries.tsv, qrels.txt and provenance.json, each whole or not there; writing and
-    surveying are one pass. Says on stderr how far a long pass is.
+    The folder has documents.jsonl, queries.tsv, qrels.txt and provenance.json, each complete or absent; writing and
+    surveying take one pass. Long passes report their progress on stderr.
 
     Raises UserError for a source that cannot be read, for an `output` that is the source itself or a folder in BEIR's
     or TREC's layout, and for ids or queries that `write_collection` refuses.

@@ -58,7 +58,7 @@ def sample_queries(query_ids: Iterable[str], n: int, *, seed: int) -> tuple[str,
 
     The order of the ids does not matter. Raises UserError unless `n` is from 1 to the number of queries.
     """
-    # The order differs from that of a split with the same seed, which starts with its test and validation queries.
+    # A split with the same seed takes its test and validation queries from the start, so this order must differ.
     ordered = _by_hash(query_ids, f"{seed}/sample")
     if not 1 <= n <= len(ordered):
         raise UserError(f"{n} queries cannot be drawn from {len(ordered)}: use 1 to {len(ordered)}")

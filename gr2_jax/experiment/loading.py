@@ -77,14 +77,16 @@ def override(experiment: AnySettings, arguments: Sequence[str]) -> AnySettings:
 
     Rows and docid schemes are sections under their names: `--rows.MLE.steps_factor 2`, `--docids.schemes.rq.codes 64`.
     A change to `retrieval.objective` also reaches every row that has an objective of its own, unless the row differs
-    from the section in that field. `UserError` names the nearest valid field.
+    from the section in that field or is given it here. `UserError` names the nearest valid field.
     """
     changes: dict = {}
     for flag, text in _pairs(arguments):
         _note(experiment, flag[2:], text, flag, changes)
     changed = _rebuilt(experiment, changes, "--")
     fields = changes.get("retrieval", {}).get("objective", {})
-    return _in_rows(experiment, changed, fields) if fields and isinstance(changed, Experiment) else changed
+    if not fields or not isinstance(changed, Experiment):
+        return changed
+    return _in_rows(experiment, changed, fields, changes.get("rows", {}))
 
 
 def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -128,6 +130,8 @@ def _note(node: Any, path: str, text: str, flag: str, changes: dict) -> None:
 def _named(items: Sequence[Row | Scheme], path: str, flag: str) -> tuple[int, str]:
     """The place of the row or scheme whose name the path begins with, and the rest; names may hold dots."""
     names = {item.name: place for place, item in enumerate(items)}
+    if not path:
+        raise UserError(f"{flag} holds several sections: go on with a name, {', '.join(names)}")
     found = [name for name in names if path == name or path.startswith(f"{name}.")]
     if not found:
         raise UserError(f"{flag}: there is no '{path.partition('.')[0]}': {nearest(path.partition('.')[0], names)}")
@@ -156,17 +160,18 @@ def _rebuilt(node: Any, changes: Mapping, path: str) -> Any:
         raise UserError(f"{path}{error.field} {error.fault}") from error
 
 
-def _in_rows(before: Experiment, after: Experiment, fields: Mapping[str, Any]) -> Experiment:
-    def changed(row: Row) -> Row:
-        own = getattr(row, "objective", None)
+def _in_rows(before: Experiment, after: Experiment, fields: Mapping[str, Any], given: Mapping[int, Any]) -> Experiment:
+    """`fields` of the objective in the rows that have their own; `given` are the changes to rows, by their places."""
+    section = before.retrieval.objective
+
+    def changed(place: int, row: Row) -> Row:
+        own, by_name = getattr(row, "objective", None), given.get(place, {}).get("objective", {})
         if own is None:
             return row
-        same = {
-            name: v for name, v in fields.items() if getattr(own, name) == getattr(before.retrieval.objective, name)
-        }
+        same = {n: v for n, v in fields.items() if n not in by_name and getattr(own, n) == getattr(section, n)}
         return dataclasses.replace(row, objective=dataclasses.replace(own, **same))
 
-    return dataclasses.replace(after, rows=tuple(changed(row) for row in after.rows))
+    return dataclasses.replace(after, rows=tuple(changed(place, row) for place, row in enumerate(after.rows)))
 
 
 def _parse(text: str, kind: Any, flag: str) -> Any:

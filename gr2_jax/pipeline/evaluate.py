@@ -31,7 +31,7 @@ def evaluate_row(run: Run, row: Row) -> None:
 
 
 def cost(run: Run, row: Row, searcher: Searcher) -> dict[str, float]:
-    """`index_mb`, what a search keeps of the corpus; `model_mb` and `train_seconds`, left out where there is no model."""
+    """`index_mb`, what a search keeps of the corpus; and, where there is a model, `model_mb` and `train_seconds`."""
     figures = {"index_mb": searcher.index_bytes / 1e6}
     seconds = row.train_seconds(run)
     if seconds is not None:

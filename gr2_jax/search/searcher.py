@@ -102,7 +102,7 @@ class BatchOptions:
 
 
 class TextIndex(abc.ABC):
-    """A `Searcher` over words, which compares a query with every document: there is no model, and every hit is proven."""
+    """A `Searcher` that compares the words of a query with every document: it has no model, and every hit is proven."""
 
     options = BatchOptions()
     model_bytes = 0

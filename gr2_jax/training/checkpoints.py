@@ -119,7 +119,7 @@ def restore_params(
             raise UserError(f"there is no complete checkpoint in {directory}: train first")
         if step is not None and step not in manager.all_steps():
             there = ", ".join(map(str, sorted(manager.all_steps())))
-            raise UserError(f"{directory} has no checkpoint of step {step}: it has those of steps {there}")
+            raise UserError(f"{directory} has no checkpoint of step {step}, only of steps {there}")
         step = manager.latest_step() if step is None else step
         # on the devices of this run, which may differ from those that saved it
         here = replicated(make_mesh())

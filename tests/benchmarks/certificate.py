@@ -1,17 +1,16 @@
-"""How often beam search is provably exact, what it takes until it is, and what exactness is worth.
+"""How often beam search is provably exact, how many beams that needs, and what exactness is worth.
 
-python tests/benchmarks/certificate.py WORKDIR [--system S] [--beams 20 100 1000] [--queries N]
+python tests/benchmarks/certificate.py WORKDIR [--row R] [--beams 20 100 1000] [--queries N]
 
-Every test query of a finished run, 20 documents each, against scoring every docid. Per number of beams: the queries
-whose top 20, 10 and 1 are proven; those whose 20 documents are the true ones in the true order, proven or not; the mean
-share of the true top 20 that is found; nDCG@20; milliseconds per query, compilation not included. Below it: the beams
-that queries need until their top 20 is proven. A proven list that is not the true one, other than by equal scores, ends
-the program with an error.
+Compares beam search with scoring every docid, on the test queries of a finished run, 20 documents each. Per number of
+beams: the share of queries whose top 20, 10 and 1 are proven; the share whose 20 documents are the true ones in the
+true order, proven or not; the mean share of the true top 20 that is found; nDCG@20; milliseconds per query without
+compilation. Below the table: the beams that queries need until their top 20 is proven. The program ends with an error
+if a proven list is not the true one, equal scores aside.
 """
 
 import argparse
 import time
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -19,8 +18,7 @@ import numpy as np
 from gr2_jax.decoding import SearchResult
 from gr2_jax.evaluation import evaluate_run
 from gr2_jax.evaluation.table import format_table
-from gr2_jax.pipeline.prepare import read_corpus
-from gr2_jax.pipeline.stage import Workdir
+from gr2_jax.pipeline.open_run import open_row
 from gr2_jax.search import Retriever
 
 K, CUTS, MEASURE = 20, (20, 10, 1), "nDCG@20"
@@ -29,7 +27,7 @@ COLUMNS = (*(f"proven top {cut}" for cut in CUTS), "true list", "true top 20 fou
 
 
 def timed(retriever: Retriever, tokens: np.ndarray) -> tuple[SearchResult, float]:
-    """The result, and milliseconds per query: of a second search, the first having compiled."""
+    """The result, and milliseconds per query of a second search; the first compiles."""
     retriever.search_tokens(tokens, K)
     started = time.perf_counter()
     result = retriever.search_tokens(tokens, K)
@@ -37,7 +35,7 @@ def timed(retriever: Retriever, tokens: np.ndarray) -> tuple[SearchResult, float
 
 
 def equal(one: SearchResult, other: SearchResult) -> np.ndarray:
-    """[Q]: whether the lists are the same, but for the order and the choice of documents that score the same."""
+    """[Q]: whether the lists are the same, apart from the order and the choice of documents with equal scores."""
     at = one.valid & other.valid
     same_scores = np.isclose(one.scores, other.scores, rtol=1e-5, atol=1e-4) | ~at
     return (one.valid == other.valid).all(axis=1) & same_scores.all(axis=1)
@@ -64,27 +62,29 @@ def figures(name: str, result: SearchResult, ms: float, truth: SearchResult, ids
 
 
 def beams_needed(retriever: Retriever, tokens: np.ndarray) -> str:
-    """How many queries' top 20 each width of the adaptive search is the first to prove."""
-    beams, most, left, said = retriever.options.beams, retriever.options.max_beams, tokens, []
+    """For each width of the adaptive search, the number of queries whose top 20 it is the first to prove."""
+    beams, most, left, counts = retriever.options.beams, retriever.options.max_beams, tokens, []
     while True:
         unproven = ~np.asarray(retriever.with_options(beams=beams).search_tokens(left, K).all_proven)
-        said.append(f"{beams:,} for {len(left) - unproven.sum():,}")
+        counts.append(f"{beams:,} for {len(left) - unproven.sum():,}")
         left = left[unproven]
         if not len(left) or beams == most:
-            return ", ".join([*said, f"more for {len(left):,}"])
+            return ", ".join([*counts, f"more for {len(left):,}"])
         beams = min(4 * beams, most)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workdir")
-    parser.add_argument("--system")
+    parser.add_argument("--row", help="a row that writes docids (default: the first)")
     parser.add_argument("--beams", type=int, nargs="+", default=[20, 100, 1000])
-    parser.add_argument("--queries", type=int, help="the first so many test queries (default: all)")
+    parser.add_argument("--queries", type=int, help="the first N test queries (default: all)", metavar="N")
     options = parser.parse_args()
-    retriever = Retriever.from_workdir(options.workdir, options.system)
-    collection, split = read_corpus(Workdir(Path(options.workdir)))
-    ids = list(split.test)[: options.queries]
+    opened = open_row(options.workdir, options.row)
+    retriever, collection = opened.searcher, opened.run.corpus
+    if not isinstance(retriever, Retriever):
+        raise SystemExit(f"row {opened.row} writes no docids: give --row")
+    ids = list(opened.run.split.test)[: options.queries]
     qrels = {query: collection.qrels[query] for query in ids}
     tokens = retriever.encode([collection.queries[query] for query in ids])
     print(f"{len(ids)} queries, {retriever.trie.num_docids:,} docids, {jax.devices()[0].device_kind}", flush=True)

@@ -1,52 +1,51 @@
-"""Docid quality by how the latent enters the fusion model's decoder, on the built-in collection.
+"""Docid quality for each way in which the latent enters the fusion model's decoder, on the built-in collection.
 
 python tests/benchmarks/fusion_latents.py WORKDIR [--steps 200] [--seeds 0] [--latents memory start inputs]
 
-Per latent and seed: the share of documents whose best pseudo-query no other document has, the share that needed a later
-candidate or a suffix; the mean reciprocal rank of the document when BM25 is asked its own docid; and nDCG@20 of a model
-trained on these docids, over the validation queries. About four minutes each on two cores.
+Per latent and seed: the share of documents whose best pseudo-query no other document has; how many took a later
+candidate, another sample or a suffix; the mean reciprocal rank of the document when its docid is the query of BM25; and
+nDCG@20 on the validation queries of a model trained on these docids. About four minutes each on two cores.
 """
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
 
-from gr2_jax.corpus import read_collection
-from gr2_jax.experiment.config import System
+from gr2_jax.files import read_json
 from gr2_jax.memory import keep_freed_memory
-from gr2_jax.pipeline.run import run
-from gr2_jax.pipeline.stage import Workdir
+from gr2_jax.pipeline.open_run import open_run
+from gr2_jax.pipeline.rows import BASELINES, System
+from gr2_jax.pipeline.stages import run_experiment
+from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.recipes.quickstart import DEFAULT
 from gr2_jax.search.bm25 import BM25
 
 
 def own_rank(workdir: Workdir) -> float:
     """The mean reciprocal rank of each document for its docid as a query, to depth 100."""
-    documents = read_collection(workdir.corpus).documents
+    documents = open_run(workdir.root).corpus.documents
     table = (line.rstrip("\n").split("\t") for line in (workdir.docids("fusion") / "docids.tsv").open())
     queries = {doc_id: docid.split("<")[0] for doc_id, docid in table}  # without the suffix's sentinels
-    ranked = BM25([d.doc_id for d in documents], [d.contents for d in documents]).search(queries, k=100)
-    places = ([found for found, _ in ranked[doc_id]] for doc_id in queries)
+    index = BM25([d.doc_id for d in documents], [d.contents for d in documents])
+    places = ([hit.doc_id for hit in hits] for hits in index.search(list(queries.values()), k=100))
     return sum(
         1 / (place.index(doc_id) + 1) for doc_id, place in zip(queries, places, strict=True) if doc_id in place
     ) / len(queries)
 
 
 def measure(root: Path, latent: str, steps: int, seed: int) -> dict[str, float]:
+    fusion = next(scheme for scheme in DEFAULT.docids.schemes if scheme.name == "fusion")
+    fusion = dataclasses.replace(fusion, latent=latent, optimiser=dataclasses.replace(fusion.optimiser, steps=steps))
     experiment = dataclasses.replace(
         DEFAULT,
         seed=seed,
-        docids=dataclasses.replace(DEFAULT.docids, schemes=("fusion",)),
-        fusion=dataclasses.replace(
-            DEFAULT.fusion, latent=latent, optimiser=dataclasses.replace(DEFAULT.fusion.optimiser, steps=steps)
-        ),
-        retrieval=dataclasses.replace(DEFAULT.retrieval, systems=(System("GR2S-fusion", "fusion"),)),
+        docids=dataclasses.replace(DEFAULT.docids, schemes=(fusion,)),
+        rows=(System("GR2S-fusion", "fusion"), *BASELINES),
     )
     workdir = Workdir(root / f"seed{seed}")  # one corpus, vocabulary and examples for all latents
-    run(experiment, workdir, until="evaluate", part="validation")
-    figures = json.loads((workdir.docids("fusion") / "figures.json").read_text())
-    scores = json.loads((workdir.metrics / "validation.json").read_text())
+    run_experiment(experiment, workdir.root, part="validation")
+    figures = read_json(workdir.docids("fusion") / "figures.json")
+    scores = read_json(workdir.metrics / "validation.json")
     kept = {
         name: figures[name]
         for name in ("unique_share_before", "needed_later_candidate", "needed_another_sample", "needed_suffix")

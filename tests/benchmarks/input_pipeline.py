@@ -3,18 +3,18 @@
 python tests/benchmarks/input_pipeline.py [--documents 100000 1000000] [--seed 0] [--folder DIR] [--cached 20000]
 
 Synthetic documents: a title and three paragraphs of three sentences, 66 words in the mean, drawn from 20,000 made-up
-words (Zipf, exponent 1.1) by a generator, so that no stage can hold what it has not been told to hold. Every document
-has a graded query with 2 to 8 judged documents as well. The vocabulary has 8,000 pieces.
+words (Zipf, exponent 1.1) by a generator, so that no stage finds them in memory. Every document also has a graded query
+with 2 to 8 judged documents. The vocabulary has 8,000 pieces.
 
-Each stage has a process of its own; peak is its largest resident set, which includes TensorFlow (about 0.8 GB) where a
+Each stage runs in a process of its own; peak is its largest resident set, including TensorFlow (about 0.8 GB) where the
 stage needs it. Stages: subset (90% of the documents, streamed), augment (pseudo-queries of each document), write
 (TFRecord), tokenise (seqio task into files with random access), cache (Beam, in one process, for `--cached` documents)
 and read it again, take (random rows, 128 at a time), batch (128 queries, 128 documents, with the grades drawn).
 
 What training consumes: a step of T5-base on one H200 takes 6 FLOP per parameter and token (forward and backward),
     F = 6 (P_enc Tq + (P_dec + V D) K Ti)   per query,   examples/s = peak x MFU / F,
-with P_enc = 85M, P_dec = 113M, V D = 24.7M, peak 989 TFLOP/s (bfloat16, dense), MFU 40%. Attention's quadratic part is
-left out, which makes the consumer faster than it is.
+with P_enc = 85M, P_dec = 113M, V D = 24.7M, peak 989 TFLOP/s (bfloat16, dense), MFU 40%. The quadratic part of
+attention is left out, so the formula overstates how many examples training consumes.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def documents(count: int, seed: int) -> Iterator:
 
 
 def queries(count: int, seed: int) -> Iterator:
-    """Yields a graded query for each document: its own title, and others' rows."""
+    """Yields a graded query for each document: its title, with its own row and rows of others."""
     from gr2_jax.data.seqio.records import Example
 
     rng = np.random.default_rng(seed + 1)
@@ -131,11 +131,13 @@ def take_stage(folder: Path, count: int, seed: int) -> int:
 
 
 def batch_stage(folder: Path, count: int, seed: int) -> int:
-    from gr2_jax.data.batches import BatchShape, GradedBatches
+    from gr2_jax.data.batches import BatchConfig, GradedBatches
 
     texts, graded = open_files(folder)
-    shape = BatchShape(queries=128, docids=4, documents=128, pseudo_share=0.0, span=(8, 64), length=64, eos=1)
-    batches = GradedBatches(graded, texts, texts, shape, seed)
+    shape = BatchConfig(
+        queries=128, docids=4, indexing_texts=128, pseudo_share=0.0, shortest_span=8, longest_span=64, length=64
+    )
+    batches = GradedBatches(graded, texts, texts, shape, seed, eos=1)
     return sum(len(part["query_tokens"]) + len(part["indexing_tokens"]) for part in map(batches, range(100)))
 
 
@@ -162,7 +164,7 @@ def measure(stage: str, folder: Path, count: int, seed: int) -> None:
     if STAGES[stage] in (tokenise_stage, cache_stage, cached_stage, write_stage):
         from gr2_jax.data.seqio.libraries import libraries
 
-        libraries()  # its seconds are not the stage's
+        libraries()  # imported before the clock starts
     began = time.perf_counter()
     examples = STAGES[stage](folder, count, seed)
     seconds = time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""What MGCC costs: a training step with it against one without, at the quickstart's shapes, in turn, in one run.
+"""What MGCC costs: training steps with and without it, in turn, in one run, at the quickstart's shapes.
 
 python tests/benchmarks/mgcc_step_cost.py [--rounds 20]
 """
@@ -29,8 +29,8 @@ def random_batch(rng: np.random.Generator) -> dict[str, np.ndarray]:
         "grades": grades[:, : shape.docids],
         "judged_rows": judged,
         "judged_grades": grades,
-        "indexing_tokens": rng.integers(3, VOCABULARY, (shape.documents, shape.length)),
-        "indexing_rows": rng.integers(0, DOCUMENTS, shape.documents),
+        "indexing_tokens": rng.integers(3, VOCABULARY, (shape.indexing_texts, shape.length)),
+        "indexing_rows": rng.integers(0, DOCUMENTS, shape.indexing_texts),
     }
 
 

@@ -2,10 +2,11 @@
 
 python tests/benchmarks/objectives.py CONFIG WORKDIR [--seeds 0 1 2] [--rows MGCC MLE ...] [--section.field VALUE]
 
-Per seed one run of the config with the rows below on its first docid scheme, on that seed's split (or all folds).
+Runs the config once per seed with the rows below on its first docid scheme, on that seed's split (or all folds).
 Prints the measures per seed, then per row the mean and standard deviation over seeds, and the difference from MGCC in
-nDCG@20 with its 95% confidence interval and Holm-corrected p (paired t-test over all queries tested, a query's score
-being its mean over the seeds that tested it). Settings go to the config as usual.
+nDCG@20 with its 95% confidence interval and Holm-corrected p (paired t-test over all queries tested, where a query's
+score is its mean over the seeds that tested it). Settings change the config as usual, such as
+`--rows.self-negatives.self_negatives.steps 100`.
 """
 
 import argparse
@@ -14,32 +15,47 @@ import json
 import statistics
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from scipy.stats import ttest_rel
 
 from gr2_jax.evaluation.metrics import GRADED_MEASURES
 from gr2_jax.evaluation.significance import holm, paired_t_test
 from gr2_jax.evaluation.table import format_table
-from gr2_jax.experiment.config import System
+from gr2_jax.experiment import Experiment
 from gr2_jax.experiment.loading import load_experiment, override
+from gr2_jax.files import read_json
 from gr2_jax.memory import keep_freed_memory
-from gr2_jax.pipeline.run import run
-from gr2_jax.pipeline.stage import Workdir, read_json
+from gr2_jax.pipeline.rows import BASELINES, SelfNegatives, System
+from gr2_jax.pipeline.stages import run_experiment
+from gr2_jax.pipeline.workdir import Workdir
 
 MEASURE, REFERENCE = "nDCG@20", "MGCC"
-ROWS = {  # fields of `System`
+OBJECTIVES: dict[str, dict[str, Any]] = {  # row -> what it changes of the config's objective
     REFERENCE: {},
-    "MLE": {"objective": {"gamma": 0.0}},
-    "SupCon": {"objective": {"graded": "contrastive"}},
-    "no-penalty": {"objective": {"penalty": "equal"}},
-    "no-constraint": {"objective": {"constraint": "off"}},
-    "CE": {"objective": {"graded": "cross_entropy"}},
-    "CE-likelihood": {"objective": {"graded": "likelihood"}},
-    "LR": {"objective": {"graded": "lambdarank"}},
-    "learnt-penalty": {"objective": {"penalty": "learnable"}},
-    "self-negatives": {"self_negatives_of": REFERENCE},
-    "more-steps": {"steps": 1.25},  # what self-negatives have at a quarter of the steps
+    "MLE": {"gamma": 0.0},
+    "SupCon": {"graded": "contrastive"},
+    "no-penalty": {"penalty": "equal"},
+    "no-constraint": {"constraint": "off"},
+    "CE": {"graded": "cross_entropy"},
+    "CE-likelihood": {"graded": "likelihood"},
+    "LR": {"graded": "lambdarank"},
+    "learnt-penalty": {"penalty": "learnable"},
 }
+OTHERS: dict[str, dict[str, Any]] = {  # row -> fields of `System`
+    "self-negatives": {"self_negatives": SelfNegatives(REFERENCE)},
+    "more-steps": {"steps_factor": 1.25},  # as many as self-negatives have, if they take a quarter of the steps
+}
+ROWS = [*OBJECTIVES, *OTHERS]
+
+
+def with_rows(experiment: Experiment, names: list[str]) -> Experiment:
+    """The experiment with these rows and the baselines, on its first docid scheme."""
+    scheme, objective = experiment.docids.schemes[0], experiment.retrieval.objective
+    fields = {n: {"objective": dataclasses.replace(objective, **c)} for n, c in OBJECTIVES.items() if c} | OTHERS
+    rows = (System(name, scheme.name, **fields.get(name, {})) for name in names)
+    docids = dataclasses.replace(experiment.docids, schemes=(scheme,))
+    return dataclasses.replace(experiment, docids=docids, rows=(*rows, *BASELINES))
 
 
 def summarise(per_seed: dict[str, list[dict]], per_query: dict[str, dict[str, float]], measures) -> dict[str, dict]:
@@ -64,22 +80,15 @@ def main() -> None:
     parser.add_argument("config")
     parser.add_argument("workdir", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
+    parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS)
     options, settings = parser.parse_known_args()
     names = [REFERENCE, *(name for name in options.rows if name != REFERENCE)]
     keep_freed_memory()
-    base = override(load_experiment(options.config), settings)
-    scheme = base.docids.schemes[0]
-    systems = tuple(System(name, scheme, **ROWS[name]) for name in names)
-    base = dataclasses.replace(
-        base,
-        docids=dataclasses.replace(base.docids, schemes=(scheme,)),
-        retrieval=dataclasses.replace(base.retrieval, systems=systems, views=()),
-    )
+    base = override(with_rows(load_experiment(options.config), names), settings)
     per_seed, per_query = defaultdict(list), defaultdict(lambda: defaultdict(list))
     for seed in options.seeds:
         workdir = Workdir(options.workdir / f"seed{seed}")
-        run(dataclasses.replace(base, seed=seed), workdir)
+        run_experiment(dataclasses.replace(base, seed=seed), workdir.root)
         summary = read_json(workdir.metrics / "summary.json")
         for name in names:
             per_seed[name].append(summary[name])

@@ -1,9 +1,11 @@
 import dataclasses
+import json
 
 import pytest
 
-from gr2_jax.commands.collection import collection_command
+from gr2_jax.cli import main
 from gr2_jax.corpus import Collection, Document, open_collection, read_collection, survey, write_collection
+from gr2_jax.corpus.export import export_collection
 from gr2_jax.errors import UserError
 
 
@@ -17,14 +19,14 @@ def source(tmp_path):
 
 def test_a_survey_alone_writes_nothing(source):
     before = sorted(source.parent.rglob("*"))
-    found = collection_command(str(source))
+    found = export_collection(str(source))
     assert found == survey(open_collection(str(source)))
     assert (found.documents, found.repeated_texts.count) == (50, 10)
     assert sorted(source.parent.rglob("*")) == before
 
 
 def test_the_subset_is_surveyed_and_written_as_a_folder(source, tmp_path):
-    found = collection_command(str(source), documents=20, seed=3, output=tmp_path / "out")
+    found = export_collection(str(source), documents=20, seed=3, output=tmp_path / "out")
     written = read_collection(tmp_path / "out")
     assert found == survey(written.stream())
     assert found.documents == len(written.documents) == 20
@@ -34,19 +36,19 @@ def test_the_subset_is_surveyed_and_written_as_a_folder(source, tmp_path):
     assert "seed 3" in written.provenance["subset"]
     names = ["documents.jsonl", "provenance.json", "qrels.txt", "queries.tsv"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
-    assert len(collection_command(str(tmp_path / "out")).lines()) >= 5
+    assert len(export_collection(str(tmp_path / "out")).lines()) >= 5
 
 
 def test_writing_over_the_source_is_refused(source):
     with pytest.raises(UserError, match="is the source itself"):
-        collection_command(str(source), output=source / ".." / "in")
+        export_collection(str(source), output=source / ".." / "in")
 
 
 def test_a_source_that_breaks_off_leaves_no_folder_that_looks_whole(source, tmp_path):
     with (source / "documents.jsonl").open("a") as file:
         file.write("{\n")
     with pytest.raises(UserError, match=r"documents.jsonl, line 51"):
-        collection_command(str(source), output=tmp_path / "out")
+        export_collection(str(source), output=tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == []
 
 
@@ -70,10 +72,10 @@ def test_what_our_reader_would_refuse_is_not_written_and_the_folder_stays_as_it_
     sound = Collection("odd", (Document("d1", "", "x"),), {"q1": "x"}, {"q1": {"d1": 1}}, {})
     before = files(source)
     odd = dataclasses.replace(sound, **fields).stream()
-    monkeypatch.setattr("gr2_jax.commands.collection.open_collection", lambda name: odd)
-    collection_command("irds:odd")  # a survey alone counts them
+    monkeypatch.setattr("gr2_jax.corpus.export.open_collection", lambda name: odd)
+    export_collection("irds:odd")  # a survey alone counts them
     with pytest.raises(UserError, match=message):
-        collection_command("irds:odd", output=source)
+        export_collection("irds:odd", output=source)
     assert files(source) == before
 
 
@@ -85,11 +87,26 @@ def test_a_folder_in_another_layout_is_not_written_into(source, tmp_path):
     (tmp_path / "trec" / "documents").mkdir()
     for name, layout in (("beir", "BEIR"), ("packed", "BEIR"), ("trec", "TREC")):
         with pytest.raises(UserError, match=f"{name} has .* {layout}'s layout"):
-            collection_command(str(source), output=tmp_path / name)
+            export_collection(str(source), output=tmp_path / name)
         assert len(list((tmp_path / name).iterdir())) == 1
 
 
 def test_a_long_pass_says_how_far_it_is(source, monkeypatch, capsys):
-    monkeypatch.setattr("gr2_jax.commands.collection._SECONDS_BETWEEN_LINES", -1)
-    collection_command(str(source))
+    monkeypatch.setattr("gr2_jax.corpus.export._SECONDS_BETWEEN_LINES", -1)
+    export_collection(str(source))
     assert "reading small: 50 documents" in capsys.readouterr().err
+
+
+def test_the_command_prints_what_the_survey_says_and_writes_the_folder(source, tmp_path, capsys):
+    def call(*words):
+        with pytest.raises(SystemExit) as stop:
+            main(["collection", str(source), *words])
+        assert stop.value.code == 0
+        return capsys.readouterr().out
+
+    found = survey(open_collection(str(source)))
+    assert call().splitlines() == found.lines()
+    assert json.loads(call("--json")) == json.loads(json.dumps(dataclasses.asdict(found)))
+    call("--documents", "20", "--seed", "3", "--output", str(tmp_path / "out"))
+    export_collection(str(source), documents=20, seed=3, output=tmp_path / "same")
+    assert files(tmp_path / "out") == files(tmp_path / "same")

@@ -2,8 +2,12 @@
 
 import argparse
 import json
+import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "corpus" / "wikipedia"))
 from synthetic_wiki import write_dump
 
 from gr2_jax.commands import wikipedia as command

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
-from gr2_jax.experiment.config import Experiment, ModelConfig, Pretraining
+from gr2_jax.experiment import ModelConfig, Settings
 from gr2_jax.experiment.loading import load_experiment
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -27,7 +27,7 @@ class Pair(NamedTuple):
     def id(self) -> str:
         return "+".join((self.config, *(overlay.replace("/", ".") for overlay in self.overlays)))
 
-    def load(self) -> Experiment | Pretraining:
+    def load(self) -> Settings:
         return load_experiment(*(CONFIGS / f"{name}.py" for name in (self.config, *self.overlays)))
 
 
@@ -54,15 +54,22 @@ ON_PODS: dict[Pair, str] = {
 """What is to fit on a pod, and which."""
 
 _ROWS = sorted(f"ablations/{path.stem}" for path in (CONFIGS / "ablations").glob("*.py"))
-_OTHERS = sorted(f"{d}/{path.stem}" for d in ("variants", "low_resource") for path in (CONFIGS / d).glob("*.py"))
+_OTHERS = sorted(f"variants/{path.stem}" for path in (CONFIGS / "variants").glob("*.py"))
 OF_PRETRAINING = tuple(
     row for row in _ROWS if row not in ("ablations/no_fusion", "ablations/learnable_penalty")
 )  # what pre-training takes of the ablations
+_OF_FUSION = {f"variants/{name}" for name in ("chosen_radius", "no_distinctness", "no_relevance")}
+WITHOUT_FUSION = "nq320k"  # it writes titles
 ALL: tuple[Pair, ...] = tuple(
     dict.fromkeys(
         (
             *(Pair(config) for config in BASES),
-            *(Pair(config, (overlay,)) for config in PAPER for overlay in (*_ROWS, *_OTHERS)),
+            *(
+                Pair(config, (overlay,))
+                for config in PAPER
+                for overlay in (*_ROWS, *_OTHERS)
+                if config != WITHOUT_FUSION or overlay not in _OF_FUSION
+            ),
             *(Pair(config, tuple(_ROWS)) for config in PAPER),
             *(Pair(config, ("variants/gr2p", *_ROWS)) for config in PAPER),
             *(Pair("wikipedia", (row,)) for row in OF_PRETRAINING),

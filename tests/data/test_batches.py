@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from gr2_jax.data.arrays import ExampleArrays
-from gr2_jax.data.batches import BatchShape, GradedBatches, PairBatches, cut_spans, draw_by_grade, draw_rows
+from gr2_jax.data.batches import BatchConfig, GradedBatches, PairBatches, cut_spans, draw_by_grade, draw_rows
 
 EOS = 1
 QUERIES, PSEUDO, DOCUMENTS, WIDTH = 7, 11, 5, 30
-SHAPE = BatchShape(queries=3, docids=2, documents=10, pseudo_share=0.4, span=(2, 5), length=8)
+SHAPE = BatchConfig(queries=3, docids=2, indexing_texts=10, pseudo_share=0.4, shortest_span=2, longest_span=5, length=8)
 
 
 def numbered(count, start, widths, rows, grades):
@@ -59,7 +59,7 @@ def test_a_batch_is_a_function_of_seed_and_step_alone(sources, make):
 
 @pytest.mark.parametrize("queries", [3, 7, 19])  # 19: more than two epochs in every batch
 def test_each_epoch_visits_every_example_once(sources, queries):
-    shape = dataclasses.replace(SHAPE, queries=queries, documents=10 * queries)
+    shape = dataclasses.replace(SHAPE, queries=queries, indexing_texts=10 * queries)
     batches = [GradedBatches(**sources, shape=shape, seed=5)(step) for step in range(14)]
     pseudo = 4 * queries
     walks = {
@@ -75,7 +75,7 @@ def test_each_epoch_visits_every_example_once(sources, queries):
         assert len(np.unique(epochs, axis=0)) > 1  # in a new order
 
 
-def test_a_graded_batch_holds_what_the_sources_say(sources):
+def test_a_graded_batch_holds_the_sources_judgements(sources):
     batch = GradedBatches(**sources, shape=SHAPE, seed=1)(2)
     queries = example_of(batch["query_tokens"], 100)
     np.testing.assert_array_equal(batch["query_tokens"], sources["queries"].tokens[queries, :8])
@@ -143,10 +143,13 @@ MINED = np.array([[2, 4, 1], [3, -1, -1], [1, 4, 3], [2, -1, -1], [0, 1, 3], [-1
 
 
 def test_negatives_come_from_the_query_s_own_list_and_change_nothing_else(sources):
-    shape = dataclasses.replace(SHAPE, queries=9, negatives=2)
+    shape = dataclasses.replace(SHAPE, queries=9)
     without = GradedBatches(**sources, shape=shape, seed=3)
-    batches = GradedBatches(**sources, shape=shape, seed=3, negatives=MINED)
-    seen, later = [[] for _ in MINED], GradedBatches(**sources, shape=shape, seed=3, negatives=MINED)
+    batches = GradedBatches(**sources, shape=shape, seed=3, negatives=MINED, negatives_per_query=2)
+    seen, later = (
+        [[] for _ in MINED],
+        GradedBatches(**sources, shape=shape, seed=3, negatives=MINED, negatives_per_query=2),
+    )
     for step in range(40):
         batch = batches(step)
         rows = batch.pop("negative_rows")
@@ -160,7 +163,7 @@ def test_negatives_come_from_the_query_s_own_list_and_change_nothing_else(source
         pairs = set(itertools.permutations(real, 2)) if len(real) > 1 else {(*real, -1, -1)[:2]}
         assert set(drawn) == pairs
     np.testing.assert_array_equal(later(17)["negative_rows"], batches(17)["negative_rows"])
-    other = GradedBatches(**sources, shape=shape, seed=4, negatives=MINED)
+    other = GradedBatches(**sources, shape=shape, seed=4, negatives=MINED, negatives_per_query=2)
     assert any((other(step)["negative_rows"] != batches(step)["negative_rows"]).any() for step in range(3))
 
 
@@ -198,7 +201,7 @@ def test_a_span_starts_anywhere_with_equal_odds():
     assert np.abs(counts - 20_000 / 7).max() < 4.5 * (20_000 / 7) ** 0.5
 
 
-def test_pairs_hold_a_query_that_ends_and_a_document_of_its_best_grade(sources):
+def test_pairs_hold_a_query_with_its_end_and_a_document_of_its_best_grade(sources):
     batches = PairBatches(**sources, pairs=7, document_length=9, query_length=5, eos=EOS, seed=2)
     queries, pseudo, documents = sources["queries"], sources["pseudo"], sources["documents"]
     for step in range(6):

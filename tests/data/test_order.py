@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gr2_jax.data.arrays import ExampleArrays
-from gr2_jax.data.batches import BatchShape, GradedBatches
+from gr2_jax.data.batches import BatchConfig, GradedBatches
 from gr2_jax.data.order import Mixture, visit
 from gr2_jax.errors import UserError
 
@@ -108,7 +108,7 @@ def test_sources_with_and_without_docids_as_text_do_not_mix():
         Mixture([source(3, 0, text=True), source(3, 9)], (1, 1))
 
 
-SHAPE = BatchShape(queries=8, docids=2, documents=12, pseudo_share=0.4, span=(2, 5), length=6)
+SHAPE = BatchConfig(queries=8, docids=2, indexing_texts=12, pseudo_share=0.4, shortest_span=2, longest_span=5, length=6)
 
 
 @pytest.mark.parametrize("text", [False, True])
@@ -157,9 +157,11 @@ def test_a_batch_that_does_not_divide_over_the_hosts_is_refused():
 
 def test_inputs_end_as_a_t5_expects():
     documents = source(9, 300, docids=1, width=9)
-    shape = BatchShape(queries=4, docids=2, documents=6, pseudo_share=0.5, span=(2, 20), length=6, eos=1)
+    shape = BatchConfig(
+        queries=4, docids=2, indexing_texts=6, pseudo_share=0.5, shortest_span=2, longest_span=6, length=6
+    )
     for step in range(10):
-        batch = GradedBatches(source(9, 100), documents, documents, shape, seed=1)(step)
+        batch = GradedBatches(source(9, 100), documents, documents, shape, seed=1, eos=1)(step)
         for name in ("query_tokens", "indexing_tokens"):
             for row in batch[name].tolist():
                 kept = [token for token in row if token]

@@ -1,11 +1,11 @@
-"""The README's example of reading a batch, on files of the same shape."""
+"""The example of reading a batch, in the README of the data, on files of the same shape."""
 
 import re
 from pathlib import Path
 
 from gr2_jax.data.example_files import TokenisedExample, write_example_files
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+README = (Path(__file__).parents[2] / "gr2_jax" / "data" / "README.md").read_text()
 
 
 def test_the_example_runs_as_it_stands(tmp_path, monkeypatch):

@@ -6,13 +6,22 @@ from typing import Literal
 import pytest
 
 from gr2_jax.errors import UserError
-from gr2_jax.experiment.config import Experiment, Pretraining, System
-from gr2_jax.experiment.loading import experiment_from_json, load_experiment, override
-from gr2_jax.pipeline.pretraining import check_pretraining
-from gr2_jax.pipeline.stage import digest
+from gr2_jax.experiment import (
+    AugmentationConfig,
+    DocidConfig,
+    Experiment,
+    GradedPairs,
+    Pretraining,
+    RetrievalObjective,
+)
+from gr2_jax.experiment.loading import from_record, load_experiment, override, to_record
+from gr2_jax.pipeline.rows import BASELINES, ROWS, DenseRow, SelfNegatives, System, ViewsRow
+from gr2_jax.pipeline.schemes import SCHEMES, PlainQueries
+from gr2_jax.pipeline.stage import fingerprint_of
 from gr2_jax.recipes.quickstart import PROFILES
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
+KINDS = {kind.__name__: kind for kind in (*ROWS, *SCHEMES)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +41,7 @@ class Whole:
     choice: Literal["rank", "grade"] = "rank"
     words: tuple[str, ...] = ("x",)
     numbers: tuple[int, ...] = (1, 2)
-    systems: tuple[System, ...] = ()
+    sources: tuple[GradedPairs, ...] = ()
     part: Part = Part()
 
 
@@ -87,7 +96,7 @@ def test_override(arguments, expected):
         (["--flag", "1"], "not true or false"),
         (["--choice", "grades"], r"^--choice is 'grades': did you mean 'grade'\?$"),
         (["--numbers", "1,two"], "^--numbers is 'two', which is not a value of type int$"),
-        (["--systems", "GR2S"], "^--systems cannot be given on the command line: write it in a config file$"),
+        (["--sources", "GR2S"], "^--sources cannot be given on the command line: write it in a config file$"),
         (["--count", "3", "--count", "4"], "^--count is given twice$"),
         (["--count=3", "--count", "4"], "^--count is given twice$"),
         (["--count"], "^--count needs a value$"),
@@ -103,26 +112,60 @@ def test_a_wrong_override_is_said_with_the_nearest_right_one(arguments, message)
         override(Whole(), arguments)
 
 
+WHOLE = Experiment(
+    name="whole",
+    augmentation=AugmentationConfig(generator=PlainQueries()),
+    docids=DocidConfig(schemes=tuple(scheme() for scheme in SCHEMES)),
+    rows=(
+        System("GR2S", "title"),
+        System("MLE", "title", RetrievalObjective(gamma=0.5)),
+        System("GR2S-negatives", "title", self_negatives=SelfNegatives("GR2S")),
+        ViewsRow("both", ("GR2S", "MLE")),
+        DenseRow(),
+        *BASELINES,
+    ),
+)
+"""Every section, every kind of row and every docid scheme."""
+
+
 def leaves(node, prefix=""):
+    """(path, value) of every setting; rows and schemes are sections under their names."""
     for field in dataclasses.fields(node):
-        value = getattr(node, field.name)
+        value, path = getattr(node, field.name), prefix + field.name
         if dataclasses.is_dataclass(value):
-            yield from leaves(value, f"{prefix}{field.name}.")
+            yield from leaves(value, f"{path}.")
+        elif isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):
+            for item in value:
+                yield from leaves(item, f"{path}.{item.name}.")
         else:
-            yield prefix + field.name, value
+            yield path, value
 
 
-def test_every_field_of_an_experiment_can_be_given_by_its_own_name():
-    experiment, seen = Experiment(), 0
+def another(path, value):
+    """Another value that is valid by itself."""
+    unusual = {"corpus.folds": 2, "retrieval.batch.longest_span": 20, "mesh.data": 2}
+    if path in unusual:
+        return unusual[path]
+    return value + 1 if type(value) is int else value / 2 or 0.25
+
+
+@pytest.mark.parametrize("experiment", [WHOLE, Pretraining(name="p")], ids=["fine-tuning", "pre-training"])
+def test_every_field_of_an_experiment_can_be_given_by_its_own_name(experiment):
+    seen = 0
     for path, value in leaves(experiment):
-        if path in ("retrieval.systems", "retrieval.views", "retrieval.dense"):
+        if value == () and path in ("pairs.sources", "docids.schemes"):  # sections, which config files alone can add
             continue
         text = ",".join(value) if isinstance(value, tuple) else str(value)
         assert override(experiment, [f"--{path}", text]) == experiment
         assert override(experiment, [f"--{path.replace('_', '-')}", text]) == experiment
-        if type(value) in (int, float, str) and isinstance(value, int | float):
-            changed = dict(leaves(override(experiment, [f"--{path}", str(value + 1)])))
-            assert changed == dict(leaves(experiment)) | {path: value + 1}
+        if type(value) in (int, float):
+            new = another(path, value)
+            changed = dict(leaves(override(experiment, [f"--{path}", str(new)])))
+            expected = dict(leaves(experiment)) | {path: new}
+            in_row = path.replace("retrieval.", "rows.MLE.")  # whose own objective differs in gamma alone
+            if path.startswith("retrieval.objective.") and expected.get(in_row) == value:
+                expected[in_row] = new
+            assert changed == expected
             seen += 1
     assert seen > 30
 
@@ -133,8 +176,8 @@ def load(tmp_path, text, name="my.py"):
 
 
 def test_load_experiment(tmp_path):
-    text = "from gr2_jax.experiment.config import *\nexperiment = Experiment(seed=4, workdir='w')\n"
-    assert load(tmp_path, text) == Experiment(seed=4, workdir="w")
+    text = "from gr2_jax.experiment import *\nexperiment = Experiment(name='x', seed=4)\n"
+    assert load(tmp_path, text) == Experiment(name="x", workdir="runs/x", seed=4)
     assert load_experiment(str(tmp_path / "my.py")).seed == 4
 
 
@@ -142,13 +185,13 @@ def test_load_experiment(tmp_path):
     ("text", "message"),
     [
         (
-            "from gr2_jax.experiment.config import Experiment\nexperiment = Experiment(sede=4)",
+            "from gr2_jax.experiment import Experiment\nexperiment = Experiment(name='x', sede=4)",
             "unexpected keyword argument 'sede'",
         ),
         ("x = (\n", r"SyntaxError: .*line 1"),
         ("x = nothing", "NameError: name 'nothing' is not defined"),
         ("import gr2_jax.confg", "No module named 'gr2_jax.confg'"),
-        ("from gr2_jax.experiment.config import Experimnt", "cannot import name 'Experimnt'"),
+        ("from gr2_jax.experiment import Experimnt", "cannot import name 'Experimnt'"),
         ("x = {}['a']", "KeyError: 'a'"),
         ("open('/no/such/file')", "/no/such/file"),
         ("int('x')", "ValueError: invalid literal"),
@@ -159,14 +202,16 @@ def test_a_config_that_does_not_load(tmp_path, text, message):
         load(tmp_path, text)
 
 
-@pytest.mark.parametrize("text", ["", "experiment = 3", "from gr2_jax.experiment.config import Experiment\nExperiment()"])
+@pytest.mark.parametrize(
+    "text", ["", "experiment = 3", "from gr2_jax.experiment import Experiment\nExperiment(name='x')"]
+)
 def test_a_config_without_an_experiment(tmp_path, text):
     with pytest.raises(UserError, match=r"my.py defines no `experiment = Experiment\(...\)` or `Pretraining\(...\)`$"):
         load(tmp_path, text)
 
 
 def test_a_config_may_refuse_by_itself(tmp_path):
-    with pytest.raises(UserError, match=r"^no such size$"):
+    with pytest.raises(UserError, match=r"my\.py: no such size$"):
         load(tmp_path, "from gr2_jax.errors import UserError\nraise UserError('no such size')")
 
 
@@ -183,7 +228,7 @@ def test_files_that_are_no_configs(tmp_path):
         load_experiment(tmp_path / "notes.txt")
 
 
-CONFIG = "from gr2_jax.experiment.config import *\nexperiment = {}(workdir='w')\n"
+CONFIG = "from gr2_jax.experiment import *\nexperiment = {}(name='small')\n"
 SEED = "import dataclasses\ndef overlay(experiment):\n    return dataclasses.replace(experiment, seed={})\n"
 
 
@@ -196,11 +241,11 @@ def lay(tmp_path, *texts, kind="Experiment"):
 
 @pytest.mark.parametrize("kind", [Experiment, Pretraining])
 def test_overlays_are_laid_over_a_config_from_left_to_right(tmp_path, kind):
-    assert lay(tmp_path, kind=kind.__name__) == kind(workdir="w")
-    assert lay(tmp_path, SEED.format(3), kind=kind.__name__) == kind(workdir="w", seed=3)
+    assert lay(tmp_path, kind=kind.__name__) == kind(name="small")
+    assert lay(tmp_path, SEED.format(3), kind=kind.__name__) == kind(name="small", seed=3)
     twice = SEED.format("2 * experiment.seed")
-    assert lay(tmp_path, SEED.format(3), twice, kind=kind.__name__) == kind(workdir="w", seed=6)
-    assert lay(tmp_path, twice, SEED.format(3), kind=kind.__name__) == kind(workdir="w", seed=3)
+    assert lay(tmp_path, SEED.format(3), twice, kind=kind.__name__) == kind(name="small", seed=6)
+    assert lay(tmp_path, twice, SEED.format(3), kind=kind.__name__) == kind(name="small", seed=3)
 
 
 @pytest.mark.parametrize(
@@ -214,11 +259,11 @@ def test_overlays_are_laid_over_a_config_from_left_to_right(tmp_path, kind):
         ("overlay = 3", r"b\.py is no overlay"),
         ("def overlay(experiment): pass", r"the overlay of .*b\.py must return its Experiment, not NoneType$"),
         (
-            "from gr2_jax.experiment.config import Pretraining\ndef overlay(experiment): return Pretraining()",
+            "from gr2_jax.experiment import Pretraining\ndef overlay(experiment): return Pretraining(name='p')",
             r"must return its Experiment, not Pretraining$",
         ),
-        ("def overlay(): pass", r"b\.py fails on quickstart: TypeError: "),
-        ("def overlay(experiment): return experiment.sede", r"b\.py fails on quickstart: AttributeError: .*'sede'"),
+        ("def overlay(): pass", r"b\.py fails on small: TypeError: "),
+        ("def overlay(experiment): return experiment.sede", r"b\.py fails on small: AttributeError: .*'sede'"),
         (
             "from gr2_jax.errors import UserError\ndef overlay(experiment): raise UserError('no such size')",
             r"b\.py: no such size$",
@@ -243,15 +288,14 @@ def test_an_overlay_needs_a_config_before_it(tmp_path):
 
 
 def assert_round_trip(experiment):
-    record = json.loads(json.dumps(dataclasses.asdict(experiment)))
-    again = experiment_from_json(record)
+    again = from_record(json.loads(json.dumps(to_record(experiment))), KINDS)
     assert again == experiment
-    assert digest(again) == digest(experiment)
+    assert fingerprint_of(again) == fingerprint_of(experiment)
     hash(again)  # nothing became a list
 
 
-@pytest.mark.parametrize("experiment", PROFILES.values(), ids=PROFILES.keys())
-def test_profiles_survive_json(experiment):
+@pytest.mark.parametrize("experiment", [*PROFILES.values(), WHOLE], ids=[*PROFILES, "every kind"])
+def test_experiments_survive_json(experiment):
     assert_round_trip(experiment)
 
 
@@ -260,13 +304,16 @@ def test_every_config_loads_and_survives_json(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a collection that is not there must not keep its config from loading
     experiment = load_experiment(path)
     if isinstance(experiment, Pretraining):
-        check_pretraining(experiment)
+        json.dumps(to_record(experiment))
+        assert experiment.pairs.sources
         return
     assert_round_trip(experiment)
-    schemes = set(experiment.docids.schemes)
-    assert {system.docids for system in experiment.retrieval.systems} <= schemes
-    names = [system.name for system in experiment.retrieval.systems]
-    assert len(set(names)) == len(names) > 0
+    schemes = {scheme.name for scheme in experiment.docids.schemes}
+    systems = [row for row in experiment.rows if isinstance(row, System)]
+    assert {system.docids for system in systems} <= schemes
+    names = [row.name for row in experiment.rows]
+    assert len(set(names)) == len(names) > len(BASELINES)
+    assert experiment.rows[-len(BASELINES) :] == BASELINES  # trained rows come first
 
 
 def test_there_are_configs():
@@ -275,9 +322,15 @@ def test_there_are_configs():
 
 
 def test_json_of_another_version_is_refused_by_name():
-    record = json.loads(json.dumps(dataclasses.asdict(Experiment())))
+    record = json.loads(json.dumps(to_record(WHOLE)))
     record["retrieval"]["batch"]["querys"] = 3
     with pytest.raises(UserError, match=r"^config.json: BatchConfig has no field 'querys': did you mean 'queries'\?$"):
-        experiment_from_json(record)
+        from_record(record, KINDS)
     del record["retrieval"]["batch"]
-    assert experiment_from_json(record) == Experiment()  # what is missing has its default
+    assert from_record(record, KINDS) == WHOLE  # what is missing has its default
+    record["rows"][0]["kind"] = "Sistem"
+    with pytest.raises(UserError, match=r"^config.json: there is no row of kind 'Sistem': did you mean 'System'\?$"):
+        from_record(record, KINDS)
+    record["docids"]["schemes"][0].pop("kind")
+    with pytest.raises(UserError, match=r"^config.json: there is no scheme of kind '': valid here: .*Titles"):
+        from_record(record, KINDS)

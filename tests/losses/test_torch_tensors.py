@@ -1,4 +1,4 @@
-"""The README's line for torch tensors."""
+"""The line for torch tensors in the page on losses."""
 
 import jax
 import numpy as np

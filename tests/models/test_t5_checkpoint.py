@@ -160,7 +160,7 @@ def test_wrong_description(saved, changes, message):
 @pytest.mark.parametrize("text", ["", "{", "[]", "\xff"])
 def test_description_of_another_kind(saved, text):
     (saved / "t5.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(UserError, match=r"t5.json is (not JSON|damaged)"):
+    with pytest.raises(UserError, match=r"t5.json is (not JSON|not UTF-8 text|damaged)"):
         load_t5(saved)
 
 

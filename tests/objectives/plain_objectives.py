@@ -1,4 +1,4 @@
-"""Eq. 1-4 and 9-11 as plain loops over float64 numbers, from the arrays that a model puts out."""
+"""Eq. 1-4 and 9-11 as plain loops over float64 numbers, from a model's output arrays."""
 
 import math
 

@@ -16,7 +16,7 @@ from gr2_jax.models import GR2, T5, Fusion, T5Config
 from gr2_jax.objectives.docids import FusionObjective, fusion_loss, query_generation_loss
 from gr2_jax.objectives.retrieval import RetrievalObjective, retrieval_loss
 from gr2_jax.training.loop import TrainingJob, train
-from gr2_jax.training.optimiser import make_optimiser
+from gr2_jax.training.optimiser import OptimiserConfig, make_optimiser
 
 # Untied: an embedding row then has a gradient only if some text or decoder input of the batch holds its token.
 CONFIG = T5Config(
@@ -48,7 +48,7 @@ BATCH = {
 # Mined: document 1 for two queries, before and after the one whose own it is; document 3, judged not relevant for the
 # third query, for the second; document 4, the first query's own.
 NEGATIVES = {"negative_rows": np.array([[1, 0], [3, 1], [4, -1]])}
-OPTIMISER = make_optimiser(steps=300, learning_rate=1e-2, warmup_steps=10, b2=0.98, weight_decay=0.0)
+OPTIMISER = make_optimiser(OptimiserConfig(steps=300, learning_rate=1e-2, warmup_steps=10, b2=0.98, weight_decay=0.0))
 OBJECTIVE = RetrievalObjective(gamma=0.7, temperature=0.3, label_smoothing=0.1)
 MODEL = GR2(CONFIG, DOCIDS)
 
@@ -158,7 +158,7 @@ def test_microbatches_give_the_gradient_of_the_whole_batch(params):
 
 @pytest.mark.parametrize("graded", ["contrastive", "cross_entropy", "likelihood", "lambdarank"])
 def test_another_graded_loss_takes_the_place_of_mgcc(params, expected, graded):
-    """Its value, from the model's outputs, is checked with the losses; here what it is given."""
+    """Its value is checked with the losses; here, that it takes the place in the sum."""
     objective = dataclasses.replace(OBJECTIVE, graded=graded)
     loss, parts = jax.jit(_loss(objective))(params, BATCH, jax.random.key(0))
     assert set(parts) == {"likelihood_q", "likelihood_d", graded, "finite_rows"}
@@ -167,8 +167,8 @@ def test_another_graded_loss_takes_the_place_of_mgcc(params, expected, graded):
 
 
 def test_negatives_are_decoded_beside_the_query_s_own_docids(params, expected):
-    """The likelihood knows nothing of them; MGCC sees them as documents of the batch; and they have a part of their
-    own, by likelihoods that are not smoothed."""
+    """The likelihood ignores them; MGCC sees them as documents of the batch; and they have a part of their own, by
+    unsmoothed likelihoods."""
     sums = expected_sums(params, BATCH | NEGATIVES)
     assert sums["likelihood_q"] == pytest.approx(expected["likelihood_q"], rel=1e-5)
     assert sums["mgcc"] != pytest.approx(expected["mgcc"], rel=1e-3)
@@ -192,7 +192,7 @@ def test_padding_in_the_place_of_negatives_changes_nothing(params, graded):
 
 
 def test_docids_may_come_with_the_batch_instead_of_a_table(params, graded):
-    """Padding may hold any docid: it is the rows that say what is there."""
+    """Padding may hold any docid: the rows decide what is padding."""
     own = {
         "docid_tokens": TABLE[np.maximum(BATCH["docid_rows"], 0)],
         "indexing_docid_tokens": TABLE[BATCH["indexing_rows"]],
@@ -227,7 +227,7 @@ def test_mgcc_and_the_likelihood_share_one_pass(params):
 
 
 def test_padded_docids_get_no_gradient(params, graded):
-    """Neither does what stands in their place matter, nor is a token touched that occurs nowhere else."""
+    """Their content does not matter either, and a token that occurs only there gets no gradient."""
     (loss, _), gradients = graded(params, BATCH, jax.random.key(0))
     rows = np.where(BATCH["grades"] > 0, BATCH["docid_rows"], 5)
     (other_loss, _), others = graded(params, BATCH | {"docid_rows": rows}, jax.random.key(0))

@@ -3,46 +3,27 @@
 With SLOW, a search takes that many seconds longer, so that a test can strike in the middle.
 """
 
-import dataclasses
 import sys
 import time
 from pathlib import Path
 
-from small_collection import TEXTS, write_folder
+from small_collection import TEXTS, over, retrieval, small_experiment, write_folder
 
 from gr2_jax.corpus.collection import Document
-from gr2_jax.experiment.config import (
-    BatchConfig,
-    CorpusConfig,
-    DocidConfig,
-    EvaluationConfig,
-    Experiment,
-    ModelConfig,
-    OptimiserConfig,
-    RetrievalConfig,
-    System,
-    VocabularyConfig,
-)
+from gr2_jax.experiment import CorpusConfig, EvaluationConfig, Experiment, OptimiserConfig
 
-EXPERIMENT = Experiment(
+EXPERIMENT = small_experiment(
     name="searched",
+    workdir="runs/searched",
     corpus=CorpusConfig(validation_queries=5, test_queries=20),
-    vocabulary=VocabularyConfig(size=80, extra_ids=20),
-    docids=DocidConfig(schemes=("title",)),
-    retrieval=RetrievalConfig(
-        model=ModelConfig(dropout_rate=0.0),
-        optimiser=OptimiserConfig(steps=20, warmup_steps=2),
-        batch=BatchConfig(queries=8, documents=4, length=8, shortest_span=2, longest_span=6),
-        systems=(System("GR2S", "title"),),
-        evaluate_every=8,
-    ),
+    retrieval=retrieval(optimiser=OptimiserConfig(steps=20, warmup_steps=2), evaluate_every=8),
     evaluation=EvaluationConfig(batch=1, beams=6),  # parts of 8 queries
 )
 
 
-def small_experiment(folder: Path) -> Experiment:
+def searched_experiment(folder: Path) -> Experiment:
     write_folder(folder, [Document(f"d{i}", text, f"{text} again") for i, text in enumerate(TEXTS)], TEXTS)
-    return dataclasses.replace(EXPERIMENT, corpus=dataclasses.replace(EXPERIMENT.corpus, source=str(folder)))
+    return over(EXPERIMENT, folder)
 
 
 if __name__ == "__main__":

@@ -13,23 +13,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from searched_run import small_experiment
+from searched_run import searched_experiment
 from small_collection import TEXTS
 
 from gr2_jax.cli import main
 from gr2_jax.corpus import read_qrels, read_run
 from gr2_jax.errors import RESTART
 from gr2_jax.evaluation import evaluate_run
-from gr2_jax.pipeline.prepare import load_tokenizer
-from gr2_jax.pipeline.run import run
-from gr2_jax.pipeline.stage import Workdir, read_json, write_json
+from gr2_jax.files import read_json, write_json
+from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.stages import run_experiment
+from gr2_jax.pipeline.workdir import Workdir
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    experiment = small_experiment(tmp_path_factory.mktemp("corpus"))
+    experiment = searched_experiment(tmp_path_factory.mktemp("corpus"))
     workdir = Workdir(tmp_path_factory.mktemp("job") / "run")
-    run(experiment, workdir)
+    run_experiment(experiment, workdir.root)
     return experiment, workdir
 
 
@@ -56,12 +57,12 @@ def test_the_job_writes_what_the_run_wrote(finished, tmp_path, capsys):
         measures["nDCG@20"]
     )
     facts = result["provenance"]
-    (directory,) = workdir.checkpoints("").glob("GR2S-*")
+    (directory,) = (workdir.root / "checkpoints").glob("GR2S-*")
     assert facts["models"] == {
         "GR2S": {
             "training": directory.name.removeprefix("GR2S-"),
             "step": 20,
-            "vocabulary": load_tokenizer(experiment, workdir).fingerprint,
+            "vocabulary": Run(experiment, workdir.root).tokenizer.fingerprint,
             "docids": read_json(workdir.docids("title") / "stage.json")["fingerprint"],
         }
     }
@@ -89,24 +90,23 @@ def test_other_queries_another_width_and_no_judgements(finished, tmp_path, capsy
 
 
 def test_any_checkpoint_of_a_training_that_goes_on(finished, tmp_path, capsys):
-    """A run whose system is not done: no fingerprint in config.json nor in the stage file, which training begins."""
+    """A run whose row is not done: config.json names its training, whose stage file has no fingerprint yet."""
     _, workdir = finished
     copy = Workdir(tmp_path / "run")
     shutil.copytree(workdir.root, copy.root)
-    write_json(copy.config, read_json(copy.config) | {"trained": {}})
-    (checkpoints,) = copy.checkpoints("").glob("GR2S-*")
+    (checkpoints,) = (copy.root / "checkpoints").glob("GR2S-*")
     begun = {name: read_json(checkpoints / "stage.json")[name] for name in ("t5", "vocabulary", "docids")}
     write_json(checkpoints / "stage.json", begun)
     assert command(copy.root, "--step", 20, "--output", tmp_path / "out", "-k", 6) == 0
     assert (tmp_path / "out/run.trec").read_bytes() == (workdir.runs / "GR2S/test.trec").read_bytes()
     capsys.readouterr()
     assert command(copy.root, "--step", 7) == 2
-    assert "has no checkpoint of step 7: it has those of steps 16, 20" in capsys.readouterr().err
+    assert "has no checkpoint of step 7, only of steps 16, 20" in capsys.readouterr().err
 
 
 def test_validation_while_training(finished):
     _, workdir = finished
-    (curve,) = workdir.checkpoints("").glob("GR2S-*/validation.jsonl")
+    (curve,) = (workdir.root / "checkpoints").glob("GR2S-*/validation.jsonl")
     lines = [json.loads(line) for line in curve.read_text().splitlines()]
     assert [line["step"] for line in lines] == [8, 16, 20]
     last = {name: value for name, value in lines[-1].items() if name != "step"}
@@ -118,12 +118,12 @@ def test_validation_changes_neither_the_training_nor_its_fingerprint(finished, t
     experiment, workdir = finished
     without = dataclasses.replace(experiment, retrieval=dataclasses.replace(experiment.retrieval, evaluate_every=0))
     other = Workdir(tmp_path / "run")
-    run(without, other)
-    assert read_json(other.config)["trained"] == read_json(workdir.config)["trained"]
+    run_experiment(without, other.root)
+    assert read_json(other.config)["trainings"] == read_json(workdir.config)["trainings"]
     assert (other.runs / "GR2S/test.trec").read_bytes() == (workdir.runs / "GR2S/test.trec").read_bytes()
     capsys.readouterr()
-    run(experiment, other)
-    assert "GR2S is trained already: retrieval.evaluate_every looks at" in capsys.readouterr().err
+    run_experiment(experiment, other.root)
+    assert "GR2S is trained already: retrieval.evaluate_every" in capsys.readouterr().err
 
 
 def test_what_cannot_be_evaluated_is_said_in_one_sentence(finished, tmp_path, capsys):
@@ -135,7 +135,7 @@ def test_what_cannot_be_evaluated_is_said_in_one_sentence(finished, tmp_path, ca
     empty.touch()
     for arguments, message in [
         ((tmp_path,), "holds no run (no config.json)"),
-        ((workdir.root, "--system", "GR2"), "has no system 'GR2': did you mean 'GR2S'?"),
+        ((workdir.root, "--row", "GR2"), "has no row 'GR2': did you mean 'GR2S'?"),
         ((workdir.root, "--exact", "adaptiv"), "exact is 'adaptiv': did you mean 'adaptive'?"),
         ((workdir.root, "-k", 0), "a search returns 1 to 10,000 documents, not 0"),
         ((workdir.root, "--measures", "ndcg@20"), "unknown measure 'ndcg@20'"),
@@ -149,7 +149,7 @@ def test_what_cannot_be_evaluated_is_said_in_one_sentence(finished, tmp_path, ca
         assert message in said
         assert said.count("\n") == 1
     assert not (tmp_path / "out/run.trec").exists()
-    (stage,) = workdir.checkpoints("").glob("GR2S-*/stage.json")
+    (stage,) = (workdir.root / "checkpoints").glob("GR2S-*/stage.json")
     original = stage.read_text()
     for name in ("vocabulary", "docids"):
         write_json(stage, json.loads(original) | {name: "another"})
@@ -169,7 +169,7 @@ def test_search_one_query(finished, capsys):
     assert search("how to sort", "cubic", "--workdir", workdir.root, "-k", 3, "--exact", "adaptive", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert result["query"] == "how to sort cubic"
-    assert [hit["exact"] for hit in result["hits"]] == [True] * 3
+    assert [hit["proven"] for hit in result["hits"]] == [True] * 3
     assert search("how to sort cubic", "--workdir", workdir.root, "-k", 3, "--exact", "adaptive") == 0
     lines = capsys.readouterr().out.splitlines()
     for rank, hit in enumerate(result["hits"], start=1):
@@ -193,7 +193,7 @@ def test_search_refuses_in_one_sentence(finished, capsys):
         (["a", "-k", 0], "-k of at least 1"),
         ([" "], "a query with words in it"),
         (["a", "--exact", "yes"], "exact is 'yes'"),
-        (["a", "--beams", 0], "1 to 10,000 beams"),
+        (["a", "--beams", 0], "beams is 0"),
     ]:
         assert search(*arguments, "--workdir", workdir.root) == 2
         assert message in capsys.readouterr().err

@@ -5,49 +5,28 @@ import dataclasses
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from small_collection import TEXTS, write_folder
+from small_collection import RETRIEVAL, TEXTS, over, retrieval, small_experiment, write_folder
 
 from gr2_jax.corpus.collection import Document
 from gr2_jax.errors import UserError
-from gr2_jax.experiment.config import (
-    BatchConfig,
-    CorpusConfig,
-    DocidConfig,
-    Experiment,
-    ModelConfig,
-    OptimiserConfig,
-    RetrievalConfig,
-    System,
-    VocabularyConfig,
-)
+from gr2_jax.experiment import OptimiserConfig, RetrievalObjective
+from gr2_jax.files import read_json
 from gr2_jax.losses import learnable_penalty
-from gr2_jax.pipeline.check import check
-from gr2_jax.pipeline.run import run
-from gr2_jax.pipeline.stage import Workdir, read_json
+from gr2_jax.pipeline.rows import BASELINES, System
+from gr2_jax.pipeline.stages import run_experiment
+from gr2_jax.pipeline.workdir import Workdir
 
-EXPERIMENT = Experiment(
-    corpus=CorpusConfig(validation_queries=5, test_queries=5),
-    vocabulary=VocabularyConfig(size=80, extra_ids=20),
-    docids=DocidConfig(schemes=("title",)),
-    retrieval=RetrievalConfig(
-        model=ModelConfig(dropout_rate=0.0),
-        optimiser=OptimiserConfig(steps=10, warmup_steps=2, learning_rate=3e-2),
-        batch=BatchConfig(queries=8, documents=4, length=8, shortest_span=2, longest_span=6),
-    ),
+EXPERIMENT = small_experiment(
+    retrieval=retrieval(optimiser=OptimiserConfig(steps=10, warmup_steps=2, learning_rate=3e-2)),
+    rows=(System("Learnt", "title", RetrievalObjective(penalty="learnable")), *BASELINES),
 )
-
-
-def with_rows(*systems):
-    return dataclasses.replace(EXPERIMENT, retrieval=dataclasses.replace(EXPERIMENT.retrieval, systems=systems))
 
 
 def test_a_learnable_penalty_is_trained_with_the_model_and_left_out_of_searching(tmp_path):
     documents = [Document(f"d{i}", text.title(), text) for i, text in enumerate(TEXTS)]
     write_folder(tmp_path / "corpus", documents, TEXTS)
-    experiment = with_rows(System("Learnt", "title", {"penalty": "learnable"}))
-    corpus = dataclasses.replace(EXPERIMENT.corpus, source=str(tmp_path / "corpus"))
     workdir = Workdir(tmp_path / "run")
-    run(dataclasses.replace(experiment, corpus=corpus), workdir)
+    run_experiment(over(EXPERIMENT, tmp_path / "corpus"), workdir.root)
     assert "Learnt" in read_json(workdir.metrics / "summary.json")
     (checkpoint,) = (workdir.root / "checkpoints").glob("Learnt-*/10/params")
     with ocp.StandardCheckpointer() as checkpointer:
@@ -61,25 +40,21 @@ def test_a_learnable_penalty_is_trained_with_the_model_and_left_out_of_searching
 @pytest.mark.parametrize(
     ("objective", "sentence"),
     [
-        ({"gama": 0.0}, "system X: the objective has no 'gama': did you mean 'gamma'"),
-        ({"graded": "lamdarank"}, "system X: graded='lamdarank' is not known: did you mean 'lambdarank'"),
-        ({"gamma": -1.0}, "system X: gamma is -1.0: it must be a number of at least 0"),
-        ({"temperature": "cold"}, "system X: temperature is 'cold': it must be a number above 0"),
-        ({"temperature": 0.0}, "system X: temperature is 0.0: it must be a number above 0"),
-        ({"gamma": float("nan")}, "system X: gamma is nan"),
-        ({"label_smoothing": 1.5}, "system X: label_smoothing is 1.5: it must be between 0 and 1"),
-        ({"bound_gradient": "off"}, "system X: bound_gradient is 'off': it must be True or False"),
-        ("lambdarank", "system X: objective is 'lambdarank': it must be a dict"),
+        ({"graded": "lamdarank"}, "graded is 'lamdarank': did you mean 'lambdarank'"),
+        ({"gamma": -1.0}, "gamma is -1.0: it must be at least 0"),
+        ({"temperature": "cold"}, "temperature is 'cold': it must be a number above 0"),
+        ({"temperature": 0.0}, "temperature is 0.0: it must be above 0"),
+        ({"gamma": float("nan")}, "gamma is nan"),
+        ({"label_smoothing": 1.5}, "label_smoothing is 1.5: it must be between 0 and 1"),
+        ({"bound_gradient": "off"}, "bound_gradient is 'off': it must be True or False"),
     ],
 )
-def test_a_change_that_the_objective_cannot_take_is_refused(objective, sentence):
+def test_an_objective_that_cannot_be_is_refused_when_it_is_written(objective, sentence):
     with pytest.raises(UserError, match=sentence):
-        check(with_rows(System("X", "title", objective)))
+        RetrievalObjective(**objective)
 
 
-@pytest.mark.parametrize("name", ["queries", "documents"])
+@pytest.mark.parametrize("name", ["queries", "indexing_texts"])
 def test_microbatches_that_do_not_divide_the_batch_are_refused(name):
-    batch = dataclasses.replace(EXPERIMENT.retrieval.batch, microbatches=4, **{name: 6})
-    experiment = dataclasses.replace(EXPERIMENT, retrieval=dataclasses.replace(EXPERIMENT.retrieval, batch=batch))
-    with pytest.raises(UserError, match=f"--retrieval.batch.{name} is 6: 4 microbatches do not divide it"):
-        check(experiment)
+    with pytest.raises(UserError, match=f"{name} is 6: 4 microbatches do not divide it"):
+        dataclasses.replace(RETRIEVAL.batch, microbatches=4, **{name: 6})

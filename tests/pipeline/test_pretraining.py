@@ -9,21 +9,24 @@ import pytest
 
 from gr2_jax.cli import main
 from gr2_jax.corpus.wikipedia.examples import encode_example, frame
+from gr2_jax.data.batches import GradedBatches
 from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer
 from gr2_jax.errors import UserError
-from gr2_jax.experiment.config import (
+from gr2_jax.experiment import (
     BatchConfig,
+    DocidConfig,
     GradedPairs,
     ModelConfig,
     OptimiserConfig,
+    PairsConfig,
     Pretraining,
+    RetrievalConfig,
     VocabularyConfig,
 )
-from gr2_jax.models import EOS_ID, load_t5
-from gr2_jax.pipeline.initial_weights import starting_params
-from gr2_jax.pipeline.pretraining import check_pretraining, pretrain, pretraining_batches
-from gr2_jax.pipeline.stage import Workdir
-from gr2_jax.pipeline.trained_model import initial_params, retrieval_model
+from gr2_jax.models import EOS_ID, GR2, load_t5
+from gr2_jax.pipeline.initial_weights import from_weights, random_params
+from gr2_jax.pipeline.pretraining import PretrainingRun, pretrain
+from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.training import loop
 from gr2_jax.training.loop_config import LoopConfig
 
@@ -33,15 +36,25 @@ FIRST_ID = 7001
 CONFIG = Pretraining(
     name="small wiki",
     vocabulary=VocabularyConfig(size=80, characters=3000, extra_ids=10),
-    model=ModelConfig(lsa_start=False, dropout_rate=0.0, num_encoder_layers=1),
-    optimiser=OptimiserConfig(steps=6, warmup_steps=2),
-    batch=BatchConfig(queries=4, docids=3, documents=4, length=10, shortest_span=3, longest_span=8, pseudo_share=0.0),
-    judged=4,
-    docid_length=8,
-    document_length=24,
-    shards=2,
+    pairs=PairsConfig(judged=4, document_length=24, shards=2),
+    docids=DocidConfig(max_length=7),
+    retrieval=RetrievalConfig(
+        model=ModelConfig(lsa_start=False, dropout_rate=0.0, num_encoder_layers=1),
+        optimiser=OptimiserConfig(steps=6, warmup_steps=2),
+        batch=BatchConfig(
+            queries=4, docids=3, indexing_texts=4, length=10, shortest_span=3, longest_span=8, pseudo_share=0.0
+        ),
+    ),
     loop=LoopConfig(checkpoint_seconds=0.0),
 )
+
+
+def with_pairs(config, **changes):
+    return dataclasses.replace(config, pairs=dataclasses.replace(config.pairs, **changes))
+
+
+def with_retrieval(config, **changes):
+    return dataclasses.replace(config, retrieval=dataclasses.replace(config.retrieval, **changes))
 
 
 def build(folder, titles, first_id):
@@ -87,14 +100,14 @@ def sources(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(sources, tmp_path_factory):
-    config, workdir = dataclasses.replace(CONFIG, sources=sources), Workdir(tmp_path_factory.mktemp("pretraining"))
-    return config, workdir, pretrain(config, workdir)
+    config, workdir = with_pairs(CONFIG, sources=sources), Workdir(tmp_path_factory.mktemp("pretraining"))
+    return config, workdir, pretrain(config, workdir.root)
 
 
 def test_batches_hold_queries_titles_and_grades_of_both_sources_at_their_rates(made):
     config, workdir, _ = made
     tokenizer = Tokenizer(workdir.vocabulary / MODEL_NAME, extra_ids=10)
-    batches = pretraining_batches(config, workdir)
+    batches = PretrainingRun(config, workdir.root).batches()
     second = 1 << 27
     own = 0
     for step in range(50):
@@ -126,10 +139,9 @@ def test_batches_hold_queries_titles_and_grades_of_both_sources_at_their_rates(m
 def test_what_comes_out_is_a_t5_with_its_head_and_vocabulary_to_start_from(made):
     _, workdir, weights = made
     t5, params = load_t5(weights)
-    model = retrieval_model(t5, np.arange(4))
-    first = initial_params(model, 5)
+    first = random_params(GR2(t5, (0, 1, 2, 3)), 5)
     start = ModelConfig(weights=str(weights))
-    started = starting_params(first, start, t5, workdir)
+    started = from_weights(first, start, t5)
     jax.tree.map(np.testing.assert_array_equal, started["t5"], params)
     assert (weights / MODEL_NAME).read_bytes() == (workdir.vocabulary / MODEL_NAME).read_bytes()
     differences = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), started["head"], first["head"])
@@ -139,9 +151,9 @@ def test_what_comes_out_is_a_t5_with_its_head_and_vocabulary_to_start_from(made)
 
 def test_asked_again_it_does_nothing_and_killed_it_goes_on_to_the_same_bytes(made, tmp_path, monkeypatch):
     config, workdir, weights = made
-    assert pretrain(config, workdir) == weights
+    assert pretrain(config, workdir.root) == weights
     monkeypatch.setattr(loop, "_STEPS_BETWEEN_LOOKS", 2)  # a checkpoint every two steps
-    calls, batches = [], type(pretraining_batches(config, workdir)).__call__
+    calls, batches = [], GradedBatches.__call__
 
     def dying(self, step, **of_host):
         calls.append(step)
@@ -149,12 +161,12 @@ def test_asked_again_it_does_nothing_and_killed_it_goes_on_to_the_same_bytes(mad
             raise KeyboardInterrupt
         return batches(self, step, **of_host)
 
-    monkeypatch.setattr(type(pretraining_batches(config, workdir)), "__call__", dying)
+    monkeypatch.setattr(GradedBatches, "__call__", dying)
     other = Workdir(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        pretrain(config, other)
+        pretrain(config, other.root)
     assert not (other.root / "model").exists()
-    again = pretrain(config, other)
+    again = pretrain(config, other.root)
     assert calls == [0, 1, 2, 3, 4, 4, 5]
     assert (again / "head.npz").read_bytes() == (weights / "head.npz").read_bytes()
     jax.tree.map(np.testing.assert_array_equal, load_t5(again)[1], load_t5(weights)[1])
@@ -163,7 +175,7 @@ def test_asked_again_it_does_nothing_and_killed_it_goes_on_to_the_same_bytes(mad
 def test_the_command_says_where_the_weights_are(made, capsys):
     config, workdir, weights = made
     file = workdir.root / "wiki_config.py"
-    file.write_text(f"from gr2_jax.experiment.config import *\nexperiment = {config!r}\n")
+    file.write_text(f"from gr2_jax.experiment import *\nexperiment = {config!r}\n")
     with pytest.raises(SystemExit) as ended:
         main(["train", str(file), "--workdir", str(workdir.root), "--json"])
     assert ended.value.code == 0
@@ -173,21 +185,21 @@ def test_the_command_says_where_the_weights_are(made, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sources": ()}, "needs sources"),
-        ({"sources": (GradedPairs("nowhere"),)}, "nowhere holds no build"),
-        ({"model": ModelConfig()}, "no LSA start"),
-        ({"model": ModelConfig(weights="t5")}, "need vocabulary.model"),
-        ({"judged": 2}, "only judged=2"),
-        ({"batch": dataclasses.replace(CONFIG.batch, pseudo_share=0.5)}, "pseudo_share"),
+        (lambda c: with_pairs(c, sources=()), "needs sources"),
+        (lambda c: with_pairs(c, sources=(GradedPairs("nowhere"),)), "nowhere holds no build"),
+        (lambda c: with_retrieval(c, model=ModelConfig()), "no LSA start"),
+        (lambda c: with_retrieval(c, model=ModelConfig(weights="t5")), "need --vocabulary.model"),
+        (lambda c: with_pairs(c, judged=2), "docids is 3, and pairs.judged only 2"),
+        (lambda c: with_retrieval(c, batch=dataclasses.replace(c.retrieval.batch, pseudo_share=0.5)), "pseudo_share"),
+        (lambda c: with_retrieval(c, evaluate_every=2), "evaluate_every"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(sources, tmp_path, change, message):
-    config = dataclasses.replace(CONFIG, sources=sources[:1])
+    config = with_pairs(CONFIG, sources=sources[:1])
     with pytest.raises(UserError, match=message):
-        pretrain(dataclasses.replace(config, **change), Workdir(tmp_path))
+        pretrain(change(config), tmp_path)
 
 
-def test_a_rate_that_is_not_positive_is_refused_before_anything_is_read(sources, tmp_path):
-    bad = dataclasses.replace(CONFIG, sources=(sources[0], dataclasses.replace(sources[1], rate=0.0)))
-    with pytest.raises(UserError, match="rate"):
-        check_pretraining(bad)
+def test_a_rate_that_is_not_positive_is_refused_when_it_is_written(sources):
+    with pytest.raises(UserError, match="rate is 0"):
+        dataclasses.replace(sources[1], rate=0.0)

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
+from gr2_jax import open_retriever
 from gr2_jax.corpus import read_qrels, read_run
-from gr2_jax.search import Retriever
 
 SYSTEMS = ("GR2S", "MLE", "MLE-time", "GR2S-fusion")
 ROWS = (*SYSTEMS, "BM25", "BM25+queries", "LSA")
@@ -89,7 +89,7 @@ def test_training_never_sees_a_judgement_of_a_held_out_query(finished):
 
 def test_search_finds_what_it_was_trained_on(finished):
     workdir, _ = finished
-    found = Retriever.from_workdir(workdir).search(["sort an array", "inverse of a matrix"], k=20)
+    found = open_retriever(workdir).search(["sort an array", "inverse of a matrix"], k=20)
     assert [len(hits) for hits in found] == [20, 20]
     assert any("sort" in hit.doc_id for hit in found[0])
     assert all(a.score >= b.score for hits in found for a, b in itertools.pairwise(hits))

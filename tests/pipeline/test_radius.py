@@ -1,15 +1,12 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from gr2_jax.corpus import Collection, Split
 from gr2_jax.corpus.collection import Document
-from gr2_jax.experiment.config import Experiment
-from gr2_jax.pipeline.schemes import Sources
+from gr2_jax.experiment import Experiment
+from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes import radius as module
 from gr2_jax.pipeline.schemes.radius import choose_radius
-from gr2_jax.pipeline.stage import Workdir
 
 WORDS = ["apple", "banana", "cherry", "damson", "elder", "fig"]
 DOCUMENTS = tuple(Document(f"d{i}", "", f"{word} tree") for i, word in enumerate(WORDS))
@@ -60,6 +57,6 @@ def test_the_best_documents_of_validation_queries_come_first(monkeypatch):
 def test_a_validation_querys_document_is_the_first_of_its_best_grade():
     qrels = {"q0": {"d3": 1, "d4": 2}, "q1": {"d5": 2, "d1": 2}, "q2": {"d0": 1}}
     collection = Collection("fruit", DOCUMENTS, dict.fromkeys(qrels, "fruit"), qrels, {})
-    sources = Sources(Experiment(), Workdir(Path("none")))
-    sources.__dict__["corpus"] = (collection, Split(train=("q2",), validation=("q0", "q1"), test=()))
-    assert sources.validation_rows.tolist() == [4, 5]
+    run = Run(Experiment(name="fruit"), "none")
+    run.__dict__ |= {"corpus": collection, "split": Split(train=("q2",), validation=("q0", "q1"), test=())}
+    assert run.validation_rows.tolist() == [4, 5]

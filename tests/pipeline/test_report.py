@@ -2,11 +2,15 @@
 
 import pytest
 
-from gr2_jax.experiment.config import EvaluationConfig, Experiment
+from gr2_jax.experiment import EvaluationConfig, Experiment
+from gr2_jax.files import read_json, write_json
 from gr2_jax.pipeline.report import report
-from gr2_jax.pipeline.stage import Workdir, read_json, write_json
+from gr2_jax.pipeline.rows import BM25Row, System
+from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.workdir import Workdir
 
 LISTS = {"GR2S": [["good"]] * 6, "MLE": [["good"]] * 2 + [["bad", "good"]] * 4, "BM25": [["bad"]] * 6}
+ROWS = (System("GR2S", "title"), System("MLE", "title"), BM25Row())
 
 
 @pytest.fixture
@@ -29,7 +33,7 @@ def workdir(tmp_path):
 
 
 def test_binary_judgements_have_the_papers_binary_measures_and_costs_have_columns(workdir):
-    table = report(Experiment(), workdir, list(LISTS))
+    table = report(Run(Experiment(name="by hand", rows=ROWS), workdir.root))
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
     measures, costs = ["MRR@3", "MRR@20", "Hits@1", "Hits@10"], ["index MB", "model MB", "train s", "ms/query"]
     assert cells[0] == ["run", *measures, "p MRR@3", *costs]
@@ -41,7 +45,8 @@ def test_binary_judgements_have_the_papers_binary_measures_and_costs_have_column
 
 
 def test_the_summary_has_both_tests_of_significance(workdir):
-    report(Experiment(evaluation=EvaluationConfig(measures=("Hits@1", "P@1"))), workdir, list(LISTS))
+    evaluation = EvaluationConfig(measures=("Hits@1", "P@1"))
+    report(Run(Experiment(name="by hand", rows=ROWS, evaluation=evaluation), workdir.root))
     summary = read_json(workdir.metrics / "summary.json")
     # all six differ in one direction: 2 of 64 ways, twice for two rows; two of six differ: 2 of 4 ways
     assert summary["GR2S"]["p randomisation"] == pytest.approx(2 * 2 / 64)

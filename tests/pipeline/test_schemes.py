@@ -7,57 +7,57 @@ import math
 import numpy as np
 import pytest
 from small_collection import TEXTS as TITLES
-from small_collection import write_folder
+from small_collection import over, retrieval, small_experiment, write_folder
 
+from gr2_jax import open_retriever
 from gr2_jax.cli import main
 from gr2_jax.corpus import read_run
 from gr2_jax.corpus.collection import Document
 from gr2_jax.docids import DocidTrie
 from gr2_jax.errors import UserError
-from gr2_jax.experiment.config import (
-    BatchConfig,
-    CorpusConfig,
-    DocidConfig,
-    Experiment,
-    FusionConfig,
-    ModelConfig,
-    OptimiserConfig,
-    RetrievalConfig,
-    System,
-    ViewsRow,
-    VocabularyConfig,
-)
+from gr2_jax.experiment import BatchConfig, DocidConfig, ModelConfig, OptimiserConfig, VocabularyConfig
 from gr2_jax.pipeline import docids as docids_stage
-from gr2_jax.pipeline.docids import load_docids
-from gr2_jax.pipeline.prepare import load_tokenizer
-from gr2_jax.pipeline.run import run
-from gr2_jax.pipeline.schemes import SCHEMES, SUFFIX_DIGITS, Sources
-from gr2_jax.pipeline.stage import Workdir
-from gr2_jax.search import Retriever
+from gr2_jax.pipeline.rows import BASELINES, System, ViewsRow
+from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.schemes import (
+    FusionQueries,
+    HierarchicalCodes,
+    PlainQueries,
+    ProductCodes,
+    RandomNumbers,
+    ResidualCodes,
+    Titles,
+    Urls,
+)
+from gr2_jax.pipeline.schemes.base import SUFFIX_DIGITS, scheme_fingerprint
+from gr2_jax.pipeline.schemes.pseudo_queries import OpenQueries
+from gr2_jax.pipeline.stages import run_experiment
+from gr2_jax.pipeline.workdir import Workdir
 
 COUNT = len(TITLES)
 MODEL = ModelConfig(dropout_rate=0.0)
-EXPERIMENT = Experiment(
+WRITER = {"model": MODEL, "optimiser": OptimiserConfig(steps=30), "pairs": 16, "document_length": 16, "beams": 2}
+FUSION = FusionQueries(**WRITER, radii=(0.0, 4.0), resamples=1)
+ALL = (
+    Titles(),
+    Urls(),
+    RandomNumbers(),
+    HierarchicalCodes(branches=3, leaf=4),
+    ProductCodes(levels=2, codes=8),
+    ResidualCodes(levels=2, codes=8),
+    PlainQueries(**WRITER),
+    FUSION,
+)
+SCHEMES = [scheme.name for scheme in ALL]
+EXPERIMENT = small_experiment(
     name="schemes",
-    corpus=CorpusConfig(validation_queries=5, test_queries=5),
     vocabulary=VocabularyConfig(size=80, extra_ids=100),
-    docids=DocidConfig(schemes=tuple(SCHEMES), max_length=10, codebooks=2, codes=8, branches=3, leaf=4),
-    fusion=FusionConfig(
-        model=MODEL,
-        optimiser=OptimiserConfig(steps=30),
-        pairs=16,
-        document_length=16,
-        beams=2,
-        radii=(0.0, 4.0),
-        resamples=1,
-    ),
-    retrieval=RetrievalConfig(
-        model=MODEL,
+    docids=DocidConfig(schemes=ALL, max_length=10),
+    retrieval=retrieval(
         optimiser=OptimiserConfig(steps=3),
-        batch=BatchConfig(queries=4, documents=4, length=8, shortest_span=2, longest_span=6),
-        systems=(System("A", "title"), System("B", "rq")),
-        views=(ViewsRow("Both", ("A", "B")),),
+        batch=BatchConfig(queries=4, indexing_texts=4, length=8, shortest_span=2, longest_span=6),
     ),
+    rows=(System("A", "title"), System("B", "rq"), ViewsRow("Both", ("A", "B")), *BASELINES),
 )
 
 
@@ -74,30 +74,25 @@ def corpus(tmp_path_factory):
     return folder
 
 
-def of(corpus, **docids):
-    """The experiment over `corpus`; with other settings for docids, one system on the first of the schemes."""
-    source = dataclasses.replace(EXPERIMENT.corpus, source=str(corpus))
-    experiment = dataclasses.replace(EXPERIMENT, corpus=source)
-    if not docids:
+def of(corpus, *schemes, max_length=10):
+    """The experiment over `corpus`; with other schemes, one system on the first of them."""
+    experiment = over(EXPERIMENT, corpus)
+    if not schemes:
         return experiment
-    system = System("A", docids["schemes"][0])
-    return dataclasses.replace(
-        experiment,
-        docids=dataclasses.replace(EXPERIMENT.docids, **docids),
-        retrieval=dataclasses.replace(EXPERIMENT.retrieval, systems=(system,), views=()),
-    )
+    docids = DocidConfig(schemes=schemes, max_length=max_length)
+    return dataclasses.replace(experiment, docids=docids, rows=(System("A", schemes[0].name), *BASELINES))
 
 
 @pytest.fixture(scope="module")
 def made(corpus, tmp_path_factory):
-    """The docids of all schemes: (experiment, workdir, the printed table)."""
+    """The docids of all schemes: (run, workdir, the printed table)."""
     experiment, workdir = of(corpus), Workdir(tmp_path_factory.mktemp("schemes") / "run")
-    return experiment, workdir, run(experiment, workdir, until="docids")
+    return Run(experiment, workdir.root), workdir, run_experiment(experiment, workdir.root, until="docids")
 
 
 @pytest.fixture(scope="module")
 def tokenizer(made):
-    return load_tokenizer(*made[:2])
+    return made[0].tokenizer
 
 
 def table_of(made, scheme):
@@ -118,7 +113,7 @@ def test_every_document_has_a_docid_of_its_own(made, scheme):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_trie_table_and_text_agree(made, tokenizer, scheme):
-    trie, table = load_docids(*made[:2], scheme)
+    trie, table = made[0].docids(scheme).trie, made[0].docids(scheme).table
     assert table.max() < tokenizer.size
     for row, (docid, text) in enumerate(zip(table, table_of(made, scheme).values(), strict=True)):
         (end,) = np.flatnonzero(docid == 1)
@@ -136,7 +131,7 @@ def test_titles_and_urls_are_what_the_document_brings(made):
 
 
 def test_numbers_are_random_and_say_nothing(made, tokenizer):
-    _, table = load_docids(*made[:2], "number")
+    table = made[0].docids("number").table
     digits = table[:, :2] - tokenizer.sentinels.start
     assert sorted((digits @ [10, 1]).tolist()) == list(range(COUNT))
     assert (np.diff(digits @ [10, 1]) == 1).mean() < 0.2
@@ -144,7 +139,7 @@ def test_numbers_are_random_and_say_nothing(made, tokenizer):
 
 @pytest.mark.parametrize("scheme", ["rq", "pq"])
 def test_codes_are_spelled_level_by_level_and_bring_their_centroids(made, tokenizer, scheme):
-    _, table = load_docids(*made[:2], scheme)
+    table = made[0].docids(scheme).table
     codes = table[:, :2] - tokenizer.sentinels.start
     assert (codes[:, 0] < 8).all()
     assert ((codes[:, 1] >= 8) & (codes[:, 1] < 16)).all()
@@ -155,7 +150,7 @@ def test_codes_are_spelled_level_by_level_and_bring_their_centroids(made, tokeni
 
 def test_documents_that_read_alike_go_down_the_tree_together(made):
     """For two of the four or five codes of three values: their vectors are the same but for rounding."""
-    _, table = load_docids(*made[:2], "hierarchical")
+    table = made[0].docids("hierarchical").table
     same = [row[row > 1].tolist() for row in table[54:60]]
     assert len({tuple(codes[:2]) for codes in same}) == 1
     assert len({tuple(codes) for codes in same}) == 6
@@ -165,7 +160,7 @@ def test_documents_that_read_alike_go_down_the_tree_together(made):
 
 @pytest.mark.parametrize("scheme", ["qg", "fusion"])
 def test_pseudo_queries_are_words_and_suffixes_their_only_sentinels(made, tokenizer, scheme):
-    _, table = load_docids(*made[:2], scheme)
+    table = made[0].docids(scheme).table
     used = np.unique(table[table > 1])
     digits = set(list(tokenizer.sentinels)[-SUFFIX_DIGITS:])
     assert not (set(used.tolist()) & set(tokenizer.sentinels)) - digits
@@ -175,7 +170,7 @@ def test_pseudo_queries_are_words_and_suffixes_their_only_sentinels(made, tokeni
 def test_quality_of_every_scheme_is_reported(made):
     _, workdir, printed = made
     rows = [line.split("|")[1].strip() for line in printed.splitlines()[2:]]
-    assert rows == list(SCHEMES)
+    assert rows == SCHEMES
     assert (workdir.report / "docids.png").read_bytes().startswith(b"\x89PNG")
     for scheme in SCHEMES:
         quality = json.loads((workdir.quality(scheme) / "quality.json").read_text())
@@ -187,15 +182,15 @@ def test_quality_of_every_scheme_is_reported(made):
 
 @pytest.mark.parametrize("name", ["qg", "fusion"])
 def test_held_out_likelihood_is_that_of_the_validation_queries_token_by_token(made, corpus, name):
-    experiment, workdir, _ = made
-    upstream = json.loads((workdir.examples / "stage.json").read_text())["fingerprint"]
-    scheme = SCHEMES[name](name, Sources(experiment, workdir), upstream)
+    run, workdir, _ = made
+    scheme = run.scheme(name)
+    opened = scheme.open(run)
     texts = dict(line.split("\t") for line in (corpus / "queries.tsv").read_text().splitlines())
     nll, tokens = 0.0, 0
     for query in json.loads((workdir.corpus / "split.json").read_text())["validation"]:
-        ids = [*scheme.sources.tokenizer.encode(texts[query])[:10], 1]
-        document = scheme.sources.examples["documents"].tokens[int(query[1:]), None, :16]  # query i is about document i
-        logits = np.asarray(scheme.logits(scheme.params, document, np.array([ids])), np.float64)[0]
+        ids = [*run.tokenizer.encode(texts[query])[:10], 1]
+        document = run.examples["documents"].tokens[int(query[1:]), None, :16]  # query i is about document i
+        logits = np.asarray(scheme.logits(opened.network, opened.params, document, np.array([ids])), np.float64)[0]
         for row, token in zip(logits, ids, strict=True):
             nll -= row[token] - np.log(np.exp(row).sum())
             tokens += 1
@@ -204,14 +199,13 @@ def test_held_out_likelihood_is_that_of_the_validation_queries_token_by_token(ma
     assert held_out["perplexity"] == pytest.approx(math.exp(nll / tokens), rel=1e-4)
 
 
-def test_other_settings_of_the_search_do_not_train_again(made, corpus, tmp_path):
-    experiment = of(corpus, schemes=("qg", "fusion"))
-    fusion = dataclasses.replace(experiment.fusion, radii=(), radius=3.0, beams=3, latents=2)
-    changed = dataclasses.replace(experiment, fusion=fusion)
-    for name in ("qg", "fusion"):
-        before, after = (SCHEMES[name](name, Sources(e, made[1]), "x") for e in (experiment, changed))
-        assert before.fingerprint != after.fingerprint
-        assert before.training_settings(experiment) == after.training_settings(changed)
+def test_other_settings_of_the_search_do_not_train_again(made):
+    run = made[0]
+    for before in (run.scheme("qg"), FUSION):
+        changes = {"beams": 3} | ({"radii": (), "radius": 3.0, "latents": 2} if before is FUSION else {})
+        after = dataclasses.replace(before, **changes)
+        assert scheme_fingerprint(run, before) != scheme_fingerprint(run, after)
+        assert before.training_settings() == after.training_settings()
 
 
 @pytest.fixture
@@ -219,8 +213,7 @@ def command(made, tmp_path):
     """`gr2 docids` on the finished run."""
     config = tmp_path / "schemes.py"
     config.write_text(
-        "import json\nfrom gr2_jax.experiment.loading import experiment_from_json\n"
-        f"experiment = experiment_from_json(json.load(open({str(made[1].config)!r}))['experiment'])\n"
+        f"from gr2_jax.pipeline.open_run import open_run\nexperiment = open_run({str(made[1].root)!r}).experiment\n"
     )
     return ["docids", str(config), "--workdir", str(made[1].root)]
 
@@ -235,7 +228,7 @@ def test_the_command_prints_the_table_and_where_everything_is(made, command, cap
     with pytest.raises(SystemExit, match="0"):
         main([*command, "--json"])
     qualities = json.loads(capsys.readouterr().out)
-    assert list(qualities) == list(SCHEMES)
+    assert list(qualities) == SCHEMES
     assert qualities["title"]["assignment"]["needed_suffix"] == 5
     with pytest.raises(SystemExit, match="2"):
         main([*command, "--validation"])
@@ -249,11 +242,10 @@ def test_a_trie_of_another_vocabulary_is_refused(made):
 
 def test_killed_while_pseudo_queries_are_written_it_goes_on_with_the_same_result(made, corpus, tmp_path, monkeypatch):
     """Shards of 16 documents; the third is never written the first time."""
-    experiment = of(corpus, schemes=("fusion",))
+    experiment = of(corpus, FUSION)
     workdir = Workdir(tmp_path / "run")
     monkeypatch.setattr(docids_stage, "_SHARD", 16)
-    scheme, asked = SCHEMES["fusion"], []
-    write = scheme.candidates
+    asked, write = [], OpenQueries.candidates
 
     def killed(self, rows, sample=0):
         asked.append(rows.tolist())
@@ -261,14 +253,14 @@ def test_killed_while_pseudo_queries_are_written_it_goes_on_with_the_same_result
             raise KeyboardInterrupt
         return write(self, rows, sample)
 
-    monkeypatch.setattr(scheme, "candidates", killed)
+    monkeypatch.setattr(OpenQueries, "candidates", killed)
     with pytest.raises(KeyboardInterrupt):
-        run(experiment, workdir, until="docids")
+        run_experiment(experiment, workdir.root, until="docids")
     assert not workdir.docids("fusion").exists()
     stale = workdir.candidates("fusion") / "of-other-settings"
     stale.mkdir()
     asked.append("again")
-    run(experiment, workdir, until="docids")
+    run_experiment(experiment, workdir.root, until="docids")
     assert asked[4] == list(range(32, 48))  # the first two shards are kept
     assert not list((workdir.root / "candidates").iterdir())
     for name in ("docids.tsv", "figures.json", "radius.json"):
@@ -276,10 +268,10 @@ def test_killed_while_pseudo_queries_are_written_it_goes_on_with_the_same_result
 
 
 def test_two_views_of_each_document_are_read_together(corpus, tmp_path):
-    two = dataclasses.replace(EXPERIMENT.docids, schemes=("title", "rq"))
+    two = DocidConfig(schemes=(Titles(), ResidualCodes(levels=2, codes=8)), max_length=10)
     experiment = dataclasses.replace(of(corpus), docids=two)
     workdir = Workdir(tmp_path / "run")
-    table = run(experiment, workdir)
+    table = run_experiment(experiment, workdir.root)
     assert [line.split("|")[1].strip() for line in table.splitlines()[2:5]] == ["A", "B", "Both"]
     runs = {name: read_run(workdir.runs / name / "test.trec") for name in ("A", "B", "Both")}
     for query, hits in runs["Both"].items():
@@ -288,28 +280,47 @@ def test_two_views_of_each_document_are_read_together(corpus, tmp_path):
         best = sorted(expected, key=lambda d: (-expected[d], d))[: len(hits)]
         assert [d for d, _ in hits] == best
         assert [math.exp(s) for _, s in hits] == pytest.approx([expected[d] for d in best], rel=1e-5)
-    (found,) = Retriever.from_workdir(workdir.root, "Both").search(["how to sort"], k=4)
+    (found,) = open_retriever(workdir.root, "Both").search(["how to sort"], k=4)
     assert len(found) == 4
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("scheme", "max_length", "sentence"),
     [
-        ({"schemes": ("codes",)}, "no docid scheme 'codes'"),
-        ({"schemes": ("number",), "max_length": 1}, "docids of 2 codes need --docids.max_length of 2 or more"),
-        ({"schemes": ("pq",), "max_length": 1}, "docids of 2 codes need --docids.max_length of 2 or more"),
+        (RandomNumbers(), 1, "docids of 2 codes need --docids.max_length of 2 or more"),
+        (ProductCodes(levels=2, codes=8), 1, "docids of 2 codes need --docids.max_length of 2 or more"),
         (
-            {"schemes": ("rq",), "codes": 50},
+            ResidualCodes(levels=2, codes=50),
+            10,
             "docids of 2 codes, 100 different ones, need --vocabulary.extra_ids of 110 or more, not 100",
         ),
-        ({"schemes": ("rq",), "codes": 61, "codebooks": 1}, "--docids.codes is 61, and there are only 60 documents"),
-        ({"schemes": ("pq",), "max_length": 200, "codebooks": 150, "codes": 1}, "--vocabulary.extra_ids of 160"),
-        ({"schemes": ("hierarchical",), "branches": 1}, "--docids.branches is 1"),
+        (ResidualCodes(levels=1, codes=61), 10, "codes is 61, and there are only 60 documents"),
+        (ProductCodes(levels=150, codes=1), 200, "--vocabulary.extra_ids of 160"),
     ],
 )
-def test_settings_that_make_no_docids_are_refused(made, corpus, changes, sentence):
+def test_schemes_that_make_no_docids_are_refused(made, corpus, scheme, max_length, sentence):
     with pytest.raises(UserError, match=sentence):
-        run(of(corpus, **changes), made[1], until="docids")
+        run_experiment(of(corpus, scheme, max_length=max_length), made[1].root, until="docids")
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: HierarchicalCodes(branches=1), "branches is 1: it must be at least 2"),
+        (lambda: FusionQueries(radii=(1.0, -1.0)), "radii is .*a radius is at least 0"),
+        (lambda: PlainQueries(beams=0), "beams is 0"),
+        (lambda: DocidConfig(schemes=(Titles(), Titles())), "two schemes named 'title'"),
+    ],
+)
+def test_settings_that_no_scheme_could_use_are_refused_when_they_are_written(make, sentence):
+    with pytest.raises(UserError, match=sentence):
+        make()
+
+
+def test_a_row_whose_scheme_is_missing_is_refused(corpus, tmp_path):
+    experiment = dataclasses.replace(of(corpus, Titles()), rows=(System("A", "titel"),))
+    with pytest.raises(UserError, match="no scheme 'titel': did you mean 'title'"):
+        run_experiment(experiment, tmp_path / "run", until="docids")
 
 
 def test_documents_without_a_url_are_named(corpus, tmp_path):
@@ -321,4 +332,4 @@ def test_documents_without_a_url_are_named(corpus, tmp_path):
     for name in ("queries.tsv", "qrels.txt"):
         (folder / name).write_bytes((corpus / name).read_bytes())
     with pytest.raises(UserError, match=r"document d7 of .* has no URL \(and 0 more\), so URLs cannot be docids"):
-        run(of(folder, schemes=("url",)), Workdir(tmp_path / "run"), until="docids")
+        run_experiment(of(folder, Urls()), tmp_path / "run", until="docids")

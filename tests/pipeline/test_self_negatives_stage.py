@@ -7,55 +7,40 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
-from small_collection import TEXTS, write_folder
+from small_collection import TEXTS, over, retrieval, small_experiment, write_folder
 
+from gr2_jax import open_retriever
 from gr2_jax.corpus.collection import Document
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.batches import GradedBatches
 from gr2_jax.errors import UserError
-from gr2_jax.experiment.config import (
-    BatchConfig,
-    CorpusConfig,
-    DocidConfig,
-    EvaluationConfig,
-    Experiment,
-    ModelConfig,
-    OptimiserConfig,
-    RetrievalConfig,
-    SelfNegativeConfig,
-    System,
-    VocabularyConfig,
-)
-from gr2_jax.pipeline.check import check
-from gr2_jax.pipeline.docids import load_docids
-from gr2_jax.pipeline.prepare import load_examples
-from gr2_jax.pipeline.run import run
+from gr2_jax.experiment import DocidConfig, EvaluationConfig, OptimiserConfig
+from gr2_jax.files import read_json
+from gr2_jax.pipeline.checks import check
+from gr2_jax.pipeline.rows import BASELINES, SelfNegatives, System
+from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.schemes import ResidualCodes, Titles
 from gr2_jax.pipeline.self_negatives import mine, wrong_rows
-from gr2_jax.pipeline.stage import Workdir, read_json
+from gr2_jax.pipeline.stages import run_experiment
+from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.search import Retriever
 from gr2_jax.search.searcher import SearchOptions
 from gr2_jax.training.loop_config import LoopConfig
 
 COUNT, TUNED = len(TEXTS), "GR2S-negatives"
-EXPERIMENT = Experiment(
+STAGE = SelfNegatives("GR2S", steps=30, learning_rate=3e-3, beams=COUNT, depth=4, negatives=2)
+EXPERIMENT = small_experiment(
     name="self_negatives",
-    corpus=CorpusConfig(validation_queries=5, test_queries=5),
-    vocabulary=VocabularyConfig(size=80, extra_ids=20),
-    docids=DocidConfig(schemes=("title",)),
-    retrieval=RetrievalConfig(
-        model=ModelConfig(dropout_rate=0.0),
-        optimiser=OptimiserConfig(steps=20, warmup_steps=2),
-        batch=BatchConfig(queries=8, documents=4, length=8, shortest_span=2, longest_span=6),
-        self_negatives=SelfNegativeConfig(steps=30, learning_rate=3e-3, beams=COUNT, depth=4, negatives=2),
-        systems=(System("GR2S", "title"), System(TUNED, "title", self_negatives_of="GR2S")),
-    ),
+    retrieval=retrieval(optimiser=OptimiserConfig(steps=20, warmup_steps=2)),
+    rows=(System("GR2S", "title"), System(TUNED, "title", self_negatives=STAGE), *BASELINES),
     evaluation=EvaluationConfig(batch=4),
 )
 
 
 def fine_tuned_with(experiment, **changes):
-    settings = dataclasses.replace(experiment.retrieval.self_negatives, **changes)
-    return dataclasses.replace(experiment, retrieval=dataclasses.replace(experiment.retrieval, self_negatives=settings))
+    first, tuned, *others = experiment.rows
+    tuned = dataclasses.replace(tuned, self_negatives=dataclasses.replace(tuned.self_negatives, **changes))
+    return dataclasses.replace(experiment, rows=(first, tuned, *others))
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +48,9 @@ def finished(tmp_path_factory):
     """(experiment, workdir, the printed table) of an undisturbed run."""
     folder = tmp_path_factory.mktemp("corpus")
     write_folder(folder, [Document(f"d{i}", text, f"{text} again") for i, text in enumerate(TEXTS)], TEXTS)
-    source = dataclasses.replace(EXPERIMENT.corpus, source=str(folder))
-    experiment = dataclasses.replace(EXPERIMENT, corpus=source)
+    experiment = over(EXPERIMENT, folder)
     workdir = Workdir(tmp_path_factory.mktemp("self_negatives") / "run")
-    return experiment, workdir, run(experiment, workdir)
+    return experiment, workdir, run_experiment(experiment, workdir.root)
 
 
 def mined(workdir):
@@ -77,11 +61,12 @@ def mined(workdir):
 def likelihoods(finished):
     """[queries, documents] of -log P(docid|query) of the training queries, by teacher forcing, under both systems."""
     experiment, workdir, _ = finished
-    tokens = load_examples(workdir)["queries"].tokens
-    trie, table = load_docids(experiment, workdir, "title")
+    run = Run(experiment, workdir.root)
+    tokens = run.examples["queries"].tokens
+    trie, table = run.docids("title").trie, run.docids("title").table
 
     def nll(system):
-        retriever = Retriever.from_workdir(workdir.root, system)
+        retriever = open_retriever(workdir.root, system)
         docids = np.broadcast_to(table, (len(tokens), *table.shape))
         logits = jax.jit(retriever.model.apply)({"params": retriever.params}, tokens, docids).logits
         log_probs = np.asarray(jax.nn.log_softmax(logits), np.float64)
@@ -107,12 +92,12 @@ def test_the_row_is_trained_after_its_start_and_costs_what_both_cost(finished):
     assert float(rows[TUNED][seconds]) > float(rows["GR2S"][seconds])
     parts = {"likelihood_q", "likelihood_d", "mgcc"}
     for name, more in (("GR2S", set()), (TUNED, {"self_negative"})):
-        (stage,) = workdir.checkpoints("").glob(f"{name}-????????????????/stage.json")
+        (stage,) = (workdir.root / "checkpoints").glob(f"{name}-????????????????/stage.json")
         assert set(read_json(stage)["parts"]) == parts | more
 
 
 def test_negatives_are_the_likeliest_documents_that_are_not_relevant(finished, likelihoods):
-    queries, rows = load_examples(finished[1])["queries"], mined(finished[1])
+    queries, rows = Run(finished[0], finished[1].root).examples["queries"], mined(finished[1])
     assert rows.dtype == np.int32
     assert rows.shape == (COUNT - 10, 4)
     for nll, relevant, found in zip(likelihoods["GR2S"], queries.docid_rows[:, 0], rows, strict=True):
@@ -123,7 +108,7 @@ def test_negatives_are_the_likeliest_documents_that_are_not_relevant(finished, l
 
 
 def test_fine_tuning_raises_the_relevant_over_the_mined(finished, likelihoods):
-    queries, rows = load_examples(finished[1])["queries"], mined(finished[1])
+    queries, rows = Run(finished[0], finished[1].root).examples["queries"], mined(finished[1])
 
     def loss(nll):
         own, others = np.take_along_axis(nll, queries.docid_rows[:, :1], 1), np.take_along_axis(nll, rows, 1)
@@ -136,15 +121,15 @@ def test_it_starts_from_the_other_system_s_weights(finished, tmp_path):
     """At a rate too small to change a number the two are the same; nothing else is trained or mined again."""
     experiment, workdir, _ = finished
     copy = Workdir(shutil.copytree(workdir.root, tmp_path / "run"))
-    before = sorted(path.name for path in copy.checkpoints("").iterdir())
+    before = sorted(path.name for path in (copy.root / "checkpoints").iterdir())
     kept = (copy.negatives("GR2S") / "rows.npy").stat().st_mtime_ns
-    run(fine_tuned_with(experiment, learning_rate=1e-30), copy, until="train")
-    (added,) = {path.name for path in copy.checkpoints("").iterdir()} - set(before)
+    run_experiment(fine_tuned_with(experiment, learning_rate=1e-30), copy.root, until="train")
+    (added,) = {path.name for path in (copy.root / "checkpoints").iterdir()} - set(before)
     assert added.startswith(TUNED)
     assert (copy.negatives("GR2S") / "rows.npy").stat().st_mtime_ns == kept
-    first, second = (Retriever.from_workdir(copy.root, name).params for name in ("GR2S", TUNED))
+    first, second = (open_retriever(copy.root, name).params for name in ("GR2S", TUNED))
     jax.tree.map(np.testing.assert_array_equal, first, second)
-    kept_row = Retriever.from_workdir(workdir.root, TUNED).params
+    kept_row = open_retriever(workdir.root, TUNED).params
     assert any(np.any(a != b) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(kept_row), strict=True))
 
 
@@ -152,7 +137,7 @@ def test_killed_while_mining_and_while_training_it_ends_with_the_same_bytes(fini
     experiment, workdir, _ = finished
     experiment = dataclasses.replace(experiment, loop=LoopConfig(checkpoint_seconds=0.0))
     copy = Workdir(shutil.copytree(workdir.root, tmp_path / "run"))
-    for directory in (copy.root / "negatives", *copy.checkpoints("").glob(f"{TUNED}-*")):
+    for directory in (copy.root / "negatives", *(copy.root / "checkpoints").glob(f"{TUNED}-*")):
         shutil.rmtree(directory)
 
     def killed_at(kind, name, calls):
@@ -167,17 +152,17 @@ def test_killed_while_mining_and_while_training_it_ends_with_the_same_bytes(fini
         with monkeypatch.context() as patch:
             patch.setattr(kind, name, method)
             with pytest.raises(KeyboardInterrupt):
-                run(experiment, copy, until="train")
+                run_experiment(experiment, copy.root, until="train")
 
     killed_at(Retriever, "search_tokens", 2)
     assert not copy.negatives("GR2S").exists()
     killed_at(GradedBatches, "__call__", 25)  # after the checkpoint of step 20
     assert copy.negatives("GR2S").exists()
-    (checkpoint,) = copy.checkpoints("").glob(f"{TUNED}-*")
+    (checkpoint,) = (copy.root / "checkpoints").glob(f"{TUNED}-*")
     assert (checkpoint / "20").is_dir()
-    run(experiment, copy, until="train")
+    run_experiment(experiment, copy.root, until="train")
     np.testing.assert_array_equal(mined(copy), mined(workdir))
-    weights = (Retriever.from_workdir(place.root, TUNED).params for place in (copy, workdir))
+    weights = (open_retriever(place.root, TUNED).params for place in (copy, workdir))
     jax.tree.map(np.testing.assert_array_equal, *weights)
 
 
@@ -207,31 +192,41 @@ def test_every_query_is_searched_in_batches_of_one_size(count):
     assert sum(sizes) < count + 4
 
 
+def after(of, docids="title", **changes):
+    """A row A that is fine-tuned after the row `of`."""
+    return System("A", docids, self_negatives=SelfNegatives(of, **changes))
+
+
 @pytest.mark.parametrize(
-    ("systems", "changes", "sentence"),
+    ("rows", "sentence"),
     [
-        ((System("A", "title", self_negatives_of="B"),), {}, "system A starts from 'B', no system above it: it is the"),
+        ((after("B"),), "row A starts from 'B', no system above it: it is the first"),
+        ((System("GR2S", "title"), after("GRS")), r"starts from 'GRS', no system above it: did you mean 'GR2S'\?"),
         (
-            (System("GR2S", "title"), System("A", "title", self_negatives_of="GRS")),
-            {},
-            r"system A starts from 'GRS', no system above it: did you mean 'GR2S'\?",
+            (System("GR2S", "title"), after("GR2S", "rq")),
+            "row A writes 'rq' docids and starts from GR2S, which writes 'title' docids: both must write the same",
         ),
         (
-            (System("GR2S", "title"), System("A", "rq", self_negatives_of="GR2S")),
-            {},
-            "system A writes 'rq' docids and starts from GR2S, which writes 'title' docids: both must write the same",
+            (System("GR2S", "title"), dataclasses.replace(after("GR2S", steps=20), steps_factor=0.01)),
+            "A has no steps to train",
         ),
-        (
-            (System("GR2S", "title"), System("A", "title", self_negatives_of="GR2S", steps=0.01)),
-            {"steps": 20},
-            "system A has no steps to train",
-        ),
-        ((System("A", "title"),), {"depth": 21}, "draws 4 negatives from 21 kept of 20 found: it must be negatives <="),
-        ((System("A", "title"),), {"negatives": 11}, "draws 11 negatives from 10 kept of 20 found"),
-        ((System("A", "title"),), {"beams": 0}, "--retrieval.self_negatives.beams is 0"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(systems, changes, sentence):
-    experiment = Experiment(docids=DocidConfig(schemes=("title", "rq")), retrieval=RetrievalConfig(systems=systems))
+def test_rows_that_cannot_be_fine_tuned_are_refused(rows, sentence, tmp_path):
+    docids = DocidConfig(schemes=(Titles(), ResidualCodes(levels=2, codes=4)))
     with pytest.raises(UserError, match=sentence):
-        check(fine_tuned_with(experiment, **changes))
+        check(Run(small_experiment(docids=docids, rows=rows), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"depth": 21}, "depth is 21: it must be between negatives, 4, and beams, 20"),
+        ({"negatives": 11}, "depth is 10: it must be between negatives, 11, and beams, 20"),
+        ({"beams": 0}, "depth is 10: .* and beams, 0"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
+    ],
+)
+def test_stages_that_cannot_be_are_refused(changes, sentence):
+    with pytest.raises(UserError, match=sentence):
+        SelfNegatives("GR2S", **changes)

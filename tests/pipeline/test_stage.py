@@ -1,5 +1,4 @@
 import dataclasses
-import json
 import os
 import subprocess
 import sys
@@ -8,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from gr2_jax.errors import UserError
-from gr2_jax.experiment.config import CorpusConfig
-from gr2_jax.pipeline.stage import STAGE_FILE, Workdir, digest, is_done, run_stage, write_json
+from gr2_jax.experiment import CorpusConfig
+from gr2_jax.pipeline.stage import STAGE_FILE, Stage, current_fingerprint, fingerprint_of
+from gr2_jax.pipeline.workdir import Workdir
 
 
 def contents(directory):
@@ -31,14 +31,14 @@ class Build:
 
 def test_a_stage_is_built_once_and_again_for_another_fingerprint(tmp_path):
     stage, first, second = tmp_path / "docids" / "title", Build("one"), Build("two")
-    assert run_stage(stage, "a", first) is True
-    assert run_stage(stage, "a", first) is False
+    assert Stage(stage, "a").build(first) is True
+    assert Stage(stage, "a").build(first) is False
     assert contents(stage) == {"result": "one"}
-    assert is_done(stage, "a")
-    assert not is_done(stage, "b")
-    assert run_stage(stage, "b", second) is True
+    assert Stage(stage, "a").done
+    assert not Stage(stage, "b").done
+    assert Stage(stage, "b").build(second) is True
     assert contents(stage) == {"result": "two"}
-    assert not is_done(stage, "a")
+    assert not Stage(stage, "a").done
     assert first.given == second.given == [[]]
     assert [path.name for path in stage.parent.iterdir()] == ["title"]
 
@@ -47,50 +47,50 @@ def test_a_stage_is_built_once_and_again_for_another_fingerprint(tmp_path):
 def test_a_build_that_fails_leaves_nothing_under_the_name(tmp_path, error):
     stage = tmp_path / "corpus"
     with pytest.raises(type(error)):
-        run_stage(stage, "a", Build("half", error))
+        Stage(stage, "a").build(Build("half", error))
     assert not stage.exists()
     whole = Build("whole")
-    assert run_stage(stage, "a", whole) is True
+    assert Stage(stage, "a").build(whole) is True
     assert whole.given == [[]]  # without the half that was left
     assert contents(stage) == {"result": "whole"}
 
 
 def test_a_build_that_fails_leaves_the_old_stage_as_it_was(tmp_path):
     stage = tmp_path / "corpus"
-    run_stage(stage, "a", Build("old"))
+    Stage(stage, "a").build(Build("old"))
     with pytest.raises(ValueError, match="x"):
-        run_stage(stage, "b", Build("new", ValueError("x")))
+        Stage(stage, "b").build(Build("new", ValueError("x")))
     assert contents(stage) == {"result": "old"}
-    assert is_done(stage, "a")
-    assert run_stage(stage, "a", Build("new")) is False
+    assert Stage(stage, "a").done
+    assert Stage(stage, "a").build(Build("new")) is False
 
 
 def test_a_process_killed_while_building_leaves_nothing_under_the_name(tmp_path):
     code = (
-        "import os, sys; from pathlib import Path; from gr2_jax.pipeline.stage import run_stage\n"
+        "import os, sys; from pathlib import Path; from gr2_jax.pipeline.stage import Stage\n"
         "def build(out):\n    (out / 'result').write_text('half'); os._exit(9)\n"
-        "run_stage(Path(sys.argv[1]), 'a', build)"
+        "Stage(Path(sys.argv[1]), 'a').build(build)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "stage")], check=False).returncode == 9
     assert not (tmp_path / "stage").exists()
-    run_stage(tmp_path / "stage", "a", Build("whole"))
+    Stage(tmp_path / "stage", "a").build(Build("whole"))
     assert contents(tmp_path / "stage") == {"result": "whole"}
 
 
 def test_a_directory_that_no_stage_made_is_left_alone(tmp_path):
     (tmp_path / "stage").mkdir()
     (tmp_path / "stage" / "mine").touch()
-    assert not is_done(tmp_path / "stage", "a")
+    assert not Stage(tmp_path / "stage", "a").done
     with pytest.raises(UserError, match="stage is in the way"):
-        run_stage(tmp_path / "stage", "a", Build("x"))
+        Stage(tmp_path / "stage", "a").build(Build("x"))
     assert [path.name for path in tmp_path.rglob("*")] == ["stage", "mine"]
 
 
 def test_an_empty_record_is_not_done(tmp_path):
-    run_stage(tmp_path / "stage", "a", Build("x"))
+    Stage(tmp_path / "stage", "a").build(Build("x"))
     (tmp_path / "stage" / "stage.json").write_text("")
-    assert not is_done(tmp_path / "stage", "a")
-    assert run_stage(tmp_path / "stage", "a", Build("y"))
+    assert not Stage(tmp_path / "stage", "a").done
+    assert Stage(tmp_path / "stage", "a").build(Build("y"))
     assert contents(tmp_path / "stage") == {"result": "y"}
 
 
@@ -124,42 +124,40 @@ def test_no_two_parts_of_a_run_share_a_path():
     paths = [getattr(workdir, name) for name in fixed] + [
         workdir.docids("a"),
         workdir.docids("b"),
-        workdir.checkpoints("a"),
+        workdir.checkpoints("a", "0"),
     ]
     assert len(set(paths)) == len(paths) == len(fixed) + 3
     assert all(path.is_relative_to("w") for path in paths)
 
 
-def test_digest_is_free_of_order_and_stable_between_processes():
+def test_a_fingerprint_is_free_of_order_and_stable_between_processes():
     value = {"b": [1, 2.5, None, True], "a": {"y": "ß", "x": CorpusConfig(folds=5)}, "p": Path("a/b")}
     same = {"p": "a/b", "a": {"x": dataclasses.asdict(CorpusConfig(folds=5)), "y": "ß"}, "b": (1, 2.5, None, True)}
-    assert digest(value) == digest(same)
-    code = "from gr2_jax.pipeline.stage import digest; print(digest({'b': ['ß', 1], 'a': 2.5}))"
+    assert fingerprint_of(value) == fingerprint_of(same)
+    code = "from gr2_jax.pipeline.stage import fingerprint_of; print(fingerprint_of({'b': ['ß', 1], 'a': 2.5}))"
     for hash_seed in ("1", "2"):
         command = [sys.executable, "-c", code]
         printed = subprocess.run(command, check=True, capture_output=True, text=True, env={"PYTHONHASHSEED": hash_seed})
-        assert printed.stdout.strip() == digest({"a": 2.5, "b": ["ß", 1]})
+        assert printed.stdout.strip() == fingerprint_of({"a": 2.5, "b": ["ß", 1]})
 
 
-def test_digest_tells_values_apart():
+def test_a_fingerprint_tells_values_apart():
     values = [0, False, None, "", [], {}, [0, 1], [1, 0], [[0], 1], {"a": 1}, {"a": 2}, {"b": 1}, CorpusConfig()]
     values += [CorpusConfig(folds=2), "0", 0.5]
-    assert len({digest(value) for value in values}) == len(values)
+    assert len({fingerprint_of(value) for value in values}) == len(values)
 
 
-def test_digest_refuses_what_has_no_fixed_order():
+def test_a_fingerprint_refuses_what_has_no_fixed_order():
     with pytest.raises(TypeError, match="set has no fingerprint"):
-        digest({"a": {1, 2}})
+        fingerprint_of({"a": {1, 2}})
 
 
-def test_write_json(tmp_path):
-    path = tmp_path / "metrics" / "test" / "x.json"
-    write_json(path, {"b": 1, "a": [CorpusConfig(), Path("p")]})
-    first = path.read_bytes()
-    write_json(path, {"a": [CorpusConfig(), Path("p")], "b": 1})
-    assert path.read_bytes() == first
-    assert json.loads(first) == {"a": [dataclasses.asdict(CorpusConfig()), "p"], "b": 1}
-    with pytest.raises(TypeError):
-        write_json(path, {"a": object()})
-    assert path.read_bytes() == first
-    assert [p.name for p in path.parent.iterdir()] == ["x.json"]
+def test_a_training_begins_and_finishes(tmp_path):
+    stage = Stage(tmp_path / "checkpoints" / "GR2S-a", "a")
+    stage.begin({"t5": {"d_model": 8}})
+    assert not stage.done
+    assert stage.meta == {"t5": {"d_model": 8}}
+    stage.finish({"seconds": 3.0})
+    assert stage.done
+    assert stage.meta == {"t5": {"d_model": 8}, "seconds": 3.0, "fingerprint": "a"}
+    assert current_fingerprint(stage.directory) == "a"

@@ -5,28 +5,27 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from small_collection import TEXTS, write_folder
+from small_collection import TEXTS, over, small_experiment, write_folder
 
 from gr2_jax.corpus.collection import Document
 from gr2_jax.data.lsa import TokenSemantics
 from gr2_jax.data.vocabulary import Tokenizer, train_vocabulary
 from gr2_jax.errors import UserError
-from gr2_jax.experiment.config import (
+from gr2_jax.experiment import (
     BatchConfig,
-    CorpusConfig,
     DocidConfig,
-    Experiment,
-    FusionConfig,
     ModelConfig,
     OptimiserConfig,
     RetrievalConfig,
-    System,
     VocabularyConfig,
 )
 from gr2_jax.models import GR2, T5, Fusion, load_t5, preset, save_hf_t5, stack_layers
 from gr2_jax.pipeline.initial_weights import starting_params
-from gr2_jax.pipeline.run import run
-from gr2_jax.pipeline.stage import Workdir
+from gr2_jax.pipeline.rows import BASELINES, System
+from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.schemes import FusionQueries
+from gr2_jax.pipeline.stages import run_experiment
+from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.training.checkpoints import restore_params
 
 EXTRA_IDS = 20
@@ -55,21 +54,21 @@ def weights(tmp_path_factory):
 def experiment(corpus, weights):
     model = ModelConfig(weights=str(weights), scan_layers=True, remat="full")
     still = OptimiserConfig(steps=2, learning_rate=1e-30)
-    return Experiment(
+    fusion = FusionQueries(
+        model=dataclasses.replace(model, scan_layers=False), optimiser=still, pairs=8, document_length=8, beams=2
+    )
+    experiment = small_experiment(
         name="weights",
-        corpus=CorpusConfig(source=str(corpus), validation_queries=5, test_queries=5),
         vocabulary=VocabularyConfig(model=str(weights / "spiece.model"), extra_ids=EXTRA_IDS),
-        docids=DocidConfig(schemes=("fusion",), max_length=6),
-        fusion=FusionConfig(
-            model=dataclasses.replace(model, scan_layers=False), optimiser=still, pairs=8, document_length=8, beams=2
-        ),
+        docids=DocidConfig(schemes=(fusion,), max_length=6),
         retrieval=RetrievalConfig(
             model=model,
             optimiser=still,
-            batch=BatchConfig(queries=4, documents=4, length=8, shortest_span=2, longest_span=6),
-            systems=(System("GR2S", "fusion"),),
+            batch=BatchConfig(queries=4, indexing_texts=4, length=8, shortest_span=2, longest_span=6),
         ),
+        rows=(System("GR2S", "fusion"), *BASELINES),
     )
+    return over(experiment, corpus)
 
 
 def _trained(workdir, name, model):
@@ -84,7 +83,7 @@ def _trained(workdir, name, model):
 def test_trains_from_the_weights(experiment, weights, tmp_path):
     """At a learning rate too small to change a number, the trained models are the T5 that they started from."""
     workdir = Workdir(tmp_path / "run")
-    table = run(experiment, workdir, until="evaluate", part="test")
+    table = run_experiment(experiment, workdir.root)
     assert "| GR2S" in table
     assert (workdir.vocabulary / "spiece.model").read_bytes() == (weights / "spiece.model").read_bytes()
     config, t5 = load_t5(weights)
@@ -98,22 +97,21 @@ def test_trains_from_the_weights(experiment, weights, tmp_path):
 def test_a_vocabulary_that_the_model_has_no_rows_for(experiment, tmp_path):
     wide = dataclasses.replace(experiment, vocabulary=dataclasses.replace(experiment.vocabulary, extra_ids=400))
     with pytest.raises(UserError, match=r"the vocabulary has \d+ ids and the model of .* \d+ rows: give its own"):
-        run(wide, Workdir(tmp_path / "run"), until="docids", part="test")
+        run_experiment(wide, tmp_path / "run", until="docids")
 
 
 def test_a_scanned_model_starts_from_the_corpus_as_an_unrolled_one(tmp_path):
-    workdir, rng = Workdir(tmp_path), np.random.default_rng(0)
-    workdir.examples.mkdir(parents=True)
+    run, rng = Run(small_experiment(), tmp_path), np.random.default_rng(0)
     semantics = TokenSemantics(
         token_vectors=rng.normal(size=(20, 14)), log_idf=rng.uniform(size=20), document_vectors=[]
     )
-    np.savez(workdir.examples / "semantics.npz", **semantics._asdict())
+    run.__dict__["semantics"] = semantics
     config = preset("scratch", vocab_size=20, d_model=16, d_kv=4, d_ff=8, num_encoder_layers=2, num_decoder_layers=2)
     shapes = jax.eval_shape(GR2(config).init, jax.random.key(0), np.ones((1, 2), int), np.ones((1, 1, 2), int))[
         "params"
     ]
     params = jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), shapes)
-    expected = starting_params(params, ModelConfig(), config, workdir)
+    expected = starting_params(params, ModelConfig(), config, run)
     scanned = dataclasses.replace(config, scan_layers=True)
-    found = starting_params(stack_layers(params), ModelConfig(scan_layers=True), scanned, workdir)
+    found = starting_params(stack_layers(params), ModelConfig(scan_layers=True), scanned, run)
     jax.tree.map(np.testing.assert_array_equal, found, stack_layers(expected))

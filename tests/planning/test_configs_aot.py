@@ -9,7 +9,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "configs"))
 from config_pairs import ON_PODS
 
-from gr2_jax.planning.lowered_steps import StepSpec, training_step
+from gr2_jax.planning.lowered_steps import judged_of, lowered_step, step_of
 from gr2_jax.training.mesh import make_mesh
 
 pytestmark = pytest.mark.tpu_aot
@@ -40,9 +40,9 @@ _LOWERED = {}
 @pytest.mark.parametrize("pair", ON_PODS, ids=lambda pair: pair.id)
 def test_its_step_is_lowered_for_its_pod(pair, devices):
     config, pod = pair.load(), ON_PODS[pair]
-    plan, mesh = StepSpec.of(config), make_mesh(config.mesh, devices[pod])
-    same = repr((plan, mesh.shape))
+    step, judged, mesh = step_of(config), judged_of(config), make_mesh(config.mesh, devices[pod])
+    same = repr((step, judged, mesh.shape))
     if same not in _LOWERED:
-        _, lowered = training_step(plan, mesh)
+        _, lowered = lowered_step(step, judged, mesh)
         _LOWERED[same] = lowered.as_text().count("sharding_constraint")
     assert _LOWERED[same] > 50

@@ -1,5 +1,6 @@
 """What is planned without a compiler: chips, FLOPs, collectives in a program's text, neighbouring meshes, refusals."""
 
+import dataclasses
 import functools
 
 import jax
@@ -8,15 +9,17 @@ import numpy as np
 import pytest
 
 from gr2_jax.cli import main
-from gr2_jax.commands.plan import _fastest, neighbours
 from gr2_jax.errors import UserError
+from gr2_jax.experiment.loading import load_experiment, override
 from gr2_jax.models import GR2, preset
 from gr2_jax.objectives.retrieval import RetrievalObjective, retrieval_loss
 from gr2_jax.planning.collectives import by_kind, collectives
+from gr2_jax.planning.lowered_steps import judged_of, lowered_step, step_of
+from gr2_jax.planning.plan import fastest, neighbouring
 from gr2_jax.planning.report import largest_arrays
 from gr2_jax.training.chips import CHIPS, chip_of, peak_flops
 from gr2_jax.training.flops import StepShape, forward_flops, training_flops
-from gr2_jax.training.mesh import MeshConfig
+from gr2_jax.training.mesh import MeshConfig, make_mesh
 
 
 def test_chips_are_known_by_their_topology_and_by_what_jax_calls_them():
@@ -86,7 +89,7 @@ def test_the_largest_arrays_of_a_program_that_the_compiler_says_nothing_about():
 
 
 def test_neighbouring_meshes_have_as_many_devices():
-    found = neighbours(MeshConfig(data=-1, fsdp=4), 16)
+    found = neighbouring(MeshConfig(data=-1, fsdp=4), 16)
     assert MeshConfig(1, 8, 2, 1) in found
     assert MeshConfig(1, 2, 4, 2) in found
     assert {mesh.data * mesh.fsdp * mesh.tensor for mesh in found} == {16}
@@ -95,9 +98,32 @@ def test_neighbouring_meshes_have_as_many_devices():
 def test_the_fastest_of_meshes_is_the_fastest_that_fits():
     slow, fast = {"fits": True, "step_seconds": [0.1, 0.3]}, {"fits": True, "step_seconds": [0.1, 0.2]}
     refused, large = {"refused": "no"}, {"fits": False, "step_seconds": [0.0, 0.0]}
-    said = _fastest({"a": slow, "b": refused, "c": large, "d": fast})
+    said = fastest({"a": slow, "b": refused, "c": large, "d": fast})
     assert said == "fastest of those that fit: d, 200.0 ms a step"
-    assert _fastest({"b": refused, "c": large}) == "none of these meshes fits"
+    assert fastest({"b": refused, "c": large}) == "none of these meshes fits"
+
+
+def test_the_step_that_is_planned_is_that_of_the_first_row_or_of_pretraining():
+    experiment, pretraining = load_experiment("configs/baselines.py"), load_experiment("configs/wikipedia_small.py")
+    second = dataclasses.replace(experiment, rows=experiment.rows[1:])
+    assert step_of(experiment).objective == experiment.retrieval.objective
+    assert step_of(second).objective == experiment.rows[1].objective != experiment.retrieval.objective
+    assert (step_of(experiment).docid_length, judged_of(experiment)) == (7, 24)
+    changed = override(pretraining, ["--pairs.judged", "9", "--docids.max_length", "20"])
+    assert (step_of(changed).docid_length, judged_of(changed)) == (21, 9)
+    assert step_of(changed).batch == pretraining.retrieval.batch
+
+
+def test_a_step_is_lowered_from_shapes_and_a_mesh_must_divide_its_batch(monkeypatch):
+    config = override(load_experiment("configs/wikipedia_small.py"), ["--retrieval.batch.indexing_texts", "31"])
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
+    _, lowered = lowered_step(step_of(config), judged_of(config), mesh)
+    assert "tensor<31x32xi32>" in lowered.as_text()  # the indexing texts
+    monkeypatch.setattr("gr2_jax.planning.lowered_steps.batch_parts", lambda mesh: 16)
+    with pytest.raises(
+        UserError, match=r"batch\.indexing_texts is 31 and the mesh splits it 16 ways: use a multiple of"
+    ):
+        lowered_step(step_of(config), judged_of(config), mesh)
 
 
 def refused(capsys, *arguments):

@@ -8,7 +8,9 @@ import sys
 import pytest
 
 pytestmark = pytest.mark.tpu_aot
-SMALL = ("--model.weights", "none", "--model.num_encoder_layers", "2", "--model.num_decoder_layers", "2")
+SMALL = tuple(
+    f"--retrieval.model.{setting}" for setting in ("weights=none", "num_encoder_layers=2", "num_decoder_layers=2")
+)
 
 
 def plan(*arguments):
@@ -34,7 +36,7 @@ def test_a_small_model_fits_and_no_activation_is_gathered():
 
 @pytest.mark.parametrize("queries", ["2048", "65536"])  # which the compiler refuses in two ways
 def test_a_batch_that_is_too_large_does_not_fit(queries):
-    batch = ("--batch.queries", queries, "--batch.documents", queries)
+    batch = ("--retrieval.batch.queries", queries, "--retrieval.batch.indexing_texts", queries)
     done = plan("--topology", "v5e:2x2", "--mesh.data", "4", *SMALL, *batch, "--no-search-step")
     assert done.returncode == 1, done.stderr
     assert "DOES NOT FIT" in done.stdout
@@ -42,9 +44,9 @@ def test_a_batch_that_is_too_large_does_not_fit(queries):
 
 
 def test_a_batch_that_the_mesh_does_not_divide_is_refused():
-    done = plan("--topology", "v5e:4x4", "--batch.queries", "40")
+    done = plan("--topology", "v5e:4x4", "--retrieval.batch.queries", "40")
     assert done.returncode == 2
-    assert "batch.queries is 40 and the mesh splits it 16 ways: use a multiple of that" in done.stderr
+    assert "batch.queries is 40 and the mesh splits it 16 ways: use a multiple of 16" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from jax.sharding import AbstractMesh
 
 from gr2_jax.experiment.loading import load_experiment
 from gr2_jax.models import GR2, preset
-from gr2_jax.pipeline.trained_model import initial_params
+from gr2_jax.pipeline.initial_weights import random_params
 from gr2_jax.training.mesh import AXES
 from gr2_jax.training.optimiser import make_optimiser
 from gr2_jax.training.partition import place_like_params, place_params
@@ -28,9 +28,9 @@ def table(pod: str) -> str:
     config = load_experiment(ROOT / "configs/wikipedia.py", ROOT / f"configs/pods/{overlay}.py")
     mesh = AbstractMesh(config.mesh.sizes(chips), AXES)
     t5 = preset("base", dtype="bfloat16", scan_layers=True)
-    params = jax.eval_shape(functools.partial(initial_params, GR2(t5), 0))
+    params = jax.eval_shape(functools.partial(random_params, GR2(t5), 0))
     shardings = place_params(params, mesh)
-    state = jax.eval_shape(make_optimiser(**vars(config.optimiser)).init, params)
+    state = jax.eval_shape(make_optimiser(config.retrieval.optimiser).init, params)
     moments = place_like_params(state, params, shardings)
     lines = [f"# {dict(mesh.shape)}"]
     for name, values, places in (("params", params, shardings), ("adam", state[0]._asdict(), moments[0]._asdict())):

@@ -1,4 +1,4 @@
-"""python search_on_devices.py OUTPUT.npz: the results of all kinds of search, on however many devices there are."""
+"""`python search_on_devices.py OUTPUT.npz`: the results of all kinds of search, on all available devices."""
 
 import sys
 
@@ -26,13 +26,13 @@ def retriever() -> Retriever:
     trie = DocidTrie.from_sequences(sorted(docids)[:DOCUMENTS])
     model = GR2(CONFIG)
     shapes = jax.eval_shape(model.init, jax.random.key(0), np.ones((1, 2), int), np.ones((1, 1, 2), int))["params"]
-    # a model that looks at the query and is sure of itself: few beams prove some lists, not all
+    # a confident model that depends on the query: few beams prove some lists, not all
     scale = {"cross_attention": 3.0, "embedding": 4.0}
     params = jax.tree_util.tree_map_with_path(
         lambda path, x: rng.normal(scale=np.prod([scale.get(key.key, 1.0) for key in path]), size=x.shape), shapes
     )
     names = [f"d{row}" for row in range(DOCUMENTS)]
-    options = SearchOptions(beams=8, batch=2)  # the last batch is not full, and of eight devices some have nothing
+    options = SearchOptions(beams=8, batch=2)  # the last batch is not full, and some of eight devices get no query
     return Retriever(model, jax.tree.map(np.float32, params), trie, np.arange(32), encode, names, names, options)
 
 
@@ -46,7 +46,7 @@ def main(output: str) -> None:
     for name, changes in SEARCHES.items():
         result = base.with_options(**changes).search_tokens(tokens, K, whole_batches=True)
         seen |= {f"{name}/{field}": array for field, array in result._asdict().items()}
-    few = base.search_tokens(tokens[:3], K)  # less than a call of eight devices
+    few = base.search_tokens(tokens[:3], K)  # fewer than a call on eight devices takes
     np.savez(output, **seen, **{f"few/{field}": array for field, array in few._asdict().items()})
 
 

@@ -10,7 +10,8 @@ DOCS = {"d1": "cats cats dogs", "d2": "the dogs", "d3": "", "d4": "dog", "d5": "
 
 
 def bm25_run(doc_ids, texts, queries, *, k=100):
-    return BM25(doc_ids, texts).search(queries, k)
+    found = BM25(doc_ids, texts).search(list(queries.values()), k)
+    return {query: [(hit.doc_id, hit.score) for hit in hits] for query, hits in zip(queries, found, strict=True)}
 
 
 def _score(tf, length, df, documents=5, average=(3 + 1 + 0 + 1 + 4) / 5):
@@ -31,9 +32,10 @@ def test_scores_by_hand():
 
 def test_nothing_found_and_short_lists(capfd):
     index = BM25(list(DOCS), list(DOCS.values()))
-    assert index.search({"a": "", "b": "the of", "c": "zebra"}) == {"a": [], "b": [], "c": []}
-    assert [doc for doc, _ in index.search({"q": "dog"}, k=1)["q"]] == ["d2"]
-    assert index.search({}) == {}
+    assert index.search(["", "the of", "zebra"]) == [[], [], []]
+    ((hit,),) = index.search(["dog"], k=1)
+    assert (hit.doc_id, hit.docid, hit.proven) == ("d2", "", True)
+    assert index.search([]) == []
     assert capfd.readouterr() == ("", "")
 
 

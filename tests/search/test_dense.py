@@ -63,7 +63,7 @@ def test_the_index_finds_the_largest_products():
     assert index.with_options(batch=1).search(["xx", ""], k=2) == index.search(["xx", ""], k=2)
 
 
-def test_what_it_cannot_do_is_said():
+def test_what_it_does_not_support_is_refused():
     with pytest.raises(UserError, match="compares every document, 'beams' is for rows that write docids"):
         _index().with_options(beams=5)
     with pytest.raises(UserError, match="a search returns 1 to 10,000 documents, not 0"):

@@ -2,7 +2,7 @@ from gr2_jax.docids import DocidTrie
 from gr2_jax.search.retriever import DocidTexts
 
 
-def test_only_the_docids_asked_for_are_written_out():
+def test_only_the_requested_docids_are_decoded():
     written = []
 
     def decode(docid):

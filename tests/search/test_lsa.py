@@ -9,7 +9,8 @@ from gr2_jax.search.lsa import LSA
 
 
 def lsa_run(doc_ids, texts, queries, *, k=100, **options):
-    return LSA(doc_ids, texts, **options).search(queries, k)
+    found = LSA(doc_ids, texts, **options).search(list(queries.values()), k)
+    return {query: [(hit.doc_id, hit.score) for hit in hits] for query, hits in zip(queries, found, strict=True)}
 
 
 def test_full_rank_is_the_cosine_of_tf_idf():

@@ -73,7 +73,7 @@ def test_with_enough_beams_search_is_brute_force(found, brute_force):
 
 
 def test_a_query_does_not_depend_on_the_others(retriever, found):
-    """Nor on whether its batch is full: the fifth and sixth of six came in a batch filled up with padding."""
+    """Nor on whether its batch is full: the fifth and sixth of six were in a padded batch."""
     together, (alone,) = retriever.search(TEXTS[2:6]), retriever.search(TEXTS[4:5])
     for hits, others in [(together[2], found[4]), (together[3], found[5]), (alone, found[4])]:
         assert [hit.doc_id for hit in hits] == [hit.doc_id for hit in others]
@@ -88,7 +88,7 @@ def test_k_cuts_the_list_and_no_list_is_longer_than_the_corpus(retriever, found)
 
 
 def test_few_beams_flag_what_is_not_proven(retriever, brute_force):
-    """Beams that drop docids: scores stay true, and a hit marked exact has the rank that brute force gives it."""
+    """Few beams drop docids: scores stay correct, and a proven hit has the rank that brute force gives it."""
     narrow = retriever.with_options(beams=2)
     exact = []
     for hits, scores in zip(narrow.search(TEXTS, k=2), brute_force, strict=True):
@@ -112,7 +112,7 @@ def test_few_beams_flag_what_is_not_proven(retriever, brute_force):
     ],
 )
 def test_exact_searches_are_brute_force(retriever, brute_force, options):
-    """By scoring all, by as many beams as it takes, or, where those are too few, by scoring all after all."""
+    """By scoring all docids, by widening the beams, or, if the widest are too few, by scoring all docids in the end."""
     result = retriever.with_options(**({"beams": 2} | options)).search_tokens(_encode(TEXTS), 3)
     best = np.argsort(-brute_force)
     right = [rows.tolist() == top[:3].tolist() for rows, top in zip(result.rows, best, strict=True)]
@@ -162,22 +162,22 @@ def test_a_length_penalty_ranks_otherwise_and_proves_nothing(retriever, brute_fo
         ({"exact": "adaptive", "length_penalty": 1.0}, "nothing can be proven"),
     ],
 )
-def test_what_no_search_can_do_is_refused(retriever, changes, message):
+def test_impossible_options_are_refused(retriever, changes, message):
     with pytest.raises(UserError, match=message):
         retriever.with_options(**changes)
 
 
 @pytest.mark.parametrize("k", [0, -1, 10_001])
-def test_no_search_returns_so_many_documents(retriever, k):
+def test_list_lengths_out_of_range_are_refused(retriever, k):
     with pytest.raises(UserError, match=f"1 to 10,000 documents, not {k}"):
         retriever.search(TEXTS, k=k)
 
 
-def test_other_parameters_search_with_the_programs_there_are(retriever, found):
+def test_other_parameters_reuse_the_compiled_programs(retriever, found):
     turned = jax.tree.map(lambda x: -x, retriever.params)
     other = retriever.with_params(turned)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gr2_jax.search.retriever.beam_program", None)  # to be called, were a program missing
+        patch.setattr("gr2_jax.search.retriever.beam_program", None)  # compiling again would call it
         assert [hits[0].score for hits in other.search(TEXTS)] != [hits[0].score for hits in found]
         assert other.with_params(retriever.params).search(TEXTS) == found
     assert retriever.search(TEXTS) == found

@@ -14,10 +14,10 @@ FIELDS = ("rows", "scores", "valid", "pruned_bound")
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """What one device and eight found."""
+    """The results of one device and of eight."""
     folder, flags = tmp_path_factory.mktemp("searched"), "--xla_force_host_platform_device_count="
     files = {devices: folder / f"{devices}.npz" for devices in (1, 8)}
-    # what is tested is done before LLVM, whose optimisations would take half of the time
+    # LLVM's optimisations come after what is tested, and would take half of the time
     processes = [
         subprocess.Popen(
             [sys.executable, search_on_devices.__file__, str(file)],
@@ -46,7 +46,7 @@ def test_eight_devices_give_the_bytes_of_one(searched, name):
 
 
 def test_the_searches_differ_as_they_should(searched):
-    """So that the same bytes are not all of one kind: lists of some queries are proven, of others after widening."""
+    """So that equal bytes cover every kind: some lists are proven at once, others after widening."""
     one, _ = searched
     proven = {name: one[f"{name}/scores"][:, -1] >= one[f"{name}/pruned_bound"] for name in SEARCHES}
     assert 0 < proven["beams"].sum() < proven["adaptive"].sum()

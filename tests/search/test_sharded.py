@@ -1,4 +1,4 @@
-"""Searching in parts, with a retriever whose answers are known."""
+"""Sharded search, with a retriever whose answers are known."""
 
 import dataclasses
 import json
@@ -72,10 +72,10 @@ def test_a_crash_loses_the_part_it_was_in(tmp_path):
     assert search_sharded(Answers(), QUERIES, 3, tmp_path).run == expected(3)
 
 
-def test_sigterm_stops_after_the_part_and_the_same_call_goes_on(tmp_path):
+def test_sigterm_stops_after_the_part_and_the_same_call_resumes(tmp_path):
     leaving = Answers(lambda: os.kill(os.getpid(), signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Preempted, match="preempted with 1 of 3 parts searched; the same command goes on"):
+    with pytest.raises(Preempted, match="preempted with 1 of 3 parts searched"):
         search_sharded(leaving, QUERIES, 3, tmp_path)
     assert signal.getsignal(signal.SIGTERM) == before
     going_on = Answers()
@@ -92,14 +92,14 @@ def test_sigterm_in_the_last_part_is_not_forgotten(tmp_path):
 
 
 def test_processes_share_the_parts(tmp_path, monkeypatch):
-    """What two processes would do, one after the other; the second finds all parts there."""
+    """The work of two processes, one after the other; the second one finds all parts."""
     monkeypatch.setattr(sharded.jax, "process_count", lambda: 2)
     waits = []
     monkeypatch.setattr("jax.experimental.multihost_utils.sync_global_devices", waits.append)
     monkeypatch.setattr("gr2_jax.hosts._SEEN_WITHIN", 0.3)
     hosts = [Answers(), Answers()]
     monkeypatch.setattr(sharded.jax, "process_index", lambda: 1)
-    with pytest.raises(FileNotFoundError):  # nobody waited: the other's parts are missing
+    with pytest.raises(FileNotFoundError):  # nobody waits here: the other process's parts are missing
         search_sharded(hosts[1], QUERIES, 3, tmp_path)
     monkeypatch.setattr(sharded.jax, "process_index", lambda: 0)
     assert search_sharded(hosts[0], QUERIES, 3, tmp_path).run == expected(3)
@@ -119,7 +119,7 @@ def test_parts_are_exact_text(tmp_path):
     assert lists["q1"] == [["1-0", -0.1, True], ["1-1", -0.1 - 1 / 3, True]]
 
 
-def test_outside_of_the_main_thread_nothing_is_caught():
+def test_outside_the_main_thread_no_signal_is_caught():
     asked = []
 
     def work():

@@ -11,7 +11,7 @@ OPTIONS = SearchOptions(beams=3)
 
 @dataclasses.dataclass(frozen=True)
 class Fixed:
-    """A retriever that knows its answers: query -> [(document, docid, probability)], best first."""
+    """A retriever with fixed answers: query -> [(document, docid, probability)], best first."""
 
     answers: dict
     options: SearchOptions = OPTIONS

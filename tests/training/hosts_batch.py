@@ -8,10 +8,10 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from gr2_jax.data.arrays import ExampleArrays
-from gr2_jax.data.batches import BatchShape, GradedBatches
+from gr2_jax.data.batches import BatchConfig, GradedBatches
 from gr2_jax.training.mesh import make_mesh, put_batch
 
-SHAPE = BatchShape(queries=4, docids=2, documents=6, pseudo_share=0.5, span=(2, 4), length=5)
+SHAPE = BatchConfig(queries=4, docids=2, indexing_texts=6, pseudo_share=0.5, shortest_span=2, longest_span=4, length=5)
 STEP = 7
 
 

@@ -102,7 +102,7 @@ def test_a_truncated_newest_step_falls_back_to_the_previous(directory, capsys):
     _, (params, _, meta) = _newest(directory)
     assert meta == _meta(40)
     _assert_equal(params, _state(2)[0])
-    assert "checkpoint 60 cannot be read" in capsys.readouterr().err
+    assert "checkpoint 60 is unreadable" in capsys.readouterr().err
 
 
 def test_if_none_is_readable_none_is_deleted(directory):

@@ -20,7 +20,7 @@ from gr2_jax.training import goodput, loop
 from gr2_jax.training.checkpoints import Checkpoints, restore_params
 from gr2_jax.training.loop import train
 from gr2_jax.training.loop_config import LoopConfig
-from gr2_jax.training.optimiser import make_optimiser
+from gr2_jax.training.optimiser import OptimiserConfig, make_optimiser
 
 
 def _final(directory):
@@ -174,7 +174,9 @@ def test_a_non_finite_loss_stops_the_run_and_names_the_part(tmp_path):
 @pytest.mark.parametrize("steps", [1, 2, 10])
 def test_the_rate_warms_up_and_decays_to_a_hundredth(steps):
     """Adam's first updates have the size of the rate if the gradient's sign is constant."""
-    optimiser = make_optimiser(steps=steps, learning_rate=0.5, warmup_steps=4, b2=0.9, weight_decay=0.0)
+    optimiser = make_optimiser(
+        OptimiserConfig(steps=steps, learning_rate=0.5, warmup_steps=4, b2=0.9, weight_decay=0.0)
+    )
     state, moves = optimiser.init(jnp.zeros(1)), []
     for _ in range(steps + 1):
         update, state = optimiser.update(jnp.ones(1), state, jnp.zeros(1))

@@ -15,7 +15,7 @@ import numpy as np
 from gr2_jax.errors import RESTART, Preempted
 from gr2_jax.training.loop import TrainingJob, train
 from gr2_jax.training.loop_config import LoopConfig
-from gr2_jax.training.optimiser import make_optimiser
+from gr2_jax.training.optimiser import OptimiserConfig, make_optimiser
 
 STEPS = 70  # the loop looks at the clock every 20 steps
 
@@ -41,7 +41,7 @@ PLAN = TrainingJob(
     "toy",
     loss,
     batches,
-    make_optimiser(steps=STEPS, learning_rate=0.1, warmup_steps=5, b2=0.99, weight_decay=0.01),
+    make_optimiser(OptimiserConfig(steps=STEPS, learning_rate=0.1, warmup_steps=5, b2=0.99, weight_decay=0.01)),
     STEPS,
     seed=3,
     loop=LoopConfig(checkpoint_seconds=0.0),

@@ -128,7 +128,7 @@ def _read_stream(file: BinaryIO, path: str, pending: bytes, stream: int, owned: 
 
 
 def _find_stream(file: BinaryIO, start: int, end: int | None) -> int | None:
-    """Returns the offset of the first non-empty bz2 stream that begins in [start, end), None if there is none."""
+    """Returns the offset of the first non-empty bz2 stream that begins in [start, end), or None."""
     file.seek(start)
     position, window = start, b""
     while end is None or position < end:

@@ -55,7 +55,7 @@ def find(pattern: str) -> list[tuple[str, int]]:
 
 
 def remove(paths: Iterable[str]) -> None:
-    """Deletes those of the files or folders that exist."""
+    """Deletes the files or folders that exist."""
     present = [path for path in paths if exists(path)]
     if present:
         FileSystems.delete(present)

@@ -53,7 +53,9 @@ class Record:
             if any(kind not in DTYPES for _, rows in record.entries() for name, kind, _ in rows if name not in UNUSED):
                 raise ValueError
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise UserError(f"{path} is damaged: without this file the weights are written in float32") from error
+            raise UserError(
+                f"{path} is damaged: restore it, or delete it to write the weights in float32"
+            ) from error
         return record
 
     def save(self, path: Path) -> None:
