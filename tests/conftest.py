@@ -1,8 +1,15 @@
+import gzip
+import json
 import os
 from pathlib import Path
+from typing import NamedTuple
 
+import jax
+import numpy as np
 import pytest
 from hypothesis import settings
+
+from gr2_jax.corpus import Qrels, read_qrels
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)  # the same examples on every machine
 settings.load_profile("repeatable")
@@ -15,3 +22,49 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no test collections at {folder} (set GR2_DATA)")
     return folder
+
+
+class Cranfield(NamedTuple):
+    doc_ids: list[str]
+    texts: list[str]
+    queries: dict[str, str]
+    qrels: Qrels
+
+
+@pytest.fixture(scope="session")
+def cranfield(shared_data) -> Cranfield:
+    folder = shared_data / "cranfield"
+    with gzip.open(folder / "documents.jsonl.gz", "rt", encoding="utf-8") as file:
+        documents = [json.loads(line) for line in file]
+    lines = (folder / "queries.tsv").read_text(encoding="utf-8").splitlines()
+    return Cranfield(
+        [document["doc_id"] for document in documents],
+        [document["text"] for document in documents],
+        dict(line.split("\t") for line in lines),
+        read_qrels(folder / "qrels.txt"),
+    )
+
+
+def _random_params(module, *args, seed=0):
+    """Parameters of a size that keeps activations near 1, drawn by numpy: `init` would compile hundreds of draws.
+
+    Norm scales and the pooling direction are drawn as well, where `init` has ones and zeros that could hide a mistake.
+    """
+    rng = np.random.default_rng(seed)
+
+    def draw(path, shape):
+        value = rng.normal(size=shape.shape).astype(shape.dtype)
+        name = path[-1].key
+        if name == "scale":
+            return 1 + 0.2 * value
+        # a kernel's inputs are its last dimension but one: a scanned stack has layers before them
+        inputs = {"kernel": -2, "direction": 0}
+        return value / np.float32(np.sqrt(shape.shape[inputs[name]])) if name in inputs else value
+
+    shapes = jax.eval_shape(module.init, jax.random.key(0), *args)["params"]
+    return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+@pytest.fixture(scope="session")
+def random_params():
+    return _random_params

@@ -7,7 +7,7 @@ import pytest
 
 from gr2_jax import cli
 from gr2_jax.cli import main
-from gr2_jax.commands.search import first_line
+from gr2_jax.commands.search import _first_line
 from gr2_jax.experiment.loading import load_experiment, to_record
 
 DOCUMENTS = ['{"doc_id": "d1", "title": "one", "text": "sort an array"}', '{"doc_id": "d2", "text": "a norm"}']
@@ -289,9 +289,10 @@ def test_metrics_of_files_that_will_not_do(refused, ranked, tmp_path, json_):
     def message(*arguments):
         return refused("metrics", *arguments, *json_)
 
-    assert message(tmp_path / "absent", qrels) == f"cannot read {tmp_path / 'absent'}: No such file or directory"
-    assert message(run, tmp_path) == f"cannot read {tmp_path}: Is a directory"
-    assert message(tmp_path / "short", qrels).startswith(f"{tmp_path / 'short'}:3: expected 6 columns")
+    there = "it holds: empty, my.trec, qrels.txt, short, strange"
+    assert message(tmp_path / "absent", qrels) == f"there is no absent in {tmp_path}; {there}"
+    assert tmp_path.name in message(run, tmp_path)  # a folder
+    assert message(tmp_path / "short", qrels).startswith(f"{tmp_path / 'short'}, line 3: expected 6 columns")
     assert f"{run} answers none of the 1 queries with relevant judgements" in message(run, tmp_path / "strange")
     assert "hold no relevant document" in message(run, tmp_path / "empty")
     assert message(tmp_path / "empty", qrels) == f"{tmp_path / 'empty'} holds no results: it is empty"
@@ -317,7 +318,7 @@ def test_metrics_of_files_that_will_not_do(refused, ranked, tmp_path, json_):
             {"documents": [DOCUMENTS[0], '{"doc_id": "d2"}']},
             "documents.jsonl, line 2: a document needs the field 'text'",
         ),
-        ({"documents": [*DOCUMENTS, "{"]}, "documents.jsonl, line 3: not valid JSON"),
+        ({"documents": [*DOCUMENTS, "{"]}, "documents.jsonl, line 3 is not JSON"),
         ({"queries": ["q1 no tab"]}, "queries.tsv, line 1: expected `id<TAB>text`"),
         ({"qrels": [*QRELS, "q1 d1"]}, "qrels.txt, line 4: expected 4 fields"),
         ({"queries": QUERIES[:1], "qrels": QRELS[:1]}, "leave none of 1 for training"),
@@ -369,4 +370,4 @@ def test_stopping_is_no_traceback(gr2, monkeypatch):
     [("\n\n  first line  \nsecond", "first line"), ("", ""), ("ab cd", "ab cd"), ("abcde fghi", "abcde…")],
 )
 def test_first_line(text, line):
-    assert first_line(text, width=6 if text == "abcde fghi" else 100) == line
+    assert _first_line(text, width=6 if text == "abcde fghi" else 100) == line

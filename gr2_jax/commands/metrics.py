@@ -13,7 +13,7 @@ from gr2_jax.errors import UserError, nearest
 
 HELP = "scores any TREC run files, and compares them"
 
-Scores = dict[str, dict[str, float]]
+_Scores = dict[str, dict[str, float]]
 """Measure -> query -> value."""
 
 _TEST_NAMES = {"t": "paired t-test", "randomisation": "paired randomisation test"}
@@ -84,7 +84,7 @@ def _reference(asked: str | None, files: Mapping[str, str]) -> str:
     raise UserError(f"--reference is '{asked}': {nearest(asked, files)}")
 
 
-def _score(path: str, qrels: Mapping[str, Any], measures: Sequence[str], topics: str) -> Scores:
+def _score(path: str, qrels: Mapping[str, Any], measures: Sequence[str], topics: str) -> _Scores:
     from gr2_jax.corpus import read_run
     from gr2_jax.evaluation.metrics import per_query
 
@@ -106,7 +106,7 @@ def _score(path: str, qrels: Mapping[str, Any], measures: Sequence[str], topics:
     return scores
 
 
-def _p_values(scores: Mapping[str, Scores], reference: str, test: Callable) -> dict[str, dict[str, float]]:
+def _p_values(scores: Mapping[str, _Scores], reference: str, test: Callable) -> dict[str, dict[str, float]]:
     """Run -> measure -> p against the reference, corrected over the runs."""
     from gr2_jax.evaluation.significance import holm
 
@@ -131,7 +131,7 @@ def _tested(reference: str, test: str, p_values: dict) -> dict[str, Any]:
     }
 
 
-def _write(options: argparse.Namespace, files: dict[str, str], scores: Mapping[str, Scores], results: dict) -> None:
+def _write(options: argparse.Namespace, files: dict[str, str], scores: Mapping[str, _Scores], results: dict) -> None:
     from gr2_jax.evaluation.metrics import write_per_query
     from gr2_jax.evaluation.provenance import CONVENTIONS, TOPICS, package_versions, sha256
     from gr2_jax.files import write_json
@@ -160,7 +160,7 @@ def _print(means: dict, p_values: dict, reference: str, test: str) -> None:
         print(f"({test}, two-sided, Holm-corrected over the runs for each measure)")
 
 
-def _first(scores: Scores) -> dict[str, float]:
+def _first(scores: _Scores) -> dict[str, float]:
     return next(iter(scores.values()))
 
 

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
         for rank, hit in enumerate(hits, start=1):
             docid = f"  [{hit.docid}]" if hit.docid else ""  # a row without docids
             print(f"{rank:2d}  {hit.score:8.3f}  {hit.doc_id}{docid}")
-            print(f"{'':14}{first_line(opened.run.texts[hit.doc_id])}")
+            print(f"{'':14}{_first_line(opened.run.texts[hit.doc_id])}")
         print(_certificate(hits, getattr(searcher.options, "exact", None)), flush=True)
     return 0
 
@@ -71,7 +71,7 @@ def _certificate(hits: list, exact: str | None) -> str:
     return f"proven: the first {proven} of {len(hits)}{hint}"
 
 
-def first_line(text: str, width: int = 100) -> str:
+def _first_line(text: str, width: int = 100) -> str:
     """The first line of a document's text, cut at `width` characters."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     return line if len(line) <= width else line[: width - 1].rstrip() + "…"

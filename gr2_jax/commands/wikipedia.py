@@ -30,11 +30,13 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     names = [field.name for field in dataclasses.fields(WikipediaOptions)]
     chosen = WikipediaOptions(**{name: getattr(options, name) for name in names})
     manifest = build_wikipedia(options.dumps, options.output, chosen, list(settings))
-    print(json.dumps(manifest, ensure_ascii=False) if options.json else f"{table(manifest)}\n\noutput {options.output}")
+    print(
+        json.dumps(manifest, ensure_ascii=False) if options.json else f"{_table(manifest)}\n\noutput {options.output}"
+    )
     return 0
 
 
-def table(manifest: dict) -> str:
+def _table(manifest: dict) -> str:
     """Returns the counts of a build, one a line."""
     counts = {name: manifest["counts"][name] for name in sorted(manifest["counts"])}
     grades = {f"pairs of grade {grade}, {_GRADES[grade]}": count for grade, count in manifest["pairs_by_grade"].items()}

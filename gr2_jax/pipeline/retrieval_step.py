@@ -12,7 +12,7 @@ from gr2_jax.experiment import BatchConfig, OptimiserConfig, RetrievalObjective,
 from gr2_jax.models import GR2
 from gr2_jax.objectives.retrieval import retrieval_loss
 from gr2_jax.training.flops import StepShape, training_flops
-from gr2_jax.training.loop import TrainingJob
+from gr2_jax.training.job import TrainingJob
 from gr2_jax.training.mesh import Batches
 from gr2_jax.training.optimiser import make_optimiser
 from gr2_jax.training.step import Loss

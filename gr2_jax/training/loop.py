@@ -1,56 +1,28 @@
 """One training run: a sharded step over batches that are a function of the step; checkpoints, logs, hooks, signals."""
 
-import dataclasses
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
-import optax
 from jax.sharding import Mesh
 
-from gr2_jax.errors import Preempted, UserError
+from gr2_jax.errors import Preempted
 from gr2_jax.hosts import Preemption, of_first
 from gr2_jax.progress import progress
 from gr2_jax.training.checkpoints import Checkpoints
 from gr2_jax.training.chips import peak_flops
 from gr2_jax.training.feed import Feed
 from gr2_jax.training.goodput import Goodput
-from gr2_jax.training.loop_config import LoopConfig
-from gr2_jax.training.mesh import Batches, MeshConfig, make_mesh, put_batch, replicated
+from gr2_jax.training.job import TrainingJob, refuse_non_finite
+from gr2_jax.training.mesh import make_mesh, put_batch, replicated
 from gr2_jax.training.metrics_log import MetricsLog
 from gr2_jax.training.profile import Profile
-from gr2_jax.training.step import Loss, Report, State, Step
+from gr2_jax.training.step import Report, State, Step
 from gr2_jax.training.watchdog import Watchdog
 
 _STEPS_BETWEEN_LOOKS = 20  # at the loss and the clock: reading them at every step would stall the device
-_NAMED = 5  # offending queries in a message
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingJob:
-    """`steps` steps of `optimiser` on `loss(params, batch, rng)`, over `batches(step, host=h, hosts=H)`."""
-
-    label: str
-    loss: Loss
-    batches: Batches
-    optimiser: optax.GradientTransformation
-    steps: int
-    seed: int
-    mesh: MeshConfig = MeshConfig()
-    loop: LoopConfig = LoopConfig()
-    hook: Callable[[int, Any], dict[str, float] | None] | None = None
-    """Called with (step, parameters) every `hook_every` steps and after the last; it must not keep the parameters. Each
-    step for which it returns scores is checkpointed; the checkpoint with the highest score `best` is kept."""
-    hook_every: int = 0
-    best: str | None = None
-    query: Callable[[np.ndarray], str] | None = None
-    """Turns a row of the batch's query_tokens into text, for messages."""
-    flops: float = 0.0
-    """FLOPs of a step, by `gr2_jax.training.flops`; 0: unknown, and utilisation is not logged."""
 
 
 def train(job: TrainingJob, params: Any, directory: Path) -> dict:
@@ -65,70 +37,109 @@ def train(job: TrainingJob, params: Any, directory: Path) -> dict:
             non-finite.
         Preempted: SIGTERM arrived; the progress is saved.
     """
-    mesh = make_mesh(job.mesh)
-    step = Step(job.loss, job.optimiser, job.seed, mesh, params)
-    host, hosts, settings = jax.process_index(), jax.process_count(), job.loop
     with ExitStack() as opened:
-        preemption = opened.enter_context(Preemption())
-        checkpoints = opened.enter_context(Checkpoints(directory, job.best))
-        clock = Goodput()
-        with clock("start"):
-            state, meta = _start(step, params, checkpoints)
-        clock.add(meta["goodput"])
-        first = at = meta["step"]
-        feed = Feed(lambda number: put_batch(job.batches, number, mesh), at, job.steps, settings.ahead)
-        opened.enter_context(feed)
-        log = opened.enter_context(MetricsLog(directory, at, first=host == 0))
-        watchdog = opened.enter_context(Watchdog(directory / "hosts", host, hosts, settings.watchdog_seconds))
-        profile = opened.enter_context(Profile(directory / "profile", settings.profile))
-        bar = opened.enter_context(progress(job.steps, job.label, initial=at))
-        saved, report = time.monotonic(), None
-        while at < job.steps and not preemption.requested():
-            watchdog.note(at, "data")
-            with clock("data"):
-                batch = feed.next()
-            watchdog.note(at, "step")
-            profile.before(at)
-            with clock("start" if at == first else "step"):  # the first step compiles
-                state, report = step(state, batch, at)
-                if at == first or _queueing_deadlocks():
-                    jax.block_until_ready(report.loss)
-            at += 1
-            profile.after(at, report.loss)
-            bar.advance(note=f"loss {meta['loss']:.3f}" if "loss" in meta else "")
-            hooked = job.hook is not None and (at == job.steps or at % job.hook_every == 0)
-            counted = settings.checkpoint_steps and at % settings.checkpoint_steps == 0
-            if not (hooked or counted or at == job.steps or at % _STEPS_BETWEEN_LOOKS == 0):
-                continue
-            _refuse_nan(job, step, state, report, at)
-            scores = None
-            if hooked:
-                watchdog.note(at, "evaluation")
-                with clock("evaluation"):
-                    scores = job.hook(at, _whole(state.params, mesh))
-            meta = _meta(at, report, clock)
-            log.write(at, _line(job, meta, clock, batch) | (scores or {}))
-            by_clock = time.monotonic() - saved > settings.checkpoint_seconds
-            if at == job.steps or counted or scores or of_first(by_clock):
-                watchdog.note(at, "checkpoint")
-                with clock("checkpoint"):
-                    checkpoints.save(at, state.params, state.opt_state, meta, scores)
-                saved = time.monotonic()
-        if at < job.steps:
-            if report is not None:
-                _refuse_nan(job, step, state, report, at)
-                checkpoints.save(at, state.params, state.opt_state, _meta(at, report, clock))
-                checkpoints.wait()
-            raise Preempted(f"{job.label}: preempted, and saved at step {at:,}; the same command goes on")
-    return meta
+        training = _Training(job, params, directory, opened)
+        while training.at < job.steps and not training.preemption.requested():
+            training.step()
+            if training.looks:
+                training.look()
+        if training.at < job.steps:
+            training.save_what_was_done()
+            raise Preempted(f"{job.label}: preempted, and saved at step {training.at:,}; the same command goes on")
+    return training.meta
 
 
-def _start(step: Step, params: Any, checkpoints: Checkpoints) -> tuple[State, dict]:
-    if checkpoints.latest_step() is None:
-        return step.start(params), {"step": 0, "seconds": 0.0, "goodput": {}}
-    abstract = step.abstract
-    params, opt_state, meta = checkpoints.restore(abstract.params, abstract.opt_state)
-    return step.resume(params, opt_state, meta["step"]), meta
+class _Training:
+    """The state of a training between two steps, and everything that happens beside them.
+
+    at      steps done
+    meta    of the newest checkpoint, or of the last look
+    """
+
+    def __init__(self, job: TrainingJob, params: Any, directory: Path, opened: ExitStack):
+        self.job, self.settings, self.mesh = job, job.loop, make_mesh(job.mesh)
+        self._step = Step(job.loss, job.optimiser, job.seed, self.mesh, params)
+        self.preemption = opened.enter_context(Preemption())
+        self.checkpoints = opened.enter_context(Checkpoints(directory, job.best))
+        self.clock = Goodput()
+        with self.clock("start"):
+            self.state, self.meta = self._start(params)
+        self.clock.add(self.meta["goodput"])
+        self.first = self.at = self.meta["step"]
+        host, hosts = jax.process_index(), jax.process_count()
+        feed = Feed(lambda number: put_batch(job.batches, number, self.mesh), self.at, job.steps, self.settings.ahead)
+        self.feed = opened.enter_context(feed)
+        self.log = opened.enter_context(MetricsLog(directory, self.at, first=host == 0))
+        watchdog = Watchdog(directory / "hosts", host, hosts, self.settings.watchdog_seconds)
+        self.watchdog = opened.enter_context(watchdog)
+        self.profile = opened.enter_context(Profile(directory / "profile", self.settings.profile))
+        self.bar = opened.enter_context(progress(job.steps, job.label, initial=self.at))
+        self.saved, self.batch, self.report = time.monotonic(), None, None
+
+    def _start(self, params: Any) -> tuple[State, dict]:
+        if self.checkpoints.latest_step() is None:
+            return self._step.start(params), {"step": 0, "seconds": 0.0, "goodput": {}}
+        abstract = self._step.abstract
+        params, opt_state, meta = self.checkpoints.restore(abstract.params, abstract.opt_state)
+        return self._step.resume(params, opt_state, meta["step"]), meta
+
+    def step(self) -> None:
+        """One step; the device may still be computing it when this returns."""
+        self.watchdog.note(self.at, "data")
+        with self.clock("data"):
+            self.batch = self.feed.next()
+        self.watchdog.note(self.at, "step")
+        self.profile.before(self.at)
+        with self.clock("start" if self.at == self.first else "step"):  # the first step compiles
+            self.state, self.report = self._step(self.state, self.batch, self.at)
+            if self.at == self.first or _queueing_deadlocks():
+                jax.block_until_ready(self.report.loss)
+        self.at += 1
+        self.profile.after(self.at, self.report.loss)
+        self.bar.advance(note=f"loss {self.meta['loss']:.3f}" if "loss" in self.meta else "")
+
+    @property
+    def looks(self) -> bool:
+        """Whether this step's results are read: that waits for the device."""
+        return self._last or self._hooked or self._counted or self.at % _STEPS_BETWEEN_LOOKS == 0
+
+    @property
+    def _last(self) -> bool:
+        return self.at == self.job.steps
+
+    @property
+    def _hooked(self) -> bool:
+        return self.job.hook is not None and (self._last or self.at % self.job.hook_every == 0)
+
+    @property
+    def _counted(self) -> bool:
+        return bool(self.settings.checkpoint_steps) and self.at % self.settings.checkpoint_steps == 0
+
+    def look(self) -> None:
+        """Reads the loss, calls the hook, logs, and saves a checkpoint where one is due."""
+        refuse_non_finite(self.job, self._step, self.state, self.report, self.at)
+        scores = None
+        if self._hooked:
+            self.watchdog.note(self.at, "evaluation")
+            with self.clock("evaluation"):
+                scores = self.job.hook(self.at, _whole(self.state.params, self.mesh))
+        self.meta = _meta(self.at, self.report, self.clock)
+        self.log.write(self.at, _line(self.job, self.meta, self.clock, self.batch) | (scores or {}))
+        by_clock = time.monotonic() - self.saved > self.settings.checkpoint_seconds
+        if self._last or self._counted or scores or of_first(by_clock):
+            self.watchdog.note(self.at, "checkpoint")
+            with self.clock("checkpoint"):
+                self.checkpoints.save(self.at, self.state.params, self.state.opt_state, self.meta, scores)
+            self.saved = time.monotonic()
+
+    def save_what_was_done(self) -> None:
+        """Before leaving early."""
+        if self.report is None:
+            return
+        refuse_non_finite(self.job, self._step, self.state, self.report, self.at)
+        meta = _meta(self.at, self.report, self.clock)
+        self.checkpoints.save(self.at, self.state.params, self.state.opt_state, meta)
+        self.checkpoints.wait()
 
 
 def _queueing_deadlocks() -> bool:
@@ -174,29 +185,3 @@ def _utilisation(flops: float) -> dict[str, float]:
     """FLOPs per second of a device, in 1e12 and, if its bfloat16 peak is known, as a share of it (mfu)."""
     peak = peak_flops(jax.devices()[0].device_kind)
     return ({"teraflops_per_device": flops / 1e12} if flops else {}) | ({"mfu": flops / peak} if flops and peak else {})
-
-
-def _refuse_nan(job: TrainingJob, step: Step, state: State, report: Report, at: int) -> None:
-    """Raises `UserError` if a non-finite loss or gradient froze the state, naming the step, the parts of its loss and
-    the queries that caused it. The state is still the one before that step."""
-    bad = int(report.last_finite_step)
-    if bad == at:
-        return
-    _, again = step(state, put_batch(job.batches, bad, step.mesh), bad)
-    parts = ", ".join(f"{name} {float(value):.4g}" for name, value in again.parts.items())
-    loss = float(again.loss)
-    what = f"the loss is {loss}" if not np.isfinite(loss) else f"the gradient's norm is {float(again.gradient_norm)}"
-    raise UserError(
-        f"{job.label}: {what} at step {bad + 1} ({parts}){_offenders(job, bad, again)}: lower the learning rate"
-    )
-
-
-def _offenders(job: TrainingJob, number: int, report: Report) -> str:
-    if report.finite_rows is None:
-        return ""
-    rows = np.flatnonzero(~np.asarray(report.finite_rows)).tolist()
-    if not rows:
-        return "; every query of the batch is finite by itself"
-    tokens = job.batches(number, host=0, hosts=1)["query_tokens"]
-    named = [f"{row}" + (f" '{job.query(tokens[row])}'" if job.query else "") for row in rows[:_NAMED]]
-    return f"; from {len(rows)} of the {len(tokens)} queries of the batch, {', '.join(named)}"

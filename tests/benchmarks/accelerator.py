@@ -26,6 +26,7 @@ the file). JAX takes .8 of the memory, which leaves torch its own.
 """
 
 import os
+import re
 
 if "XLA_CLIENT_MEM_FRACTION" not in os.environ:
     os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.8")
@@ -124,9 +125,14 @@ class Bench:
         if time.monotonic() - self.started > SHARES[self.part] * self.options.seconds:
             raise Skip("no time left")
 
+    def wanted(self, name: str) -> bool:
+        return re.search(self.options.only, name) is not None
+
     def measure(self, name: str, work: Callable[[], dict], ours: dict | None = None) -> dict:
         """An entry: what `work` returns (with its time over that of `ours`), its error, or why there is nothing."""
         began, entry = time.monotonic(), {"part": self.part, "name": name}
+        if not self.wanted(name):
+            return entry
         try:
             self.check_time()
             entry |= work()
@@ -215,8 +221,8 @@ def machine(device: jax.Device) -> dict:
     kind = device.device_kind
     peak = peak_flops(kind) or next((c.flops for c in CHIPS.values() if f" {c.name.upper()}" in kind.upper()), None)
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    limit = (device.memory_stats() or {}).get("bytes_limit", float("inf"))
-    facts = {"date": date, "card": kind, "driver": driver, "peak_flops": peak, "jax_memory_gb": limit / 1e9}
+    limit = (device.memory_stats() or {}).get("bytes_limit", 0)
+    facts = {"date": date, "card": kind, "driver": driver, "peak_flops": peak, "jax_memory_gb": limit / 1e9 or None}
     return facts | {"versions": versions}
 
 
@@ -350,7 +356,8 @@ def run_step(bench: Bench, way: Way, program: Callable) -> dict:
 def run_steps(bench: Bench, ways: list[Way]) -> dict[Way, dict]:
     """Compiles all, then times one after the other."""
     names = {way: f"{bench.sizes.models[way.large]}, {way.length} tokens, {way.remat}, {way.attention}" for way in ways}
-    programs = bench.compile({way: functools.partial(lower_step, bench, way) for way in ways})
+    wanted = [way for way in ways if bench.wanted(names[way])]
+    programs = bench.compile({way: functools.partial(lower_step, bench, way) for way in wanted})
 
     def run(way: Way) -> dict:
         program, figures = programs[way].result()
@@ -378,7 +385,7 @@ def measure_training(bench: Bench) -> None:
         bench.measure(name, functools.partial(square_product, bench, dtype, precision))
     long, short = bench.sizes.lengths
     done = run_steps(bench, [Way(False, long, *way) for way in bench.sizes.ways])
-    ways = [Way(True, long, *way) for way in promising(done, bench.report["jax_memory_gb"])]
+    ways = [Way(True, long, *way) for way in promising(done, bench.report["jax_memory_gb"] or float("inf"))]
     ways += [Way(False, short, "none", "recompute"), Way(True, short, "none", "recompute")]
     run_steps(bench, ways[:1] if bench.options.tiny else [*ways, Way(False, short, "none", "xla")])
 
@@ -479,6 +486,7 @@ def measure_search(bench: Bench) -> None:
             batch, how = sizes.peer_batches[-1], {"dtype": dtype}
             ways[f"{dtype}, layers scanned, batch {batch}"] = (batch, search.stacked, how | {"scan_layers": True})
             ways[f"{dtype}, weights in bfloat16, batch {batch}"] = (batch, search.halved, how)
+        ways = {name: way for name, way in ways.items() if bench.wanted(name)}
         programs = bench.compile({name: functools.partial(search.lower, *way) for name, way in ways.items()})
 
         for name, (batch, params, _) in ways.items():
@@ -581,6 +589,7 @@ def main() -> None:
     parser.add_argument("--output", default="accelerator.json")
     parser.add_argument("--seconds", type=float, default=480)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--only", default="", help="a pattern: the other measurements are left out")
     parser.add_argument("--jobs", type=int, default=4, help="programs that compile side by side")
     parser.add_argument("--tiny", action="store_true")
     bench = Bench(parser.parse_args())

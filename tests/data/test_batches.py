@@ -53,8 +53,9 @@ def test_a_batch_is_a_function_of_seed_and_step_alone(sources, make):
     later = fresh(3)
     for step in (11, 4, 0, 7):  # resumed, and in any order
         assert_same(later(step), walked[step])
-    assert len({batch["indexing_tokens"].tobytes() for batch in walked}) == 12
-    assert fresh(4)(0)["indexing_tokens"].tobytes() != walked[0]["indexing_tokens"].tobytes()
+    texts = "indexing_tokens" if make == "graded" else "document_tokens"
+    assert len({batch[texts].tobytes() for batch in walked}) == 12
+    assert fresh(4)(0)[texts].tobytes() != walked[0][texts].tobytes()
 
 
 @pytest.mark.parametrize("queries", [3, 7, 19])  # 19: more than two epochs in every batch
@@ -207,8 +208,8 @@ def test_pairs_hold_a_query_with_its_end_and_a_document_of_its_best_grade(source
     for step in range(6):
         batch = batches(step)
         assert batch["query_tokens"].shape == (7, 5)
-        np.testing.assert_array_equal(batch["indexing_tokens"], documents.tokens[batch["indexing_rows"], :9])
-        for place, (row, tokens) in enumerate(zip(batch["indexing_rows"], batch["query_tokens"].tolist(), strict=True)):
+        np.testing.assert_array_equal(batch["document_tokens"], documents.tokens[batch["document_rows"], :9])
+        for place, (row, tokens) in enumerate(zip(batch["document_rows"], batch["query_tokens"].tolist(), strict=True)):
             source, start = (queries, 100) if place < 3 else (pseudo, 200)
             example = tokens[0] % 1000 - start
             text = [int(t) for t in source.tokens[example] if t]

@@ -125,13 +125,13 @@ def test_two_real_processes_join_leave_with_the_restart_code_and_join_again(shel
 @pytest.mark.multiprocess
 def test_two_real_processes_evaluate_a_run_as_one_does(shell, tmp_path_factory, monkeypatch):
     monkeypatch.syspath_prepend(LAUNCH.parent / "tests" / "pipeline")
-    from searched_run import small_experiment
+    from searched_run import searched_experiment
 
-    from gr2_jax.pipeline.run import run
-    from gr2_jax.pipeline.stage import Workdir
+    from gr2_jax.pipeline.stages import run_experiment
+    from gr2_jax.pipeline.workdir import Workdir
 
     workdir = Workdir(shell.folder / "run")
-    run(small_experiment(tmp_path_factory.mktemp("corpus")), workdir)
+    run_experiment(searched_experiment(tmp_path_factory.mktemp("corpus")), workdir.root)
     words = ["--python", sys.executable, "--", "evaluate", str(workdir.root), "-k", "6", "--json", "--output", "two"]
     done = shell("laptop.sh", *words, **_jax_variables())
     (printed,) = [line for line in done.stdout.splitlines() if line.startswith("{")]  # by the first process alone
@@ -148,21 +148,22 @@ def test_two_real_processes_run_what_one_does(shell, tmp_path_factory, monkeypat
     import numpy as np
     import searched_run
 
-    from gr2_jax.search import Retriever
+    from gr2_jax import open_retriever
 
     corpus = tmp_path_factory.mktemp("corpus")
-    searched_run.small_experiment(corpus)
+    searched_run.searched_experiment(corpus)
     config = shell.folder / "small.py"
     config.write_text(
         f"import sys, pathlib\nsys.path.append({str(LAUNCH.parent / 'tests' / 'pipeline')!r})\n"
-        f"from searched_run import small_experiment\nexperiment = small_experiment(pathlib.Path({str(corpus)!r}))\n"
+        "from searched_run import searched_experiment\n"
+        f"experiment = searched_experiment(pathlib.Path({str(corpus)!r}))\n"
     )
     found = {}
     for processes in (1, 2):
         words = ["--processes", str(processes), "--python", sys.executable, "--", "run", str(config)]
         done = shell("laptop.sh", *words, "--workdir", f"run{processes}", **_jax_variables())
         assert done.stdout.count("| GR2S ") == done.stdout.count("| BM25 ") == 1  # the first process prints the table
-        retriever = Retriever.from_workdir(shell.folder / f"run{processes}")
+        retriever = open_retriever(shell.folder / f"run{processes}")
         found[processes] = jax.tree.map(np.asarray, retriever.params)
     one, two = (np.concatenate([x.ravel() for x in jax.tree.leaves(params)]) for params in found.values())
     assert np.mean(np.abs(one - two) > 1e-3) < 0.01

@@ -15,7 +15,8 @@ from flax import linen as nn
 from gr2_jax.models import GR2, T5, Fusion, T5Config
 from gr2_jax.objectives.docids import FusionObjective, fusion_loss, query_generation_loss
 from gr2_jax.objectives.retrieval import RetrievalObjective, retrieval_loss
-from gr2_jax.training.loop import TrainingJob, train
+from gr2_jax.training.job import TrainingJob
+from gr2_jax.training.loop import train
 from gr2_jax.training.optimiser import OptimiserConfig, make_optimiser
 
 # Untied: an embedding row then has a gradient only if some text or decoder input of the batch holds its token.
@@ -240,22 +241,22 @@ def test_padded_docids_get_no_gradient(params, graded):
 
 
 PAIRS = {
-    "indexing_tokens": np.array([[4, 8, 15, 16], [9, 2, 1, 0], [4, 8, 15, 16], [7, 12, 1, 0]]),
+    "document_tokens": np.array([[4, 8, 15, 16], [9, 2, 1, 0], [4, 8, 15, 16], [7, 12, 1, 0]]),
     "query_tokens": np.array([[8, 15, 1, 0], [2, 9, 11, 1], [4, 16, 1, 0], [12, 1, 0, 0]]),
-    "indexing_rows": np.array([6, 3, 6, 0]),  # one document twice
+    "document_rows": np.array([6, 3, 6, 0]),  # one document twice
 }
 FUSION = Fusion(dataclasses.replace(CONFIG, tie_word_embeddings=True))
 
 
 @pytest.fixture(scope="module")
 def fusion_params(random_params):
-    return random_params(FUSION, PAIRS["indexing_tokens"], PAIRS["query_tokens"], seed=1)
+    return random_params(FUSION, PAIRS["document_tokens"], PAIRS["query_tokens"], seed=1)
 
 
 @pytest.fixture(scope="module")
 def fusion_parts(fusion_params):
     """The four parts, from the model's outputs."""
-    outputs = jax.jit(FUSION.apply)({"params": fusion_params}, PAIRS["indexing_tokens"], PAIRS["query_tokens"])
+    outputs = jax.jit(FUSION.apply)({"params": fusion_params}, PAIRS["document_tokens"], PAIRS["query_tokens"])
     reps = [np.asarray(x, np.float64) for x in (outputs.document_reps, outputs.query_reps)]
     documents, queries = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in reps)
 
@@ -266,8 +267,8 @@ def fusion_parts(fusion_params):
     return {
         "generation": nll(outputs.generation_logits),
         "reconstruction": nll(outputs.reconstruction_logits),
-        "relevance": plain.relevance(documents, queries, PAIRS["indexing_rows"]),
-        "distinctness": plain.distinctness(documents, queries, PAIRS["indexing_rows"]),
+        "relevance": plain.relevance(documents, queries, PAIRS["document_rows"]),
+        "distinctness": plain.distinctness(documents, queries, PAIRS["document_rows"]),
     }
 
 
@@ -315,9 +316,9 @@ def test_the_fusion_model_learns_to_write_queries(random_params, tmp_path):
     rng = np.random.default_rng(0)
     distinct = rng.permuted(np.tile(np.arange(2, 24), (8, 1)), axis=1)[:, :4]  # a repeated token is hard to place
     queries = np.pad(distinct, ((0, 0), (0, 1)), constant_values=1)
-    batch = {"indexing_tokens": rng.integers(2, 24, (8, 6)), "query_tokens": queries, "indexing_rows": np.arange(8)}
+    batch = {"document_tokens": rng.integers(2, 24, (8, 6)), "query_tokens": queries, "document_rows": np.arange(8)}
     model = Fusion(dataclasses.replace(FUSION.config, d_model=32, d_kv=16, d_ff=64))
-    start = random_params(model, batch["indexing_tokens"], queries)
+    start = random_params(model, batch["document_tokens"], queries)
     loss = functools.partial(fusion_loss, model=model, objective=FusionObjective(label_smoothing=0.0))
     plan = TrainingJob("fusion", loss, lambda step, host, hosts: batch, OPTIMISER, 300, 0)
     parts = train(plan, start, tmp_path)["parts"]
@@ -329,12 +330,12 @@ def test_the_fusion_model_learns_to_write_queries(random_params, tmp_path):
 
 def test_query_generation_is_the_mean_nll_of_queries_given_every_token_of_their_documents(random_params):
     model = T5(CONFIG)
-    params = random_params(model, PAIRS["indexing_tokens"], PAIRS["query_tokens"], seed=2)
-    loss, parts = jax.jit(
-        functools.partial(query_generation_loss, model=model, objective=FusionObjective(label_smoothing=0.1))
-    )({"t5": params}, PAIRS, jax.random.key(0))
+    params = random_params(model, PAIRS["document_tokens"], PAIRS["query_tokens"], seed=2)
+    loss, parts = jax.jit(functools.partial(query_generation_loss, model=model, label_smoothing=0.1))(
+        {"t5": params}, PAIRS, jax.random.key(0)
+    )
     expected = 0.0
-    for document, query in zip(PAIRS["indexing_tokens"], PAIRS["query_tokens"], strict=True):
+    for document, query in zip(PAIRS["document_tokens"], PAIRS["query_tokens"], strict=True):
         inputs = np.concatenate([[0], query[:-1]])
         logits = model.apply({"params": params}, document[None, document > 0], inputs[None])[0]
         expected += plain.sequence_nll(logits, query, range(24), 0.1) / 4

@@ -7,10 +7,10 @@ from small_collection import TEXTS, over, small_experiment, write_folder
 
 from gr2_jax.cli import main
 from gr2_jax.corpus.collection import Document
+from gr2_jax.experiment import DocidConfig, VocabularyConfig
 from gr2_jax.pipeline import run as module
 from gr2_jax.pipeline.rows import BASELINES, System, ViewsRow
 from gr2_jax.pipeline.schemes import ResidualCodes, Titles
-from gr2_jax.experiment import DocidConfig, VocabularyConfig
 from gr2_jax.pipeline.stages import run_experiment
 
 ONCE = {"Tokenizer", "read_collection", "trie title"}

@@ -236,7 +236,7 @@ def test_the_command_prints_the_table_and_where_everything_is(made, command, cap
 
 
 def test_a_trie_of_another_vocabulary_is_refused(made):
-    with pytest.raises(UserError, match="another vocabulary"):
+    with pytest.raises(UserError, match="was made with the vocabulary"):
         DocidTrie.load(made[1].docids("title") / "trie", vocabulary="0" * 64)
 
 

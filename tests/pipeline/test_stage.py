@@ -148,7 +148,7 @@ def test_a_fingerprint_tells_values_apart():
 
 
 def test_a_fingerprint_refuses_what_has_no_fixed_order():
-    with pytest.raises(TypeError, match="set has no fingerprint"):
+    with pytest.raises(TypeError, match="set cannot be written"):
         fingerprint_of({"a": {1, 2}})
 
 

@@ -35,7 +35,7 @@ def retriever():
         columns=columns,
         encode=_encode,
         doc_ids=[f"doc{i}" for i in range(len(DOCIDS))],
-        docids=["-".join(map(str, docid)) for docid in DOCIDS],
+        docid_texts=["-".join(map(str, docid)) for docid in DOCIDS],
         # one beam more than there are docids; the second batch is half full
         options=SearchOptions(beams=8, batch=4),
     )

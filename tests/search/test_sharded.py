@@ -10,7 +10,7 @@ import pytest
 
 from gr2_jax.errors import Preempted
 from gr2_jax.hosts import Preemption
-from gr2_jax.search import sharded as sharded
+from gr2_jax.search import sharded
 from gr2_jax.search.searcher import Hit, SearchOptions
 from gr2_jax.search.sharded import search_sharded
 
@@ -95,7 +95,7 @@ def test_processes_share_the_parts(tmp_path, monkeypatch):
     """The work of two processes, one after the other; the second one finds all parts."""
     monkeypatch.setattr(sharded.jax, "process_count", lambda: 2)
     waits = []
-    monkeypatch.setattr("jax.experimental.multihost_utils.sync_global_devices", waits.append)
+    monkeypatch.setattr(sharded, "wait_for_all", waits.append)
     monkeypatch.setattr("gr2_jax.hosts._SEEN_WITHIN", 0.3)
     hosts = [Answers(), Answers()]
     monkeypatch.setattr(sharded.jax, "process_index", lambda: 1)

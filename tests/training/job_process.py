@@ -9,7 +9,8 @@ import optax
 
 from gr2_jax.errors import RESTART, Preempted
 from gr2_jax.hosts import join_processes
-from gr2_jax.training.loop import TrainingJob, train
+from gr2_jax.training.job import TrainingJob
+from gr2_jax.training.loop import train
 from gr2_jax.training.loop_config import LoopConfig
 from gr2_jax.training.mesh import MeshConfig
 

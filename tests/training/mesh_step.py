@@ -15,7 +15,8 @@ from gr2_jax.losses import grade_matrix, mgcc_loss
 from gr2_jax.models import GR2, Fusion, T5Config
 from gr2_jax.objectives.docids import FusionObjective, fusion_loss
 from gr2_jax.objectives.retrieval import RetrievalObjective, retrieval_loss
-from gr2_jax.training.loop import TrainingJob, train
+from gr2_jax.training.job import TrainingJob
+from gr2_jax.training.loop import train
 from gr2_jax.training.mesh import make_mesh, put_batch
 
 TABLE = np.array([[4, 5, 1], [6, 1, 0], [5, 5, 1], [9, 9, 1], [7, 1, 0], [8, 4, 1]])
@@ -84,7 +85,7 @@ def pairs(step, host=0, hosts=1):
     """Four documents, each with two of its queries: Eq. 1 and 2 compare all pairs."""
     rng = np.random.default_rng(step)
     tokens = rng.integers(2, 16, (8, 7))
-    return {"indexing_tokens": tokens[:, :4], "query_tokens": tokens[:, 4:], "indexing_rows": np.arange(8) // 2}
+    return {"document_tokens": tokens[:, :4], "query_tokens": tokens[:, 4:], "document_rows": np.arange(8) // 2}
 
 
 def train_one_step(directory, name):

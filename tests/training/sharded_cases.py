@@ -60,7 +60,7 @@ def retrieval_batch(step, host=0, hosts=1):
 
 def pairs(step, host=0, hosts=1):
     tokens = np.random.default_rng(step).integers(2, 64, (8, 7))
-    return {"indexing_tokens": tokens[:, :4], "query_tokens": tokens[:, 4:], "indexing_rows": np.arange(8) // 2}
+    return {"document_tokens": tokens[:, :4], "query_tokens": tokens[:, 4:], "document_rows": np.arange(8) // 2}
 
 
 LOSSES = {

@@ -20,7 +20,8 @@ from gr2_jax.errors import Preempted, UserError
 from gr2_jax.training import goodput
 from gr2_jax.training.feed import Feed
 from gr2_jax.training.goodput import Goodput
-from gr2_jax.training.loop import TrainingJob, train
+from gr2_jax.training.job import TrainingJob
+from gr2_jax.training.loop import train
 from gr2_jax.training.loop_config import LoopConfig
 from gr2_jax.training.metrics_log import FILE, MetricsLog
 from gr2_jax.training.optimiser import OptimiserConfig, make_optimiser

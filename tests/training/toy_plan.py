@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gr2_jax.errors import RESTART, Preempted
-from gr2_jax.training.loop import TrainingJob, train
+from gr2_jax.training.job import TrainingJob
+from gr2_jax.training.loop import train
 from gr2_jax.training.loop_config import LoopConfig
 from gr2_jax.training.optimiser import OptimiserConfig, make_optimiser
 

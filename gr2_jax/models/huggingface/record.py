@@ -53,9 +53,7 @@ class Record:
             if any(kind not in DTYPES for _, rows in record.entries() for name, kind, _ in rows if name not in UNUSED):
                 raise ValueError
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise UserError(
-                f"{path} is damaged: restore it, or delete it to write the weights in float32"
-            ) from error
+            raise UserError(f"{path} is damaged: restore it, or delete it to write the weights in float32") from error
         return record
 
     def save(self, path: Path) -> None:

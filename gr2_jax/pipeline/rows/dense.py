@@ -27,7 +27,8 @@ from gr2_jax.pipeline.stage import fingerprint_of
 from gr2_jax.progress import say
 from gr2_jax.search.dense import DenseIndex
 from gr2_jax.training.checkpoints import restore_params
-from gr2_jax.training.loop import TrainingJob, train
+from gr2_jax.training.job import TrainingJob
+from gr2_jax.training.loop import train
 from gr2_jax.training.optimiser import make_optimiser
 
 VECTORS = "vectors.npy"

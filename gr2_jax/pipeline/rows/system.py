@@ -24,7 +24,8 @@ from gr2_jax.pipeline.validation import CURVE, validation_hook
 from gr2_jax.progress import say
 from gr2_jax.search.retriever import DocidTexts, Retriever
 from gr2_jax.training.checkpoints import restore_params
-from gr2_jax.training.loop import TrainingJob, train
+from gr2_jax.training.job import TrainingJob
+from gr2_jax.training.loop import train
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,8 @@ from gr2_jax.pipeline.initial_weights import starting_params
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes.base import scheme_fingerprint
 from gr2_jax.training.checkpoints import restore_params
-from gr2_jax.training.loop import TrainingJob, train
+from gr2_jax.training.job import TrainingJob
+from gr2_jax.training.loop import train
 from gr2_jax.training.mesh import on_this_host
 from gr2_jax.training.optimiser import make_optimiser
 from gr2_jax.training.step import Loss
