@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 import typing
 from collections.abc import Callable, Iterable
 
@@ -56,11 +57,19 @@ def check_choices(section: object) -> None:
             raise SettingError(section, field, f"is {value!r}: it must be True or False")
 
 
+def check_name(section: object, field: str, name: object) -> None:
+    """Raises `SettingError` unless the name can be that of a file and of a column: letters, digits and . + - _."""
+    if not re.fullmatch(r"\w[\w.+-]*", str(name)) or name == "provenance":
+        raise SettingError(section, field, f"is {name!r}: use letters, digits and . + - _")
+
+
 def _check_number(section: object, field: str, holds: Callable[[float], bool], wanted: str) -> None:
-    value = getattr(section, field)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    value, hint = getattr(section, field), typing.get_type_hints(type(section))[field]
+    whole = hint is int or int in typing.get_args(hint)
+    number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not number or not holds(value):
-        raise SettingError(section, field, f"is {value!r}: it must be {'' if number else 'a number '}{wanted}")
+        kind = "" if number else "a whole number " if whole else "a number "
+        raise SettingError(section, field, f"is {value!r}: it must be {kind}{wanted}")
 
 
 RESTART = 75  # sysexits' EX_TEMPFAIL: the caller should start the command again

@@ -29,7 +29,9 @@ def existing_folder(directory: Path) -> Path:
 
 def existing_file(path: Path) -> Path:
     """Returns the file, or raises UserError that names what its folder holds."""
-    if path.is_file():
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: give a file")
+    if path.exists():
         return path
     parent = path.parent
     present = sorted(child.name for child in parent.iterdir()) if parent.is_dir() else []
@@ -43,10 +45,9 @@ def plain_or_gzip(path: Path) -> Path:
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """Opens a file and decompresses it if its contents are gzip, whatever its name."""
-    with existing_file(path).open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if packed else path.open("rb")
+    """Opens a file that may be gzip-compressed, whatever its name; a pipe, which can be read only once, is one too."""
+    file = existing_file(path).open("rb")
+    return gzip.open(file, "rb") if file.peek(2)[:2] == b"\x1f\x8b" else file
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:

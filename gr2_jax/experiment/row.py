@@ -2,9 +2,8 @@
 
 import abc
 import dataclasses
-import re
 
-from gr2_jax.errors import SettingError
+from gr2_jax.errors import check_name
 from gr2_jax.search.searcher import Searcher
 
 
@@ -19,8 +18,7 @@ class Row(abc.ABC):
     """In the table, and of the row's files."""
 
     def __post_init__(self):
-        if not re.fullmatch(r"\w[\w.+-]*", str(self.name)) or self.name == "provenance":
-            raise SettingError(self, "name", f"is {self.name!r}: use letters, digits and . + - _")
+        check_name(self, "name", self.name)
 
     def check(self, run) -> None:  # noqa: B027, most rows have nothing to refuse
         """Raises `UserError` for settings that cannot work; called before the first stage."""

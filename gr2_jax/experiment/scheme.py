@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Int
 
-from gr2_jax.errors import SettingError, check_least
+from gr2_jax.errors import SettingError, check_least, check_name
 
 Candidates = Int[np.ndarray, "n C T"]
 
@@ -79,6 +79,8 @@ class DocidConfig:
 
     def __post_init__(self):
         check_least(self, 1, "max_length")
+        for scheme in self.schemes:
+            check_name(scheme, "name", scheme.name)
         names = [scheme.name for scheme in self.schemes]
         if repeated := next((name for name in names if names.count(name) > 1), None):
             raise SettingError(self, "schemes", f"has two schemes named '{repeated}': give one another name")

@@ -74,9 +74,12 @@ def _build_corpus(experiment: Experiment, fold: int | None, out: Path) -> None:
 
 
 def models_of(experiment: Experiment) -> dict[str, ModelConfig]:
-    """Where a model is configured -> the model: the retrieval model's and those of docid schemes."""
-    schemes = {f"docids.schemes.{s.name}": s.model for s in experiment.docids.schemes if hasattr(s, "model")}
-    return {"retrieval": experiment.retrieval.model, **schemes}
+    """Where a model is configured -> the model: the retrieval model's, and those of schemes that train one."""
+    schemes = {f"docids.schemes.{scheme.name}": scheme for scheme in experiment.docids.schemes}
+    if experiment.augmentation.generated and experiment.augmentation.generator is not None:
+        schemes["augmentation.generator"] = experiment.augmentation.generator
+    models = {place: scheme.model for place, scheme in schemes.items() if hasattr(scheme, "model")}
+    return {"retrieval": experiment.retrieval.model, **models}
 
 
 def _width(experiment: Experiment) -> int:

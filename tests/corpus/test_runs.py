@@ -1,5 +1,7 @@
 import contextlib
 import gzip
+import os
+import threading
 
 import numpy as np
 import pytest
@@ -120,3 +122,16 @@ def test_real_judgements(shared_data):
     qrels = read_qrels(shared_data / "trec" / "qrels" / "qrels.web.151-200.txt.gz")
     grades = [grade for by_doc in qrels.values() for grade in by_doc.values()]
     assert (len(qrels), min(grades), max(grades)) == (50, -2, 4)
+
+
+def test_a_pipe_is_read_once_and_whole(tmp_path):
+    """`gr2 metrics <(zcat run.gz) qrels`: what a pipe has given cannot be read again."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = "".join(f"q{i} Q0 d1 1 {i}.5 t\n" for i in range(2000))
+    writer = threading.Thread(target=lambda: pipe.write_text(text))
+    writer.start()
+    run = read_run(pipe)
+    writer.join()
+    assert len(run) == 2000
+    assert run["q0"] == [("d1", 0.5)]
