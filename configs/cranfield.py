@@ -1,8 +1,7 @@
 """Cranfield 1400 in 5 folds: graded judgements, few queries, long abstracts; docids are codes of LSA vectors.
 
 gr2 run configs/cranfield.py --corpus.source DIR     DIR holds documents.jsonl[.gz], queries.tsv, qrels.txt
-gr2 run configs/cranfield.py                         the same from ../shared/data/cranfield, where it exists
-gr2 run configs/cranfield.py --corpus.source irds:cranfield      through ir_datasets, which downloads it
+gr2 run configs/cranfield.py                         the same through ir_datasets, which downloads the collection
 Hardware: two CPU cores, 4 GB. Time and scores: tests/benchmarks/RESULTS.md.
 """
 
@@ -13,7 +12,7 @@ from gr2_jax.recipes.scratch import LIKELIHOODS, retrieval
 
 experiment = Experiment(
     name="cranfield",
-    corpus=CorpusConfig(source="../shared/data/cranfield", empty_documents="drop", folds=5, validation_queries=30),
+    corpus=CorpusConfig(source="irds:cranfield", empty_documents="drop", folds=5, validation_queries=30),
     vocabulary=VocabularyConfig(size=6000, extra_ids=500),
     docids=DocidConfig(schemes=(ResidualCodes(levels=2, codes=240),), max_length=4),
     retrieval=retrieval(

@@ -52,7 +52,6 @@ NARROWER = {
 LINEN = {
     "gr2_jax.training.mesh": "the rules from a parameter's logical axes to those of the mesh are a context of Linen's",
     "gr2_jax.pipeline.schemes.pseudo_queries": "signatures name nn.Module: a T5 or a fusion model",
-    "gr2_jax.pipeline.schemes.fusion_queries": "a signature that it inherits names nn.Module",
 }
 """Modules outside gr2_jax.models that import flax.linen, and why."""
 

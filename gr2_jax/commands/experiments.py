@@ -12,6 +12,7 @@ from gr2_jax.errors import UserError
 
 if TYPE_CHECKING:
     from gr2_jax.experiment import Experiment, Pretraining, Settings
+    from gr2_jax.pipeline.workdir import Workdir
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -55,37 +56,37 @@ def run_settings(experiment: "Settings", options: argparse.Namespace, settings: 
 def _fine_tune(experiment: "Experiment", options: argparse.Namespace, until: str) -> int:
     from gr2_jax.pipeline.stages import run_experiment
 
-    directory = _join(experiment)
+    paths = _join(experiment)
     part = "validation" if options.validation else "test"
-    table = run_experiment(experiment, directory, until=until, part=part)
+    table = run_experiment(experiment, paths.root, until=until, part=part)
     if table is None:
         return 0
     if until == "docids":
-        return _show_docids(experiment, directory, table, options.json)
-    measures = directory / "metrics" / f"{part}.json"
+        return _show_docids(experiment, paths, table, options.json)
+    measures = paths.metrics / f"{part}.json"
     if options.json:
         print(json.dumps(json.loads(measures.read_text())))
         return 0
     print(f"\n{table}\n")
-    print(f"table    {directory}/report/{part}.md\nmeasures {measures}\nruns     {directory}/runs/<row>/{part}.trec")
+    print(f"table    {paths.report}/{part}.md\nmeasures {measures}\nruns     {paths.runs}/<row>/{part}.trec")
     if not experiment.corpus.folds:
         query = "indices that would sort an array" if experiment.corpus.source.startswith("apidocs") else "a query"
-        print(f'\nnext: gr2 search "{query}" --workdir {directory}')
+        print(f'\nnext: gr2 search "{query}" --workdir {paths.root}')
     return 0
 
 
-def _show_docids(experiment: "Experiment", directory: Path, table: str, as_json: bool) -> int:
+def _show_docids(experiment: "Experiment", paths: "Workdir", table: str, as_json: bool) -> int:
     if experiment.corpus.folds:
-        directory = directory / "fold-0"
+        paths = paths.fold(0)
         print("the first fold's docids:", file=sys.stderr)
     if as_json:
         names = [scheme.name for scheme in experiment.docids.schemes]
-        files = {name: directory / "quality" / name / "quality.json" for name in names}
+        files = {name: paths.quality(name) / "quality.json" for name in names}
         print(json.dumps({name: json.loads(file.read_text()) for name, file in files.items()}))
         return 0
     print(f"\n{table}\n")
-    print(f"table    {directory}/report/docids.md\npicture  {directory}/report/docids.png")
-    print(f"docids   {directory}/docids/<scheme>/docids.tsv\nquality  {directory}/quality/<scheme>/quality.json")
+    print(f"table    {paths.report}/docids.md\npicture  {paths.report}/docids.png")
+    print(f"docids   {paths.docids('<scheme>')}/docids.tsv\nquality  {paths.quality('<scheme>')}/quality.json")
     return 0
 
 
@@ -94,10 +95,10 @@ def _pretrain(experiment: "Pretraining", options: argparse.Namespace, until: str
     from gr2_jax.pipeline.pretraining import pretrain
 
     if until == "docids":
-        raise UserError("pre-training makes no docids, the articles' titles are: gr2 train, or gr2 prepare")
+        raise UserError("pre-training uses article titles as docids: use gr2 train or gr2 prepare")
     if options.validation:
         raise UserError("--validation is for commands that score, and pre-training has nothing to score")
-    weights = pretrain(experiment, _join(experiment), until="prepare" if until == "prepare" else "train")
+    weights = pretrain(experiment, _join(experiment).root, until="prepare" if until == "prepare" else "train")
     if weights is not None and is_first():
         result = {"weights": str(weights), "vocabulary": str(weights / "spiece.model")}
         lines = (f"{name:10} {path}" for name, path in result.items())
@@ -105,8 +106,8 @@ def _pretrain(experiment: "Pretraining", options: argparse.Namespace, until: str
     return 0
 
 
-def _join(experiment: "Settings") -> Path:
-    """Joins the other processes of the job, if any, and returns the workdir, on which all agree."""
+def _join(experiment: "Settings") -> "Workdir":
+    """Joins the other processes of the job, if any, and returns the paths of the workdir, on which all agree."""
     from gr2_jax.hosts import agree, join_processes
     from gr2_jax.memory import keep_freed_memory, on_cpu_only
     from gr2_jax.pipeline.stage import fingerprint_of
@@ -120,4 +121,4 @@ def _join(experiment: "Settings") -> Path:
     paths = Workdir(Path(experiment.workdir))
     paths.create()
     agree(paths.root, fingerprint_of(experiment))
-    return paths.root
+    return paths

@@ -31,9 +31,9 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
         raise UserError("search needs a query with words in it, and -k of at least 1")
     from gr2_jax.pipeline.open_run import open_row
 
-    opened = open_row(options.workdir, options.row)
     changes = {name: getattr(options, name) for name in ("beams", "exact") if getattr(options, name) is not None}
-    searcher = opened.searcher.with_options(**changes)
+    opened = open_row(options.workdir, options.row, options=changes)
+    searcher = opened.searcher
     for asked in [query] if options.query else _typed():
         (hits,) = searcher.search([asked], options.k)
         if options.json:

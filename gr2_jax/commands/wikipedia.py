@@ -15,7 +15,7 @@ _GRADES = {"4": "the article itself", "3": "See also", "2": "lead section", "1":
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own arguments; all others are Beam's, to be given after the dumps."""
     parser.add_argument("dumps", nargs="+", help="pages-articles dumps (.xml or .xml.bz2), paths or globs")
-    parser.add_argument("--output", required=True, help="a new folder, or that of a build to go on with")
+    parser.add_argument("--output", required=True, help="a new folder, or the folder of a build to resume")
     parser.add_argument("--json", action="store_true", help="the manifest as one JSON object instead of a table")
     for field in dataclasses.fields(WikipediaOptions):
         flag = "--" + field.name.replace("_", "-")
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
-    """Builds, or goes on building, and prints what there is; `settings` go to Beam."""
+    """Builds, or resumes a build, and prints its counts; `settings` go to Beam."""
     from gr2_jax.corpus.wikipedia.pipeline import build_wikipedia
 
     names = [field.name for field in dataclasses.fields(WikipediaOptions)]

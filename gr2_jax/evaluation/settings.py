@@ -18,6 +18,11 @@ class EvaluationConfig(SearchOptions):
     query_length: int = 64
     measures: tuple[str, ...] = ()
 
+    @property
+    def search(self) -> SearchOptions:
+        """The part that a searcher takes."""
+        return SearchOptions(**{field.name: getattr(self, field.name) for field in dataclasses.fields(SearchOptions)})
+
     def __post_init__(self):
         super().__post_init__()
         check_least(self, 1, "query_length")

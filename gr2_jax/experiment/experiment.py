@@ -87,7 +87,7 @@ class PairsConfig:
 class Settings:
     """What every experiment has: what decides a run's bytes, where they go, and on which devices they are computed.
 
-    workdir    by default runs/<name>
+    workdir    by default runs/<name>, of the name that the experiment is made with
     """
 
     name: str

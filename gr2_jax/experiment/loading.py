@@ -131,7 +131,7 @@ def _named(items: Sequence[Row | Scheme], path: str, flag: str) -> tuple[int, st
     """The place of the row or scheme whose name the path begins with, and the rest; names may hold dots."""
     names = {item.name: place for place, item in enumerate(items)}
     if not path:
-        raise UserError(f"{flag} holds several sections: go on with a name, {', '.join(names)}")
+        raise UserError(f"{flag} holds several sections: add a name, {', '.join(names)}")
     found = [name for name in names if path == name or path.startswith(f"{name}.")]
     if not found:
         raise UserError(f"{flag}: there is no '{path.partition('.')[0]}': {nearest(path.partition('.')[0], names)}")

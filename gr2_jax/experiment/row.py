@@ -28,7 +28,7 @@ class Row(abc.ABC):
 
     @abc.abstractmethod
     def fingerprint(self, run) -> str:
-        """Of everything that decides the row's lists."""
+        """The fingerprint of everything that decides the row's lists."""
 
     @abc.abstractmethod
     def open(self, run, step: int | None = None) -> Searcher:

@@ -42,6 +42,9 @@ class Scheme(abc.ABC):
     name: str
     """What rows call it."""
 
+    def __post_init__(self):
+        check_name(self, "name", self.name)
+
     @property
     def reads_as_text(self) -> bool:
         """Whether a docid is words, which a search engine can be asked."""
@@ -79,8 +82,6 @@ class DocidConfig:
 
     def __post_init__(self):
         check_least(self, 1, "max_length")
-        for scheme in self.schemes:
-            check_name(scheme, "name", scheme.name)
         names = [scheme.name for scheme in self.schemes]
         if repeated := next((name for name in names if names.count(name) > 1), None):
             raise SettingError(self, "schemes", f"has two schemes named '{repeated}': give one another name")

@@ -1,14 +1,14 @@
-"""What no run could use although each section is sound by itself: refused before the first stage."""
+"""Checks across the sections of an experiment, before the first stage."""
 
 from pathlib import Path
 
 from gr2_jax.data.vocabulary import Tokenizer
 from gr2_jax.errors import UserError
 from gr2_jax.models import preset
-from gr2_jax.pipeline.generated_queries import generator_of
-from gr2_jax.pipeline.prepare import QUERY_LENGTH, models_of
-from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.prepare import models_of
+from gr2_jax.pipeline.run import QUERY_LENGTH, Run
 from gr2_jax.pipeline.schemes.base import SUFFIX_DIGITS
+from gr2_jax.pipeline.schemes.plain_queries import generator_of
 
 
 def check(run: Run) -> None:
@@ -25,10 +25,11 @@ def check(run: Run) -> None:
     if retrieval.evaluate_every and not experiment.corpus.validation_queries:
         raise UserError("--retrieval.evaluate_every needs validation queries: --corpus.validation_queries is 0")
     _check_models(run)
-    if experiment.augmentation.generated and experiment.augmentation.generated > (beams := generator_of(run).beams):
+    generator, generated = generator_of(experiment), experiment.augmentation.generated
+    if generator is not None and generated > generator.beams:
         raise UserError(
-            f"--augmentation.generated is {experiment.augmentation.generated}: at most {beams}, the beams of its "
-            "generator, can be generated"
+            f"--augmentation.generated is {generated}: at most {generator.beams}, the beams of its generator, can be "
+            "generated"
         )
     for scheme in experiment.docids.schemes:
         scheme.check(run)

@@ -24,14 +24,15 @@ _SLICE = 65536  # documents whose candidates are in memory at a time
 
 def make_docids(run: Run) -> None:
     """Makes docids/<scheme>/ and quality/<scheme>/ for every scheme of the experiment."""
-    stages = {}
+    stages = []
     for scheme in run.experiment.docids.schemes:
         fingerprint = scheme_fingerprint(run, scheme)
-        stages[scheme] = [Stage(place(scheme.name), fingerprint) for place in (run.paths.docids, run.paths.quality)]
-        if not stages[scheme][0].done:
+        docids, judged = (Stage(place(scheme.name), fingerprint) for place in (run.paths.docids, run.paths.quality))
+        if not docids.done:
             scheme.check_corpus(run)
+        stages.append((scheme, docids, judged))
     quality = Quality(run)
-    for scheme, (docids, judged) in stages.items():
+    for scheme, docids, judged in stages:
         if docids.done and judged.done:
             continue
         opened = scheme.open(run)

@@ -18,6 +18,7 @@ from gr2_jax.hosts import agree, is_first
 from gr2_jax.pipeline.open_run import Opened, open_row
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import fingerprint_of
+from gr2_jax.search.searcher import check_depth
 from gr2_jax.search.sharded import Found, search_sharded
 
 
@@ -53,6 +54,7 @@ class EvaluationJob:
             check_measures(self.measures)
         if self.queries is None and self.qrels is not None:
             raise UserError(f"{self.qrels} judges queries that are not given: add --queries FILE")
+        check_depth(self.k)
 
 
 def evaluate_job(job: EvaluationJob) -> dict[str, Any]:
@@ -61,12 +63,12 @@ def evaluate_job(job: EvaluationJob) -> dict[str, Any]:
     With several JAX processes on one file system all search and the first writes.
     """
     given = None if job.queries is None else _given_queries(job)
-    opened = open_row(job.run, job.row, step=job.step)
+    opened = open_row(job.run, job.row, step=job.step, options=job.options)
     queries, qrels = _run_queries(job, opened.run) if given is None else given
-    searcher = opened.searcher.with_options(**job.options)
+    searcher = opened.searcher
     output = job.output or Path(job.run) / "evaluations" / _name(job, opened.row)
-    decides = [opened.row, opened.models, list(queries.items()), job.k, searcher.options]
-    parts = output / "parts" / fingerprint_of(decides)
+    decides = [opened.run.row(opened.row), opened.run.examples_fingerprint, opened.models]
+    parts = output / "parts" / fingerprint_of([decides, list(queries.items()), job.k, searcher.options])
     output.mkdir(parents=True, exist_ok=True)
     agree(output, parts.name)
     found = search_sharded(searcher, queries, job.k, parts)

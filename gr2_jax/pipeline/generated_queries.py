@@ -1,6 +1,5 @@
 """Augmentation by a model: pseudo-queries that plain query generation writes for every document (as DSI-QG)."""
 
-import dataclasses
 import itertools
 import shutil
 from functools import partial
@@ -11,28 +10,19 @@ import numpy as np
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.experiment.scheme import OpenScheme
 from gr2_jax.pipeline.docids import candidates_of
-from gr2_jax.pipeline.prepare import QUERY_LENGTH
-from gr2_jax.pipeline.run import GENERATED_FILE, Run
-from gr2_jax.pipeline.schemes import PlainQueries
-from gr2_jax.pipeline.schemes.base import scheme_fingerprint
+from gr2_jax.pipeline.run import GENERATED_FILE, QUERY_LENGTH, Run
+from gr2_jax.pipeline.schemes.plain_queries import PlainQueries, generator_of
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
 from gr2_jax.progress import say
 
 
-def generator_of(run: Run) -> PlainQueries:
-    """The experiment's query generator, writing whole queries: docids are short, but as augmentation a query may be as
-    long as an encoder input."""
-    given = run.experiment.augmentation.generator or PlainQueries()
-    return dataclasses.replace(given, name="generated", max_length=run.experiment.retrieval.batch.length)
-
-
 def generate_queries(run: Run) -> None:
     """Makes generated/ where the experiment asks for generated queries."""
-    count = run.experiment.augmentation.generated
-    if not count:
+    generator, count = generator_of(run.experiment), run.experiment.augmentation.generated
+    if generator is None:
         return
-    generator = generator_of(run)
-    stage = Stage(run.paths.generated, fingerprint_of([scheme_fingerprint(run, generator), count]))
+    decides = [generator.training_fingerprint(run), generator.writing_settings(), count]
+    stage = Stage(run.paths.generated, fingerprint_of(decides))
     if not stage.done:
         stage.build(partial(_build, run, generator, generator.open(run), count))
     shutil.rmtree(run.paths.candidates(generator.name), ignore_errors=True)

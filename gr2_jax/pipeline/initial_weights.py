@@ -69,7 +69,8 @@ def docid_token_vectors(semantics: TokenSemantics, docids: Path | None) -> Float
 
 
 def weights_fingerprint(model: ModelConfig) -> str | None:
-    """Of the files that `model` names, by their names, sizes and both ends: other weights are another run."""
+    """The fingerprint of the files that `model` names, by their names, sizes and both ends: other weights are another
+    run."""
     if model.weights is None:
         return None
     folder, seen = model_directory(model.weights), hashlib.blake2b(digest_size=16)

@@ -1,10 +1,11 @@
 """Opening what a run left, from its directory alone: which experiment it is, and a searcher of one of its rows."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from gr2_jax.errors import UserError
+from gr2_jax.errors import SettingError, UserError
 from gr2_jax.experiment.loading import from_record
 from gr2_jax.files import read_json
 from gr2_jax.pipeline.rows import ROWS
@@ -21,9 +22,9 @@ def open_run(directory: str | os.PathLike) -> Run:
         raise UserError(f"{paths.root} holds no run (no config.json): make one with `gr2 quickstart --workdir ...`")
     record = read_json(paths.config)
     if not isinstance(record, dict) or "experiment" not in record:
-        raise UserError(f"{paths.config} is not a run's: give the workdir of a run")
+        raise UserError(f"{paths.config} is not the config.json of a run: give the workdir of a run")
     if record.get("folds"):
-        raise UserError(f"{paths.root} has a model per fold: name one, {paths.fold(0).root}")
+        raise UserError(f"{paths.root} has one model per fold: open one of them, such as {paths.fold(0).root}")
     kinds = {kind.__name__: kind for kind in (*ROWS, *SCHEMES)}
     experiment = from_record(record["experiment"], kinds)
     return Run(experiment, paths.root, fold=record.get("fold"), trainings=record.get("trainings"))
@@ -42,13 +43,23 @@ class Opened(NamedTuple):
     models: dict[str, dict[str, str | int]]
 
 
-def open_row(directory: str | os.PathLike, row: str | None = None, *, step: int | None = None) -> Opened:
-    """A run's row, by default the first of its config, with the checkpoint of `step`, by default the newest. A row that
-    is still in training can be opened, too."""
+def open_row(
+    directory: str | os.PathLike,
+    row: str | None = None,
+    *,
+    step: int | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Opened:
+    """A run's row, by default the first of its config, with the checkpoint of `step`, by default the newest, and with
+    changes to the run's `SearchOptions`. A row that is still in training can be opened, too."""
     run = open_run(directory)
-    found = run.row(row)
+    found, options = run.row(row), dict(options or {})
+    try:
+        run.experiment.evaluation.search.changed(**options)  # refused before anything is loaded
+    except SettingError as error:
+        raise UserError(f"--{error.field.replace('_', '-')} {error.fault}") from error
     models = found.models(run, step)
-    return Opened(found.open(run, step), found.name, run, models)
+    return Opened(found.open(run, step).with_options(**options), found.name, run, models)
 
 
 def open_retriever(directory: str | os.PathLike, row: str | None = None) -> Searcher:

@@ -28,11 +28,12 @@ from gr2_jax.data.vocabulary import MODEL_NAME, VocabularyConfig, train_vocabula
 from gr2_jax.experiment import Experiment, ModelConfig
 from gr2_jax.files import write_json
 from gr2_jax.models import preset
-from gr2_jax.pipeline.run import EXAMPLE_FIELDS, EXAMPLE_TASKS, Run
+from gr2_jax.pipeline.run import EXAMPLE_FIELDS, EXAMPLE_TASKS, QUERY_LENGTH, Run
+from gr2_jax.pipeline.schemes.plain_queries import generator_of
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
 from gr2_jax.progress import say
 
-QUERY_LENGTH, _DOCUMENT_LENGTH = 64, 512
+_DOCUMENT_LENGTH = 512  # tokens that the examples keep of a document
 
 
 def prepare(run: Run) -> None:
@@ -76,14 +77,14 @@ def _build_corpus(experiment: Experiment, fold: int | None, out: Path) -> None:
 def models_of(experiment: Experiment) -> dict[str, ModelConfig]:
     """Where a model is configured -> the model: the retrieval model's, and those of schemes that train one."""
     schemes = {f"docids.schemes.{scheme.name}": scheme for scheme in experiment.docids.schemes}
-    if experiment.augmentation.generated and experiment.augmentation.generator is not None:
-        schemes["augmentation.generator"] = experiment.augmentation.generator
+    if (generator := generator_of(experiment)) is not None:
+        schemes["augmentation.generator"] = generator
     models = {place: scheme.model for place, scheme in schemes.items() if hasattr(scheme, "model")}
     return {"retrieval": experiment.retrieval.model, **models}
 
 
 def _width(experiment: Experiment) -> int:
-    """Of the LSA vectors: the width of a model that starts from them, else enough for docids."""
+    """The width of the LSA vectors: that of a model which starts from them, else enough for docids."""
     models = models_of(experiment).values()
     return next((preset(model.preset).d_model for model in models if model.starts_from_lsa), 128)
 

@@ -85,21 +85,22 @@ class PretrainingRun:
 
     def prepare(self) -> None:
         """Makes vocabulary/ and examples/."""
-        experiment, sources = self.experiment, self.experiment.pairs.sources
-        found = [wikipedia_fingerprint(source.directory) for source in sources]
-        vocabulary = vocabulary_stage(self.paths.vocabulary, found, experiment.vocabulary)
-        vocabulary.build(lambda out: build_vocabulary(experiment.vocabulary, self._vocabulary_texts(), out))
+        config, sources = self.experiment.vocabulary, self.experiment.pairs.sources
+        self._vocabulary.build(lambda out: build_vocabulary(config, self._vocabulary_texts(), out))
         for i, role in itertools.product(range(len(sources)), _ROLES):
             stage = Stage(self._examples_of(i, role), fingerprint_of([self._examples_fingerprint, i, role]))
             stage.build(partial(self._build_examples, i, role))
 
     @cached_property
+    def _vocabulary(self) -> Stage:
+        found = [wikipedia_fingerprint(source.directory) for source in self.experiment.pairs.sources]
+        return vocabulary_stage(self.paths.vocabulary, found, self.experiment.vocabulary)
+
+    @cached_property
     def _examples_fingerprint(self) -> str:
-        experiment, pairs = self.experiment, self.experiment.pairs
-        found = [wikipedia_fingerprint(source.directory) for source in pairs.sources]
-        vocabulary = vocabulary_stage(self.paths.vocabulary, found, experiment.vocabulary).fingerprint
-        lengths = [self.docid_length, pairs.document_length, experiment.retrieval.batch.length]
-        return fingerprint_of([vocabulary, pairs.judged, *lengths])
+        pairs = self.experiment.pairs
+        lengths = [self.docid_length, pairs.document_length, self.experiment.retrieval.batch.length]
+        return fingerprint_of([self._vocabulary.fingerprint, pairs.judged, *lengths])
 
     def _vocabulary_texts(self) -> Iterator[str]:
         """Titles and leading paragraphs of articles, in the files' order (which is that of a hash), up to
@@ -176,7 +177,7 @@ class PretrainingRun:
         return self.paths.exported / "t5"
 
     def _training_fingerprint(self) -> str:
-        """Of what decides the weights; names, places and devices are not among it."""
+        """The fingerprint of what decides the weights; names, places and devices do not."""
         retrieval, sources = self.experiment.retrieval, self.experiment.pairs.sources
         model = dataclasses.replace(retrieval.model, weights=None)
         settings = [self.experiment.seed, [source.rate for source in sources], model]

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from gr2_jax.docids import DocidTrie
 from gr2_jax.evaluation.docid_plot import plot_docids
 from gr2_jax.evaluation.docid_quality import docid_quality, quality_table
 from gr2_jax.experiment import Scheme
@@ -30,7 +29,7 @@ class Quality:
     def write(self, scheme: Scheme, opened: OpenScheme, out: Path) -> None:
         run, docids_dir = self._run, self._run.paths.docids(scheme.name)
         documents, decode = run.corpus.documents, run.tokenizer.decode
-        docids = DocidTrie.load(docids_dir / "trie").docids()
+        docids = run.docids(scheme.name).trie.docids()
         compared = len(documents) <= _COMPARED
         quality = docid_quality(
             docids,

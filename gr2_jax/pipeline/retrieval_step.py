@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from gr2_jax.experiment import BatchConfig, OptimiserConfig, RetrievalObjective, Settings
+from gr2_jax.losses import penalty_parameters
 from gr2_jax.models import GR2
 from gr2_jax.objectives.retrieval import retrieval_loss
 from gr2_jax.training.flops import StepShape, training_flops
@@ -53,9 +54,15 @@ class RetrievalStep:
             self_negative_weight=self.negatives_weight,
         )
 
+    def trained(self, params: dict) -> dict:
+        """The parameters that the step trains: the model's and, where the objective learns its penalty, the penalty's,
+        which begins at the paper's values. A search reads the model's alone."""
+        learns = self.objective.penalty == "learnable"
+        return params | ({"penalty": penalty_parameters("rank", self.num_grades)} if learns else {})
+
     @property
     def flops(self) -> float:
-        """Of a step, over all devices."""
+        """FLOPs of one step over all devices."""
         batch = self.batch
         shape = StepShape(
             queries=batch.queries,

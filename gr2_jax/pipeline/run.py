@@ -18,11 +18,14 @@ from gr2_jax.errors import UserError, nearest
 from gr2_jax.experiment import Experiment, Row, Scheme
 from gr2_jax.experiment.loading import to_record
 from gr2_jax.files import read_json, write_json
+from gr2_jax.hosts import of_first
 from gr2_jax.models import EOS_ID
 from gr2_jax.pipeline.stage import Stage, current_fingerprint
 from gr2_jax.pipeline.workdir import Workdir
+from gr2_jax.training.checkpoints import checkpoint_steps
 
 PARTS = ("validation", "test")
+QUERY_LENGTH = 64  # tokens that the examples keep of a query
 EXAMPLE_TASKS = ("queries", "pseudo", "documents")
 EXAMPLE_FIELDS = ("tokens", "docid_rows", "grades")  # docids are made later, from the rows
 GENERATED_FILE = "queries.npz"
@@ -44,6 +47,7 @@ class Run:
         self.experiment, self.paths, self.fold = experiment, Workdir(Path(directory)), fold
         self.trainings: dict[str, str] = dict(trainings or {})
         self._docids: dict[str, Docids] = {}
+        self._newest: dict[str, int] = {}
 
     # what was asked for
 
@@ -92,6 +96,7 @@ class Run:
         return {query: self.corpus.queries[query] for query in getattr(self.split, part)}
 
     def qrels(self, part: str) -> Qrels:
+        """The judgements of the "train", "validation" or "test" queries, read without the documents."""
         return read_qrels(self.paths.corpus / f"{part}.qrels")
 
     @cached_property
@@ -125,7 +130,7 @@ class Run:
 
     @property
     def generated_fingerprint(self) -> str | None:
-        """Of the generated queries; None where the experiment has none."""
+        """The fingerprint of the generated queries; None where the experiment has none."""
         return current_fingerprint(self.paths.generated) if self.experiment.augmentation.generated else None
 
     @property
@@ -144,8 +149,12 @@ class Run:
         if scheme not in self._docids:
             directory = self.paths.docids(scheme)
             trie = DocidTrie.load(directory / "trie", vocabulary=self.tokenizer.fingerprint)
-            self._docids[scheme] = Docids(trie, directory, current_fingerprint(directory), self.tokenizer.size)
+            self._docids[scheme] = Docids(trie, directory, self.tokenizer.size)
         return self._docids[scheme]
+
+    def docids_fingerprint(self, scheme: str) -> str:
+        """The fingerprint of a scheme's docids; the trie is not read."""
+        return current_fingerprint(self.paths.docids(scheme))
 
     def training(self, row: str, fingerprint: str | None = None) -> Stage:
         """The stage of a row's training: checkpoints/<row>-<fingerprint>, by default as it was last begun."""
@@ -159,7 +168,18 @@ class Run:
         if self.trainings.get(row) != fingerprint:
             self.trainings[row] = fingerprint
             self.write_record()
+        self._newest.pop(row, None)
         return self.training(row, fingerprint)
+
+    def newest_step(self, row: str) -> int:
+        """The step of a row's newest checkpoint, as the first process saw it when it was first asked: a training that
+        goes on may save another meanwhile, and all that is said of a row is about one model."""
+        if row not in self._newest:
+            directory = self.training(row).directory
+            self._newest[row] = of_first(max(checkpoint_steps(directory), default=-1))
+            if self._newest[row] < 0:
+                raise UserError(f"there is no whole checkpoint in {directory}: train first")
+        return self._newest[row]
 
     # config.json
 
@@ -167,13 +187,12 @@ class Run:
         write_json(self.paths.config, self._record | {"trainings": self.trainings})
 
     def resume_record(self) -> None:
-        """Takes over the trainings of config.json where the experiment is the same, and writes it where it is not."""
-        if self.paths.config.is_file():
-            old = read_json(self.paths.config)
-            if {name: old.get(name) for name in self._record} == self._record:
-                self.trainings = old.get("trainings", {})
-                return
-        self.write_record()
+        """Takes over the trainings that config.json names, and writes it where the experiment is another. A row that
+        another experiment trained can be opened until this one trains it again."""
+        old = read_json(self.paths.config) if self.paths.config.is_file() else {}
+        self.trainings = old.get("trainings", {})
+        if {name: old.get(name) for name in self._record} != self._record:
+            self.write_record()
 
     @cached_property
     def _record(self) -> dict[str, Any]:
@@ -186,7 +205,6 @@ class Docids:
 
     trie: DocidTrie
     directory: Path
-    fingerprint: str
     vocab_size: int
 
     @cached_property

@@ -18,9 +18,14 @@ _FORMAT = 6  # raise it when a stage writes other bytes for the same settings
 
 
 def fingerprint_of(value: Any) -> str:
-    """A short fingerprint of a JSON-able value (dataclasses included) under this version of the stages."""
-    text = json.dumps([_FORMAT, value], sort_keys=True, default=plain)
+    """A short fingerprint of a JSON-able value under this version of the stages; dataclasses count with their kind."""
+    text = json.dumps([_FORMAT, value], sort_keys=True, default=_with_kind)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _with_kind(value: Any) -> Any:
+    kind = {"kind": type(value).__name__} if dataclasses.is_dataclass(value) else {}
+    return kind | plain(value) if kind else plain(value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Stage:
             wait_for_first(lambda: self.done, str(self.directory))
             return True
         if self.directory.exists() and not (self.directory / STAGE_FILE).exists():
-            raise UserError(f"{self.directory} is in the way and was not made by this program: give another --workdir")
+            raise UserError(f"{self.directory} already exists and was not created by gr2: give another --workdir")
         partial, old = (self.directory.with_name(self.directory.name + end) for end in (".partial", ".old"))
         for leftover in (partial, old):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -86,5 +91,5 @@ class Stage:
 
 
 def current_fingerprint(directory: Path) -> str:
-    """Of the stage whose output is in `directory` now; `UserError` where there is none."""
+    """The fingerprint of the stage whose output is in `directory` now; `UserError` where there is none."""
     return read_json(directory / STAGE_FILE)["fingerprint"]

@@ -65,7 +65,7 @@ class Workdir:
 
     @property
     def exported(self) -> Path:
-        """Of pre-training: the model that runs start from."""
+        """The model that pre-training leaves, for runs to start from."""
         return self.root / "model"
 
     def fold(self, number: int) -> "Workdir":

@@ -52,7 +52,8 @@ def lowered_step(retrieval: RetrievalStep, judged: int, mesh: Mesh) -> tuple[Ste
             raise UserError(
                 f"batch.{name} is {getattr(batch, name)} and the mesh splits it {parts} ways: use a multiple of {parts}"
             )
-    step = Step(retrieval.loss, make_optimiser(retrieval.optimiser), 0, mesh, _param_shapes(retrieval.model))
+    shapes = jax.eval_shape(lambda: retrieval.trained(random_params(retrieval.model, 0)))
+    step = Step(retrieval.loss, make_optimiser(retrieval.optimiser), 0, mesh, shapes)
     rows = batch_sharding(mesh)
     arrays = {
         name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=rows)

@@ -16,7 +16,7 @@ from gr2_jax.training.mesh import AXES, make_mesh
 
 @dataclasses.dataclass(frozen=True)
 class Pod:
-    """Chips that are not here."""
+    """A TPU topology to compile for."""
 
     topology: str
     chip: Chip

@@ -18,7 +18,7 @@ from gr2_jax.experiment import (
     VocabularyConfig,
 )
 from gr2_jax.models import preset
-from gr2_jax.pipeline.rows import SelfNegatives, System
+from gr2_jax.pipeline.rows import SelfNegatives, System, ViewsRow
 from gr2_jax.pipeline.schemes import FusionQueries, PlainQueries
 from gr2_jax.pipeline.schemes.pseudo_queries import PseudoQueries
 from gr2_jax.recipes.quickstart import TINY, TINY_FUSION
@@ -45,15 +45,15 @@ def _(settings: Pretraining, word: str, **changes: Any) -> Pretraining:
 
 @with_objective.register
 def _(settings: Experiment, word: str, **changes: Any) -> Experiment:
-    own = settings.rows[0].objective or settings.retrieval.objective
+    own = _first(settings).objective or settings.retrieval.objective
     return with_row(settings, word, objective=dataclasses.replace(own, **changes))
 
 
 def with_row(experiment: Experiment, word: str, **changes: Any) -> Experiment:
     """With another row, `<first row>-word`, that differs from the first in these fields, and for each row that starts
     from the first a copy that starts from the new one."""
-    rows = experiment.section("rows")
-    first, name = rows[0], f"{rows[0].name}-{word}"
+    rows, first = experiment.section("rows"), _first(experiment)
+    name = f"{first.name}-{word}"
     added = [dataclasses.replace(first, name=name, **changes)]
     for row in rows:
         if isinstance(row, System) and row.self_negatives is not None and row.self_negatives.of == first.name:
@@ -63,6 +63,13 @@ def with_row(experiment: Experiment, word: str, **changes: Any) -> Experiment:
     trained = [row for row in rows if isinstance(row, System)]
     others = [row for row in rows if not isinstance(row, System)]
     return dataclasses.replace(experiment, rows=(*trained, *added, *others))
+
+
+def _first(experiment: Experiment) -> System:
+    found = next((row for row in experiment.section("rows") if isinstance(row, System)), None)
+    if found is None:
+        raise UserError(f"{experiment.name} trains no row that writes docids: this is for experiments that do")
+    return found
 
 
 def with_docids(experiment: Experiment, word: str, scheme: Scheme) -> Experiment:
@@ -168,6 +175,8 @@ def _renamed_row(row: Row) -> Row:
     stage: SelfNegatives | None = getattr(row, "self_negatives", None)
     if stage is not None:
         row = dataclasses.replace(row, self_negatives=dataclasses.replace(stage, of=name(stage.of)))
+    if isinstance(row, ViewsRow):
+        row = dataclasses.replace(row, systems=tuple(name(system) for system in row.systems))
     return dataclasses.replace(row, name=name(row.name))
 
 
@@ -209,7 +218,7 @@ def sized(settings: AnySettings, size: str) -> AnySettings:
 
 def on_mesh(settings: AnySettings, mesh: MeshConfig, *, wide: MeshConfig | None = None) -> AnySettings:
     """On this mesh, or on `wide` where the retrieval model is a 3b or 11b: a pod changes where a run is computed, not
-    its results' definition."""
+    what it computes."""
     large = settings.retrieval.model.preset in _WIDE
     return dataclasses.replace(settings, mesh=wide if wide is not None and large else mesh)
 

@@ -34,7 +34,7 @@ class BM25(TextIndex):
 
     @property
     def index_bytes(self) -> int:
-        """Of the matrix of scores, and the words of its rows in UTF-8."""
+        """Bytes of the matrix of scores, and of the words of its rows in UTF-8."""
         words = sum(len(word.encode()) for word in self._index.vocab_dict)
         return words + sum(array.nbytes for array in self._index.scores.values() if hasattr(array, "nbytes"))
 

@@ -41,7 +41,7 @@ class LSA(TextIndex):
 
     @property
     def index_bytes(self) -> int:
-        """Of the documents' vectors, the directions, and the words' weights."""
+        """Bytes of the documents' vectors, the directions, and the words' weights."""
         return self._documents.nbytes + self._svd.components_.nbytes + self._vectorizer.idf_.nbytes
 
     def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:

@@ -58,7 +58,7 @@ class Retriever:
 
     def with_options(self, **changes: Any) -> "Retriever":
         """The same model with other search options; compiled programs are shared. See `SearchOptions`."""
-        other = dataclasses.replace(self, options=dataclasses.replace(self.options, **changes))
+        other = dataclasses.replace(self, options=self.options.changed(**changes))
         object.__setattr__(other, "_kept", self._kept)
         return other
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from jaxtyping import Real
 
-from gr2_jax.errors import SettingError, UserError, check_choices, check_least
+from gr2_jax.errors import SettingError, UserError, check_choices, check_least, nearest
 
 Exact = Literal["no", "adaptive", "exhaustive"]
 _MOST = 10_000  # upper limit of beams, and of documents in a list
@@ -44,6 +44,13 @@ class SearchOptions:
     max_beams: int = 1000
     exhaustive_limit: int = 300_000
     length_penalty: float | None = None
+
+    def changed(self, **changes: Any) -> "SearchOptions":
+        """With other values; raises `UserError` for an option that there is not."""
+        known = {field.name for field in dataclasses.fields(self)}
+        if unknown := next((name for name in changes if name not in known), None):
+            raise UserError(f"a search has no option '{unknown}': {nearest(unknown, known)}")
+        return dataclasses.replace(self, **changes)
 
     def __post_init__(self):
         check_choices(self)

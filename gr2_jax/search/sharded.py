@@ -68,7 +68,7 @@ def search_sharded(searcher: Searcher, queries: dict[str, str], k: int, director
 def _leave_if_asked(preemption: Preemption, files: list[Path]) -> None:
     if preemption.requested():
         done = sum(file.exists() for file in files)
-        raise Preempted(f"preempted with {done} of {len(files)} parts searched; the same command goes on")
+        raise Preempted(f"preempted with {done} of {len(files)} parts searched; run the same command to resume")
 
 
 def _write(file: Path, ids: Sequence[str], hits: list[list[Hit]], seconds: float) -> None:

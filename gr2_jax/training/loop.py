@@ -45,7 +45,9 @@ def train(job: TrainingJob, params: Any, directory: Path) -> dict:
                 training.look()
         if training.at < job.steps:
             training.save_what_was_done()
-            raise Preempted(f"{job.label}: preempted, and saved at step {training.at:,}; the same command goes on")
+            raise Preempted(
+                f"{job.label}: preempted, and saved at step {training.at:,}; run the same command to resume"
+            )
     return training.meta
 
 

@@ -70,7 +70,7 @@ def test_names_may_hold_dots():
             ["--rows.MLE", "2"],
             "--rows.MLE is a section: give one of its fields, docids, name, objective, self_negatives",
         ),
-        (["--rows", "MLE"], "--rows holds several sections: go on with a name, GR2S, MLE, MLE.long, GR2S-negatives"),
+        (["--rows", "MLE"], "--rows holds several sections: add a name, GR2S, MLE, MLE.long, GR2S-negatives"),
         (["--rows.MLE.steps_factor", "0"], "--rows.MLE.steps_factor is 0.0: it must be above 0"),
         (["--rows.MLE.objective.gamma", "-1"], "--rows.MLE.objective.gamma is -1.0: it must be at least 0"),
         (["--rows.GR2S.objective.gamma", "1"], "'objective' has no fields here: it is not set"),

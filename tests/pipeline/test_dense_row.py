@@ -111,7 +111,7 @@ def test_it_is_searched_as_any_other_row_is(finished, tmp_path, capsys):
     assert "100.0% of the lists are proven" in said.out
     assert [line.split(": ", 1)[1] for line in said.err.splitlines() if line.startswith("gr2: ")] == [
         "a dense row compares every document, 'exact' is for rows that write docids",
-        "Dense keeps its documents' vectors of the last step alone: leave --step out",
+        "Dense has document vectors only for its last step: leave --step out",
         f"{workdir.root} has no row 'Dens': did you mean 'Dense'?",
     ]
     assert (tmp_path / "run.trec").read_bytes() == (workdir.runs / "Dense" / "test.trec").read_bytes()

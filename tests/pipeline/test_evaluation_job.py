@@ -16,9 +16,10 @@ import pytest
 from searched_run import searched_experiment
 from small_collection import TEXTS
 
+from gr2_jax import open_retriever
 from gr2_jax.cli import main
 from gr2_jax.corpus import read_qrels, read_run
-from gr2_jax.errors import RESTART
+from gr2_jax.errors import RESTART, UserError
 from gr2_jax.evaluation import evaluate_run
 from gr2_jax.files import read_json, write_json
 from gr2_jax.pipeline.run import Run
@@ -154,8 +155,31 @@ def test_what_cannot_be_evaluated_is_said_in_one_sentence(finished, tmp_path, ca
     for name in ("vocabulary", "docids"):
         write_json(stage, json.loads(original) | {name: "another"})
         assert command(workdir.root) == 2
-        assert f"was trained with another {name} fingerprint, another, than" in capsys.readouterr().err
+        assert f"was trained with {name} another, but" in capsys.readouterr().err
     stage.write_text(original)
+
+
+def test_another_experiment_in_the_workdir_leaves_trained_rows_searchable(finished, tmp_path):
+    experiment, workdir = finished
+    copy = shutil.copytree(workdir.root, tmp_path / "run")
+    other = dataclasses.replace(experiment, evaluation=dataclasses.replace(experiment.evaluation, beams=5))
+    run_experiment(other, copy, until="docids")
+    (hits,) = open_retriever(copy).search(["how to sort"], k=3)
+    assert len(hits) == 3
+
+
+def test_validation_queries_that_are_missing_are_refused_before_anything_is_done(finished, tmp_path):
+    experiment, _ = finished
+    none = dataclasses.replace(
+        experiment,
+        corpus=dataclasses.replace(experiment.corpus, validation_queries=0),
+        retrieval=dataclasses.replace(experiment.retrieval, evaluate_every=0),
+    )
+    with pytest.raises(UserError, match="no validation queries"):
+        run_experiment(none, tmp_path / "run", part="validation")
+    with pytest.raises(UserError, match="no stage 'evalute': did you mean 'evaluate'"):
+        run_experiment(experiment, tmp_path / "run", until="evalute")
+    assert not (tmp_path / "run").exists()
 
 
 def search(*arguments):
@@ -229,7 +253,7 @@ def test_struck_in_the_middle_the_same_command_goes_on(finished, tmp_path, blow)
         assert parts == ["part-00000.json"]
     else:
         assert first.returncode == RESTART
-        assert said.splitlines()[-1] == "gr2: preempted with 2 of 3 parts searched; the same command goes on"
+        assert said.splitlines()[-1].startswith("gr2: preempted with 2 of 3 parts searched")
         assert parts == ["part-00000.json", "part-00001.json"]
     second = job(workdir, tmp_path, 0)
     printed, _ = second.communicate(timeout=120)
@@ -284,7 +308,7 @@ def test_two_processes_leave_together_and_one_goes_on(finished, tmp_path):
     finally:
         printed = ended(hosts)
     assert [host.returncode for host in hosts] == [RESTART, RESTART], printed
-    assert all("of 3 parts searched; the same command goes on" in said for _, said in printed)
+    assert all("of 3 parts searched" in said for _, said in printed)
     assert len(list((tmp_path / "parts").rglob("*.json"))) == 2  # each ended what it searched
     assert not (tmp_path / "run.trec").exists()
     for output in (tmp_path, tmp_path / "whole"):

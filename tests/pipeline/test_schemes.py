@@ -205,7 +205,7 @@ def test_other_settings_of_the_search_do_not_train_again(made):
         changes = {"beams": 3} | ({"radii": (), "radius": 3.0, "latents": 2} if before is FUSION else {})
         after = dataclasses.replace(before, **changes)
         assert scheme_fingerprint(run, before) != scheme_fingerprint(run, after)
-        assert before.training_settings() == after.training_settings()
+        assert before.training_fingerprint(run) == after.training_fingerprint(run)
 
 
 @pytest.fixture
@@ -307,7 +307,10 @@ def test_schemes_that_make_no_docids_are_refused(made, corpus, scheme, max_lengt
     ("make", "sentence"),
     [
         (lambda: HierarchicalCodes(branches=1), "branches is 1: it must be at least 2"),
-        (lambda: FusionQueries(radii=(1.0, -1.0)), "radii is .*a radius is at least 0"),
+        (lambda: FusionQueries(radii=(1.0, -1.0)), "radii is .*radii of at least 0"),
+        (lambda: FusionQueries(radii=(float("nan"),)), "radii is"),
+        (lambda: PlainQueries(max_length=-3), "max_length is -3"),
+        (lambda: Titles("../c"), "name is '../c'"),
         (lambda: PlainQueries(beams=0), "beams is 0"),
         (lambda: DocidConfig(schemes=(Titles(), Titles())), "two schemes named 'title'"),
     ],
@@ -315,6 +318,12 @@ def test_schemes_that_make_no_docids_are_refused(made, corpus, scheme, max_lengt
 def test_settings_that_no_scheme_could_use_are_refused_when_they_are_written(make, sentence):
     with pytest.raises(UserError, match=sentence):
         make()
+
+
+def test_schemes_of_one_name_and_different_kinds_are_told_apart(made):
+    run = made[0]
+    for one, other in ((Titles("d"), Urls("d")), (ResidualCodes("c"), ProductCodes("c"))):
+        assert scheme_fingerprint(run, one) != scheme_fingerprint(run, other)
 
 
 def test_a_row_whose_scheme_is_missing_is_refused(corpus, tmp_path):

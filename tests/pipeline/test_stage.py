@@ -81,7 +81,7 @@ def test_a_directory_that_no_stage_made_is_left_alone(tmp_path):
     (tmp_path / "stage").mkdir()
     (tmp_path / "stage" / "mine").touch()
     assert not Stage(tmp_path / "stage", "a").done
-    with pytest.raises(UserError, match="stage is in the way"):
+    with pytest.raises(UserError, match="stage already exists"):
         Stage(tmp_path / "stage", "a").build(Build("x"))
     assert [path.name for path in tmp_path.rglob("*")] == ["stage", "mine"]
 
@@ -132,7 +132,11 @@ def test_no_two_parts_of_a_run_share_a_path():
 
 def test_a_fingerprint_is_free_of_order_and_stable_between_processes():
     value = {"b": [1, 2.5, None, True], "a": {"y": "ß", "x": CorpusConfig(folds=5)}, "p": Path("a/b")}
-    same = {"p": "a/b", "a": {"x": dataclasses.asdict(CorpusConfig(folds=5)), "y": "ß"}, "b": (1, 2.5, None, True)}
+    same = {
+        "p": "a/b",
+        "a": {"x": {"kind": "CorpusConfig", **dataclasses.asdict(CorpusConfig(folds=5))}, "y": "ß"},
+        "b": (1, 2.5, None, True),
+    }
     assert fingerprint_of(value) == fingerprint_of(same)
     code = "from gr2_jax.pipeline.stage import fingerprint_of; print(fingerprint_of({'b': ['ß', 1], 'a': 2.5}))"
     for hash_seed in ("1", "2"):

@@ -11,7 +11,8 @@ from gr2_jax.errors import UserError
 from gr2_jax.experiment import AugmentationConfig, BatchConfig, CorpusConfig, ModelConfig, OptimiserConfig
 from gr2_jax.pipeline.checks import check
 from gr2_jax.pipeline.run import Run
-from gr2_jax.pipeline.schemes import PlainQueries
+from gr2_jax.pipeline.schemes import PlainQueries, Titles
+from gr2_jax.pipeline.schemes.plain_queries import generator_of
 from gr2_jax.pipeline.stages import run_experiment
 
 SCRATCH = ModelConfig(dropout_rate=0.0)
@@ -78,6 +79,25 @@ def test_without_them_there_is_no_generator(made):
 def test_numbers_that_cannot_be_are_refused(change, message):
     with pytest.raises(UserError, match=message):
         CorpusConfig(**change)
+
+
+def test_a_generator_that_writes_no_queries_is_refused(tmp_path):
+    wrong = dataclasses.replace(EXPERIMENT, augmentation=AugmentationConfig(generated=1, generator=Titles()))
+    with pytest.raises(UserError, match="generator is Titles: only PlainQueries"):
+        check(Run(wrong, tmp_path))
+
+
+def test_the_generator_that_is_taken_by_default_is_checked_too(tmp_path):
+    wide = dataclasses.replace(EXPERIMENT.retrieval, model=ModelConfig(preset="small"))
+    other = dataclasses.replace(EXPERIMENT, retrieval=wide, augmentation=AugmentationConfig(generated=1))
+    with pytest.raises(UserError, match="must have the same width"):
+        check(Run(other, tmp_path))
+
+
+def test_the_length_of_docids_does_not_train_the_generator_again(made):
+    longer = dataclasses.replace(made.experiment, docids=dataclasses.replace(made.experiment.docids, max_length=7))
+    prints = [generator_of(e).training_fingerprint(Run(e, made.paths.root)) for e in (made.experiment, longer)]
+    assert prints[0] == prints[1]
 
 
 def test_more_generated_queries_than_beams_are_refused(tmp_path):

@@ -20,8 +20,7 @@ from gr2_jax.models import T5Config
 from gr2_jax.models.bi_encoder import BiEncoder
 from gr2_jax.objectives.dense import dense_loss
 from gr2_jax.pipeline.initial_weights import starting_params, weights_fingerprint
-from gr2_jax.pipeline.rows.system import graded_batches
-from gr2_jax.pipeline.rows.training import check_fingerprints, newest_step
+from gr2_jax.pipeline.rows.training import check_fingerprints, graded_batches
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import fingerprint_of
 from gr2_jax.progress import say
@@ -60,7 +59,7 @@ class DenseRow(Row):
         if self.steps(run) < 1:
             raise SettingError(self, "steps_factor", f"is {self.steps_factor}: {self.name} has no steps to train")
         if process_count() > 1:
-            raise UserError(f"row {self.name} is trained by one process: start one, or leave the row out")
+            raise UserError(f"row {self.name} can only be trained by a single process: start one, or leave the row out")
 
     def steps(self, run: Run) -> int:
         return round(run.experiment.retrieval.optimiser.steps * self.steps_factor)
@@ -117,7 +116,7 @@ class DenseRow(Row):
 
     def open(self, run: Run, step: int | None = None) -> DenseIndex:
         if step is not None:
-            raise UserError(f"{self.name} keeps its documents' vectors of the last step alone: leave --step out")
+            raise UserError(f"{self.name} has document vectors only for its last step: leave --step out")
         stage, experiment = run.training(self.name), run.experiment
         if not (stage.directory / VECTORS).is_file():
             raise UserError(f"{self.name} has no vectors of its documents yet: run the same command again to finish it")
@@ -139,7 +138,11 @@ class DenseRow(Row):
 
     def models(self, run: Run, step: int | None = None) -> dict[str, dict[str, str | int]]:
         stage = run.training(self.name)
-        about = {"training": stage.fingerprint, "step": newest_step(stage), "vocabulary": run.tokenizer.fingerprint}
+        about = {
+            "training": stage.fingerprint,
+            "step": run.newest_step(self.name),
+            "vocabulary": run.tokenizer.fingerprint,
+        }
         return {self.name: about}
 
     def train_seconds(self, run: Run) -> float:

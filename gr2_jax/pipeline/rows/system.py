@@ -8,15 +8,13 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from gr2_jax.data.batches import GradedBatches
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import SettingError, UserError, check_above_zero, check_least, nearest
 from gr2_jax.experiment import OptimiserConfig, RetrievalObjective, Row
-from gr2_jax.losses import penalty_parameters
 from gr2_jax.models import GR2, T5Config
 from gr2_jax.pipeline.initial_weights import random_params, starting_params, weights_fingerprint
 from gr2_jax.pipeline.retrieval_step import RetrievalStep
-from gr2_jax.pipeline.rows.training import check_fingerprints, list_fingerprint, newest_step
+from gr2_jax.pipeline.rows.training import check_fingerprints, graded_batches, list_fingerprint
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.self_negatives import mined_negatives
 from gr2_jax.pipeline.stage import fingerprint_of
@@ -123,24 +121,22 @@ class System(Row):
                 say(f"{self.name} is trained already: retrieval.evaluate_every only applies while a row trains")
             return
         start = self._start_anew(run) if self.self_negatives is None else self._start_from(run)
-        job = self._job(run, start)
+        step = self._step(run, start.model)
+        job = self._job(run, step, start.negatives)
         if retrieval.evaluate_every:
             make = partial(self._retriever, run, start.model)
             hook, best = validation_hook(run, make, stage.directory)
             job = dataclasses.replace(job, hook=hook, hook_every=retrieval.evaluate_every, best=best)
         stage.begin({"t5": dataclasses.asdict(start.model.config), **self._current_fingerprints(run)})
         say(f"training {self.name} on {self.docids} docids, {job.steps:,} steps")
-        params = start.params
-        if self.objective_in(run).penalty == "learnable":  # at the paper's values; a search does not read it
-            params = params | {"penalty": penalty_parameters("rank", run.max_grade)}
-        meta = train(job, params, stage.directory)
+        meta = train(job, step.trained(start.params), stage.directory)
         say(f"  {meta['seconds']:.0f} s, last loss {meta['loss']:.3f}")
         stage.finish({**meta, "seconds": meta["seconds"] + start.seconds})
 
     def _training_fingerprint(self, run: Run) -> str:
         retrieval = dataclasses.replace(run.experiment.retrieval, objective=self.objective_in(run), evaluate_every=0)
         start = None if self.self_negatives is None else run.training(self.self_negatives.of).fingerprint
-        upstream = [run.docids(self.docids).fingerprint, run.generated_fingerprint]
+        upstream = [run.docids_fingerprint(self.docids), run.generated_fingerprint]
         return fingerprint_of([upstream, self, retrieval, weights_fingerprint(retrieval.model), start])
 
     def _start_anew(self, run: Run) -> "_Start":
@@ -158,11 +154,10 @@ class System(Row):
         )
         return _Start(retriever.model, retriever.params, mined.rows, stage.meta["seconds"] + mined.seconds)
 
-    def _job(self, run: Run, start: "_Start") -> TrainingJob:
+    def _step(self, run: Run, model: GR2) -> RetrievalStep:
         retrieval, docids, mining = run.experiment.retrieval, run.docids(self.docids), self.self_negatives
-        negatives = 0 if mining is None else mining.negatives
-        step = RetrievalStep(
-            model=start.model,
+        return RetrievalStep(
+            model=model,
             objective=self.objective_in(run),
             optimiser=self.optimiser(run),
             batch=retrieval.batch,
@@ -170,10 +165,12 @@ class System(Row):
             docid_length=docids.table.shape[1],
             docid_table=docids.table,
             columns=docids.columns,
-            negatives=negatives,
+            negatives=0 if mining is None else mining.negatives,
             negatives_weight=1.0 if mining is None else mining.weight,
         )
-        batches = graded_batches(run, start.negatives, negatives)
+
+    def _job(self, run: Run, step: RetrievalStep, negatives: Int[np.ndarray, "E depth"] | None) -> TrainingJob:
+        batches = graded_batches(run, negatives, step.negatives)
         return step.job(self.name, batches, run.experiment, run.tokenizer.decode)
 
     # searching
@@ -186,12 +183,12 @@ class System(Row):
         check_fingerprints(run, stage, self._current_fingerprints(run))
         model = _model(T5Config(**stage.meta["t5"]), run.docids(self.docids).trie.tokens)
         shapes = jax.eval_shape(partial(random_params, model, 0))
-        at = newest_step(stage) if step is None else step
+        at = run.newest_step(self.name) if step is None else step
         return self._retriever(run, model, restore_params(stage.directory, shapes, at)[0])
 
     def models(self, run: Run, step: int | None = None) -> dict[str, dict[str, str | int]]:
         stage = run.training(self.name)
-        at = newest_step(stage) if step is None else step
+        at = run.newest_step(self.name) if step is None else step
         return {self.name: {"training": stage.fingerprint, "step": at, **self._current_fingerprints(run)}}
 
     def depth(self, run: Run) -> int:
@@ -212,12 +209,12 @@ class System(Row):
             encode=lambda texts: pad_rows(tokenizer.encode_batch(texts), length, eos=end),
             doc_ids=run.doc_ids,
             docid_texts=DocidTexts(docids.trie, tokenizer.decode),
-            options=run.experiment.evaluation,
+            options=run.experiment.evaluation.search,
         )
 
     def _current_fingerprints(self, run: Run) -> dict[str, str]:
-        """Of what the model's tokens mean: the run's vocabulary, and the docids that this row writes."""
-        return {"vocabulary": run.tokenizer.fingerprint, "docids": run.docids(self.docids).fingerprint}
+        """The fingerprints of what the model's tokens mean: the vocabulary, and the docids that this row writes."""
+        return {"vocabulary": run.tokenizer.fingerprint, "docids": run.docids_fingerprint(self.docids)}
 
 
 class _Start(NamedTuple):
@@ -232,18 +229,3 @@ class _Start(NamedTuple):
 def _model(config: T5Config, docid_vocabulary: np.ndarray) -> GR2:
     """The model over the tokens that the docids use; the others can never be written, so no softmax spends on them."""
     return GR2(config, tuple(int(token) for token in docid_vocabulary))
-
-
-def graded_batches(run: Run, negatives: Int[np.ndarray, "E depth"] | None = None, per_query: int = 0) -> GradedBatches:
-    """The batches of every trained row of a run."""
-    examples, retrieval = run.training_examples, run.experiment.retrieval
-    return GradedBatches(
-        queries=examples["queries"],
-        pseudo=examples["pseudo"],
-        documents=examples["documents"],
-        shape=retrieval.batch,
-        seed=run.experiment.seed,
-        negatives=negatives,
-        negatives_per_query=per_query,
-        eos=retrieval.model.input_end,
-    )

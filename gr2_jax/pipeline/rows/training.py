@@ -2,15 +2,17 @@
 
 import dataclasses
 
+import numpy as np
+from jaxtyping import Int
+
+from gr2_jax.data.batches import GradedBatches
 from gr2_jax.errors import UserError
-from gr2_jax.hosts import of_first
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
-from gr2_jax.training.checkpoints import checkpoint_steps
 
 
 def list_fingerprint(run: Run, decides: list) -> str:
-    """Of a row's lists: what decides them beside the way they are searched for, which is the experiment's."""
+    """The fingerprint of a row's lists: of what decides them, and of how the experiment searches."""
     return fingerprint_of([decides, dataclasses.replace(run.experiment.evaluation, measures=())])
 
 
@@ -21,14 +23,21 @@ def check_fingerprints(run: Run, training: Stage, current: dict[str, str]) -> No
     for name, fingerprint in current.items():
         if noted.get(name, fingerprint) != fingerprint:
             raise UserError(
-                f"{training.directory} was trained with another {name} fingerprint, {noted[name]}, than that of "
-                f"{run.paths.root} now, {fingerprint}: the run's own command makes them agree again"
+                f"{training.directory} was trained with {name} {noted[name]}, but {run.paths.root} now has "
+                f"{fingerprint}: run its config again"
             )
 
 
-def newest_step(training: Stage) -> int:
-    """Of the checkpoints, as the first process sees them: a training that goes on may leave another meanwhile."""
-    newest = of_first(max(checkpoint_steps(training.directory), default=-1))
-    if newest < 0:
-        raise UserError(f"there is no whole checkpoint in {training.directory}: train first")
-    return newest
+def graded_batches(run: Run, negatives: Int[np.ndarray, "E depth"] | None = None, per_query: int = 0) -> GradedBatches:
+    """The batches that every trained row of a run reads; `negatives` are mined documents for each query."""
+    examples, retrieval = run.training_examples, run.experiment.retrieval
+    return GradedBatches(
+        queries=examples["queries"],
+        pseudo=examples["pseudo"],
+        documents=examples["documents"],
+        shape=retrieval.batch,
+        seed=run.experiment.seed,
+        negatives=negatives,
+        negatives_per_query=per_query,
+        eos=retrieval.model.input_end,
+    )

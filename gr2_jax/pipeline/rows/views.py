@@ -28,7 +28,7 @@ class ViewsRow(Row):
 
     def open(self, run: Run, step: int | None = None) -> Views:
         if step is not None:
-            raise UserError(f"{self.name} reads several models, which have no step in common: leave --step out")
+            raise UserError(f"{self.name} reads several models, each with its own steps: leave --step out")
         return Views(tuple(run.row(name).open(run) for name in self.systems))
 
     def models(self, run: Run, step: int | None = None) -> dict[str, dict[str, str | int]]:

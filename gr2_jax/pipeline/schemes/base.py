@@ -14,12 +14,11 @@ from gr2_jax.pipeline.stage import fingerprint_of
 SUFFIX_DIGITS = 10  # the last sentinels of the vocabulary spell disambiguating suffixes
 
 
-def scheme_fingerprint(run: Run, scheme: Scheme, *settings: object) -> str:
-    """Of everything that decides a scheme's docids, or of a part of it by other `settings`."""
-    decides = settings or (scheme.settings(),)
-    experiment = run.experiment
-    upstream = run.examples_fingerprint
-    return fingerprint_of([upstream, scheme.name, experiment.docids.max_length, experiment.seed, *decides])
+def scheme_fingerprint(run: Run, scheme: Scheme) -> str:
+    """The fingerprint of everything that decides a scheme's docids."""
+    experiment, kind = run.experiment, type(scheme).__name__
+    upstream = [run.examples_fingerprint, experiment.seed, experiment.docids.max_length]
+    return fingerprint_of([upstream, kind, scheme.name, scheme.settings()])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

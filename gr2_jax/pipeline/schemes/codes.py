@@ -2,6 +2,8 @@
 
 import abc
 import dataclasses
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from gr2_jax.docids import Codes, hierarchical_codes, product_codes, random_numbers, residual_codes
+from gr2_jax.docids.hierarchy import digits_needed
 from gr2_jax.errors import UserError, check_least
 from gr2_jax.experiment.scheme import Scheme
 from gr2_jax.pipeline.initial_weights import SENTINEL_VECTORS
@@ -43,9 +46,10 @@ class CodeScheme(Scheme):
         numbers = np.arange(levels * self.base, dtype=np.int32).reshape(levels, self.base)
         return run.tokenizer.sentinels.start + numbers
 
-    def _fixed(self, run: Run, codes: Int[np.ndarray, "N L"], **extras) -> FixedCandidates:
-        tokens = self._spelled(run, codes)
-        return FixedCandidates(lambda rows: tokens[rows][:, None], scheme_fingerprint(run, self), **extras)
+    def _fixed(self, run: Run, codes: Callable[[], Int[np.ndarray, "N L"]], **extras) -> FixedCandidates:
+        """`codes` are computed when they are first needed: of several processes by the one that builds the docids."""
+        tokens = functools.cache(lambda: self._spelled(run, codes()))
+        return FixedCandidates(lambda rows: tokens()[rows][:, None], scheme_fingerprint(run, self), **extras)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Quantised(CodeScheme):
     codes: int = 64
 
     def __post_init__(self):
+        super().__post_init__()
         check_least(self, 1, "levels", "codes")
 
     @property
@@ -80,14 +85,14 @@ class Quantised(CodeScheme):
     def quantise(self, run: Run) -> Codes: ...
 
     def open(self, run: Run) -> FixedCandidates:
-        quantised = self.quantise(run)
+        quantised = functools.cache(lambda: self.quantise(run))
 
         def write_centroids(out: Path) -> None:
-            centroids = quantised.centroids
+            centroids = quantised().centroids
             ids = self._sentinels(run, len(centroids))
             np.savez(out / SENTINEL_VECTORS, ids=ids.ravel(), vectors=centroids.reshape(ids.size, -1))
 
-        return self._fixed(run, quantised.codes, extras=write_centroids)
+        return self._fixed(run, lambda: quantised().codes, extras=write_centroids)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +130,7 @@ class HierarchicalCodes(CodeScheme):
     leaf: int = 100
 
     def __post_init__(self):
+        super().__post_init__()
         check_least(self, 2, "branches")
         check_least(self, 1, "leaf")
 
@@ -132,9 +138,14 @@ class HierarchicalCodes(CodeScheme):
     def base(self) -> int:
         return self.branches
 
+    def check_corpus(self, run: Run) -> None:
+        levels = digits_needed(len(run.doc_ids), base=self.branches)  # at least
+        _check_room(run, self, levels, levels * self.branches)
+
     def open(self, run: Run) -> FixedCandidates:
         vectors, seed = run.semantics.document_vectors, run.experiment.seed
-        return self._fixed(run, hierarchical_codes(vectors, branches=self.branches, leaf=self.leaf, seed=seed))
+        sizes = {"branches": self.branches, "leaf": self.leaf}
+        return self._fixed(run, lambda: hierarchical_codes(vectors, **sizes, seed=seed))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,12 +159,15 @@ class RandomNumbers(CodeScheme):
     def base(self) -> int:
         return 10
 
+    def check_corpus(self, run: Run) -> None:
+        _check_room(run, self, digits_needed(len(run.doc_ids), base=self.base), self.base)
+
     def open(self, run: Run) -> FixedCandidates:
-        return self._fixed(run, random_numbers(len(run.doc_ids), seed=run.experiment.seed))
+        return self._fixed(run, lambda: random_numbers(len(run.doc_ids), seed=run.experiment.seed))
 
 
 def _check_room(run: Run, scheme: Scheme, levels: int, tokens: int) -> None:
-    """Whether docids may be so long, and the vocabulary has so many sentinels beside those of suffixes."""
+    """Raises `UserError` where docids may not be so long, or the vocabulary has too few sentinels beside suffixes'."""
     experiment = run.experiment
     if levels > experiment.docids.max_length:
         raise UserError(f"scheme {scheme.name}: docids of {levels} codes need --docids.max_length of {levels} or more")

@@ -1,12 +1,12 @@
 """Pseudo-queries from z = e_d + r of the fusion model (paper 4.1, Eq. 1-3)."""
 
 import dataclasses
-from functools import partial
+import math
+from functools import cached_property, partial
 from pathlib import Path
 
 import jax
 import numpy as np
-from flax import linen as nn
 from jaxtyping import Int
 
 from gr2_jax.docids import Writer, Writing, fusion_writer
@@ -49,8 +49,8 @@ class FusionQueries(PseudoQueries):
         check_choices(self)
         check_least(self, 0, "radius", "resamples")
         check_least(self, 1, "latents")
-        if any(radius < 0 for radius in self.radii):
-            raise SettingError(self, "radii", f"is {self.radii}: a radius is at least 0")
+        if not isinstance(self.radii, tuple) or not all(0 <= radius < math.inf for radius in self.radii):
+            raise SettingError(self, "radii", f"is {self.radii}: give a tuple of radii of at least 0")
 
     def check(self, run: Run) -> None:
         if self.model.weights is not None and not self.model.t5(1).tie_word_embeddings:
@@ -89,11 +89,13 @@ class FusionQueries(PseudoQueries):
 class OpenFusion(OpenQueries):
     """With |r|: the configured one or, where the config lists several, the one that validation prefers."""
 
-    def __init__(self, scheme: FusionQueries, run: Run, network: nn.Module, params: dict):
-        super().__init__(scheme, run, network, params)
-        self._choice = self._chosen() if scheme.radii else None
-        self.radius = scheme.radius if self._choice is None else self._choice.radius
-        self.resamples = scheme.resamples if self.radius else 0  # without noise every sample is the same
+    @property
+    def radius(self) -> float:
+        return self.scheme.radius if self._choice is None else self._choice.radius
+
+    @property
+    def resamples(self) -> int:
+        return self.scheme.resamples if self.radius else 0  # without noise every sample is the same
 
     @property
     def fingerprint(self) -> str:
@@ -103,8 +105,12 @@ class OpenFusion(OpenQueries):
         if self._choice is not None:
             write_json(out / "radius.json", self._choice)
 
-    def _chosen(self) -> Choice:
+    @cached_property
+    def _choice(self) -> Choice | None:
+        """Made when it is first needed: of several processes the one that builds the docids makes it."""
         run = self.run
+        if not self.scheme.radii:
+            return None
         return choose_radius(
             self.scheme.radii, self._best_queries, run.corpus.documents, run.validation_rows, seed=run.experiment.seed
         )

@@ -6,12 +6,26 @@ from functools import partial
 import jax
 
 from gr2_jax.docids import Writer, Writing, query_writer
-from gr2_jax.errors import check_share
+from gr2_jax.errors import SettingError, check_share
+from gr2_jax.experiment import Experiment
 from gr2_jax.models import T5, shift_right
 from gr2_jax.objectives.docids import query_generation_loss
 from gr2_jax.pipeline.initial_weights import weights_fingerprint
 from gr2_jax.pipeline.schemes.pseudo_queries import PseudoQueries
 from gr2_jax.training.step import Loss
+
+
+def generator_of(experiment: Experiment) -> "PlainQueries | None":
+    """The writer of an experiment's generated queries, None where it has none. It writes whole queries: docids are
+    short, but as augmentation a query may be as long as an encoder input."""
+    if not experiment.augmentation.generated:
+        return None
+    given = experiment.augmentation.generator or PlainQueries()
+    if not isinstance(given, PlainQueries):
+        raise SettingError(
+            experiment.augmentation, "generator", f"is {type(given).__name__}: only PlainQueries writes queries"
+        )
+    return dataclasses.replace(given, name="generated", max_length=experiment.retrieval.batch.length)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,6 +22,7 @@ from gr2_jax.models import EOS_ID, PAD_ID, UNK_ID
 from gr2_jax.pipeline.initial_weights import starting_params
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes.base import scheme_fingerprint
+from gr2_jax.pipeline.stage import fingerprint_of
 from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.training.job import TrainingJob
 from gr2_jax.training.loop import train
@@ -50,7 +51,10 @@ class PseudoQueries(Scheme):
     max_length: int | None = None
 
     def __post_init__(self):
-        check_least(self, 1, "pairs", "document_length", "beams")
+        super().__post_init__()
+        check_least(
+            self, 1, "pairs", "document_length", "beams", *(["max_length"] if self.max_length is not None else [])
+        )
 
     @property
     def costly(self) -> bool:
@@ -88,8 +92,13 @@ class PseudoQueries(Scheme):
         return OpenQueries(self, run, *self._trained(run))
 
     def query_length(self, run: Run) -> int:
-        """In tokens, EOS included."""
+        """Tokens of a query at most, EOS included."""
         return (run.experiment.docids.max_length if self.max_length is None else self.max_length) + 1
+
+    def training_fingerprint(self, run: Run) -> str:
+        """The fingerprint of everything that decides the model."""
+        upstream = [run.examples_fingerprint, run.experiment.seed, self.query_length(run)]
+        return fingerprint_of([upstream, type(self).__name__, self.name, self.training_settings()])
 
     def _trained(self, run: Run) -> tuple[nn.Module, dict]:
         """The network and its parameters after training, which continues from its checkpoint; on this process's own
@@ -100,8 +109,7 @@ class PseudoQueries(Scheme):
         documents, queries = first["document_tokens"][:1], first["query_tokens"][:1]
         params = self.initial(network, run.experiment.seed, documents, queries)
         params = starting_params(params, self.model, network.config, run)
-        fingerprint = scheme_fingerprint(run, self, self.training_settings(), self.max_length)
-        checkpoints = run.paths.checkpoints(f"docids-{self.name}", fingerprint)
+        checkpoints = run.paths.checkpoints(f"docids-{self.name}", self.training_fingerprint(run))
         train(job, params, checkpoints)
         return network, on_this_host(restore_params(checkpoints, params)[0])
 
@@ -133,10 +141,11 @@ class OpenQueries:
     """A trained `PseudoQueries`, as `gr2_jax.experiment.scheme.OpenScheme`."""
 
     resamples = 0
+    radius = 0.0
+    """|r| of the noise around a document's representation."""
 
     def __init__(self, scheme: PseudoQueries, run: Run, network: nn.Module, params: dict):
         self.scheme, self.run, self.network, self.params = scheme, run, network, params
-        self.radius = 0.0  # |r| of the noise around a document's representation
 
     @property
     def fingerprint(self) -> str:
