@@ -1,8 +1,14 @@
 import gzip
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
+
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # before jax reads its settings
+    # Most of a test's time is compilation: what one process of this test run compiled, the others load.
+    _compiled = tempfile.TemporaryDirectory(prefix="gr2-tests-", ignore_cleanup_errors=True)
+    os.environ |= {"JAX_COMPILATION_CACHE_DIR": _compiled.name, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3"}
 
 import jax
 import numpy as np

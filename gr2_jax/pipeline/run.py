@@ -172,8 +172,8 @@ class Run:
         return self.training(row, fingerprint)
 
     def newest_step(self, row: str) -> int:
-        """The step of a row's newest checkpoint, as the first process saw it when it was first asked: a training that
-        goes on may save another meanwhile, and all that is said of a row is about one model."""
+        """The step of a row's newest checkpoint, as the first process saw it at the first call. A training may save
+        another meanwhile, but everything said about a row must be about one model."""
         if row not in self._newest:
             directory = self.training(row).directory
             self._newest[row] = of_first(max(checkpoint_steps(directory), default=-1))

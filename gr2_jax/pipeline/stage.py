@@ -24,8 +24,8 @@ def fingerprint_of(value: Any) -> str:
 
 
 def _with_kind(value: Any) -> Any:
-    kind = {"kind": type(value).__name__} if dataclasses.is_dataclass(value) else {}
-    return kind | plain(value) if kind else plain(value)
+    written = plain(value)
+    return {"kind": type(value).__name__} | written if dataclasses.is_dataclass(value) else written
 
 
 @dataclasses.dataclass(frozen=True)
