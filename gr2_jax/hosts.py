@@ -55,6 +55,8 @@ def join_processes() -> bool:
         raise UserError(f"{said}: {error}") from error
     except RuntimeError as error:
         raise UserError(f"could not join the others ({said}): {' '.join(str(error).split())}") from error
+    if jax.default_backend() == "cpu":  # programs that other processes compiled hang in their first collective
+        jax.config.update("jax_enable_compilation_cache", False)
     if jax.process_index():
         be_quiet()
     return jax.process_index() == 0

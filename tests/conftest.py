@@ -5,8 +5,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+# Most of a test's time is compilation. LLVM's optimisations come after what nearly all of them test, and would take a
+# third of the time; tests/pipeline/test_quickstart.py runs with them, as users do.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # before jax reads its settings
-    # Most of a test's time is compilation: what one process of this test run compiled, the others load.
+    # What one process of this test run compiled, the others load.
     _compiled = tempfile.TemporaryDirectory(prefix="gr2-tests-", ignore_cleanup_errors=True)
     os.environ |= {"JAX_COMPILATION_CACHE_DIR": _compiled.name, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3"}
 

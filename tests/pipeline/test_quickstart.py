@@ -13,6 +13,7 @@ import pytest
 from gr2_jax import open_retriever
 from gr2_jax.corpus import read_qrels, read_run
 
+AS_USERS_DO = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}  # see tests/conftest.py
 SYSTEMS = ("GR2S", "MLE", "MLE-time", "GR2S-fusion")
 ROWS = (*SYSTEMS, "BM25", "BM25+queries", "LSA")
 
@@ -25,7 +26,7 @@ def command(workdir):
 def finished(tmp_path_factory):
     """A finished tiny run: its workdir and what it printed."""
     workdir = tmp_path_factory.mktemp("tiny") / "run"
-    done = subprocess.run(command(workdir), capture_output=True, text=True, check=False)
+    done = subprocess.run(command(workdir), env=AS_USERS_DO, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return workdir, done.stdout
 
@@ -98,7 +99,7 @@ def test_search_finds_what_it_was_trained_on(finished):
 def test_asked_again_it_does_nothing_and_says_the_same(finished):
     workdir, printed = finished
     before = {path: path.stat().st_mtime_ns for path in workdir.glob("checkpoints/*/stage.json")}
-    again = subprocess.run(command(workdir), capture_output=True, text=True, check=True)
+    again = subprocess.run(command(workdir), env=AS_USERS_DO, capture_output=True, text=True, check=True)
     assert again.stdout == printed
     assert "training" not in again.stderr
     assert before == {path: path.stat().st_mtime_ns for path in workdir.glob("checkpoints/*/stage.json")}
@@ -112,13 +113,14 @@ def test_killed_twice_and_started_again_it_writes_the_same_bytes(finished, tmp_p
             [*command(workdir), "--loop.checkpoint_seconds", "0"],
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            env=AS_USERS_DO,
         )
         while not list(workdir.glob(moment)) and process.poll() is None:
             time.sleep(0.05)
         assert process.poll() is None, "it ended before it could be killed"
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    done = subprocess.run(command(workdir), capture_output=True, text=True, check=True)
+    done = subprocess.run(command(workdir), env=AS_USERS_DO, capture_output=True, text=True, check=True)
     for name in ROWS:
         path = f"runs/{name}/test.trec"
         assert (workdir / path).read_bytes() == (finished[0] / path).read_bytes(), name

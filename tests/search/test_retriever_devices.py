@@ -17,12 +17,10 @@ def searched(tmp_path_factory):
     """The results of one device and of eight."""
     folder, flags = tmp_path_factory.mktemp("searched"), "--xla_force_host_platform_device_count="
     files = {devices: folder / f"{devices}.npz" for devices in (1, 8)}
-    # LLVM's optimisations come after what is tested, and would take half of the time
     processes = [
         subprocess.Popen(
             [sys.executable, search_on_devices.__file__, str(file)],
-            env=os.environ
-            | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"{flags}{devices} --xla_backend_optimization_level=0"},
+            env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"{flags}{devices}"},
         )
         for devices, file in files.items()
     ]
