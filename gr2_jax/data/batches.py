@@ -17,6 +17,8 @@ class BatchConfig:
     queries          B, real queries with up to `docids` (K) graded documents each
     indexing_texts   E, texts with one document each, for the indexing likelihood
     pseudo_share     share of `indexing_texts` drawn from the augmentation; the rest are spans of the documents' text
+    query_share      share of the augmentation's texts that are queries with one docid of the best grade, for the graded
+                     loss too (the paper's augmentation; 0: they are indexing texts alone)
     shortest_span, longest_span    lengths of these spans, in tokens
     length           tokens per encoder input, Tq
     microbatches     parts that the model reads one after the other, while the loss sees the whole batch
@@ -26,6 +28,7 @@ class BatchConfig:
     docids: int = 2
     indexing_texts: int = 180
     pseudo_share: float = 0.3
+    query_share: float = 1.0
     shortest_span: int = 6
     longest_span: int = 24
     length: int = 24
@@ -33,7 +36,7 @@ class BatchConfig:
 
     def __post_init__(self):
         check_least(self, 1, "queries", "docids", "indexing_texts", "shortest_span", "length", "microbatches")
-        check_share(self, "pseudo_share")
+        check_share(self, "pseudo_share", "query_share")
         if not self.shortest_span <= self.longest_span <= self.length:
             raise SettingError(
                 self,
@@ -52,11 +55,17 @@ class BatchConfig:
         """Indexing texts that are drawn from the augmentation."""
         return round(self.indexing_texts * self.pseudo_share)
 
+    @property
+    def augmented_queries(self) -> int:
+        """Those of them that are queries for the graded loss too."""
+        return round(self.pseudo * self.query_share)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GradedBatches:
     """`batches(step)` -> numpy arrays: query_tokens [B,Tq], docid_rows [B,K], grades [B,K], judged_rows [B,J],
-    judged_grades [B,J] for the queries; indexing_tokens [E,Tq], indexing_rows [E] for indexing.
+    judged_grades [B,J] for the queries; indexing_tokens [E,Tq], indexing_rows [E] for indexing and, where some of these
+    texts are queries too, indexing_grades [E], 0 for the others.
 
     `batches(step, host=h, hosts=H)` is the h-th part of the same batch: rows h*B/H to (h+1)*B/H of the queries and of
     the documents alike, read and cut by that host alone. Each source is walked in a new random order per epoch
@@ -121,6 +130,10 @@ class GradedBatches:
             "indexing_tokens": np.concatenate(tokens),
             "indexing_rows": np.concatenate([pseudo.docid_rows[:, 0], spans.docid_rows[:, 0]]),
         }
+        if shape.augmented_queries:
+            places, grades = np.arange(shape.indexing_texts)[part], np.zeros(len(batch["indexing_rows"]), np.int32)
+            grades[: len(pseudo.grades)] = pseudo.grades[:, 0]
+            batch["indexing_grades"] = np.where(places < shape.augmented_queries, grades, 0)
         if spans.docid_tokens is not None:
             own = pseudo.docid_tokens[:, 0], spans.docid_tokens[:, 0]
             width = max(docids.shape[1] for docids in own)

@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
 from gr2_jax.decoding.result import SearchResult
+from gr2_jax.decoding.teacher_forced import log_likelihoods
 
 Logits = Callable[[Int[Array, "n Ti"]], Float[Array, "B n Ti C"]]
-Best = tuple[Float[Array, "B k"], Int[Array, "B k"]]
+Best = tuple[Array, ...]
+"""-score and row of the best so far, [B, k+1] each; of a joint score also log P and similarity."""
 
 
 def exhaustive_search(
@@ -23,8 +24,11 @@ def exhaustive_search(
     k: int,
     chunk: int = 1024,
     columns: Int[Array, "V"] | None = None,
+    similarities: Callable[[Int[Array, "n"]], Float[Array, "B n"]] | None = None,
+    weight: float | Float[Array, ""] = 0.0,
 ) -> SearchResult:
-    """The k docids of the highest likelihood, sum over t of log P(w_t | q, w_<t); all of them proven.
+    """The k docids of the highest likelihood, sum over t of log P(w_t | q, w_<t), or of the highest joint score; all of
+    them proven.
 
     Args:
       logits: the model under teacher forcing: for n docids, the logits at each of their tokens, for each query. It is
@@ -36,6 +40,9 @@ def exhaustive_search(
       k: results; equal scores go by row.
       chunk: the most docids scored at once, n; memory grows with B n Ti C.
       columns: as in `constrained_beam_search`.
+      similarities: of given rows, for every query. With these the score is the joint one, log P + `weight` times
+        similarity, see `rank_jointly`.
+      weight: w / tau.
 
     Returns:
       As `constrained_beam_search`; `pruned_bound` is the score of the best docid that is not returned.
@@ -52,23 +59,26 @@ def exhaustive_search(
     def merge(i: Int[Array, ""], best: Best) -> Best:
         longest = jnp.count_nonzero(docids[i], axis=1).max()
         scores = lax.switch(jnp.sum(longest > jnp.array(lengths[:-1], jnp.int32)), score, docids[i])
-        falling = jnp.concatenate([best[0], jnp.where(rows[i] < 0, jnp.inf, -scores)], axis=1)
-        both_rows = jnp.concatenate([best[1], jnp.broadcast_to(rows[i], scores.shape)], axis=1)
-        falling, both_rows = lax.sort((falling, both_rows), dimension=1, num_keys=2)
-        return falling[:, : k + 1], both_rows[:, : k + 1]
+        parts = ()
+        if similarities is not None:
+            similar = similarities(jnp.maximum(rows[i], 0))
+            parts, scores = (scores, similar), scores + weight * similar
+        new = (jnp.where(rows[i] < 0, jnp.inf, -scores), jnp.broadcast_to(rows[i], scores.shape), *parts)
+        both = tuple(jnp.concatenate(pair, axis=1) for pair in zip(best, new, strict=True))
+        return tuple(x[:, : k + 1] for x in lax.sort(both, dimension=1, num_keys=2))
 
-    nothing = jnp.full((batch, k + 1), jnp.inf, jnp.float32), jnp.full((batch, k + 1), -1, jnp.int32)
-    falling, best_rows = lax.fori_loop(0, len(docids), merge, nothing)
+    def filled(value: float, dtype=jnp.float32) -> Array:
+        return jnp.full((batch, k + 1), value, dtype)
+
+    nothing = (filled(jnp.inf), filled(-1, jnp.int32)) + ((filled(-jnp.inf), filled(0.0)) if similarities else ())
+    falling, best_rows, *parts = lax.fori_loop(0, len(docids), merge, nothing)
     valid = falling < jnp.inf
-    return SearchResult(jnp.where(valid, best_rows, -1), -falling, valid, jnp.full((batch,), -jnp.inf)).best(k)
+    bound = jnp.full((batch,), -jnp.inf)
+    return SearchResult(jnp.where(valid, best_rows, -1), -falling, valid, bound, *parts).best(k)
 
 
 def _log_likelihood(
     docids: Int[Array, "n Ti"], *, logits: Logits, columns: Int[Array, "V"] | None, length: int
 ) -> Float[Array, "B n"]:
     tokens = docids[:, :length]
-    outputs = logits(tokens).astype(jnp.float32)
-    to = tokens if columns is None else columns[tokens]
-    chosen = jnp.take_along_axis(outputs, jnp.broadcast_to(to, outputs.shape[:-1])[..., None], axis=-1)[..., 0]
-    log_probs = chosen - jax.nn.logsumexp(outputs, axis=-1)
-    return jnp.sum(jnp.where(tokens > 0, log_probs, 0.0), axis=-1)
+    return log_likelihoods(logits(tokens), tokens, columns)

@@ -12,11 +12,15 @@ class SearchResult(NamedTuple):
     rows: Int[Array, "B M"]
     """Document rows; -1 where not valid."""
     scores: Float[Array, "B M"]
-    """log P(docid | query), end-of-docid included; -inf where not valid."""
+    """log P(docid | query), end-of-docid included, or the joint score; -inf where not valid."""
     valid: Bool[Array, "B M"]
     """False where fewer docids than beams were reached."""
     pruned_bound: Float[Array, "B"]
     """No docid that is missing from `rows` scores above this; -inf if none is missing."""
+    log_likelihoods: Float[Array, "B M"] | None = None
+    """Of a joint score, log P(docid | query)."""
+    similarities: Float[Array, "B M"] | None = None
+    """Of a joint score, sim(f_q, f_id)."""
 
     @property
     def proven(self) -> Bool[Array, "B M"]:
@@ -34,4 +38,21 @@ class SearchResult(NamedTuple):
         if k >= self.rows.shape[1]:
             return self
         bound = jnp.maximum(self.pruned_bound, self.scores[:, k])
-        return SearchResult(self.rows[:, :k], self.scores[:, :k], self.valid[:, :k], bound)
+        first = SearchResult(*(None if field is None else field[:, :k] for field in self._replace(pruned_bound=None)))
+        return first._replace(pruned_bound=bound)
+
+    def padded(self, k: int) -> "SearchResult":
+        """With at least k places, the further ones not valid."""
+        places = [(0, 0), (0, max(0, k - self.rows.shape[1]))]
+
+        def pad(values, fill):
+            return None if values is None else jnp.pad(values, places, constant_values=fill)
+
+        return SearchResult(
+            pad(self.rows, -1),
+            pad(self.scores, -jnp.inf),
+            pad(self.valid, False),
+            self.pruned_bound,
+            pad(self.log_likelihoods, -jnp.inf),
+            pad(self.similarities, 0.0),
+        )

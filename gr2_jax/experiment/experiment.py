@@ -10,7 +10,7 @@ from gr2_jax.evaluation.settings import EvaluationConfig
 from gr2_jax.experiment.row import Row
 from gr2_jax.experiment.scheme import DocidConfig, Scheme
 from gr2_jax.models.settings import ModelConfig
-from gr2_jax.objectives.retrieval import RetrievalObjective
+from gr2_jax.objectives.graded import RetrievalObjective
 from gr2_jax.training.loop_config import LoopConfig
 from gr2_jax.training.mesh import MeshConfig
 from gr2_jax.training.optimiser import OptimiserConfig

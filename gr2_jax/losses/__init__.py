@@ -11,9 +11,10 @@ from gr2_jax.losses.chunked import chunked_mgcc_loss
 from gr2_jax.losses.contrastive import supervised_contrastive_loss
 from gr2_jax.losses.cross_entropy import graded_cross_entropy_loss
 from gr2_jax.losses.fusion import distinctness_loss, relevance_loss
-from gr2_jax.losses.grades import grade_matrix, judged_columns
+from gr2_jax.losses.grades import grade_matrix, judged_columns, own_occurrences
 from gr2_jax.losses.lambdarank import lambdarank_loss
 from gr2_jax.losses.likelihood import graded_likelihood_loss, indexing_loss, label_smoothed_nll, query_likelihood_loss
+from gr2_jax.losses.margin import margin_loss
 from gr2_jax.losses.mgcc import mgcc_from_scores, mgcc_loss
 from gr2_jax.losses.mgcc_parts import MgccParts, mgcc_parts
 from gr2_jax.losses.microbatches import in_microbatches
@@ -30,9 +31,11 @@ __all__ = [
     "supervised_contrastive_loss",
     "graded_cross_entropy_loss",
     "lambdarank_loss",
+    "margin_loss",
     "scaled_similarities",
     "grade_matrix",
     "judged_columns",
+    "own_occurrences",
     "in_microbatches",
     "learnable_penalty",
     "penalty_parameters",

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.losses.any_mesh import on_any_mesh
 from gr2_jax.losses.checks import check_shape
@@ -16,9 +16,9 @@ def grade_matrix(
 
     A docid that entered the batch with one query but is judged for another query has its grade there too, so it is no
     false negative. The mask is False for padding and for every occurrence of a document after the first, so that a
-    document counts once in the denominator. Each occurrence was decoded against its own query: a query that brought a
-    later occurrence is compared with the first one, which was decoded against another query. `grades` keeps the grade
-    at every occurrence; use it together with the mask.
+    document counts once in the denominator. Where an occurrence's vector depends on the query that it came with,
+    `own_occurrences` compares each query with its own. `grades` keeps the grade at every occurrence; use it together
+    with the mask.
 
     Args:
       docid_rows: document row of each docid of the batch, -1 = padding.
@@ -36,6 +36,22 @@ def grade_matrix(
     judged = (judged_rows[:, None, :] == docid_rows[:, None]) & (docid_rows[:, None] >= 0)
     grades = jnp.max(jnp.where(judged, judged_grades[:, None, :], 0), axis=-1, initial=0)
     return grades.astype(jnp.int32), _first_column(docid_rows, docid_rows) == jnp.arange(len(docid_rows))
+
+
+@on_any_mesh(rows=0)
+def own_occurrences(
+    scores: Float[Array, "B N"], docid_rows: Int[Array, "N"], queries: Int[Array, "N"]
+) -> Float[Array, "B N"]:
+    """The scores with each query's own occurrence of a document in the place of the first one, which may have come with
+    another query: for docids whose vectors have read their query.
+
+    Args:
+      scores: of each docid of the batch, for every query.
+      docid_rows: document row of each docid, -1 = padding.
+      queries: the query that each docid came with.
+    """
+    columns = jnp.arange(len(docid_rows))
+    return scores.at[queries, _first_column(docid_rows, docid_rows)].set(scores[queries, columns], mode="drop")
 
 
 @on_any_mesh(rows=(1, 1, 0))

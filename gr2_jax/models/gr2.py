@@ -1,6 +1,6 @@
 """The retrieval model: a T5 that generates docids, and the projection head that compares queries with them."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -9,6 +9,9 @@ from jaxtyping import Array, Bool, Float, Int
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.heads import ProjectionHead
 from gr2_jax.models.t5 import PAD_ID, T5, Memory, shift_right
+
+DocidReader = Literal["encoder", "decoder", "query"]
+"""What reads a docid for f_id (Eq. 6), see `GR2.__call__`."""
 
 
 class RetrievalOutputs(NamedTuple):
@@ -32,15 +35,50 @@ class GR2(nn.Module):
         self.head = ProjectionHead(self.config.d_model)
 
     def __call__(
-        self, query_tokens: Int[Array, "B S"], docid_tokens: Int[Array, "B K T"], deterministic: bool = True
+        self,
+        query_tokens: Int[Array, "B S"],
+        docid_tokens: Int[Array, "B K T"],
+        deterministic: bool = True,
+        *,
+        docid_reader: DocidReader = "encoder",
     ) -> RetrievalOutputs:
-        """Teacher forcing; each docid is decoded against its own query, which is encoded once."""
+        """Teacher forcing; each docid is decoded against its own query, which is encoded once.
+
+        `docid_reader` is where f_id of Eq. 6 comes from: "encoder", the docid as the encoder's input; "decoder", the
+        decoder's states with nothing to attend to; "query", its states where it attends to the query that brought the
+        docid. The paper says "decoder hidden states of id" and leaves open what the decoder attends to. The first two
+        give a vector that belongs to the docid alone. The third has read the query, so a contrastive loss between f_q
+        and f_id can be solved without reading the docid.
+        """
         mask = query_tokens != PAD_ID
         states = self.t5.encode(query_tokens, deterministic)
         decoded = self.t5.decode(shift_right(docid_tokens), states, mask, deterministic)
-        return RetrievalOutputs(
-            self.docid_logits(decoded), self.head(states, mask), self.head(decoded, docid_tokens != PAD_ID)
+        vectors = (
+            self.head(decoded, docid_tokens != PAD_ID)
+            if docid_reader == "query"
+            else self.docid_vectors(docid_tokens, docid_reader, deterministic)
         )
+        return RetrievalOutputs(self.docid_logits(decoded), self.head(states, mask), vectors)
+
+    def docid_vectors(
+        self,
+        docid_tokens: Int[Array, "*shape T"],
+        docid_reader: Literal["encoder", "decoder"] = "encoder",
+        deterministic: bool = True,
+    ) -> Float[Array, "*shape F"]:
+        """f_id of docids (EOS included, 0-padded) that no query has been read with."""
+        *shape, length = docid_tokens.shape
+        docids = docid_tokens.reshape(-1, length)
+        if docid_reader == "encoder":
+            states = self.t5.encode(docids, deterministic)
+        else:  # attention to one zero vector adds nothing
+            nothing = jnp.zeros((len(docids), 1, self.config.d_model), self.config.dtype)
+            states = self.t5.decode(shift_right(docids), nothing, jnp.ones((len(docids), 1), bool), deterministic)
+        return self.head(states, docids != PAD_ID).reshape(*shape, -1)
+
+    def query_vectors(self, states: Float[Array, "B S D"], mask: Bool[Array, "B S"]) -> Float[Array, "B F"]:
+        """f_q from the encoder's states."""
+        return self.head(states, mask)
 
     def docid_logits(self, states: Float[Array, "... D"]) -> Float[Array, "... C"]:
         ids = None if self.docid_vocabulary is None else jnp.asarray(self.docid_vocabulary)
@@ -53,11 +91,20 @@ class GR2(nn.Module):
         docids = jnp.broadcast_to(shift_right(docid_tokens), (len(states), *docid_tokens.shape))
         return self.docid_logits(self.t5.decode(docids, states, mask))
 
+    def docid_logits_of_each(
+        self, states: Float[Array, "B S D"], mask: Bool[Array, "B S"], docid_tokens: Int[Array, "B n T"]
+    ) -> Float[Array, "B n T C"]:
+        """The same, for n docids of each query's own."""
+        return self.docid_logits(self.t5.decode(shift_right(docid_tokens), states, mask))
+
     def encode(self, query_tokens: Int[Array, "B S"]) -> Float[Array, "B S D"]:
         return self.t5.encode(query_tokens)
 
     def memory(self, query_tokens: Int[Array, "B S"]) -> Memory:
-        return self.t5.memory(self.t5.encode(query_tokens), query_tokens != PAD_ID)
+        return self.memory_of(self.t5.encode(query_tokens), query_tokens != PAD_ID)
+
+    def memory_of(self, states: Float[Array, "B S D"], mask: Bool[Array, "B S"]) -> Memory:
+        return self.t5.memory(states, mask)
 
     def step(self, tokens: Int[Array, "B M"] | Int[Array, "B M R"], position, cache, memory: Memory):
         """One beam-search step: (logits [B, M, C], cache), or [B, M, R, C] for R tokens per beam."""

@@ -45,6 +45,9 @@ class Workdir:
     def checkpoints(self, name: str, fingerprint: str) -> Path:
         return self.root / "checkpoints" / f"{name}-{fingerprint}"
 
+    def vectors(self, row: str) -> Path:
+        return self.root / "vectors" / row
+
     def negatives(self, row: str) -> Path:
         return self.root / "negatives" / row
 

@@ -6,18 +6,23 @@ stops when its own queries are done, and a query's result is the same bytes on a
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from gr2_jax.decoding import SearchResult, TrieArrays, constrained_beam_search, exhaustive_search
 from gr2_jax.decoding.devices import local_devices, on_each_device
+from gr2_jax.decoding.joint import rank_jointly
+from gr2_jax.decoding.nearest import Vectors, nearest_docids, similarities_of_all, similarities_of_each
+from gr2_jax.decoding.teacher_forced import log_likelihoods
 from gr2_jax.docids import DocidTrie
 from gr2_jax.models import GR2, empty_cache
+from gr2_jax.search.docid_vectors import Similarity, unit_length
+from gr2_jax.search.searcher import Candidates
 
 Program = Callable[[Any, Int[Array, "Q Tq"], Any], SearchResult]
 """(parameters, query tokens, docids) -> result; Q is a multiple of the number of devices."""
@@ -26,7 +31,7 @@ DocidsAndRows = tuple[Int[np.ndarray, "N Ti"], Int[np.ndarray, "N"]]
 
 # Token by token, 20 beams of one query are bound by memory bandwidth; rows beyond these cost their full time.
 _ROWS_AT_ONCE, _LONGEST_TAIL = 160, 8
-_EXHAUSTIVE_LOGITS = 1 << 24  # held in memory at once
+_LOGITS = 1 << 24  # held in memory at once
 _SPLIT = (False, True, False)  # only the queries are split over devices
 
 
@@ -53,12 +58,22 @@ def beam_search_function(
     model: GR2, trie: DocidTrie, columns: Int[np.ndarray, "V"], beams: int, length_penalty: float | None
 ) -> Program:
     """`beam_program` for one device, before compilation."""
-    depth, widths = trie.max_depth, trie.widths(beams)
+    search_memory = _beam_search(model, trie, columns, beams, length_penalty)
 
     def search(params: Any, tokens: Int[Array, "B Tq"], arrays: TrieArrays) -> SearchResult:
         apply = functools.partial(model.apply, {"params": params})
-        memory = apply(tokens, method="memory")
-        batch = len(tokens)
+        return search_memory(apply, apply(tokens, method="memory"), len(tokens), arrays)
+
+    return search
+
+
+def _beam_search(
+    model: GR2, trie: DocidTrie, columns: Int[np.ndarray, "V"], beams: int, length_penalty: float | None
+) -> Callable[[Callable, Any, int, TrieArrays], SearchResult]:
+    """(the model's apply, the queries' memory, their number, trie) -> the docids that the beams find."""
+    depth, widths = trie.max_depth, trie.widths(beams)
+
+    def search(apply: Callable, memory: Any, batch: int, arrays: TrieArrays) -> SearchResult:
         tail = min(_LONGEST_TAIL, depth, _ROWS_AT_ONCE // (batch * beams))
         return constrained_beam_search(
             lambda last, position, cache: apply(last, position, cache, memory, method="step"),
@@ -76,29 +91,118 @@ def beam_search_function(
     return search
 
 
-def exhaustive_program(model: GR2, columns: Int[np.ndarray, "V"], k: int) -> Program:
-    """The best k of all docids; takes `docids_by_length` as docids."""
+def joint_program(
+    model: GR2,
+    trie: DocidTrie,
+    columns: Int[np.ndarray, "V"],
+    *,
+    beams: int,
+    nearest: int,
+    k: int,
+    candidates: Candidates,
+    similarity: Similarity,
+) -> Program:
+    """The best k by the joint score, of what the beams find and of the `nearest` docids; takes `JointDocids`."""
+    search_memory = None if candidates == "nearest" else _beam_search(model, trie, columns, beams, None)
+    places = jnp.asarray(columns)
 
-    def search(params: Any, tokens: Int[Array, "B Tq"], docids: DocidsAndRows) -> SearchResult:
+    def search(params: Any, tokens: Int[Array, "B Tq"], docids: JointDocids) -> SearchResult:
         apply = functools.partial(model.apply, {"params": params})
         states, mask = apply(tokens, method="encode"), tokens != 0
-        outputs = model.config.vocab_size if model.docid_vocabulary is None else len(model.docid_vocabulary)
-        return exhaustive_search(
-            lambda some: apply(states, mask, some, method="docid_logits_of"),
-            *docids,
-            batch=len(tokens),
+        vectors = _query_vectors(apply, states, mask, similarity)
+        by_beams = near = None
+        if search_memory is not None:
+            by_beams = search_memory(apply, apply(states, mask, method="memory_of"), len(tokens), docids.trie)
+        if candidates != "beams":
+            near = nearest_docids(vectors, docids.vectors, nearest)
+
+        def log_likelihoods_of(rows: Int[Array, "B n"]) -> Float[Array, "B n"]:
+            some = docids.docids[rows]
+            return log_likelihoods(apply(states, mask, some, method="docid_logits_of_each"), some, places)
+
+        room = _LOGITS // (len(tokens) * docids.docids.shape[1] * _outputs(model))
+        return rank_jointly(
+            by_beams,
+            near,
+            log_likelihoods=functools.partial(_in_parts, log_likelihoods_of, most=max(1, room)),
+            similarities=lambda rows: similarities_of_each(vectors, docids.vectors, rows),
+            weight=docids.weight,
+            documents=len(docids.docids),
             k=k,
-            chunk=max(1, _EXHAUSTIVE_LOGITS // (len(tokens) * docids[0].shape[1] * outputs)),
-            columns=jnp.asarray(columns),
+            largest=docids.longest * jnp.linalg.norm(vectors, axis=-1),
         )
 
     return on_each_device(search, _SPLIT)
 
 
-def docids_by_length(trie: DocidTrie) -> DocidsAndRows:
-    """The docids with their ends, 0-padded, shortest first, and the row of each."""
+def exhaustive_program(
+    model: GR2, columns: Int[np.ndarray, "V"], k: int, similarity: Similarity | None = None
+) -> Program:
+    """The best k of all docids; takes (`docids_by_length`, `JointDocids`), the second with a `similarity`, which makes
+    the score the joint one, and else None."""
+
+    def search(params: Any, tokens: Int[Array, "B Tq"], docids: tuple[DocidsAndRows, "JointDocids | None"]):
+        apply = functools.partial(model.apply, {"params": params})
+        states, mask = apply(tokens, method="encode"), tokens != 0
+        by_length, joint = docids
+        options = {}
+        if similarity is not None:
+            vectors = _query_vectors(apply, states, mask, similarity)
+            options = {"similarities": lambda rows: similarities_of_all(vectors, joint.vectors, rows)}
+            options |= {"weight": joint.weight}
+        return exhaustive_search(
+            lambda some: apply(states, mask, some, method="docid_logits_of"),
+            *by_length,
+            batch=len(tokens),
+            k=k,
+            chunk=max(1, _LOGITS // (len(tokens) * by_length[0].shape[1] * _outputs(model))),
+            columns=jnp.asarray(columns),
+            **options,
+        )
+
+    return on_each_device(search, _SPLIT)
+
+
+class JointDocids(NamedTuple):
+    """What a joint search reads of the corpus: docids with their ends by row, their vectors, the length of the longest
+    vector, and w / tau."""
+
+    trie: TrieArrays
+    docids: Int[np.ndarray, "N T"]
+    vectors: Vectors
+    longest: Float[np.ndarray, ""]
+    weight: Float[np.ndarray, ""]
+
+
+def docids_with_ends(trie: DocidTrie) -> Int[np.ndarray, "N T"]:
+    """Every document's docid with its end, 0-padded."""
     docids = np.pad(trie.docids().astype(np.int32), [(0, 0), (0, 1)])
-    lengths = np.count_nonzero(docids, axis=1)
-    docids[np.arange(len(docids)), lengths] = trie.eos_id
-    rows = np.argsort(lengths, kind="stable").astype(np.int32)
+    docids[np.arange(len(docids)), np.count_nonzero(docids, axis=1)] = trie.eos_id
+    return docids
+
+
+def docids_by_length(trie: DocidTrie) -> DocidsAndRows:
+    """The docids with their ends, shortest first, and the row of each."""
+    docids = docids_with_ends(trie)
+    rows = np.argsort(np.count_nonzero(docids, axis=1), kind="stable").astype(np.int32)
     return docids[rows], rows
+
+
+def _query_vectors(apply: Callable, states: Array, mask: Array, similarity: Similarity) -> Float[Array, "B F"]:
+    vectors = apply(states, mask, method="query_vectors").astype(jnp.float32)
+    return unit_length(vectors) if similarity == "cosine" else vectors
+
+
+def _outputs(model: GR2) -> int:
+    return model.config.vocab_size if model.docid_vocabulary is None else len(model.docid_vocabulary)
+
+
+def _in_parts(function: Callable[[Array], Array], rows: Int[Array, "B n"], *, most: int) -> Float[Array, "B n"]:
+    """`function` of at most `most` columns at a time, one after the other."""
+    count = rows.shape[1]
+    parts = -(-count // most)
+    if parts == 1:
+        return function(rows)
+    size = -(-count // parts)
+    padded = jnp.pad(rows, [(0, 0), (0, parts * size - count)]).reshape(len(rows), parts, size).swapaxes(0, 1)
+    return jax.lax.map(function, padded).swapaxes(0, 1).reshape(len(rows), -1)[:, :count]

@@ -1,4 +1,4 @@
-"""Search with a trained model: constrained beam search over a run's docid trie, exact on request."""
+"""Search with a trained model: beams over a run's docid trie and the docids nearest to the query, exact on request."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -15,15 +15,19 @@ from gr2_jax.errors import UserError
 from gr2_jax.models import GR2
 from gr2_jax.progress import progress
 from gr2_jax.search.compiled_search import (
+    JointDocids,
     Program,
     beam_program,
     docids_by_length,
+    docids_with_ends,
     exhaustive_program,
+    joint_program,
     on_every_device,
 )
+from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings, make_vectors
 from gr2_jax.search.searcher import Hit, SearchOptions, check_depth
 
-_WIDER = 4  # factor by which an adaptive search widens its beams
+_WIDER = 4  # factor by which an adaptive search widens its beams and its list of the nearest
 _DOCIDS_FOR_A_BEAM = 3  # docids that are scored at once in the time of one beam, which goes step by step
 
 
@@ -35,6 +39,8 @@ class Retriever:
     doc_ids     row -> document id
     docid_texts row -> docid as text
     columns     [V] column of the model's logits for each token
+    compares    how the model compares queries with docids; None: it was not trained to, and likelihood alone ranks
+    vectors     the docids' vectors; by default they are made at the first search that needs them
     """
 
     model: GR2
@@ -45,12 +51,31 @@ class Retriever:
     doc_ids: Sequence[str]
     docid_texts: Sequence[str]
     options: SearchOptions = dataclasses.field(default_factory=SearchOptions)
+    compares: VectorSettings | None = None
+    vectors: DocidVectors | None = None
     _kept: dict = dataclasses.field(default_factory=dict, init=False, repr=False)  # programs and device arrays
 
     @property
     def index_bytes(self) -> int:
         """Bytes that a search keeps of the corpus."""
-        return self.trie.nbytes
+        return self.trie.nbytes + (self.docid_vectors.nbytes if self.ranks_jointly else 0)
+
+    @property
+    def ranks_jointly(self) -> bool:
+        """Whether similarity counts; a length penalty and a weight of 0 rank by likelihood."""
+        options = self.options
+        asked = options.ranking == "joint" and options.weight > 0 and options.length_penalty is None
+        return asked and self.compares is not None
+
+    @property
+    def docid_vectors(self) -> DocidVectors:
+        """f_id of every document."""
+
+        def make() -> DocidVectors:
+            docids = docids_with_ends(self.trie)
+            return make_vectors(self.model, self.params, docids, self.compares, self.options.vectors)
+
+        return self.vectors or self._keep(("vectors", self.options.vectors), make)
 
     @property
     def model_bytes(self) -> int:
@@ -64,8 +89,9 @@ class Retriever:
 
     def with_params(self, params: dict) -> "Retriever":
         """The same searches with other parameters of the same shapes, such as a later step's: nothing is recompiled."""
-        other = dataclasses.replace(self, params=params)
-        other._kept.update({name: kept for name, kept in self._kept.items() if name != "params"})
+        other = dataclasses.replace(self, params=params, vectors=None)
+        programs = {name: kept for name, kept in self._kept.items() if name[0] in ("beams", "joint", "exhaustive")}
+        other._kept.update(programs)
         return other
 
     def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
@@ -92,38 +118,76 @@ class Retriever:
                     f"exhaustive_limit, {options.exhaustive_limit:,}: use 'adaptive', or a higher limit"
                 )
             return self._exhaustive(tokens, k)
-        found = self._by_beams(tokens, max(options.beams, k), k, whole_batches)
+        found = self._search(tokens, max(options.beams, k), max(options.nearest, k), k, whole_batches)
         return self._widened(found, tokens, k, whole_batches) if options.exact == "adaptive" else found
 
     def _widened(self, found: SearchResult, tokens: np.ndarray, k: int, whole_batches: bool) -> SearchResult:
-        options, docids, beams = self.options, self.trie.num_docids, max(self.options.beams, k)
+        options, docids = self.options, self.trie.num_docids
+        beams, nearest = max(options.beams, k), max(options.nearest, k)
         unsure = np.flatnonzero(~found.all_proven)
         while unsure.size and beams < options.max_beams:
-            beams = min(_WIDER * beams, options.max_beams)
+            beams, nearest = min(_WIDER * beams, options.max_beams), min(_WIDER * nearest, docids)
             if docids <= min(options.exhaustive_limit, _DOCIDS_FOR_A_BEAM * beams):
                 break
-            again = self._by_beams(tokens[unsure], beams, k, whole_batches)
+            again = self._search(tokens[unsure], beams, nearest, k, whole_batches)
             found = _replaced(found, unsure, again)
             unsure = unsure[~again.all_proven]
         if unsure.size and docids <= options.exhaustive_limit:
             found = _replaced(found, unsure, self._exhaustive(tokens[unsure], k))
         return found
 
-    def _by_beams(self, tokens: np.ndarray, beams: int, k: int, whole_batches: bool) -> SearchResult:
-        def program():
-            return beam_program(self.model, self.trie, self.columns, beams, self.options.length_penalty)
+    def _search(self, tokens: np.ndarray, beams: int, nearest: int, k: int, whole_batches: bool) -> SearchResult:
+        """By both roads where the ranking is joint, else by the beams."""
+        options = self.options
+        batch = max(1, options.batch * options.beams // beams)
+        if not self.ranks_jointly:
 
-        search = self._keep(("beams", beams, self.options.length_penalty), program)
-        batch = max(1, self.options.batch * self.options.beams // beams)
-        arrays = self._keep("trie", lambda: on_every_device(self.trie.arrays))
-        return jax.tree.map(np.asarray, self._in_batches(search, tokens, batch, arrays, whole_batches).best(k))
+            def by_beams() -> Program:
+                return beam_program(self.model, self.trie, self.columns, beams, options.length_penalty)
+
+            search = self._keep(("beams", beams, options.length_penalty), by_beams)
+            arrays = self._keep(("trie",), lambda: on_every_device(self.trie.arrays))
+            return jax.tree.map(np.asarray, self._in_batches(search, tokens, batch, arrays, whole_batches).best(k))
+
+        nearest = min(nearest, self.trie.num_docids)
+
+        def jointly() -> Program:
+            return joint_program(
+                self.model,
+                self.trie,
+                self.columns,
+                beams=beams,
+                nearest=nearest,
+                k=k,
+                candidates=options.candidates,
+                similarity=self.compares.similarity,
+            )
+
+        search = self._keep(("joint", beams, nearest, k, options.candidates), jointly)
+        return self._in_batches(search, tokens, batch, self._joint_docids(), whole_batches)
 
     def _exhaustive(self, tokens: np.ndarray, k: int) -> SearchResult:
-        search = self._keep(("exhaustive", k), lambda: exhaustive_program(self.model, self.columns, k))
-        docids = self._keep("docids", lambda: on_every_device(docids_by_length(self.trie)))
+        similarity = self.compares.similarity if self.ranks_jointly else None
+        name = ("exhaustive", k, similarity)
+        search = self._keep(name, lambda: exhaustive_program(self.model, self.columns, k, similarity))
+        docids = self._keep(("docids",), lambda: on_every_device(docids_by_length(self.trie)))
+        docids = docids, self._joint_docids() if self.ranks_jointly else None
         # one query against many docids at once keeps a device busy
         with progress(len(tokens), "scoring every docid") as bar:
             return self._in_batches(search, tokens, 1, docids, True, bar.advance)
+
+    def _joint_docids(self) -> JointDocids:
+        trie = self._keep(("trie",), lambda: on_every_device(self.trie.arrays))
+
+        def table() -> JointDocids:
+            vectors = self.docid_vectors
+            longest = np.float32(vectors.longest() * (1 + 1e-6))
+            docids = docids_with_ends(self.trie)
+            return on_every_device(JointDocids(None, docids, vectors.arrays, longest, np.float32(0)))
+
+        kept = self._keep(("table", self.options.vectors), table)
+        weight = np.float32(self.options.weight / self.compares.temperature)
+        return kept._replace(trie=trie, weight=on_every_device(weight))
 
     def _in_batches(
         self,
@@ -135,7 +199,7 @@ class Retriever:
         advance: Callable[[int], None] = lambda queries: None,
     ) -> SearchResult:
         """Pads every call to one of a few shapes, so that few programs compile."""
-        params, devices = self._keep("params", lambda: on_every_device(self.params)), jax.local_device_count()
+        params, devices = self._keep(("params",), lambda: on_every_device(self.params)), jax.local_device_count()
         if not whole_batches:
             batch = min(batch, _power_of_two(-(-len(tokens) // devices)))
         size, parts = devices * batch, []
@@ -147,17 +211,18 @@ class Retriever:
             advance(len(piece))
         return jax.tree.map(lambda *pieces: np.concatenate(pieces)[: len(tokens)], *parts)
 
-    def _keep(self, name: Any, make: Callable[[], Any]) -> Any:
+    def _keep(self, name: tuple, make: Callable[[], Any]) -> Any:
         if name not in self._kept:
             self._kept[name] = make()
         return self._kept[name]
 
     def _hits(self, result: SearchResult, query: int) -> list[Hit]:
-        proven = result.proven[query]
-        found = zip(result.rows[query], result.scores[query], result.valid[query], proven, strict=True)
+        joint = result.log_likelihoods is not None
+        parts = (result.log_likelihoods, result.similarities) if joint else ()
+        columns = (result.rows, result.scores, result.valid, result.proven, *parts)
         return [
-            Hit(self.doc_ids[row], self.docid_texts[row], float(score), bool(sure))
-            for row, score, valid, sure in found
+            Hit(self.doc_ids[row], self.docid_texts[row], float(score), bool(sure), *map(float, own))
+            for row, score, valid, sure, *own in zip(*(column[query] for column in columns), strict=True)
             if valid
         ]
 
@@ -186,7 +251,9 @@ def _power_of_two(number: int) -> int:
 
 
 def _replaced(found: SearchResult, places: np.ndarray, by: SearchResult) -> SearchResult:
-    found = jax.tree.map(np.array, found)
-    for old, new in zip(found, by, strict=True):
-        old[places] = new
-    return found
+    def put(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        whole = np.array(old)
+        whole[places] = new
+        return whole
+
+    return jax.tree.map(put, found, by)

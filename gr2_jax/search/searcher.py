@@ -10,34 +10,54 @@ from jaxtyping import Real
 
 from gr2_jax.errors import SettingError, UserError, check_choices, check_least, nearest
 
+Candidates = Literal["both", "beams", "nearest"]
+VectorType = Literal["float32", "bfloat16", "int8"]
 Exact = Literal["no", "adaptive", "exhaustive"]
 _MOST = 10_000  # upper limit of beams, and of documents in a list
 
 
 @dataclasses.dataclass(frozen=True)
 class Hit:
-    """One retrieved document; `score` is log P(docid | query). `proven`: no document missing above it scores more."""
+    """One retrieved document. `proven`: no document missing above it scores more.
+
+    score    log P(docid | query) or, where a row ranks jointly, `log_likelihood` + w `similarity` / tau
+    """
 
     doc_id: str
     docid: str
     score: float
     proven: bool
+    log_likelihood: float | None = None
+    similarity: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchOptions:
-    """How to search; results are ranked by likelihood, as in the paper.
+    """How to search.
 
+    ranking           "joint": by log P(docid | query) + weight * sim(f_q, f_id) / tau, the model's likelihood and Eq.
+                      4's logit, where the model was trained to compare queries with docids; "likelihood": by the
+                      first alone, as in the paper
+    weight            w of the joint score; 0 is the likelihood
+    candidates        of a joint ranking: "beams", the docids that the beams find; "nearest", the docids nearest to f_q,
+                      without a beam search; "both"
+    nearest           how many of the nearest
+    vectors           type of the table of docid vectors
     beams             hypotheses kept at each step; more beams miss fewer documents
     batch             queries per device and call; fewer when a search widens its beams
-    exact             "no": the list that the beams find; each hit says whether it is proven. "adaptive": an unproven
-                      list is searched again with 4 times the beams, up to `max_beams`. After that, or once wider beams
+    exact             "no": the list that is found; each hit says whether it is proven. "adaptive": an unproven list is
+                      searched again with 4 times the beams and the nearest, up to `max_beams`. After that, or once it
                       would cost more, all docids are scored, in a corpus of at most `exhaustive_limit` documents.
                       "exhaustive": all docids are scored, up to the same limit.
     length_penalty    ranks as Hugging Face's `generate` does, by log-likelihood / length ** length_penalty; no hit is
                       proven
     """
 
+    ranking: Literal["joint", "likelihood"] = "joint"
+    weight: float = 1.0
+    candidates: Candidates = "both"
+    nearest: int = 100
+    vectors: VectorType = "float32"
     beams: int = 20
     batch: int = 50
     exact: Exact = "no"
@@ -54,8 +74,8 @@ class SearchOptions:
 
     def __post_init__(self):
         check_choices(self)
-        check_least(self, 1, "beams", "batch", "max_beams")
-        check_least(self, 0, "exhaustive_limit")
+        check_least(self, 1, "beams", "batch", "max_beams", "nearest")
+        check_least(self, 0, "exhaustive_limit", "weight")
         for name in ("beams", "max_beams"):
             if getattr(self, name) > _MOST:
                 raise SettingError(self, name, f"is {getattr(self, name)}: a search keeps at most {_MOST:,} beams")

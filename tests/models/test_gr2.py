@@ -1,5 +1,7 @@
 """One pass gives all that Eq. 10 needs, and the steps of beam search score like training."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,8 +24,8 @@ def gr2(random_params):
     return module, {"params": random_params(module, QUERIES, DOCIDS)}
 
 
-def _forward(gr2, docids):
-    return jax.jit(gr2[0].apply)(gr2[1], QUERIES, docids)
+def _forward(gr2, docids, reader="encoder"):
+    return jax.jit(partial(gr2[0].apply, docid_reader=reader))(gr2[1], QUERIES, docids)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +43,36 @@ def test_is_a_plain_t5_and_one_head(gr2, outputs):
     assert outputs.docid_embeddings.shape == (2, 2, 8)
 
 
-def test_a_docids_embedding_depends_on_its_query_and_not_on_padding(gr2, outputs):
-    assert np.abs(outputs.docid_embeddings[0, 0] - outputs.docid_embeddings[1, 0]).max() > 1e-3
-    padded = _forward(gr2, jnp.pad(DOCIDS, ((0, 0), (0, 0), (0, 2))))
-    np.testing.assert_allclose(padded.docid_embeddings, outputs.docid_embeddings, rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize("reader", ["encoder", "decoder", "query"])
+def test_a_docid_s_vector_depends_on_its_query_only_where_it_has_read_it(gr2, reader):
+    docids = jnp.stack([DOCIDS[0], DOCIDS[0]])
+    vectors = _forward(gr2, docids, reader).docid_embeddings
+    apart = np.abs(vectors[0] - vectors[1]).max()
+    assert apart > 1e-3 if reader == "query" else apart == 0
+    assert np.abs(vectors[0, 0] - vectors[0, 1]).max() > 1e-3  # and on the docid, always
+    padded = _forward(gr2, jnp.pad(docids, ((0, 0), (0, 0), (0, 2))), reader).docid_embeddings
+    np.testing.assert_allclose(padded, vectors, rtol=1e-5, atol=1e-5)
+
+
+def test_the_readers_are_the_encoder_and_the_decoder_with_the_one_head(gr2):
+    t5, head = ({"params": gr2[1]["params"][name]} for name in ("t5", "head"))
+    docids = DOCIDS[0]
+    states = T5(CONFIG).apply(t5, docids, method="encode")
+    expected = ProjectionHead(8).apply(head, states, docids != 0)
+    vectors = gr2[0].apply(gr2[1], docids, method="docid_vectors")
+    np.testing.assert_allclose(vectors, expected, rtol=1e-5, atol=1e-6)
+    # attention to nothing adds nothing: what cross-attention learnt does not matter
+    decoder = gr2[1]["params"]["t5"]["decoder"]
+    without = {
+        name: {**layer, "cross_attention": jax.tree.map(jnp.zeros_like, layer["cross_attention"])}
+        if "cross_attention" in layer
+        else layer
+        for name, layer in decoder.items()
+    }
+    params = {**gr2[1]["params"], "t5": {**gr2[1]["params"]["t5"], "decoder": without}}
+    read = partial(gr2[0].apply, method="docid_vectors")
+    alone, cut = (read({"params": each}, docids, "decoder") for each in (gr2[1]["params"], params))
+    np.testing.assert_allclose(alone, cut, rtol=1e-5, atol=1e-6)
 
 
 def test_steps_give_the_logits_of_teacher_forcing(gr2, outputs):

@@ -39,13 +39,16 @@ def self_negative(nll, grades, negative_nll):
     return total
 
 
-def mgcc(queries, docids, judgements, num_grades, temperature):
+def mgcc(queries, docids_of_each, judgements, num_grades, temperature):
     """Eq. 4 and 9's sum over queries, cosine, best grade first, running maximum over all higher grades.
 
-    queries: vectors. docids: {document: vector}, each document once. judgements: {document: grade} per query.
+    queries: vectors. docids_of_each: {document: vector} as each query sees them, each document once. judgements:
+    {document: grade} per query. A query without a positive counts nothing.
     """
     total = 0.0
-    for query, judged in zip(np.asarray(queries, np.float64), judgements, strict=True):
+    for query, docids, judged in zip(np.asarray(queries, np.float64), docids_of_each, judgements, strict=True):
+        if not judged:
+            continue
         cosines = {d: query @ v / math.sqrt((query @ query) * (v @ v)) for d, v in docids.items()}
         log_sum = math.log(sum(math.exp(c / temperature) for c in cosines.values()))
         by_grade, largest, weights = {}, -math.inf, {}
@@ -56,6 +59,25 @@ def mgcc(queries, docids, judgements, num_grades, temperature):
             largest = max([largest, *pairs])
         total += mean_by_grade(by_grade, weights)
     return total
+
+
+def listwise(nll, gains):
+    """Sum over queries: cross-entropy between the softmax of log P over a query's list and the gains' shares."""
+    total = 0.0
+    for losses, gain in zip(nll, gains, strict=True):
+        log_sum = math.log(sum(math.exp(-x) for x in losses))
+        total += sum(g / sum(gain) * (x + log_sum) for x, g in zip(losses, gain, strict=True))
+    return total
+
+
+def margin(nll, grades, by):
+    """Mean over the queries that have documents of different grades, of the mean over such pairs."""
+    per_query = []
+    for losses, judged in zip(nll, grades, strict=True):
+        own = list(zip(losses, judged, strict=True))
+        pairs = [max(0.0, by + x - y) for x, g in own for y, h in own if g > h]
+        per_query += [sum(pairs) / len(pairs)] if pairs else []
+    return sum(per_query) / len(per_query)
 
 
 def relevance(documents, queries, rows):

@@ -85,14 +85,14 @@ def graded():
     return jax.jit(jax.value_and_grad(_loss(OBJECTIVE), has_aux=True))
 
 
-def expected_sums(params, batch):
+def expected_sums(params, batch, reader="encoder"):
     """The sums of Eq. 10, and of self-negative fine-tuning, from teacher-forced outputs."""
     grades, none = batch["grades"], np.zeros((3, 0), int)
     own, negatives = np.where(grades > 0, batch["docid_rows"], -1), batch.get("negative_rows", none)
     rows = np.concatenate([own, negatives], axis=1)
     docids = np.where(rows[..., None] >= 0, TABLE[rows], 0)
     indexed = TABLE[batch["indexing_rows"]][:, None]
-    apply = jax.jit(functools.partial(MODEL.apply, {"params": params}))
+    apply = jax.jit(functools.partial(MODEL.apply, {"params": params}, docid_reader=reader))
     queries, documents = apply(batch["query_tokens"], docids), apply(batch["indexing_tokens"], indexed)
 
     def nll(logits, docids, smoothing=0.1):
@@ -101,22 +101,37 @@ def expected_sums(params, batch):
             for row in zip(logits, docids, strict=True)
         ]
 
-    vectors, judgements = {}, []
-    # the first occurrence of a document stands for it, a query's own before any negative
-    for b, k in sorted(np.argwhere(rows >= 0).tolist(), key=lambda place: (place[1] >= 3, place)):
-        vectors.setdefault(rows[b, k], np.asarray(queries.docid_embeddings[b, k], np.float64))
+    augmented = batch.get("indexing_grades", np.zeros(2, int))
+    brought = [(rows[b, k], b, queries.docid_embeddings[b, k]) for b, k in np.argwhere(rows[:, :3] >= 0)]
+    if "indexing_grades" in batch:
+        brought += [(row, 3 + e, documents.docid_embeddings[e, 0]) for e, row in enumerate(batch["indexing_rows"])]
+    brought += [(rows[b, 3 + k], b, queries.docid_embeddings[b, 3 + k]) for b, k in np.argwhere(rows[:, 3:] >= 0)]
+    # the first occurrence of a document stands for it, a text's own before any negative; to the text that brought it,
+    # a docid is what was read with this text
+    vectors = []
+    for text in range(5):
+        seen = {}
+        for row, of, vector in brought:
+            if row not in seen or of == text:
+                seen[row] = np.asarray(vector, np.float64)
+        vectors.append(seen)
+    judgements = []
     for judged, its_grades in zip(batch["judged_rows"], batch["judged_grades"], strict=True):
         judgements.append({row: grade for row, grade in zip(judged, its_grades, strict=True) if grade > 0})
+    judgements += [{row: grade} if grade else {} for row, grade in zip(batch["indexing_rows"], augmented, strict=True)]
+    embeddings = np.concatenate([queries.query_embeddings, documents.query_embeddings])
     smoothed, exact = (nll(queries.logits, docids, smoothing) for smoothing in (0.1, 0.0))
     wrong = [
         [x for x, row in zip(xs[3:], mined, strict=True) if row >= 0]
         for xs, mined in zip(exact, negatives, strict=True)
     ]
+    lists = [[x for x, row in zip(xs, own, strict=True) if row >= 0] for xs, own in zip(exact, rows, strict=True)]
     return {
-        "mgcc": plain.mgcc(queries.query_embeddings, vectors, judgements, 3, 0.3),
+        "mgcc": plain.mgcc(embeddings, vectors, judgements, 3, 0.3),
         "likelihood_q": plain.query_likelihood([xs[:3] for xs in smoothed], grades),
         "likelihood_d": sum(x for (x,) in nll(documents.logits, indexed)),
         "self_negative": plain.self_negative([xs[:3] for xs in exact], grades, wrong),
+        "lists": lists,
     }
 
 
@@ -132,6 +147,83 @@ def test_retrieval_loss_is_eq_10(params, graded, expected):
     np.testing.assert_allclose(loss, total / 5, rtol=1e-5)
     for name, texts in {"mgcc": 3, "likelihood_q": 3, "likelihood_d": 2}.items():
         np.testing.assert_allclose(parts[name], expected[name] / texts, rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("reader", ["decoder", "query"])
+def test_each_reader_gives_mgcc_its_vectors(params, reader):
+    """Vectors that have read a query differ from one occurrence of a docid to the next: each query has its own."""
+    objective = dataclasses.replace(OBJECTIVE, docid_reader=reader)
+    _, parts = jax.jit(_loss(objective))(params, BATCH | NEGATIVES, jax.random.key(0))
+    expected = expected_sums(params, BATCH | NEGATIVES, reader)["mgcc"]
+    np.testing.assert_allclose(parts["mgcc"], expected / 3, rtol=1e-5)
+
+
+@pytest.mark.parametrize("reader", ["encoder", "query"])
+def test_augmentation_texts_are_queries_with_one_docid(params, expected, reader):
+    """They stay in the likelihood of indexing; in MGCC they are queries, and their docids are docids of the batch."""
+    batch = BATCH | {"indexing_grades": np.array([3, 0])}
+    sums = expected_sums(params, batch, reader)
+    objective = dataclasses.replace(OBJECTIVE, docid_reader=reader)
+    loss, parts = jax.jit(_loss(objective))(params, batch, jax.random.key(0))
+    np.testing.assert_allclose(parts["mgcc"], sums["mgcc"] / 4, rtol=1e-5)
+    total = 0.7 * sums["mgcc"] + expected["likelihood_q"] + expected["likelihood_d"]
+    np.testing.assert_allclose(loss, total / 5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("reader", ["encoder", "decoder", "query"])
+def test_the_leak_figure_is_the_loss_on_permuted_docids(params, reader):
+    """A docid's place is taken by the first docid of another query; what a query reads of it, it reads anew."""
+    batch = BATCH | {"grades": np.array([[3, 1, 0], [3, 0, 0], [2, 0, 0]])}
+    objective = dataclasses.replace(OBJECTIVE, docid_reader=reader)
+    _, parts = jax.jit(_loss(objective))(params, batch, jax.random.key(0))
+    apply = jax.jit(functools.partial(MODEL.apply, {"params": params}, docid_reader=reader))
+    queries = apply(BATCH["query_tokens"], np.stack([TABLE[[5, 1]], TABLE[[1, 2]], TABLE[[2, 5]]]))
+    read = queries.docid_embeddings
+    own = [{2: read[0, 0], 4: read[0, 1]}, {5: read[1, 0]}, {1: read[2, 0]}]
+    everything = {row: vector for each in own for row, vector in each.items()}
+    judgements = [{2: 3, 4: 1, 5: 2}, {5: 3, 2: 2}, {1: 2}]
+    judgements[1] |= {1: 1} if 1 in BATCH["judged_rows"][1][BATCH["judged_grades"][1] > 0] else {}
+    sees = [{row: np.asarray(v, np.float64) for row, v in {**everything, **each}.items()} for each in own]
+    expected = plain.mgcc(queries.query_embeddings, sees, judgements, 3, 0.3)
+    np.testing.assert_allclose(parts["mgcc_permuted"], expected / 3, rtol=1e-5)
+
+
+def test_a_loss_that_need_not_read_the_docid_is_seen_to_leak(params, tmp_path):
+    """Trained to the end on pairs drawn at random. With vectors that have read the query MGCC is nearly as small on
+    any docids; with the docid's own it is not."""
+    rng = np.random.default_rng(0)
+    rows = np.arange(6)[:, None]
+    batch = {
+        "query_tokens": np.pad(rng.permuted(np.tile(np.arange(10, 24), (6, 1)), axis=1)[:, :3], ((0, 0), (0, 1))),
+        "docid_rows": rows,
+        "grades": np.full((6, 1), 3),
+        "judged_rows": rows,
+        "judged_grades": np.full((6, 1), 3),
+        "indexing_tokens": BATCH["indexing_tokens"],
+        "indexing_rows": BATCH["indexing_rows"],
+    }
+    ratio = {}
+    for reader in ("encoder", "query"):
+        objective = dataclasses.replace(OBJECTIVE, gamma=10.0, docid_reader=reader)
+        plan = TrainingJob(reader, _loss(objective), lambda step, host, hosts: batch, OPTIMISER, 300, 0)
+        parts = train(plan, params, tmp_path / reader)["parts"]
+        ratio[reader] = parts["mgcc_permuted"] / parts["mgcc"]
+    assert ratio["query"] < 1.5
+    assert ratio["encoder"] > 10 * ratio["query"]
+
+
+def test_listwise_and_margin_compare_a_query_s_own_docids_and_negatives(params):
+    batch = BATCH | NEGATIVES
+    lists = expected_sums(params, batch)["lists"]
+    grades = [[g for g in own if g > 0] for own in BATCH["grades"]]
+    grades = [own + [0] * (len(xs) - len(own)) for own, xs in zip(grades, lists, strict=True)]
+    for graded, value in {
+        "listwise": plain.listwise(lists, [[2.0**g - 1 for g in own] for own in grades]) / 3,
+        "margin": plain.margin(lists, grades, 0.5),
+    }.items():
+        objective = dataclasses.replace(OBJECTIVE, graded=graded, margin=0.5)
+        _, parts = jax.jit(_loss(objective))(params, batch, jax.random.key(0))
+        np.testing.assert_allclose(parts[graded], value, rtol=1e-5, err_msg=graded)
 
 
 def test_gamma_0_is_the_likelihoods_alone(params, expected):
@@ -163,7 +255,8 @@ def test_another_graded_loss_takes_the_place_of_mgcc(params, expected, graded):
     """Its value is checked with the losses; here, that it takes the place in the sum."""
     objective = dataclasses.replace(OBJECTIVE, graded=graded)
     loss, parts = jax.jit(_loss(objective))(params, BATCH, jax.random.key(0))
-    assert set(parts) == {"likelihood_q", "likelihood_d", graded, "finite_rows"}
+    leak = set() if graded == "likelihood" else {f"{graded}_permuted"}
+    assert set(parts) == {"likelihood_q", "likelihood_d", graded, "finite_rows"} | leak
     total = 3 * 0.7 * parts[graded] + expected["likelihood_q"] + expected["likelihood_d"]
     np.testing.assert_allclose(loss, total / 5, rtol=1e-5)
 
@@ -208,11 +301,12 @@ def test_docids_may_come_with_the_batch_instead_of_a_table(params, graded):
     )
 
 
-def test_mgcc_and_the_likelihood_share_one_pass(params):
-    """Two encoder and two decoder passes, one for the queries and one for indexing, with MGCC or without, and with
-    negatives."""
+def test_a_graded_loss_reads_each_docid_once_more(params):
+    """Two encoder and two decoder passes, one for the queries and one for indexing, with negatives or without. For the
+    vectors the encoder reads each of the two lists of docids, or the decoder alone does; vectors that have read the
+    query are the states of the first pass, and the leak figure takes a pass more."""
 
-    def passes(gamma, batch):
+    def passes(batch, **objective):
         counts = collections.Counter()
 
         def count(call, args, kwargs, context):
@@ -220,12 +314,14 @@ def test_mgcc_and_the_likelihood_share_one_pass(params):
             return call(*args, **kwargs)
 
         with nn.intercept_methods(count):
-            loss = _loss(dataclasses.replace(OBJECTIVE, gamma=gamma))
+            loss = _loss(dataclasses.replace(OBJECTIVE, **objective))
             jax.eval_shape(loss, params, batch, jax.random.key(0))
-        return {name: counts[name] for name in ("GR2", "Encoder", "Decoder")}
+        return counts["Encoder"], counts["Decoder"]
 
-    once_each = {"GR2": 2, "Encoder": 2, "Decoder": 2}
-    assert passes(0.0, BATCH) == passes(1.0, BATCH) == passes(1.0, BATCH | NEGATIVES) == once_each
+    assert passes(BATCH, gamma=0.0) == (2, 2)
+    assert passes(BATCH) == passes(BATCH | NEGATIVES) == (4, 2)
+    assert passes(BATCH, docid_reader="decoder") == (2, 4)
+    assert passes(BATCH, docid_reader="query") == (4, 4)
 
 
 def test_padded_docids_get_no_gradient(params, graded):

@@ -1,5 +1,6 @@
 """`python search_on_devices.py OUTPUT.npz`: the results of all kinds of search, on all available devices."""
 
+import dataclasses
 import sys
 
 import jax
@@ -7,16 +8,23 @@ import numpy as np
 
 from gr2_jax.docids import DocidTrie
 from gr2_jax.models import GR2, T5Config
+from gr2_jax.search.docid_vectors import VectorSettings
 from gr2_jax.search.retriever import Retriever
 from gr2_jax.search.searcher import SearchOptions
 
 CONFIG = T5Config(vocab_size=32, d_model=8, d_kv=4, d_ff=16, num_heads=2, num_encoder_layers=1, num_decoder_layers=1)
 QUERIES, DOCUMENTS, K = 11, 40, 2
+FIELDS = ("rows", "scores", "valid", "pruned_bound")
 SEARCHES = {
     "beams": {},
     "adaptive": {"exact": "adaptive", "max_beams": 16, "exhaustive_limit": 0},
     "adaptive, then all": {"exact": "adaptive", "max_beams": 1},
     "exhaustive": {"exact": "exhaustive"},
+}
+JOINT = {
+    "joint": {"nearest": 5},
+    "joint, adaptive": {"nearest": 5, "exact": "adaptive", "max_beams": 32, "exhaustive_limit": 0},
+    "joint, exhaustive": {"exact": "exhaustive"},
 }
 
 
@@ -45,9 +53,13 @@ def main(output: str) -> None:
     seen = {"devices": np.array(jax.local_device_count())}
     for name, changes in SEARCHES.items():
         result = base.with_options(**changes).search_tokens(tokens, K, whole_batches=True)
+        seen |= {f"{name}/{field}": array for field, array in zip(FIELDS, result, strict=False)}
+    joint = dataclasses.replace(base, compares=VectorSettings("encoder", 0.5, "cosine"))
+    for name, changes in JOINT.items():
+        result = joint.with_options(**changes).search_tokens(tokens, K, whole_batches=True)
         seen |= {f"{name}/{field}": array for field, array in result._asdict().items()}
     few = base.search_tokens(tokens[:3], K)  # fewer than a call on eight devices takes
-    np.savez(output, **seen, **{f"few/{field}": array for field, array in few._asdict().items()})
+    np.savez(output, **seen, **{f"few/{field}": array for field, array in zip(FIELDS, few, strict=False)})
 
 
 if __name__ == "__main__":

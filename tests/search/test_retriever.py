@@ -138,7 +138,7 @@ def test_adaptive_searches_only_what_is_not_proven_again(retriever):
     widened = narrow.with_options(exact="adaptive").search_tokens(_encode(TEXTS), 1)
     assert first.all_proven.any()
     assert not first.all_proven.all()
-    for before, after in zip(first, widened, strict=True):
+    for before, after in zip(first[:4], widened[:4], strict=True):
         np.testing.assert_array_equal(before[first.all_proven], after[first.all_proven])
 
 

@@ -7,9 +7,7 @@ import sys
 import numpy as np
 import pytest
 import search_on_devices
-from search_on_devices import QUERIES, SEARCHES, K
-
-FIELDS = ("rows", "scores", "valid", "pruned_bound")
+from search_on_devices import FIELDS, JOINT, QUERIES, SEARCHES, K
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +33,7 @@ def searched(tmp_path_factory):
     return found[1], found[8]
 
 
-@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("name", [*SEARCHES, *JOINT])
 def test_eight_devices_give_the_bytes_of_one(searched, name):
     for field in FIELDS:
         one, eight = (seen[f"{name}/{field}"] for seen in searched)
@@ -60,3 +58,12 @@ def test_few_queries_are_a_small_call_and_differ_by_rounding_at_most(searched):
     for seen in searched:
         np.testing.assert_array_equal(seen["few/rows"], seen["beams/rows"][:3])
         np.testing.assert_allclose(seen["few/scores"], seen["beams/scores"][:3], rtol=1e-5)
+
+
+def test_joint_lists_are_proven_by_widening_and_equal_the_exhaustive_ones(searched):
+    one, _ = searched
+    proven = {name: one[f"{name}/scores"][:, -1] >= one[f"{name}/pruned_bound"] for name in JOINT}
+    assert proven["joint"].sum() < proven["joint, adaptive"].sum()
+    for name in JOINT:
+        rows = one[f"{name}/rows"]
+        np.testing.assert_array_equal(rows[proven[name]], one["joint, exhaustive/rows"][proven[name]])

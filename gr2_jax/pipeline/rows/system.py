@@ -17,13 +17,16 @@ from gr2_jax.pipeline.retrieval_step import RetrievalStep
 from gr2_jax.pipeline.rows.training import check_fingerprints, graded_batches, list_fingerprint
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.self_negatives import mined_negatives
-from gr2_jax.pipeline.stage import fingerprint_of
+from gr2_jax.pipeline.stage import Stage, fingerprint_of
 from gr2_jax.pipeline.validation import CURVE, validation_hook
 from gr2_jax.progress import say
+from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings
 from gr2_jax.search.retriever import DocidTexts, Retriever
 from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.training.job import TrainingJob
 from gr2_jax.training.loop import train
+
+_LEAK = 1.1  # a graded loss that reads the docids is many times as large when they are permuted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +116,14 @@ class System(Row):
     # training
 
     def train(self, run: Run) -> None:
-        """To checkpoints/<name>-<fingerprint>/, continuing from what is there."""
+        """To checkpoints/<name>-<fingerprint>/, continuing from what is there; and the table of docid vectors, which
+        searches map into memory, to vectors/<name>/."""
+        self._train(run)
+        table = self._table(run)
+        if self.objective_in(run).trains_vectors and not table.done:
+            table.build(self.open(run).docid_vectors.save)
+
+    def _train(self, run: Run) -> None:
         retrieval = run.experiment.retrieval
         stage = run.begin_training(self.name, self._training_fingerprint(run))
         if stage.done:
@@ -132,6 +142,11 @@ class System(Row):
         meta = train(job, step.trained(start.params), stage.directory)
         say(f"  {meta['seconds']:.0f} s, last loss {meta['loss']:.3f}")
         stage.finish({**meta, "seconds": meta["seconds"] + start.seconds})
+        _warn_of_a_leak(self.name, self.objective_in(run), meta["parts"])
+
+    def _table(self, run: Run) -> Stage:
+        made_of = [run.training(self.name).fingerprint, run.newest_step(self.name), run.experiment.evaluation.vectors]
+        return Stage(run.paths.vectors(self.name), fingerprint_of(made_of))
 
     def _training_fingerprint(self, run: Run) -> str:
         retrieval = dataclasses.replace(run.experiment.retrieval, objective=self.objective_in(run), evaluate_every=0)
@@ -183,8 +198,13 @@ class System(Row):
         check_fingerprints(run, stage, self._current_fingerprints(run))
         model = _model(T5Config(**stage.meta["t5"]), run.docids(self.docids).trie.tokens)
         shapes = jax.eval_shape(partial(random_params, model, 0))
-        at = run.newest_step(self.name) if step is None else step
-        return self._retriever(run, model, restore_params(stage.directory, shapes, at)[0])
+        newest = run.newest_step(self.name)
+        at = newest if step is None else step
+        retriever = self._retriever(run, model, restore_params(stage.directory, shapes, at)[0])
+        table = self._table(run)
+        if at != newest or not table.done or retriever.compares is None:
+            return retriever  # which makes the vectors when it needs them
+        return dataclasses.replace(retriever, vectors=DocidVectors.load(table.directory))
 
     def models(self, run: Run, step: int | None = None) -> dict[str, dict[str, str | int]]:
         stage = run.training(self.name)
@@ -201,6 +221,8 @@ class System(Row):
         """Searches the run's documents with these parameters."""
         docids, tokenizer = run.docids(self.docids), run.tokenizer
         length, end = run.experiment.evaluation.query_length, run.experiment.retrieval.model.input_end
+        objective = self.objective_in(run)
+        compares = VectorSettings(objective.docid_reader, objective.temperature, objective.similarity)
         return Retriever(
             model=model,
             params=params,
@@ -210,6 +232,7 @@ class System(Row):
             doc_ids=run.doc_ids,
             docid_texts=DocidTexts(docids.trie, tokenizer.decode),
             options=run.experiment.evaluation.search,
+            compares=compares if objective.trains_vectors else None,
         )
 
     def _current_fingerprints(self, run: Run) -> dict[str, str]:
@@ -224,6 +247,17 @@ class _Start(NamedTuple):
     params: dict
     negatives: Int[np.ndarray, "E depth"] | None = None
     seconds: float = 0.0
+
+
+def _warn_of_a_leak(name: str, objective: RetrievalObjective, parts: dict[str, float]) -> None:
+    """Says so where permuting the docids hardly raised the graded loss of the last step."""
+    permuted = parts.get(f"{objective.graded}_permuted")
+    value = parts.get(objective.graded)
+    if permuted is not None and permuted < _LEAK * value:
+        say(
+            f"  {name}: {objective.graded} is {value:.3f}, and {permuted:.3f} with the docids permuted: it hardly "
+            f"reads them (docid_reader is '{objective.docid_reader}')"
+        )
 
 
 def _model(config: T5Config, docid_vocabulary: np.ndarray) -> GR2:

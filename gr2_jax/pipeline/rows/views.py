@@ -29,7 +29,8 @@ class ViewsRow(Row):
     def open(self, run: Run, step: int | None = None) -> Views:
         if step is not None:
             raise UserError(f"{self.name} reads several models, each with its own steps: leave --step out")
-        return Views(tuple(run.row(name).open(run) for name in self.systems))
+        rows = (run.row(name).open(run) for name in self.systems)
+        return Views(tuple(row.with_options(ranking="likelihood") for row in rows))  # a mean of joint scores is nothing
 
     def models(self, run: Run, step: int | None = None) -> dict[str, dict[str, str | int]]:
         return {name: model for system in self.systems for name, model in run.row(system).models(run).items()}

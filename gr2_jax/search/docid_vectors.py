@@ -1,0 +1,110 @@
+"""The docids' vectors f_id as a table: made once with a trained model, kept on disk, compared with f_q in a search."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+from jaxtyping import Float, Int
+
+from gr2_jax.decoding.nearest import Vectors
+from gr2_jax.files import read_json, write_json
+from gr2_jax.models import GR2
+from gr2_jax.search.searcher import VectorType
+
+Similarity = Literal["cosine", "dot"]
+_DOCIDS = 4096  # read at once
+
+
+@dataclasses.dataclass(frozen=True)
+class VectorSettings:
+    """How a model compares a query with a docid: the settings of Eq. 4 that it was trained with."""
+
+    docid_reader: Literal["encoder", "decoder"]
+    temperature: float
+    similarity: Similarity
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DocidVectors:
+    """f_id of every document, of unit length where similarity is the cosine.
+
+    values    [N, F], float32, bfloat16, or int8 with a scale for each row
+    scales    [N], for int8
+    """
+
+    values: np.ndarray
+    scales: Float[np.ndarray, "N"] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return self.values.nbytes + (0 if self.scales is None else self.scales.nbytes)
+
+    @property
+    def arrays(self) -> Vectors:
+        return Vectors(self.values, self.scales)
+
+    def longest(self) -> float:
+        """The length of the longest vector, which bounds every similarity with a query of unit length."""
+        most = 0.0
+        for start in range(0, len(self.values), _DOCIDS):
+            rows = slice(start, start + _DOCIDS)
+            lengths = np.linalg.norm(self.values[rows].astype(np.float32), axis=1)
+            most = max(most, float((lengths if self.scales is None else lengths * self.scales[rows]).max()))
+        return most
+
+    def save(self, directory: Path) -> None:
+        write_json(directory / "vectors.json", {"dtype": self.values.dtype.name})
+        # numpy's format does not know bfloat16
+        np.save(directory / "vectors.npy", self.values.view(np.uint16) if self.values.itemsize == 2 else self.values)
+        if self.scales is not None:
+            np.save(directory / "scales.npy", self.scales)
+
+    @classmethod
+    def load(cls, directory: Path) -> "DocidVectors":
+        """Memory-mapped."""
+        dtype = read_json(directory / "vectors.json")["dtype"]
+        values = np.load(directory / "vectors.npy", mmap_mode="r").view(np.dtype(dtype))
+        scales = directory / "scales.npy"
+        return cls(values, np.load(scales, mmap_mode="r") if scales.is_file() else None)
+
+
+def make_vectors(
+    model: GR2, params: dict, docids: Int[np.ndarray, "N T"], settings: VectorSettings, dtype: VectorType = "float32"
+) -> DocidVectors:
+    """Reads every docid (with its end, 0-padded) with the model."""
+
+    @jax.jit
+    def read(params: dict, some: Int[np.ndarray, "n T"]) -> Float[np.ndarray, "n F"]:
+        vectors = model.apply({"params": params}, some, settings.docid_reader, method="docid_vectors")
+        vectors = vectors.astype(jnp.float32)
+        return unit_length(vectors) if settings.similarity == "cosine" else vectors
+
+    def parts() -> Iterator[np.ndarray]:
+        size = min(_DOCIDS, len(docids))
+        for start in range(0, len(docids), size):
+            some = docids[start : start + size]
+            yield np.asarray(read(params, np.pad(some, [(0, size - len(some)), (0, 0)])))[: len(some)]
+
+    return quantised(np.concatenate(list(parts())), dtype)
+
+
+def unit_length(vectors: Float[jax.Array, "n F"]) -> Float[jax.Array, "n F"]:
+    """The vectors divided by their lengths; one of length 1e-12 or less becomes 0, as in `similarity_matrix`."""
+    squared = jnp.sum(jnp.square(vectors), axis=-1, keepdims=True)
+    usable = squared > 1e-24
+    return jnp.where(usable, vectors * jax.lax.rsqrt(jnp.where(usable, squared, 1.0)), 0.0)
+
+
+def quantised(vectors: Float[np.ndarray, "N F"], dtype: VectorType) -> DocidVectors:
+    """int8: each row divided by its largest entry's 127th part, and rounded."""
+    if dtype == "float32":
+        return DocidVectors(vectors)
+    if dtype == "bfloat16":
+        return DocidVectors(vectors.astype(ml_dtypes.bfloat16))
+    scales = np.maximum(np.abs(vectors).max(axis=1) / 127, np.float32(1e-30)).astype(np.float32)
+    return DocidVectors(np.rint(vectors / scales[:, None]).astype(np.int8), scales)
