@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gr2_jax.commands.experiments import add_config, run_config
+from gr2_jax.commands.search_options import OPTIONS, add_search_options, given
 from gr2_jax.errors import UserError
 
 HELP = "TREC runs and the table of measures; or a row of a finished run on any queries"
 
-_OF_A_RUN = (
-    "row", "step", "queries", "qrels", "beams", "k", "exact", "length_penalty", "measures", "output",
-)  # fmt: skip
+_OF_A_RUN = ("row", "step", "queries", "qrels", "k", *OPTIONS, "length_penalty", "measures", "output")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--queries", type=Path, help="TREC topics or `id<TAB>text` lines (default: the run's test queries)"
     )
     job.add_argument("--qrels", type=Path, help="TREC judgements of them")
-    job.add_argument("--beams", type=int, help="hypotheses kept alive (default: the run's)")
     job.add_argument("-k", type=int, help="documents per query (default: 20)")
-    job.add_argument("--exact", help="no, adaptive or exhaustive (default: the run's)")
+    add_search_options(job)
     job.add_argument("--length-penalty", type=float, help="rank by likelihood / length ** this")
     job.add_argument("--measures", nargs="+", help="ir_measures' names (default: the paper's)")
     job.add_argument("--output", type=Path, help="a folder for run.trec, metrics.json, per_query.tsv")
@@ -60,7 +58,7 @@ def _evaluate_run(directory: str, options: argparse.Namespace, settings: Sequenc
         wrong = settings[0] if settings else "--workdir"
         raise UserError(f"'{wrong}' is for a config file, and {directory} is a run's workdir")
     is_first = join_processes()
-    changes = {name: getattr(options, name) for name in ("beams", "exact", "length_penalty")}
+    changes = given(options) | ({} if options.length_penalty is None else {"length_penalty": options.length_penalty})
     job = EvaluationJob(
         run=Path(directory),
         row=options.row,
@@ -69,7 +67,7 @@ def _evaluate_run(directory: str, options: argparse.Namespace, settings: Sequenc
         qrels=options.qrels,
         part="validation" if options.validation else "test",
         k=20 if options.k is None else options.k,
-        options={name: value for name, value in changes.items() if value is not None},
+        options=changes,
         measures=tuple(options.measures or ()),
         output=options.output,
     )

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from gr2_jax.commands.experiments import refuse_settings
+from gr2_jax.commands.search_options import add_search_options, given
 from gr2_jax.errors import UserError
 
 HELP = "ranked documents for a query, or for many, one after the other"
@@ -17,8 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", required=True, help="a finished run")
     parser.add_argument("--row", help="of its table (default: the first)")
     parser.add_argument("-k", type=int, default=10, help="documents to print")
-    parser.add_argument("--beams", type=int, help="hypotheses kept alive (default: the run's)")
-    parser.add_argument("--exact", help="no, adaptive or exhaustive (default: the run's)")
+    add_search_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object per query, a line each")
 
 
@@ -31,8 +31,7 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
         raise UserError("search needs a query with words in it, and -k of at least 1")
     from gr2_jax.pipeline.open_run import open_row
 
-    changes = {name: getattr(options, name) for name in ("beams", "exact") if getattr(options, name) is not None}
-    opened = open_row(options.workdir, options.row, options=changes)
+    opened = open_row(options.workdir, options.row, options=given(options))
     searcher = opened.searcher
     for asked in [query] if options.query else _typed():
         (hits,) = searcher.search([asked], options.k)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from gr2_jax.errors import check_least
+from gr2_jax.errors import SettingError, check_least
 from gr2_jax.evaluation.metrics import check_measures
 from gr2_jax.search.searcher import SearchOptions
 
@@ -11,10 +11,13 @@ from gr2_jax.search.searcher import SearchOptions
 class EvaluationConfig(SearchOptions):
     """How to search, and what to measure.
 
+    weights           of these the joint score's w is the one that ranks the validation queries best by the first
+                      measure, for each row; () is `weight`
     query_length      longest query, in tokens; longer ones are cut
     measures          ir_measures' names; by default the paper's for graded or for binary judgements
     """
 
+    weights: tuple[float, ...] = ()
     query_length: int = 64
     measures: tuple[str, ...] = ()
 
@@ -26,5 +29,7 @@ class EvaluationConfig(SearchOptions):
     def __post_init__(self):
         super().__post_init__()
         check_least(self, 1, "query_length")
+        if wrong := next((weight for weight in self.weights if not weight >= 0), None):
+            raise SettingError(self, "weights", f"has {wrong}: each must be at least 0")
         if self.measures:
             check_measures(self.measures)

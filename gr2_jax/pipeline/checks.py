@@ -24,6 +24,8 @@ def check(run: Run) -> None:
         )
     if retrieval.evaluate_every and not experiment.corpus.validation_queries:
         raise UserError("--retrieval.evaluate_every needs validation queries: --corpus.validation_queries is 0")
+    if experiment.evaluation.weights and not experiment.corpus.validation_queries:
+        raise UserError("--evaluation.weights needs validation queries: --corpus.validation_queries is 0")
     _check_models(run)
     generator, generated = generator_of(experiment), experiment.augmentation.generated
     if generator is not None and generated > generator.beams:

@@ -72,6 +72,7 @@ class RetrievalStep:
             document_length=batch.length,
             docid_length=self.docid_length,
             outputs=self.outputs,
+            encoder_reads_docids=self.objective.trains_vectors and self.objective.docid_reader == "encoder",
         )
         return training_flops(self.model.config, shape)
 

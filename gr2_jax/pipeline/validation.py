@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from gr2_jax.evaluation.metrics import default_measures, evaluate_run
 from gr2_jax.files import write_text
@@ -23,8 +24,7 @@ def validation_hook(
     A call adds a line {"step": ..., "nDCG@20": ...} to `directory`/validation.jsonl, reports the first measure and
     returns all.
     """
-    queries, qrels = run.queries("validation"), run.qrels("validation")
-    measures = run.experiment.evaluation.measures or default_measures(qrels)
+    score, measures = validation_scores(run)
     kept = []
 
     def validate(step: int, params: dict) -> dict[str, float]:
@@ -32,15 +32,41 @@ def validation_hook(
         if not kept:
             kept.append(make(params))
         kept[0] = retriever = kept[0].with_params(params)  # which keeps the compiled programs
-        hits = retriever.search(list(queries.values()), retriever.options.beams)
-        found = {query: [(hit.doc_id, hit.score) for hit in own] for query, own in zip(queries, hits, strict=True)}
-        scores = evaluate_run(found, qrels, measures)
+        scores = score(retriever)
         say(f"  step {step:,}: validation {measures[0]} {scores[measures[0]]:.4f}")
         if is_first():
             _add_line(directory / CURVE, {"step": step} | scores)
         return scores
 
     return validate, measures[0]
+
+
+def validation_scores(run: Run) -> tuple[Callable[[Retriever], dict[str, float]], tuple[str, ...]]:
+    """The function that gives a retriever's measures on the validation queries, and which measures these are."""
+    queries, qrels = run.queries("validation"), run.qrels("validation")
+    measures = run.experiment.evaluation.measures or default_measures(qrels)
+
+    def score(retriever: Retriever) -> dict[str, float]:
+        hits = retriever.search(list(queries.values()), retriever.options.beams)
+        found = {query: [(hit.doc_id, hit.score) for hit in own] for query, own in zip(queries, hits, strict=True)}
+        return evaluate_run(found, qrels, measures)
+
+    return score, measures
+
+
+def choose_weight(run: Run, retriever: Retriever, weights: tuple[float, ...]) -> dict[str, Any]:
+    """{"weight": the w of the joint score that ranks the validation queries best, the first of several, "scores": the
+    first measure of each}."""
+    score, measures = validation_scores(run)
+    plain = retriever.with_options(exact="no")
+    scores = [score(plain.with_options(weight=weight))[measures[0]] for weight in weights]
+    best = max(range(len(weights)), key=scores.__getitem__)
+    say(f"  w = {weights[best]:g}: validation {measures[0]} {scores[best]:.4f}, the best of {len(weights)} weights")
+    return {
+        "weight": weights[best],
+        "measure": measures[0],
+        "scores": dict(zip(map(str, weights), scores, strict=True)),
+    }
 
 
 def _add_line(path: Path, line: dict) -> None:

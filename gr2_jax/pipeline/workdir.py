@@ -48,6 +48,9 @@ class Workdir:
     def vectors(self, row: str) -> Path:
         return self.root / "vectors" / row
 
+    def weight(self, row: str) -> Path:
+        return self.root / "weights" / row
+
     def negatives(self, row: str) -> Path:
         return self.root / "negatives" / row
 

@@ -8,7 +8,8 @@ from gr2_jax.models import T5Config
 @dataclasses.dataclass(frozen=True)
 class StepShape:
     """What a retrieval step reads: B queries of `query_length` tokens with K docids each, E documents of
-    `document_length` tokens with one docid each; docids of `docid_length` tokens; logits over `outputs` tokens."""
+    `document_length` tokens with one docid each; docids of `docid_length` tokens, which the encoder reads too where it
+    makes their vectors (`encoder_reads_docids`); logits over `outputs` tokens."""
 
     queries: int
     docids: int
@@ -17,6 +18,7 @@ class StepShape:
     document_length: int
     docid_length: int
     outputs: int
+    encoder_reads_docids: bool = False
 
 
 def forward_flops(config: T5Config, shape: StepShape) -> float:
@@ -25,7 +27,11 @@ def forward_flops(config: T5Config, shape: StepShape) -> float:
     documents = _texts(config, shape.documents, shape.document_length, 1, shape.docid_length, shape.outputs)
     columns = shape.queries * shape.docids
     heads = 2 * (shape.queries + columns) * config.d_model**2
-    return queries + documents + heads + 2 * shape.queries * columns * config.d_model
+    similarities = 2 * shape.queries * columns * config.d_model
+    vectors = 0.0
+    if shape.encoder_reads_docids:
+        vectors = _encoder(config, columns + shape.documents, shape.docid_length)
+    return queries + documents + heads + similarities + vectors
 
 
 def training_flops(config: T5Config, shape: StepShape) -> float:
@@ -36,12 +42,19 @@ def training_flops(config: T5Config, shape: StepShape) -> float:
 
 def _texts(config: T5Config, texts: int, length: int, docids: int, docid_length: int, outputs: int) -> float:
     width, inner = config.d_model, config.num_heads * config.d_kv
-    matrices = 3 if config.feed_forward == "gated-gelu" else 2
-    per_token = 2 * matrices * width * config.d_ff
-    projections = 2 * 4 * width * inner
     read, written = texts * length, texts * docids * docid_length
-    encoder = read * (projections + per_token + 4 * length * inner)
-    own = written * (projections + per_token + 4 * docid_length * inner)
+    own = written * _layer(config, docid_length)
     cross = written * (2 * 2 * width * inner + 4 * length * inner) + read * 2 * 2 * width * inner
-    layers = config.num_encoder_layers * encoder + config.num_decoder_layers * (own + cross)
-    return layers + written * 2 * width * outputs
+    decoder = config.num_decoder_layers * (own + cross)
+    return _encoder(config, texts, length) + decoder + written * 2 * width * outputs
+
+
+def _encoder(config: T5Config, texts: int, length: int) -> float:
+    return config.num_encoder_layers * texts * length * _layer(config, length)
+
+
+def _layer(config: T5Config, length: int) -> float:
+    """Of self-attention and feed-forward for one token of a text of `length` tokens."""
+    width, inner = config.d_model, config.num_heads * config.d_kv
+    matrices = 3 if config.feed_forward == "gated-gelu" else 2
+    return 2 * 4 * width * inner + 4 * length * inner + 2 * matrices * width * config.d_ff

@@ -303,7 +303,7 @@ def training_step(bench: Bench, way: Way) -> tuple[Step, dict, float]:
     step = Step(loss, make_optimiser(OptimiserConfig()), 0, mesh, bench.weights(way.large))
     batch = training_batch(bench.sizes, way.length)
     *counts, docid_length = bench.sizes.step
-    shape = StepShape(*counts, way.length, way.length, docid_length, config.vocab_size)
+    shape = StepShape(*counts, way.length, way.length, docid_length, config.vocab_size, encoder_reads_docids=True)
     return step, put_batch(lambda *_, **__: batch, 0, mesh), training_flops(config, shape)
 
 

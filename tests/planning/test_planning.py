@@ -34,7 +34,7 @@ def test_chips_are_known_by_their_topology_and_by_what_jax_calls_them():
 def test_flops_are_what_the_compiler_counts_of_unrolled_layers(name):
     """Of the forward pass, within 5%: it also counts what is no matrix product."""
     config = preset(name, vocab_size=512, d_model=128, d_kv=32, d_ff=512, dropout_rate=0.0)
-    shape = StepShape(8, 3, 4, 32, 32, 16, 512)
+    shape = StepShape(8, 3, 4, 32, 32, 16, 512, encoder_reads_docids=True)
     model = GR2(config)
     params = jax.eval_shape(model.init, jax.random.key(0), np.ones((1, 2), int), np.ones((1, 1, 2), int))["params"]
     batch = {

@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -11,14 +12,15 @@ from jaxtyping import Int
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import SettingError, UserError, check_above_zero, check_least, nearest
 from gr2_jax.experiment import OptimiserConfig, RetrievalObjective, Row
+from gr2_jax.files import read_json, write_json
 from gr2_jax.models import GR2, T5Config
 from gr2_jax.pipeline.initial_weights import random_params, starting_params, weights_fingerprint
 from gr2_jax.pipeline.retrieval_step import RetrievalStep
 from gr2_jax.pipeline.rows.training import check_fingerprints, graded_batches, list_fingerprint
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.self_negatives import mined_negatives
-from gr2_jax.pipeline.stage import Stage, fingerprint_of
-from gr2_jax.pipeline.validation import CURVE, validation_hook
+from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of
+from gr2_jax.pipeline.validation import CURVE, choose_weight, validation_hook
 from gr2_jax.progress import say
 from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings
 from gr2_jax.search.retriever import DocidTexts, Retriever
@@ -116,12 +118,22 @@ class System(Row):
     # training
 
     def train(self, run: Run) -> None:
-        """To checkpoints/<name>-<fingerprint>/, continuing from what is there; and the table of docid vectors, which
-        searches map into memory, to vectors/<name>/."""
+        """To checkpoints/<name>-<fingerprint>/, continuing from what is there; the table of docid vectors, which
+        searches map into memory, to vectors/<name>/; and the weight of the joint score, where it is chosen on the
+        validation queries, to weights/<name>/."""
         self._train(run)
-        table = self._table(run)
-        if self.objective_in(run).trains_vectors and not table.done:
+        if not self.objective_in(run).trains_vectors:
+            return
+        table, weight = self._table(run), self._weight(run)
+        if not table.done:
             table.build(self.open(run).docid_vectors.save)
+        if run.experiment.evaluation.weights and not weight.done:
+
+            def choose(out: Path) -> None:
+                chosen = choose_weight(run, self.open(run), run.experiment.evaluation.weights)
+                write_json(out / "weight.json", chosen)
+
+            weight.build(choose)
 
     def _train(self, run: Run) -> None:
         retrieval = run.experiment.retrieval
@@ -147,6 +159,10 @@ class System(Row):
     def _table(self, run: Run) -> Stage:
         made_of = [run.training(self.name).fingerprint, run.newest_step(self.name), run.experiment.evaluation.vectors]
         return Stage(run.paths.vectors(self.name), fingerprint_of(made_of))
+
+    def _weight(self, run: Run) -> Stage:
+        chosen_by = [self._table(run).fingerprint, current_fingerprint(run.paths.corpus), run.experiment.evaluation]
+        return Stage(run.paths.weight(self.name), fingerprint_of(chosen_by))
 
     def _training_fingerprint(self, run: Run) -> str:
         retrieval = dataclasses.replace(run.experiment.retrieval, objective=self.objective_in(run), evaluate_every=0)
@@ -191,7 +207,8 @@ class System(Row):
     # searching
 
     def fingerprint(self, run: Run) -> str:
-        return list_fingerprint(run, [run.training(self.name).fingerprint])
+        weight = [self._weight(run).fingerprint] if run.experiment.evaluation.weights else []
+        return list_fingerprint(run, [run.training(self.name).fingerprint, *weight])
 
     def open(self, run: Run, step: int | None = None) -> Retriever:
         stage = run.training(self.name)
@@ -201,10 +218,13 @@ class System(Row):
         newest = run.newest_step(self.name)
         at = newest if step is None else step
         retriever = self._retriever(run, model, restore_params(stage.directory, shapes, at)[0])
-        table = self._table(run)
+        table, weight = self._table(run), self._weight(run)
         if at != newest or not table.done or retriever.compares is None:
             return retriever  # which makes the vectors when it needs them
-        return dataclasses.replace(retriever, vectors=DocidVectors.load(table.directory))
+        retriever = dataclasses.replace(retriever, vectors=DocidVectors.load(table.directory))
+        if not weight.done or not run.experiment.evaluation.weights:
+            return retriever
+        return retriever.with_options(weight=read_json(weight.directory / "weight.json")["weight"])
 
     def models(self, run: Run, step: int | None = None) -> dict[str, dict[str, str | int]]:
         stage = run.training(self.name)
