@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.order import Examples, visit
@@ -74,7 +74,11 @@ class GradedBatches:
     If docids are text, the batch also has docid_tokens [B,K,Ti] and indexing_docid_tokens [E,Ti]. With `negatives`,
     -1-padded rows of wrong documents for each query, it also has negative_rows [B,H], -1-padded: H =
     `negatives_per_query` of them (at most depth), drawn uniformly without replacement; the rest of the batch does not
-    change. `eos` ends every encoder input, as T5's weights expect; None for no such token.
+    change. Where `judged_negatives` says which of them are judged not relevant, these are drawn first, and
+    negative_weights [B,H] is 1 for them and `unjudged_weight` for the others.
+
+    `eos` ends every encoder input, as T5's weights expect; None for no such token. `binary` takes every grade for 1: no
+    draw and no loss then tells one relevant document from another.
     """
 
     queries: Examples
@@ -84,6 +88,9 @@ class GradedBatches:
     seed: int
     negatives: Int[np.ndarray, "queries depth"] | None = None
     negatives_per_query: int = 0
+    judged_negatives: Bool[np.ndarray, "queries depth"] | None = None
+    unjudged_weight: float = 1.0
+    binary: bool = False
     eos: int | None = None
 
     def __call__(self, step: int, host: int = 0, hosts: int = 1) -> dict[str, np.ndarray]:
@@ -94,7 +101,7 @@ class GradedBatches:
 
     def _query_part(self, step: int, rng, part: slice) -> dict[str, np.ndarray]:
         chosen = visit(self.queries, _places(step, self.shape.queries, part), self.seed, 0)
-        taken = self.queries.take(chosen)
+        taken = self._graded(self.queries.take(chosen))
         # every host draws for the whole batch, so that its rows are those of a run on one host
         uniform = rng.random((2, self.shape.queries, taken.grades.shape[1]))[:, part]
         picked = draw_by_grade(taken.grades, self.shape.docids, uniform)
@@ -111,7 +118,16 @@ class GradedBatches:
             return batch
         own_rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, step, 0, 3]))
         uniform = own_rng.random((self.shape.queries, self.negatives.shape[1]))[part]
-        return batch | {"negative_rows": draw_rows(self.negatives[chosen], self.negatives_per_query, uniform)}
+        wrong = self.negatives[chosen]
+        if self.judged_negatives is None:
+            return batch | {"negative_rows": draw_rows(wrong, self.negatives_per_query, uniform)}
+        judged = self.judged_negatives[chosen]
+        drawn = drawn_columns(wrong, self.negatives_per_query, uniform + judged)  # judged ones come first
+        weights = np.where(np.take_along_axis(judged, drawn, 1), 1.0, self.unjudged_weight).astype(np.float32)
+        return batch | {"negative_rows": np.take_along_axis(wrong, drawn, 1), "negative_weights": weights}
+
+    def _graded(self, taken: ExampleArrays) -> ExampleArrays:
+        return taken._replace(grades=np.minimum(taken.grades, 1)) if self.binary else taken
 
     def _document_part(self, step: int, rng, part: slice) -> dict[str, np.ndarray]:
         """Augmentation first, then spans; a host's part may hold both."""
@@ -119,7 +135,7 @@ class GradedBatches:
         num_spans = shape.indexing_texts - num_pseudo
         of_pseudo = slice(min(part.start, num_pseudo), min(part.stop, num_pseudo))
         of_spans = slice(max(part.start - num_pseudo, 0), max(part.stop - num_pseudo, 0))
-        pseudo = self.pseudo.take(visit(self.pseudo, _places(step, num_pseudo, of_pseudo), self.seed, 1))
+        pseudo = self._graded(self.pseudo.take(visit(self.pseudo, _places(step, num_pseudo, of_pseudo), self.seed, 1)))
         spans = self.documents.take(visit(self.documents, _places(step, num_spans, of_spans), self.seed, 2))
         sizes, uniform = rng.integers(shape.shortest_span, shape.longest_span + 1, num_spans), rng.random(num_spans)
         # the last position is left for EOS
@@ -158,8 +174,14 @@ def draw_rows(
     rows: Int[np.ndarray, "B depth"], count: int, uniform: Float[np.ndarray, "B depth"]
 ) -> Int[np.ndarray, "B count"]:
     """`count` of the `rows` (-1 = padding), without replacement; short lists keep their padding."""
-    keys = np.where(rows >= 0, uniform, -1.0)
-    return np.take_along_axis(rows, np.argsort(-keys, axis=1, kind="stable")[:, :count], 1)
+    return np.take_along_axis(rows, drawn_columns(rows, count, uniform), 1)
+
+
+def drawn_columns(
+    rows: Int[np.ndarray, "B depth"], count: int, keys: Float[np.ndarray, "B depth"]
+) -> Int[np.ndarray, "B count"]:
+    """The columns of the `count` largest keys, padding last."""
+    return np.argsort(-np.where(rows >= 0, keys, -1.0), axis=1, kind="stable")[:, :count]
 
 
 def cut_spans(
@@ -205,7 +227,8 @@ def _places(step: int, count: int, part: slice) -> Int[np.ndarray, "n"]:
 @dataclasses.dataclass(frozen=True, eq=False)
 class PairBatches:
     """Batches for the docid model, f(seed, step): half real training queries with a document of their best grade, half
-    pseudo-queries with their document. document_tokens [P, S], query_tokens [P, T] ending in EOS, document_rows [P].
+    pseudo-queries with their document. document_tokens [P, S], query_tokens [P, T] ending in EOS, document_rows [P],
+    query_ids [P], the same for equal texts.
 
     Documents are in memory: a host makes the whole batch and keeps its part, see `GradedBatches`. `input_end` ends the
     document_tokens, as `GradedBatches.eos` ends the encoder inputs of retrieval.
@@ -241,4 +264,5 @@ class PairBatches:
             "document_tokens": cut_inputs(documents, self.document_length, self.input_end),
             "query_tokens": close(texts, self.eos),
             "document_rows": rows,
+            "query_ids": np.unique(texts, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int32),
         }

@@ -50,8 +50,8 @@ def own_occurrences(
       docid_rows: document row of each docid, -1 = padding.
       queries: the query that each docid came with.
     """
-    columns = jnp.arange(len(docid_rows))
-    return scores.at[queries, _first_column(docid_rows, docid_rows)].set(scores[queries, columns], mode="drop")
+    scores, first = jnp.asarray(scores), _first_column(docid_rows, docid_rows)
+    return scores.at[queries, first].set(scores[queries, jnp.arange(len(docid_rows))], mode="drop")
 
 
 @on_any_mesh(rows=(1, 1, 0))

@@ -18,9 +18,10 @@ def self_negative_loss(
     negative_mask: Bool[Array, "B H"],
     *,
     num_grades: int,
+    negative_weights: Float[Array, "B H"] | None = None,
     reduction: Reduction = "mean",
 ) -> Float[Array, ""]:
-    """-log( P(id⁺|q) / (P(id⁺|q) + Σ_h P(id_h|q)) ) for each relevant docid id⁺ of a query, id_h its negatives.
+    """-log( P(id⁺|q) / (P(id⁺|q) + Σ_h w_h P(id_h|q)) ) for each relevant docid id⁺ of a query, id_h its negatives.
 
     Averaged within each grade, then over the grades that the query has, as Eq. 11; P = exp(-nll). A docid that is far
     more likely than every negative adds almost nothing; Eq. 11 trains its absolute likelihood.
@@ -36,6 +37,7 @@ def self_negative_loss(
       negative_nll: -log P(id_h|q), not smoothed, of each query's negatives, decoded against the same query.
       negative_mask: False = padding. A query without negatives adds 0, and counts.
       num_grades: L, the best grade of the scale.
+      negative_weights: w_h, at least 0, for example less for a document that nobody judged; None: 1.
       reduction: "mean" over queries that have a positive, or "sum".
 
     Raises:
@@ -48,5 +50,9 @@ def self_negative_loss(
     negative = jnp.where(negative_mask, negative_nll.astype(jnp.float32), 0.0)[:, None]
     # log(1 + Σ_h exp(nll⁺ - nll_h)): the 1 keeps a query without negatives from log 0
     ratios = jnp.where(negative_mask[:, None], positive - negative, -jnp.inf)
+    if negative_weights is not None:
+        check_shape("negative_weights", negative_weights, negative_nll.shape)
+        counts = negative_weights > 0
+        ratios += jnp.where(counts, jnp.log(jnp.where(counts, negative_weights, 1.0)), -jnp.inf)[:, None]
     losses = jax.nn.logsumexp(jnp.pad(ratios, [(0, 0), (0, 0), (0, 1)]), axis=-1)
     return graded_loss(losses, grades, num_grades=num_grades, reduction=reduction)

@@ -29,8 +29,8 @@ class FusionObjective:
 def fusion_loss(
     params: dict, batch: dict[str, Array], rng: Array, *, model: Fusion, objective: FusionObjective
 ) -> tuple[Float[Array, ""], Parts]:
-    """Eq. 3 over pairs: document_tokens [P, S], query_tokens [P, T] (EOS included) and document_rows [P], so that a
-    document that occurs twice in the batch is not pushed away from itself."""
+    """Eq. 3 over pairs: document_tokens [P, S], query_tokens [P, T] (EOS included), document_rows and, perhaps,
+    query_ids [P], so that a document or a query that occurs twice in the batch is not pushed away from itself."""
     outputs = model.apply(
         {"params": params},
         batch["document_tokens"],
@@ -38,15 +38,16 @@ def fusion_loss(
         deterministic=False,
         rngs={"dropout": rng},
     )
-    rows, smoothing = batch["document_rows"], objective.label_smoothing
+    smoothing = objective.label_smoothing
+    ids = {"document_ids": batch["document_rows"], "query_ids": batch.get("query_ids")}
     # unit length: dot products within [-1, 1], so that alpha and beta weigh the same at every width
     radius = model.config.d_model**0.5
     document_reps, query_reps = outputs.document_reps / radius, outputs.query_reps / radius
     parts = {
         "generation": _written_nll(outputs.generation_logits, batch["query_tokens"], smoothing),
         "reconstruction": _written_nll(outputs.reconstruction_logits, batch["query_tokens"], smoothing),
-        "relevance": relevance_loss(document_reps, query_reps, document_ids=rows),
-        "distinctness": distinctness_loss(document_reps, query_reps, document_ids=rows),
+        "relevance": relevance_loss(document_reps, query_reps, **ids),
+        "distinctness": distinctness_loss(document_reps, query_reps, **ids),
     }
     total = parts["generation"] + parts["reconstruction"]
     return total + objective.alpha * parts["relevance"] + objective.beta * parts["distinctness"], parts

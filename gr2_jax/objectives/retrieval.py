@@ -38,7 +38,8 @@ def retrieval_loss(
     Beside a graded loss on vectors, the parts hold it as `<name>_permuted` with the docids permuted, see
     `gr2_jax.objectives.graded.Graded`.
 
-    If the batch has `negative_rows` [B,H] (-1 = padding), documents mined for self-negative fine-tuning, they are
+    If the batch has `negative_rows` [B,H] (-1 = padding), documents mined for self-negative fine-tuning (and perhaps
+    `negative_weights` [B,H]), they are
     decoded in the same pass: L_MLE^q covers the K docids alone, the graded loss covers all K + H with their judged
     grades, and `self_negative_weight` times `self_negative_loss` is added to the queries' part.
     """
@@ -141,7 +142,9 @@ def _docids(texts: dict[str, Array], docid_table) -> tuple[Int[Array, "B K+H T"]
 def _self_negative_part(nll: Float[Array, "B K+H"], batch: dict[str, Array], num_grades: int) -> Float[Array, ""]:
     grades, negatives = batch["grades"], batch["negative_rows"] >= 0
     own = grades.shape[1]
-    return self_negative_loss(nll[:, :own], grades, nll[:, own:], negatives, num_grades=num_grades)
+    weights = batch.get("negative_weights")
+    options = {"num_grades": num_grades, "negative_weights": weights}
+    return self_negative_loss(nll[:, :own], grades, nll[:, own:], negatives, **options)
 
 
 def _sequence_nll(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.batches import cut_inputs
@@ -19,9 +19,10 @@ _BATCHES_PER_REPORT = 4
 
 
 class Mined(NamedTuple):
-    """The documents that `mine` found, and the seconds that it took."""
+    """The documents that `mine` found, which of them are judged not relevant, and the seconds that it took."""
 
     rows: Int[np.ndarray, "E depth"]
+    judged: Bool[np.ndarray, "E depth"]
     seconds: float
 
 
@@ -36,14 +37,28 @@ def mined_negatives(run: Run, row: str, retriever: Retriever, *, beams: int, dep
         queries = queries._replace(tokens=cut_inputs(queries.tokens, queries.tokens.shape[1], end))
         rows = mine(retriever.with_options(beams=beams, exact="no", length_penalty=None), queries, depth)
         seconds, found = time.monotonic() - started, (rows >= 0).sum(axis=1)
+        judged = judged_not_relevant(run, rows)
         np.save(out / "rows.npy", rows)
+        np.save(out / "judged.npy", judged)
         figures = {"queries": len(rows), "per_query": float(found.mean()), "none": int((found == 0).sum())}
+        figures |= {"judged_per_query": float(judged.sum(axis=1).mean())}
         write_json(out / "figures.json", figures | {"seconds": seconds})
         say(f"  {figures['per_query']:.1f} wrong documents per query; {figures['none']:,} queries have none")
 
     directory = run.paths.negatives(row)
     Stage(directory, fingerprint_of([run.training(row).fingerprint, beams, depth])).build(build)
-    return Mined(np.load(directory / "rows.npy"), read_json(directory / "figures.json")["seconds"])
+    seconds = read_json(directory / "figures.json")["seconds"]
+    return Mined(np.load(directory / "rows.npy"), np.load(directory / "judged.npy"), seconds)
+
+
+def judged_not_relevant(run: Run, rows: Int[np.ndarray, "E depth"]) -> Bool[np.ndarray, "E depth"]:
+    """Which of the documents found for each training query have a judgement of 0 or less."""
+    doc_ids, qrels = np.array(run.doc_ids, object), run.corpus.qrels
+    judged = np.zeros(rows.shape, bool)
+    for i, query in enumerate(run.queries("train")):
+        wrong = {doc_id for doc_id, grade in qrels[query].items() if grade <= 0}
+        judged[i] = [row >= 0 and doc_ids[row] in wrong for row in rows[i]]
+    return judged
 
 
 def mine(retriever: Retriever, queries: ExampleArrays, depth: int) -> Int[np.ndarray, "E depth"]:

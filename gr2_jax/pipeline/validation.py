@@ -11,6 +11,7 @@ from gr2_jax.hosts import is_first
 from gr2_jax.pipeline.run import Run
 from gr2_jax.progress import say
 from gr2_jax.search.retriever import Retriever
+from gr2_jax.search.searcher import Searcher
 
 CURVE = "validation.jsonl"
 
@@ -32,7 +33,7 @@ def validation_hook(
         if not kept:
             kept.append(make(params))
         kept[0] = retriever = kept[0].with_params(params)  # which keeps the compiled programs
-        scores = score(retriever)
+        scores = score(retriever, retriever.options.beams)
         say(f"  step {step:,}: validation {measures[0]} {scores[measures[0]]:.4f}")
         if is_first():
             _add_line(directory / CURVE, {"step": step} | scores)
@@ -41,32 +42,30 @@ def validation_hook(
     return validate, measures[0]
 
 
-def validation_scores(run: Run) -> tuple[Callable[[Retriever], dict[str, float]], tuple[str, ...]]:
-    """The function that gives a retriever's measures on the validation queries, and which measures these are."""
+def validation_scores(run: Run) -> tuple[Callable[[Searcher, int], dict[str, float]], tuple[str, ...]]:
+    """The function that gives a searcher's measures on the validation queries, from lists of a given length, and which
+    measures these are."""
     queries, qrels = run.queries("validation"), run.qrels("validation")
     measures = run.experiment.evaluation.measures or default_measures(qrels)
 
-    def score(retriever: Retriever) -> dict[str, float]:
-        hits = retriever.search(list(queries.values()), retriever.options.beams)
+    def score(searcher: Searcher, k: int) -> dict[str, float]:
+        hits = searcher.search(list(queries.values()), k)
         found = {query: [(hit.doc_id, hit.score) for hit in own] for query, own in zip(queries, hits, strict=True)}
         return evaluate_run(found, qrels, measures)
 
     return score, measures
 
 
-def choose_weight(run: Run, retriever: Retriever, weights: tuple[float, ...]) -> dict[str, Any]:
-    """{"weight": the w of the joint score that ranks the validation queries best, the first of several, "scores": the
-    first measure of each}."""
+def best_on_validation(run: Run, weights: tuple[float, ...], make: Callable[[float], Searcher]) -> dict[str, Any]:
+    """{"weight": the first of the weights whose searcher ranks the validation queries best, "measure": by which
+    measure, "scores": of each weight}."""
     score, measures = validation_scores(run)
-    plain = retriever.with_options(exact="no")
-    scores = [score(plain.with_options(weight=weight))[measures[0]] for weight in weights]
+    depth = run.experiment.evaluation.beams
+    scores = [score(make(weight), depth)[measures[0]] for weight in weights]
     best = max(range(len(weights)), key=scores.__getitem__)
-    say(f"  w = {weights[best]:g}: validation {measures[0]} {scores[best]:.4f}, the best of {len(weights)} weights")
-    return {
-        "weight": weights[best],
-        "measure": measures[0],
-        "scores": dict(zip(map(str, weights), scores, strict=True)),
-    }
+    say(f"  weight {weights[best]:g}: validation {measures[0]} {scores[best]:.4f}, the best of {len(weights)}")
+    by_weight = dict(zip(map(str, weights), scores, strict=True))
+    return {"weight": weights[best], "measure": measures[0], "scores": by_weight}
 
 
 def _add_line(path: Path, line: dict) -> None:

@@ -27,7 +27,7 @@ class LSA(TextIndex):
         from sklearn.preprocessing import normalize
 
         self._doc_ids = list(doc_ids)
-        self._vectorizer = TfidfVectorizer(analyzer=_stems(), sublinear_tf=True)
+        self._vectorizer = TfidfVectorizer(analyzer=stems(), sublinear_tf=True)
         try:
             weights = self._vectorizer.fit_transform(texts)
         except ValueError as error:  # scikit-learn's "empty vocabulary"
@@ -54,7 +54,7 @@ class LSA(TextIndex):
         return self._documents @ vector / max(np.linalg.norm(vector), 1e-12)
 
 
-def _stems() -> Callable[[str], list[str]]:
+def stems() -> Callable[[str], list[str]]:
     """Words as scikit-learn splits them, reduced to Porter2 stems as in BM25."""
     import Stemmer
     from sklearn.feature_extraction.text import CountVectorizer

@@ -118,12 +118,19 @@ class Retriever:
                     f"exhaustive_limit, {options.exhaustive_limit:,}: use 'adaptive', or a higher limit"
                 )
             return self._exhaustive(tokens, k)
-        found = self._search(tokens, max(options.beams, k), max(options.nearest, k), k, whole_batches)
+        beams, nearest = self._widths(k)
+        found = self._search(tokens, beams, nearest, k, whole_batches)
         return self._widened(found, tokens, k, whole_batches) if options.exact == "adaptive" else found
+
+    def _widths(self, k: int) -> tuple[int, int]:
+        """Beams and the number of the nearest, together enough for k results."""
+        options = self.options
+        by_beams_alone = not self.ranks_jointly or options.candidates == "beams"
+        return max(options.beams, k) if by_beams_alone else options.beams, max(options.nearest, k)
 
     def _widened(self, found: SearchResult, tokens: np.ndarray, k: int, whole_batches: bool) -> SearchResult:
         options, docids = self.options, self.trie.num_docids
-        beams, nearest = max(options.beams, k), max(options.nearest, k)
+        beams, nearest = self._widths(k)
         unsure = np.flatnonzero(~found.all_proven)
         while unsure.size and beams < options.max_beams:
             beams, nearest = min(_WIDER * beams, options.max_beams), min(_WIDER * nearest, docids)

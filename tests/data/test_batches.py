@@ -94,6 +94,46 @@ def test_a_graded_batch_holds_the_sources_judgements(sources):
     assert batch["indexing_rows"][4:].tolist() == (batch["indexing_tokens"][4:, 0] % 1000 - 300).tolist()
 
 
+def test_the_augmentation_s_texts_are_queries_at_the_given_share(sources):
+    """The first of them, on any number of hosts; spans never are, and without any the batch says nothing of it."""
+    batches = [GradedBatches(**sources, shape=dataclasses.replace(SHAPE, query_share=x), seed=1) for x in (1, 0.5, 0)]
+    every, half, none = (make(2) for make in batches)
+    assert every["indexing_grades"].tolist() == [4] * 4 + [0] * 6
+    assert half["indexing_grades"].tolist() == [4] * 2 + [0] * 8
+    assert_same(none, {name: rows for name, rows in half.items() if name != "indexing_grades"})
+    parts = [
+        GradedBatches(**sources, shape=dataclasses.replace(SHAPE, queries=2), seed=1)(2, host, 2)["indexing_grades"]
+        for host in (0, 1)
+    ]
+    assert np.concatenate(parts).tolist() == every["indexing_grades"].tolist()
+
+
+def test_binary_batches_know_no_grades(sources):
+    shape = dataclasses.replace(SHAPE, queries=QUERIES * 400, docids=1)
+    batch = GradedBatches(**sources, shape=shape, seed=1, binary=True)(0)
+    for name in ("grades", "judged_grades", "indexing_grades"):
+        assert set(np.unique(batch[name])) <= {0, 1}
+    example = 5  # grades 4, 3 and 2: all drawn alike
+    drawn = batch["docid_rows"][example_of(batch["query_tokens"], 100) == example, 0]
+    counts = np.bincount(drawn, minlength=3)[:3]
+    assert counts.sum() == 400
+    assert np.abs(counts - 400 / 3).max() < 4.5 * (400 * 2 / 9) ** 0.5
+
+
+def test_negatives_that_are_judged_come_first_and_weigh_more(sources):
+    judged = np.zeros(MINED.shape, bool)
+    judged[0, 2] = judged[2, 1] = judged[4] = True
+    changes = {"negatives": MINED, "negatives_per_query": 2, "judged_negatives": judged, "unjudged_weight": 0.25}
+    batches = GradedBatches(**sources, shape=dataclasses.replace(SHAPE, queries=QUERIES), seed=3, **changes)
+    for step in range(10):
+        batch = batches(step)
+        queries = example_of(batch["query_tokens"], 100)
+        for query, rows, weights in zip(queries, batch["negative_rows"], batch["negative_weights"], strict=True):
+            known = set(MINED[query][judged[query]])
+            assert len(known & set(rows)) == min(2, len(known))
+            assert weights.tolist() == [1.0 if row in known else 0.25 for row in rows]
+
+
 @pytest.mark.parametrize(("share", "name"), [(0.0, "documents"), (1.0, "pseudo")])
 def test_one_source_may_be_left_out(sources, share, name):
     batch = GradedBatches(**sources, shape=dataclasses.replace(SHAPE, pseudo_share=share), seed=1)(0)
@@ -217,6 +257,9 @@ def test_pairs_hold_a_query_with_its_end_and_a_document_of_its_best_grade(source
             assert tokens == closed + [0] * (5 - len(closed))
             best = source.grades[example].max()
             assert row in source.docid_rows[example][source.grades[example] == best]
+        texts = batch["query_tokens"][:, :4]
+        same = (texts[:, None] == texts[None]).all(axis=2)
+        np.testing.assert_array_equal(batch["query_ids"][:, None] == batch["query_ids"], same)
 
 
 def test_pairs_visit_each_query_and_pseudo_query_once_an_epoch(sources):

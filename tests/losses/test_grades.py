@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from gr2_jax.errors import UserError
-from gr2_jax.losses import grade_matrix, judged_columns
+from gr2_jax.losses import grade_matrix, judged_columns, own_occurrences
 
 B, N, J = 3, 6, 4
 compiled = cases.quick_jit(lambda *rows: (grade_matrix(*rows), judged_columns(*rows)))
@@ -54,3 +54,20 @@ def test_judgements_of_another_shape_are_refused():
     for function in (grade_matrix, judged_columns):
         with pytest.raises(UserError, match="judged_grades has shape"):
             function(np.array([1]), np.array([[1, 2]]), np.array([[1]]))
+
+
+@given(
+    arrays.arrays(np.int32, N, elements=st.integers(-1, 3)),
+    arrays.arrays(np.int32, N, elements=st.integers(0, B - 1)),
+)
+def test_each_query_is_compared_with_the_occurrence_that_it_brought(docid_rows, queries):
+    scores = np.arange(B * N, dtype=np.float32).reshape(B, N)
+    found = own_occurrences(scores, docid_rows, queries)
+    for b in range(B):
+        for n in range(N):
+            first = docid_rows[n] >= 0 and docid_rows[n] not in docid_rows[:n]
+            own = [m for m in range(N) if docid_rows[m] == docid_rows[n] and queries[m] == b]
+            if first and own:
+                assert found[b, n] in scores[b, own]
+            elif first:
+                assert found[b, n] == scores[b, n]

@@ -111,3 +111,16 @@ def test_wrong_shapes_and_options_are_refused():
             self_negative_loss(*arguments, num_grades=L)
     with pytest.raises(UserError, match="reduction='max' is not known"):
         self_negative_loss(positive, grades, negative, mask, num_grades=L, reduction="max")
+
+
+def test_a_weight_counts_a_negative_more_than_once_or_not_at_all():
+    positive, grades, negative, mask = random_batch(2)
+    mask[:] = True
+    weights = np.array([2.0, 0.0, 1.0], np.float32)[None].repeat(B, axis=0)
+    value = self_negative_loss(positive, grades, negative, mask, num_grades=L, negative_weights=weights)
+    as_often = np.stack([negative[:, 0], negative[:, 0], negative[:, 2]], axis=1)
+    np.testing.assert_allclose(value, loop(positive, as_often, grades, mask, "mean"), rtol=1e-5)
+    gradient = jax.grad(self_negative_loss, argnums=2)
+    found = gradient(positive, grades, negative, mask, num_grades=L, negative_weights=weights)
+    assert np.isfinite(found).all()
+    assert not found[:, 1].any()

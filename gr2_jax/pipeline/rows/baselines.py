@@ -1,13 +1,16 @@
-"""The rows that are not trained: BM25 over the documents, over documents and training queries, and LSA."""
+"""The rows that are not trained: BM25, over expanded documents too, query likelihood, and LSA."""
 
 import dataclasses
 
-from gr2_jax.errors import UserError
+import numpy as np
+
+from gr2_jax.errors import UserError, check_above_zero
 from gr2_jax.experiment import Row
-from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.run import GENERATED_FILE, Run
 from gr2_jax.pipeline.stage import fingerprint_of
 from gr2_jax.search.bm25 import BM25
 from gr2_jax.search.lsa import LSA
+from gr2_jax.search.query_likelihood import QueryLikelihood
 from gr2_jax.search.searcher import Searcher
 
 
@@ -17,18 +20,46 @@ class BM25Row(Row):
 
     training_queries    adds each training query to the text of the documents that it grades highest, so that BM25 has
                         read what trained rows have read
+    generated_queries   adds the queries that `augmentation.generator` writes for each document (docT5query)
     """
 
     name: str = "BM25"
     training_queries: bool = False
+    generated_queries: bool = False
+
+    def check(self, run: Run) -> None:
+        if self.generated_queries and not run.experiment.augmentation.generated:
+            raise UserError(f"row {self.name} adds generated queries, and augmentation.generated is 0")
+
+    def fingerprint(self, run: Run) -> str:
+        generated = [run.generated_fingerprint] if self.generated_queries else []
+        return fingerprint_of([run.examples_fingerprint, self, *generated])
+
+    def open(self, run: Run, step: int | None = None) -> Searcher:
+        _refuse_step(self, step)
+        texts = _contents(run)
+        if self.training_queries:
+            texts = _with_training_queries(run, texts)
+        return BM25(run.doc_ids, _with_generated_queries(run, texts) if self.generated_queries else texts)
+
+
+@dataclasses.dataclass(frozen=True)
+class QueryLikelihoodRow(Row):
+    """Query likelihood with Dirichlet smoothing (`gr2_jax.search.query_likelihood`)."""
+
+    name: str = "QL"
+    mu: float = 1000.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_above_zero(self, "mu")
 
     def fingerprint(self, run: Run) -> str:
         return fingerprint_of([run.examples_fingerprint, self])
 
     def open(self, run: Run, step: int | None = None) -> Searcher:
         _refuse_step(self, step)
-        texts = [document.contents for document in run.corpus.documents]
-        return BM25(run.doc_ids, _with_training_queries(run, texts) if self.training_queries else texts)
+        return QueryLikelihood(run.doc_ids, _contents(run), mu=self.mu)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +73,7 @@ class LSARow(Row):
 
     def open(self, run: Run, step: int | None = None) -> Searcher:
         _refuse_step(self, step)
-        texts = [document.contents for document in run.corpus.documents]
-        return LSA(run.doc_ids, texts, seed=run.experiment.seed)
+        return LSA(run.doc_ids, _contents(run), seed=run.experiment.seed)
 
 
 BASELINES = (BM25Row(), BM25Row("BM25+queries", training_queries=True), LSARow())
@@ -52,6 +82,18 @@ BASELINES = (BM25Row(), BM25Row("BM25+queries", training_queries=True), LSARow()
 def _refuse_step(row: Row, step: int | None) -> None:
     if step is not None:
         raise UserError(f"{row.name} is not trained and has no checkpoints: leave --step out")
+
+
+def _contents(run: Run) -> list[str]:
+    return [document.contents for document in run.corpus.documents]
+
+
+def _with_generated_queries(run: Run, texts: list[str]) -> list[str]:
+    added = list(texts)
+    with np.load(run.paths.generated / GENERATED_FILE) as file:
+        for (row,), tokens in zip(file["docid_rows"], file["tokens"], strict=True):
+            added[row] += "\n" + run.tokenizer.decode(tokens[tokens != 0].tolist())
+    return added
 
 
 def _with_training_queries(run: Run, texts: list[str]) -> list[str]:

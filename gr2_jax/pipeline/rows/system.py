@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Int
 
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import SettingError, UserError, check_above_zero, check_least, nearest
@@ -18,9 +17,9 @@ from gr2_jax.pipeline.initial_weights import random_params, starting_params, wei
 from gr2_jax.pipeline.retrieval_step import RetrievalStep
 from gr2_jax.pipeline.rows.training import check_fingerprints, graded_batches, list_fingerprint
 from gr2_jax.pipeline.run import Run
-from gr2_jax.pipeline.self_negatives import mined_negatives
+from gr2_jax.pipeline.self_negatives import Mined, mined_negatives
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of
-from gr2_jax.pipeline.validation import CURVE, choose_weight, validation_hook
+from gr2_jax.pipeline.validation import CURVE, best_on_validation, validation_hook
 from gr2_jax.progress import say
 from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings
 from gr2_jax.search.retriever import DocidTexts, Retriever
@@ -39,7 +38,9 @@ class SelfNegatives:
     steps, learning_rate    of the fine-tuning; the rest is `retrieval.optimiser`'s
     beams, depth            width of the search over the training queries, and how many of the documents found that are
                             not judged relevant are kept for each
-    negatives               H, how many of these a batch holds per query, drawn anew each time
+    negatives               H, how many of these a batch holds per query, drawn anew each time, those that are judged
+                            not relevant first
+    unjudged_weight         of a document that nobody judged, which may be relevant, beside 1 for those
     weight                  of `gr2_jax.losses.self_negative_loss`
     """
 
@@ -49,12 +50,13 @@ class SelfNegatives:
     beams: int = 20
     depth: int = 10
     negatives: int = 4
+    unjudged_weight: float = 1.0
     weight: float = 1.0
 
     def __post_init__(self):
         check_least(self, 1, "steps", "negatives")
         check_above_zero(self, "learning_rate")
-        check_least(self, 0, "weight")
+        check_least(self, 0, "weight", "unjudged_weight")
         if not self.negatives <= self.depth <= self.beams:
             raise SettingError(
                 self,
@@ -69,12 +71,15 @@ class System(Row):
 
     docids           the docid scheme that it writes
     objective        in place of `retrieval.objective`, for this row alone
+    binary           trains on relevance alone: all grades are 1, so relevant documents are drawn uniformly and averaged
+                     alike
     steps_factor     its steps, as a multiple of the training's
     self_negatives   continues from another row's weights; its learnable penalty begins anew
     """
 
     docids: str
     objective: RetrievalObjective | None = None
+    binary: bool = False
     steps_factor: float = 1.0
     self_negatives: SelfNegatives | None = None
 
@@ -128,12 +133,12 @@ class System(Row):
         if not table.done:
             table.build(self.open(run).docid_vectors.save)
         if run.experiment.evaluation.weights and not weight.done:
+            weight.build(partial(self._choose_weight, run))
 
-            def choose(out: Path) -> None:
-                chosen = choose_weight(run, self.open(run), run.experiment.evaluation.weights)
-                write_json(out / "weight.json", chosen)
-
-            weight.build(choose)
+    def _choose_weight(self, run: Run, out: Path) -> None:
+        searcher = self.open(run).with_options(exact="no")
+        chosen = best_on_validation(run, run.experiment.evaluation.weights, lambda w: searcher.with_options(weight=w))
+        write_json(out / "weight.json", chosen)
 
     def _train(self, run: Run) -> None:
         retrieval = run.experiment.retrieval
@@ -144,7 +149,7 @@ class System(Row):
             return
         start = self._start_anew(run) if self.self_negatives is None else self._start_from(run)
         step = self._step(run, start.model)
-        job = self._job(run, step, start.negatives)
+        job = self._job(run, step, start.mined)
         if retrieval.evaluate_every:
             make = partial(self._retriever, run, start.model)
             hook, best = validation_hook(run, make, stage.directory)
@@ -183,7 +188,7 @@ class System(Row):
         mined = mined_negatives(
             run, other.name, retriever, beams=self.self_negatives.beams, depth=self.self_negatives.depth
         )
-        return _Start(retriever.model, retriever.params, mined.rows, stage.meta["seconds"] + mined.seconds)
+        return _Start(retriever.model, retriever.params, mined, stage.meta["seconds"] + mined.seconds)
 
     def _step(self, run: Run, model: GR2) -> RetrievalStep:
         retrieval, docids, mining = run.experiment.retrieval, run.docids(self.docids), self.self_negatives
@@ -192,7 +197,7 @@ class System(Row):
             objective=self.objective_in(run),
             optimiser=self.optimiser(run),
             batch=retrieval.batch,
-            num_grades=run.max_grade,
+            num_grades=1 if self.binary else run.max_grade,
             docid_length=docids.table.shape[1],
             docid_table=docids.table,
             columns=docids.columns,
@@ -200,8 +205,12 @@ class System(Row):
             negatives_weight=1.0 if mining is None else mining.weight,
         )
 
-    def _job(self, run: Run, step: RetrievalStep, negatives: Int[np.ndarray, "E depth"] | None) -> TrainingJob:
-        batches = graded_batches(run, negatives, step.negatives)
+    def _job(self, run: Run, step: RetrievalStep, mined: Mined | None) -> TrainingJob:
+        changes = {"binary": self.binary}
+        if mined is not None:
+            changes |= {"negatives": mined.rows, "negatives_per_query": step.negatives}
+            changes |= {"judged_negatives": mined.judged, "unjudged_weight": self.self_negatives.unjudged_weight}
+        batches = graded_batches(run, **changes)
         return step.job(self.name, batches, run.experiment, run.tokenizer.decode)
 
     # searching
@@ -265,7 +274,7 @@ class _Start(NamedTuple):
 
     model: GR2
     params: dict
-    negatives: Int[np.ndarray, "E depth"] | None = None
+    mined: Mined | None = None
     seconds: float = 0.0
 
 

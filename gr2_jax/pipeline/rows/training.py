@@ -1,9 +1,7 @@
 """What rows with a training have in common."""
 
 import dataclasses
-
-import numpy as np
-from jaxtyping import Int
+from typing import Any
 
 from gr2_jax.data.batches import GradedBatches
 from gr2_jax.errors import UserError
@@ -28,8 +26,8 @@ def check_fingerprints(run: Run, training: Stage, current: dict[str, str]) -> No
             )
 
 
-def graded_batches(run: Run, negatives: Int[np.ndarray, "E depth"] | None = None, per_query: int = 0) -> GradedBatches:
-    """The batches that every trained row of a run reads; `negatives` are mined documents for each query."""
+def graded_batches(run: Run, **changes: Any) -> GradedBatches:
+    """The batches that every trained row of a run reads, with `changes` to fields of `GradedBatches`."""
     examples, retrieval = run.training_examples, run.experiment.retrieval
     return GradedBatches(
         queries=examples["queries"],
@@ -37,7 +35,6 @@ def graded_batches(run: Run, negatives: Int[np.ndarray, "E depth"] | None = None
         documents=examples["documents"],
         shape=retrieval.batch,
         seed=run.experiment.seed,
-        negatives=negatives,
-        negatives_per_query=per_query,
         eos=retrieval.model.input_end,
+        **changes,
     )
