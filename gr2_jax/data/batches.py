@@ -21,6 +21,8 @@ class BatchConfig:
                      loss too (the paper's augmentation; 0: they are indexing texts alone)
     shortest_span, longest_span    lengths of these spans, in tokens
     length           tokens per encoder input, Tq
+    document_length  Td, tokens per encoder input for the spans alone, so that short texts do not pay for long ones; 0:
+                     `length`
     microbatches     parts that the model reads one after the other, while the loss sees the whole batch
     """
 
@@ -32,28 +34,41 @@ class BatchConfig:
     shortest_span: int = 6
     longest_span: int = 24
     length: int = 24
+    document_length: int = 0
     microbatches: int = 1
 
     def __post_init__(self):
         check_least(self, 1, "queries", "docids", "indexing_texts", "shortest_span", "length", "microbatches")
         check_share(self, "pseudo_share", "query_share")
-        if not self.shortest_span <= self.longest_span <= self.length:
+        check_least(self, 0, "document_length")
+        room, of = (self.document_length, "document_length") if self.document_length else (self.length, "length")
+        if not self.shortest_span <= self.longest_span <= room:
             raise SettingError(
                 self,
                 "longest_span",
-                f"is {self.longest_span}: it must be between shortest_span, {self.shortest_span}, and length, "
-                f"{self.length}",
+                f"is {self.longest_span}: it must be between shortest_span, {self.shortest_span}, and {of}, {room}",
             )
         for name in ("queries", "indexing_texts"):
             if getattr(self, name) % self.microbatches:
                 raise SettingError(
                     self, name, f"is {getattr(self, name)}: {self.microbatches} microbatches do not divide it"
                 )
+        if self.long_documents and self.pseudo % self.microbatches:
+            raise SettingError(
+                self,
+                "pseudo_share",
+                f"is {self.pseudo_share}, {self.pseudo} texts: {self.microbatches} microbatches do not divide them",
+            )
 
     @property
     def pseudo(self) -> int:
         """Indexing texts that are drawn from the augmentation."""
         return round(self.indexing_texts * self.pseudo_share)
+
+    @property
+    def long_documents(self) -> int:
+        """Spans that a batch holds apart from the other texts, by `document_length`."""
+        return self.indexing_texts - self.pseudo if self.document_length not in (0, self.length) else 0
 
     @property
     def augmented_queries(self) -> int:
@@ -65,13 +80,15 @@ class BatchConfig:
 class GradedBatches:
     """`batches(step)` -> numpy arrays: query_tokens [B,Tq], docid_rows [B,K], grades [B,K], judged_rows [B,J],
     judged_grades [B,J] for the queries; indexing_tokens [E,Tq], indexing_rows [E] for indexing and, where some of these
-    texts are queries too, indexing_grades [E], 0 for the others.
+    texts are queries too, indexing_grades [E], 0 for the others. Spans with a `document_length` of their own are not among
+    these, but in document_tokens [D,Td] and document_rows [D].
 
     `batches(step, host=h, hosts=H)` is the h-th part of the same batch: rows h*B/H to (h+1)*B/H of the queries and of
     the documents alike, read and cut by that host alone. Each source is walked in a new random order per epoch
     (`gr2_jax.data.order`), so over all hosts together an epoch loses and repeats no example.
 
-    If docids are text, the batch also has docid_tokens [B,K,Ti] and indexing_docid_tokens [E,Ti]. With `negatives`,
+    If docids are text, the batch also has docid_tokens [B,K,Ti], indexing_docid_tokens [E,Ti] and, with spans apart,
+    document_docid_tokens [D,Ti]. With `negatives`,
     -1-padded rows of wrong documents for each query, it also has negative_rows [B,H], -1-padded: H =
     `negatives_per_query` of them (at most depth), drawn uniformly without replacement; the rest of the batch does not
     change. Where `judged_negatives` says which of them are judged not relevant, these are drawn first, and
@@ -96,8 +113,12 @@ class GradedBatches:
     def __call__(self, step: int, host: int = 0, hosts: int = 1) -> dict[str, np.ndarray]:
         rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, step, 0, 0]))
         queries = _part(self.shape.queries, host, hosts, "queries")
-        documents = _part(self.shape.indexing_texts, host, hosts, "indexing texts")
-        return {**self._query_part(step, rng, queries), **self._document_part(step, rng, documents)}
+        batch = self._query_part(step, rng, queries)
+        pseudo, spans = self._indexing_parts(host, hosts)
+        texts, documents = self._pseudo_part(step, pseudo), self._span_part(step, rng, spans)
+        if self.shape.long_documents:
+            return batch | texts | {name.replace("indexing", "document"): rows for name, rows in documents.items()}
+        return batch | _one_after_the_other(texts, documents)
 
     def _query_part(self, step: int, rng, part: slice) -> dict[str, np.ndarray]:
         chosen = visit(self.queries, _places(step, self.shape.queries, part), self.seed, 0)
@@ -129,33 +150,52 @@ class GradedBatches:
     def _graded(self, taken: ExampleArrays) -> ExampleArrays:
         return taken._replace(grades=np.minimum(taken.grades, 1)) if self.binary else taken
 
-    def _document_part(self, step: int, rng, part: slice) -> dict[str, np.ndarray]:
-        """Augmentation first, then spans; a host's part may hold both."""
-        shape, num_pseudo = self.shape, self.shape.pseudo
-        num_spans = shape.indexing_texts - num_pseudo
-        of_pseudo = slice(min(part.start, num_pseudo), min(part.stop, num_pseudo))
-        of_spans = slice(max(part.start - num_pseudo, 0), max(part.stop - num_pseudo, 0))
-        pseudo = self._graded(self.pseudo.take(visit(self.pseudo, _places(step, num_pseudo, of_pseudo), self.seed, 1)))
-        spans = self.documents.take(visit(self.documents, _places(step, num_spans, of_spans), self.seed, 2))
-        sizes, uniform = rng.integers(shape.shortest_span, shape.longest_span + 1, num_spans), rng.random(num_spans)
-        # the last position is left for EOS
-        room = shape.length if self.eos is None else shape.length - 1
-        cut = cut_spans(spans.tokens, sizes[of_spans], uniform[of_spans], room)
-        tokens = [cut_inputs(pseudo.tokens, shape.length, self.eos), cut_inputs(cut, shape.length, self.eos)]
-        batch = {
-            "indexing_tokens": np.concatenate(tokens),
-            "indexing_rows": np.concatenate([pseudo.docid_rows[:, 0], spans.docid_rows[:, 0]]),
-        }
+    def _indexing_parts(self, host: int, hosts: int) -> tuple[slice, slice]:
+        """This host's part of the augmentation and of the spans. In one block of texts, augmentation first, a host's
+        rows may hold both."""
+        count, pseudo = self.shape.indexing_texts, self.shape.pseudo
+        if self.shape.long_documents:
+            return _part(pseudo, host, hosts, "texts"), _part(count - pseudo, host, hosts, "documents")
+        part = _part(count, host, hosts, "indexing texts")
+        spans = slice(max(part.start - pseudo, 0), max(part.stop - pseudo, 0))
+        return slice(min(part.start, pseudo), min(part.stop, pseudo)), spans
+
+    def _pseudo_part(self, step: int, part: slice) -> dict[str, np.ndarray]:
+        shape = self.shape
+        places = _places(step, shape.pseudo, part)
+        texts = self._graded(self.pseudo.take(visit(self.pseudo, places, self.seed, 1)))
+        batch = _indexed(cut_inputs(texts.tokens, shape.length, self.eos), texts)
         if shape.augmented_queries:
-            places, grades = np.arange(shape.indexing_texts)[part], np.zeros(len(batch["indexing_rows"]), np.int32)
-            grades[: len(pseudo.grades)] = pseudo.grades[:, 0]
-            batch["indexing_grades"] = np.where(places < shape.augmented_queries, grades, 0)
-        if spans.docid_tokens is not None:
-            own = pseudo.docid_tokens[:, 0], spans.docid_tokens[:, 0]
-            width = max(docids.shape[1] for docids in own)
-            padded = [np.pad(docids, [(0, 0), (0, width - docids.shape[1])]) for docids in own]
-            batch["indexing_docid_tokens"] = np.concatenate(padded)
+            first = np.arange(part.start, part.stop) < shape.augmented_queries
+            batch["indexing_grades"] = np.where(first, texts.grades[:, 0], 0).astype(np.int32)
         return batch
+
+    def _span_part(self, step: int, rng: np.random.Generator, part: slice) -> dict[str, np.ndarray]:
+        shape = self.shape
+        count, length = shape.indexing_texts - shape.pseudo, shape.document_length or shape.length
+        documents = self.documents.take(visit(self.documents, _places(step, count, part), self.seed, 2))
+        sizes, uniform = rng.integers(shape.shortest_span, shape.longest_span + 1, count), rng.random(count)
+        # the last position is left for EOS
+        room = length if self.eos is None else length - 1
+        cut = cut_spans(documents.tokens, sizes[part], uniform[part], room)
+        return _indexed(cut_inputs(cut, length, self.eos), documents)
+
+
+def _indexed(tokens: Int[np.ndarray, "E T"], texts: ExampleArrays) -> dict[str, np.ndarray]:
+    """Encoder inputs with the one document of each."""
+    batch = {"indexing_tokens": tokens, "indexing_rows": texts.docid_rows[:, 0]}
+    return batch if texts.docid_tokens is None else batch | {"indexing_docid_tokens": texts.docid_tokens[:, 0]}
+
+
+def _one_after_the_other(texts: dict[str, np.ndarray], documents: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Both as one block; what the documents lack is 0, and narrower arrays are 0-padded."""
+    batch = {}
+    for name, rows in texts.items():
+        more = documents.get(name, np.zeros((len(documents["indexing_rows"]), *rows.shape[1:]), rows.dtype))
+        width = max(rows.shape[-1], more.shape[-1]) if rows.ndim == 2 else 0
+        padded = [np.pad(each, [(0, 0), (0, width - each.shape[1])]) if width else each for each in (rows, more)]
+        batch[name] = np.concatenate(padded)
+    return batch
 
 
 def draw_by_grade(

@@ -9,15 +9,17 @@ from jaxtyping import Array, Float, Int
 
 from gr2_jax.losses import grade_matrix, in_microbatches, supervised_contrastive_loss
 from gr2_jax.models.bi_encoder import BiEncoder
+from gr2_jax.objectives.graded import with_documents
 
 
 class DenseOutputs(NamedTuple):
-    """The vectors of a batch: queries with their K documents, indexing texts with their one document."""
+    """The vectors of a batch: queries with their K documents, indexing texts, those of another length apart, with their
+    one document."""
 
     queries: Float[Array, "B D"]
     query_documents: Float[Array, "B K D"]
-    texts: Float[Array, "E D"]
-    text_documents: Float[Array, "E D"]
+    texts: tuple[Float[Array, "e D"], ...]
+    text_documents: tuple[Float[Array, "e D"], ...]
 
 
 def dense_loss(
@@ -41,11 +43,12 @@ def dense_loss(
     """
     read = functools.partial(_read, params=params, model=model, document_table=document_table)
     outputs = in_microbatches(read, batch, rng, count=microbatches)
+    batch = with_documents(batch)
     rows = jnp.concatenate([_relevant_rows(batch).reshape(-1), batch["indexing_rows"]])
     grades, mask = grade_matrix(rows, *_judgements(batch))
-    texts = jnp.concatenate([outputs.queries, outputs.texts])
+    texts = jnp.concatenate([outputs.queries, *outputs.texts])
     documents = outputs.query_documents.reshape(-1, texts.shape[-1])
-    documents = jnp.concatenate([documents, outputs.text_documents])
+    documents = jnp.concatenate([documents, *outputs.text_documents])
     loss = supervised_contrastive_loss(
         texts, documents, grades > 0, temperature=temperature, similarity="dot", docid_mask=mask
     )
@@ -53,7 +56,8 @@ def dense_loss(
 
 
 def _read(texts: dict[str, Array], rng: Array, *, params: dict, model: BiEncoder, document_table) -> DenseOutputs:
-    rngs = iter(jax.random.split(rng, 4))
+    apart = ["document"] if "document_tokens" in texts else []
+    rngs = iter(jax.random.split(rng, 4 + 2 * len(apart)))
 
     def encode(tokens: Int[Array, "n S"]) -> Float[Array, "n D"]:
         return model.apply({"params": params}, tokens, deterministic=False, rngs={"dropout": next(rngs)})
@@ -63,8 +67,8 @@ def _read(texts: dict[str, Array], rng: Array, *, params: dict, model: BiEncoder
     return DenseOutputs(
         encode(texts["query_tokens"]),
         own.reshape(*rows.shape, -1),
-        encode(texts["indexing_tokens"]),
-        encode(document_table[texts["indexing_rows"]]),
+        tuple(encode(texts[f"{name}_tokens"]) for name in ("indexing", *apart)),
+        tuple(encode(document_table[texts[f"{name}_rows"]]) for name in ("indexing", *apart)),
     )
 
 

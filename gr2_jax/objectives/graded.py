@@ -161,6 +161,17 @@ def others_first(docids: Array) -> Array:
     return docids[others, 0]
 
 
+def with_documents(batch: dict[str, Array]) -> dict[str, Array]:
+    """The batch with the rows of `document_rows` among `indexing_rows`, after the others, and no query's."""
+    if "document_rows" not in batch:
+        return batch
+    rows = jnp.concatenate([batch["indexing_rows"], batch["document_rows"]])
+    grades = batch.get("indexing_grades")
+    none = jnp.zeros_like(batch["document_rows"])
+    more = {} if grades is None else {"indexing_grades": jnp.concatenate([grades, none])}
+    return batch | {"indexing_rows": rows} | more
+
+
 def rows_read(batch: dict[str, Array]) -> Int[Array, "B K+H"]:
     """The documents whose docids are read for each query: its own, then its negatives; -1 = padding."""
     own = jnp.where(batch["grades"] > 0, batch["docid_rows"], -1)

@@ -8,7 +8,15 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.losses import in_microbatches, indexing_loss, label_smoothed_nll, query_likelihood_loss, self_negative_loss
 from gr2_jax.models import GR2, PAD_ID, RetrievalOutputs
-from gr2_jax.objectives.graded import BY_LISTS, RetrievalObjective, Texts, graded_part, others_first, rows_read
+from gr2_jax.objectives.graded import (
+    BY_LISTS,
+    RetrievalObjective,
+    Texts,
+    graded_part,
+    others_first,
+    rows_read,
+    with_documents,
+)
 
 Parts = dict[str, Float[Array, ""]]
 
@@ -33,6 +41,9 @@ def retrieval_loss(
     its column of the logits; `params["penalty"]` [L] are the parameters of a learnable penalty. With `microbatches` the
     model reads a part of the batch at a time while the loss covers all of it, see `gr2_jax.losses.microbatches`.
 
+    Indexing texts of another length may come apart, as document_tokens [D,Td] and document_rows [D]
+    (document_docid_tokens [D,T]); E then counts both.
+
     If the batch has `indexing_grades` [E], the indexing texts with a grade are queries with one docid, in the graded
     loss too; in the likelihood, where such a query has the same term as an indexing text, they are counted once.
     Beside a graded loss on vectors, the parts hold it as `<name>_permuted` with the docids permuted, see
@@ -51,8 +62,10 @@ def retrieval_loss(
         docid_table=docid_table,
         target_columns=target_columns,
     )
-    queries, documents = in_microbatches(read, batch, rng, count=microbatches)
-    count, indexed, own = len(batch["query_tokens"]), len(batch["indexing_tokens"]), batch["grades"].shape[1]
+    queries, *texts = in_microbatches(read, batch, rng, count=microbatches)
+    documents = jax.tree.map(lambda *parts: jnp.concatenate(parts), *texts)
+    batch = with_documents(batch)
+    count, indexed, own = len(batch["query_tokens"]), len(batch["indexing_rows"]), batch["grades"].shape[1]
     parts = {
         "likelihood_q": query_likelihood_loss(queries.nll[:, :own], batch["grades"], num_grades=num_grades),
         "likelihood_d": indexing_loss(documents.nll[:, 0]),
@@ -86,16 +99,21 @@ def _read(
     objective: RetrievalObjective,
     docid_table: Int[Array, "N T"] | None,
     target_columns: Int[Array, "V"],
-) -> tuple[Texts, Texts]:
-    """The queries with their docids, and the documents with theirs."""
+) -> tuple[Texts, ...]:
+    """The queries with their docids, and the indexing texts with theirs, those of another length apart."""
     query_rng, document_rng = jax.random.split(rng)
     docids, indexed = _docids(texts, docid_table)
     exact = "negative_rows" in texts or objective.graded in BY_LISTS
     how = {"params": params, "model": model, "objective": objective, "target_columns": target_columns}
-    return (
+    read = [
         _read_with_docids(texts["query_tokens"], docids, query_rng, exact=exact, **how),
         _read_with_docids(texts["indexing_tokens"], indexed, document_rng, exact=False, **how),
-    )
+    ]
+    if "document_tokens" in texts:
+        written = _docids_of_documents(texts, docid_table, "document")
+        long_rng = jax.random.fold_in(document_rng, 1)
+        read.append(_read_with_docids(texts["document_tokens"], written, long_rng, exact=False, **how))
+    return tuple(read)
 
 
 def _read_with_docids(
@@ -134,9 +152,13 @@ def _read_with_docids(
 def _docids(texts: dict[str, Array], docid_table) -> tuple[Int[Array, "B K+H T"], Int[Array, "E 1 T"]]:
     """The docids to decode for the queries (padding: no token) and for the documents."""
     rows = rows_read(texts)
-    if "docid_tokens" in texts:
-        return texts["docid_tokens"] * (rows >= 0)[..., None], texts["indexing_docid_tokens"][:, None]
-    return docid_table[jnp.maximum(rows, 0)] * (rows >= 0)[..., None], docid_table[texts["indexing_rows"]][:, None]
+    own = texts["docid_tokens"] if "docid_tokens" in texts else docid_table[jnp.maximum(rows, 0)]
+    return own * (rows >= 0)[..., None], _docids_of_documents(texts, docid_table, "indexing")
+
+
+def _docids_of_documents(texts: dict[str, Array], docid_table, name: str) -> Int[Array, "E 1 T"]:
+    written = f"{name}_docid_tokens"
+    return (texts[written] if written in texts else docid_table[texts[f"{name}_rows"]])[:, None]
 
 
 def _self_negative_part(nll: Float[Array, "B K+H"], batch: dict[str, Array], num_grades: int) -> Float[Array, ""]:

@@ -6,7 +6,7 @@ from gr2_jax.data.vocabulary import Tokenizer
 from gr2_jax.errors import UserError
 from gr2_jax.models import preset
 from gr2_jax.pipeline.prepare import models_of
-from gr2_jax.pipeline.run import QUERY_LENGTH, Run
+from gr2_jax.pipeline.run import DOCUMENT_LENGTH, QUERY_LENGTH, Run
 from gr2_jax.pipeline.schemes.base import SUFFIX_DIGITS
 from gr2_jax.pipeline.schemes.plain_queries import generator_of
 
@@ -17,6 +17,11 @@ def check(run: Run) -> None:
     batch, retrieval = experiment.retrieval.batch, experiment.retrieval
     if batch.length > QUERY_LENGTH:
         raise UserError(f"--retrieval.batch.length is {batch.length}: the examples hold {QUERY_LENGTH} tokens")
+    if batch.document_length > DOCUMENT_LENGTH:
+        raise UserError(
+            f"--retrieval.batch.document_length is {batch.document_length}: the examples hold {DOCUMENT_LENGTH} tokens "
+            "of a document"
+        )
     if experiment.vocabulary.extra_ids < SUFFIX_DIGITS:
         raise UserError(
             f"--vocabulary.extra_ids is {experiment.vocabulary.extra_ids}: it must be at least {SUFFIX_DIGITS}, the "

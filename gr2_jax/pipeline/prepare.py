@@ -28,12 +28,10 @@ from gr2_jax.data.vocabulary import MODEL_NAME, VocabularyConfig, train_vocabula
 from gr2_jax.experiment import Experiment, ModelConfig
 from gr2_jax.files import write_json
 from gr2_jax.models import preset
-from gr2_jax.pipeline.run import EXAMPLE_FIELDS, EXAMPLE_TASKS, QUERY_LENGTH, Run
+from gr2_jax.pipeline.run import DOCUMENT_LENGTH, EXAMPLE_FIELDS, EXAMPLE_TASKS, QUERY_LENGTH, Run
 from gr2_jax.pipeline.schemes.plain_queries import generator_of
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
 from gr2_jax.progress import say
-
-_DOCUMENT_LENGTH = 512  # tokens that the examples keep of a document
 
 
 def prepare(run: Run) -> None:
@@ -141,7 +139,7 @@ def read_tasks(run: Run, directory: Path, *, judged: int) -> dict[str, ExampleAr
             vocabulary=run.paths.vocabulary / MODEL_NAME,
             extra_ids=run.experiment.vocabulary.extra_ids,
         )
-        length = _DOCUMENT_LENGTH if name == "documents" else QUERY_LENGTH
+        length = DOCUMENT_LENGTH if name == "documents" else QUERY_LENGTH
         arrays[name] = materialise(task, length=length, judged=judged if name == "queries" else 1)
     return arrays
 

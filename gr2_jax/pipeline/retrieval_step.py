@@ -67,9 +67,10 @@ class RetrievalStep:
         shape = StepShape(
             queries=batch.queries,
             docids=batch.docids + self.negatives,
-            documents=batch.indexing_texts,
+            documents=batch.long_documents or batch.indexing_texts,
+            texts=batch.indexing_texts - batch.long_documents if batch.long_documents else 0,
             query_length=batch.length,
-            document_length=batch.length,
+            document_length=batch.document_length or batch.length,
             docid_length=self.docid_length,
             outputs=self.outputs,
             encoder_reads_docids=self.objective.trains_vectors and self.objective.docid_reader == "encoder",

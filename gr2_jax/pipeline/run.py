@@ -25,7 +25,7 @@ from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.training.checkpoints import checkpoint_steps
 
 PARTS = ("validation", "test")
-QUERY_LENGTH = 64  # tokens that the examples keep of a query
+QUERY_LENGTH, DOCUMENT_LENGTH = 64, 512  # tokens that the examples keep of a query and of a document
 EXAMPLE_TASKS = ("queries", "pseudo", "documents")
 EXAMPLE_FIELDS = ("tokens", "docid_rows", "grades")  # docids are made later, from the rows
 GENERATED_FILE = "queries.npz"

@@ -7,9 +7,9 @@ from gr2_jax.models import T5Config
 
 @dataclasses.dataclass(frozen=True)
 class StepShape:
-    """What a retrieval step reads: B queries of `query_length` tokens with K docids each, E documents of
-    `document_length` tokens with one docid each; docids of `docid_length` tokens, which the encoder reads too where it
-    makes their vectors (`encoder_reads_docids`); logits over `outputs` tokens."""
+    """What a retrieval step reads: B queries of `query_length` tokens with K docids each; E documents of
+    `document_length` tokens and `texts` of `query_length` tokens with one docid each; docids of `docid_length` tokens,
+    which the encoder reads too where it makes their vectors (`encoder_reads_docids`); logits over `outputs` tokens."""
 
     queries: int
     docids: int
@@ -18,6 +18,7 @@ class StepShape:
     document_length: int
     docid_length: int
     outputs: int
+    texts: int = 0
     encoder_reads_docids: bool = False
 
 
@@ -25,12 +26,13 @@ def forward_flops(config: T5Config, shape: StepShape) -> float:
     """FLOPs of the matrix products of one forward pass over the batch, padding included."""
     queries = _texts(config, shape.queries, shape.query_length, shape.docids, shape.docid_length, shape.outputs)
     documents = _texts(config, shape.documents, shape.document_length, 1, shape.docid_length, shape.outputs)
+    documents += _texts(config, shape.texts, shape.query_length, 1, shape.docid_length, shape.outputs)
     columns = shape.queries * shape.docids
     heads = 2 * (shape.queries + columns) * config.d_model**2
     similarities = 2 * shape.queries * columns * config.d_model
     vectors = 0.0
     if shape.encoder_reads_docids:
-        vectors = _encoder(config, columns + shape.documents, shape.docid_length)
+        vectors = _encoder(config, columns + shape.documents + shape.texts, shape.docid_length)
     return queries + documents + heads + similarities + vectors
 
 

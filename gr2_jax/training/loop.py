@@ -22,6 +22,7 @@ from gr2_jax.training.profile import Profile
 from gr2_jax.training.step import Report, State, Step
 from gr2_jax.training.watchdog import Watchdog
 
+_TEXTS = ("query_tokens", "indexing_tokens", "document_tokens")  # of a batch, each row one example
 _STEPS_BETWEEN_LOOKS = 20  # at the loss and the clock: reading them at every step would stall the device
 
 
@@ -170,7 +171,7 @@ def _meta(at: int, report: Report, clock: Goodput) -> dict:
 
 def _line(job: TrainingJob, meta: dict, clock: Goodput, batch: dict) -> dict[str, float]:
     """What metrics.jsonl records of a step; rates are since the previous line."""
-    examples = sum(len(rows) for name, rows in batch.items() if name in ("query_tokens", "indexing_tokens"))
+    examples = sum(len(rows) for name, rows in batch.items() if name in _TEXTS)
     rate = clock.steps_per_second(meta["step"])
     return {
         "loss": meta["loss"],

@@ -6,6 +6,7 @@ import pytest
 
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.batches import BatchConfig, GradedBatches, PairBatches, cut_spans, draw_by_grade, draw_rows
+from gr2_jax.errors import UserError
 
 EOS = 1
 QUERIES, PSEUDO, DOCUMENTS, WIDTH = 7, 11, 5, 30
@@ -106,6 +107,25 @@ def test_the_augmentation_s_texts_are_queries_at_the_given_share(sources):
         for host in (0, 1)
     ]
     assert np.concatenate(parts).tolist() == every["indexing_grades"].tolist()
+
+
+def test_spans_with_a_length_of_their_own_come_apart(sources):
+    """The same texts; each host brings its part of both."""
+    long = dataclasses.replace(SHAPE, queries=2, document_length=20, longest_span=15)
+    batch = GradedBatches(**sources, shape=long, seed=1)(2)
+    assert batch["indexing_tokens"].shape == (4, 8)
+    assert batch["document_tokens"].shape == (6, 20)
+    together = GradedBatches(**sources, shape=dataclasses.replace(long, document_length=0, length=20), seed=1)(2)
+    np.testing.assert_array_equal(batch["document_tokens"], together["indexing_tokens"][4:])
+    np.testing.assert_array_equal(batch["document_rows"], together["indexing_rows"][4:])
+    np.testing.assert_array_equal(batch["indexing_tokens"], together["indexing_tokens"][:4, :8])
+    halves = [GradedBatches(**sources, shape=long, seed=1)(2, host, 2) for host in (0, 1)]
+    assert_same(batch, {name: np.concatenate([half[name] for half in halves]) for name in batch})
+
+
+def test_a_span_longer_than_its_input_is_refused():
+    with pytest.raises(UserError, match=r"longest_span is 25: .* shortest_span, 2, and document_length, 20"):
+        dataclasses.replace(SHAPE, document_length=20, longest_span=25)
 
 
 def test_binary_batches_know_no_grades(sources):

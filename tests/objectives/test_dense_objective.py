@@ -77,3 +77,14 @@ def test_microbatches_change_neither_value_nor_gradient(params):
     (parts, _), again = _value_and_gradient(params, 2)
     np.testing.assert_allclose(parts, whole, rtol=1e-6)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), again, gradient)
+
+
+def test_texts_of_another_length_may_come_apart(params):
+    apart = {name: rows[:1] if name.startswith("indexing") else rows for name, rows in BATCH.items()}
+    apart |= {"document_tokens": np.pad(BATCH["indexing_tokens"][1:], ((0, 0), (0, 2)))}
+    apart |= {"document_rows": BATCH["indexing_rows"][1:]}
+    (whole, _), _ = _value_and_gradient(params, 1)
+    loss, _ = dense_loss(
+        params, apart, jax.random.key(0), model=MODEL, document_table=jnp.asarray(TABLE), temperature=TEMPERATURE
+    )
+    np.testing.assert_allclose(loss, whole, rtol=1e-5)

@@ -301,6 +301,17 @@ def test_docids_may_come_with_the_batch_instead_of_a_table(params, graded):
     )
 
 
+@pytest.mark.parametrize("microbatches", [1, 2])
+def test_texts_of_another_length_may_come_apart(params, microbatches):
+    batch = jax.tree.map(lambda x: np.concatenate([x, x[::-1]]), BATCH) | {"indexing_grades": np.array([3, 3, 0, 0])}
+    apart = {name: rows[:2] if name.startswith("indexing") else rows for name, rows in batch.items()}
+    apart["document_tokens"] = np.pad(batch["indexing_tokens"][2:], ((0, 0), (0, 3)))
+    apart["document_rows"] = batch["indexing_rows"][2:]
+    loss = jax.jit(jax.value_and_grad(functools.partial(_loss(OBJECTIVE), microbatches=microbatches), has_aux=True))
+    one, two = (loss(params, each, jax.random.key(0)) for each in (batch, apart))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), two, one)
+
+
 def test_a_graded_loss_reads_each_docid_once_more(params):
     """Two encoder and two decoder passes, one for the queries and one for indexing, with negatives or without. For the
     vectors the encoder reads each of the two lists of docids, or the decoder alone does; vectors that have read the
