@@ -1,6 +1,7 @@
 """Everything that GR2 is compared with, on the quickstart's collection: other docids, other losses, a dense bi-encoder.
 
 GR2S, MLE     the method, and its likelihoods alone, on titles
+MLE-time      MLE for more steps, about as long as GR2S trains
 MLE-binary    MLE without grades: relevant documents are drawn uniformly and averaged alike
 no-lambda .. LR    GR2S with another graded loss: equal penalties, no constraint, supervised contrastive (SupCon),
               cross-entropy (CE), LambdaRank (LR)
@@ -25,7 +26,7 @@ import dataclasses
 from gr2_jax.experiment import BatchConfig, DocidConfig, Experiment, RetrievalObjective
 from gr2_jax.pipeline.rows import BASELINES, DenseRow, InterpolatedRow, QueryLikelihoodRow, SelfNegatives, System
 from gr2_jax.pipeline.schemes import HierarchicalCodes, ProductCodes, RandomNumbers, ResidualCodes, Titles
-from gr2_jax.recipes.scratch import LIKELIHOODS, OBJECTIVE, retrieval
+from gr2_jax.recipes.scratch import EVALUATION, LIKELIHOODS, OBJECTIVE, retrieval
 
 
 def _with(**changes) -> RetrievalObjective:
@@ -42,6 +43,7 @@ experiment = Experiment(
     rows=(
         System("GR2S", "title"),
         System("MLE", "title", LIKELIHOODS),
+        System("MLE-time", "title", LIKELIHOODS, steps_factor=1.35),
         System("MLE-binary", "title", LIKELIHOODS, binary=True),
         System("no-lambda", "title", _with(penalty="equal")),
         System("no-max", "title", _with(constraint="off")),
@@ -60,4 +62,5 @@ experiment = Experiment(
         QueryLikelihoodRow(),
         InterpolatedRow("GR2S+BM25", ("GR2S", "BM25")),
     ),
+    evaluation=EVALUATION,
 )

@@ -8,7 +8,7 @@ Hardware: two CPU cores, 4 GB. Time and scores: tests/benchmarks/RESULTS.md.
 from gr2_jax.experiment import BatchConfig, CorpusConfig, DocidConfig, Experiment, VocabularyConfig
 from gr2_jax.pipeline.rows import BASELINES, System
 from gr2_jax.pipeline.schemes import ResidualCodes
-from gr2_jax.recipes.scratch import LIKELIHOODS, retrieval
+from gr2_jax.recipes.scratch import EVALUATION, LIKELIHOODS, retrieval
 
 experiment = Experiment(
     name="cranfield",
@@ -19,4 +19,5 @@ experiment = Experiment(
         steps=400, learning_rate=3e-3, batch=BatchConfig(queries=64, docids=3, indexing_texts=128, length=32)
     ),
     rows=(System("GR2S", "rq"), System("MLE", "rq", LIKELIHOODS), *BASELINES),
+    evaluation=EVALUATION,
 )

@@ -80,8 +80,8 @@ class BatchConfig:
 class GradedBatches:
     """`batches(step)` -> numpy arrays: query_tokens [B,Tq], docid_rows [B,K], grades [B,K], judged_rows [B,J],
     judged_grades [B,J] for the queries; indexing_tokens [E,Tq], indexing_rows [E] for indexing and, where some of these
-    texts are queries too, indexing_grades [E], 0 for the others. Spans with a `document_length` of their own are not among
-    these, but in document_tokens [D,Td] and document_rows [D].
+    texts are queries too, indexing_grades [E], 0 for the others. Spans with a `document_length` of their own are not
+    among these, but in document_tokens [D,Td] and document_rows [D].
 
     `batches(step, host=h, hosts=H)` is the h-th part of the same batch: rows h*B/H to (h+1)*B/H of the queries and of
     the documents alike, read and cut by that host alone. Each source is walked in a new random order per epoch

@@ -11,8 +11,8 @@ from gr2_jax.search.searcher import SearchOptions
 class EvaluationConfig(SearchOptions):
     """How to search, and what to measure.
 
-    weights           of these the joint score's w is the one that ranks the validation queries best by the first
-                      measure, for each row; () is `weight`
+    weights           of these the joint score's w is the one that ranks the validation queries best, for each row; ()
+                      is `weight`
     query_length      longest query, in tokens; longer ones are cut
     measures          ir_measures' names; by default the paper's for graded or for binary judgements
     """

@@ -49,10 +49,10 @@ def retrieval_loss(
     Beside a graded loss on vectors, the parts hold it as `<name>_permuted` with the docids permuted, see
     `gr2_jax.objectives.graded.Graded`.
 
-    If the batch has `negative_rows` [B,H] (-1 = padding), documents mined for self-negative fine-tuning (and perhaps
-    `negative_weights` [B,H]), they are
-    decoded in the same pass: L_MLE^q covers the K docids alone, the graded loss covers all K + H with their judged
-    grades, and `self_negative_weight` times `self_negative_loss` is added to the queries' part.
+    If the batch has `negative_rows` [B,H] (-1 = padding), documents mined for self-negative fine-tuning, and perhaps
+    `negative_weights` [B,H], they are decoded in the same pass: L_MLE^q covers the K docids alone, the graded loss
+    covers all K + H with their judged grades, and `self_negative_weight` times `self_negative_loss` is added to the
+    queries' part.
     """
     read = functools.partial(
         _read,

@@ -13,7 +13,7 @@ from gr2_jax.experiment import (
 )
 from gr2_jax.pipeline.rows import BASELINES, System
 from gr2_jax.pipeline.schemes import FusionQueries, Titles
-from gr2_jax.recipes.scratch import LIKELIHOODS, MODEL, retrieval
+from gr2_jax.recipes.scratch import EVALUATION, LIKELIHOODS, MODEL, retrieval
 
 # On vectors of unit length the paper's beta, 30, outweighs the likelihoods: with 1 docids are more unique and telling.
 _FUSION = FusionQueries(model=MODEL, optimiser=OptimiserConfig(steps=300), objective=FusionObjective(beta=1.0))
@@ -25,10 +25,10 @@ DEFAULT = Experiment(
     rows=(
         System("GR2S", "title"),
         System("MLE", "title", LIKELIHOODS),
-        System("MLE-time", "title", LIKELIHOODS, steps_factor=1.05),
         System("GR2S-fusion", "fusion"),
         *BASELINES,
     ),
+    evaluation=EVALUATION,
 )
 
 TINY_FUSION = dataclasses.replace(_FUSION, optimiser=OptimiserConfig(steps=40), pairs=64, beams=4)

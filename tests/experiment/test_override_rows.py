@@ -68,7 +68,7 @@ def test_names_may_hold_dots():
         (["--rows.MLE.steps", "2"], "--rows.MLE.steps: System has no field 'steps': did you mean 'steps_factor'?"),
         (
             ["--rows.MLE", "2"],
-            "--rows.MLE is a section: give one of its fields, docids, name, objective, self_negatives",
+            "--rows.MLE is a section: give one of its fields, binary, docids, name, objective, self_negatives",
         ),
         (["--rows", "MLE"], "--rows holds several sections: add a name, GR2S, MLE, MLE.long, GR2S-negatives"),
         (["--rows.MLE.steps_factor", "0"], "--rows.MLE.steps_factor is 0.0: it must be above 0"),
