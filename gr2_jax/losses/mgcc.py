@@ -48,8 +48,9 @@ def mgcc_loss(
 
     Args:
       query_embeddings: f_q, one row per query of the batch (Eq. 5, 7).
-      docid_embeddings: f_id, one row per docid of the batch (Eq. 6, 7). Decoder states depend on the query: each docid
-        is decoded against its own query, also where it is a negative of another query.
+      docid_embeddings: f_id, one row per docid of the batch (Eq. 6, 7). It must not have read a query: states of a
+        decoder that attends to the query which brought the docid tell a query its own docids without the docid, and
+        the loss is then solved without reading any.
       grades: 0 = not relevant to this query (a negative), 1..num_grades = relevant, highest = most relevant. A docid
         that is judged for several queries has its grade in each of their rows; `grade_matrix` makes this matrix. A
         query with a grade above num_grades makes the loss NaN.

@@ -28,8 +28,8 @@ def self_negative_loss(
 
     The paper (and RIPOR, which it follows) says only that the model's highly ranked wrong docids become negatives. This
     form, a choice between sequences by the likelihood that retrieval ranks them by, is our reading. In the retrieval
-    objective the same docids ALSO enter MGCC's denominator, as docids of grade 0 decoded against their query (a
-    document that the batch holds more than once counts once there, see `grade_matrix`).
+    objective the same docids ALSO enter MGCC's denominator, as docids of grade 0 (a document that the batch holds more
+    than once counts once there, see `grade_matrix`).
 
     Args:
       positive_nll: -log P(id|q), not smoothed, of each query's own docids.
