@@ -1,5 +1,6 @@
 """Mining: the documents that a trained system ranks high for the training queries, and should not."""
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
 from gr2_jax.progress import progress, say
 from gr2_jax.search.retriever import Retriever
+from gr2_jax.search.searcher import SearchOptions
 
 _BATCHES_PER_REPORT = 4
 
@@ -35,7 +37,9 @@ def mined_negatives(run: Run, row: str, retriever: Retriever, *, beams: int, dep
         queries = run.examples["queries"]
         end = run.experiment.retrieval.model.input_end
         queries = queries._replace(tokens=cut_inputs(queries.tokens, queries.tokens.shape[1], end))
-        rows = mine(retriever.with_options(beams=beams, exact="no", length_penalty=None), queries, depth)
+        # what is found must not depend on how the experiment evaluates
+        plain = {field.name: field.default for field in dataclasses.fields(SearchOptions) if field.name != "batch"}
+        rows = mine(retriever.with_options(**plain | {"beams": beams, "nearest": beams}), queries, depth)
         seconds, found = time.monotonic() - started, (rows >= 0).sum(axis=1)
         judged = judged_not_relevant(run, rows)
         np.save(out / "rows.npy", rows)

@@ -40,7 +40,8 @@ class Retriever:
     docid_texts row -> docid as text
     columns     [V] column of the model's logits for each token
     compares    how the model compares queries with docids; None: it was not trained to, and likelihood alone ranks
-    vectors     the docids' vectors; by default they are made at the first search that needs them
+    vectors     the docids' vectors; without, or where `options` asks for another type, they are made at the first
+                search that needs them
     """
 
     model: GR2
@@ -75,7 +76,9 @@ class Retriever:
             docids = docids_with_ends(self.trie)
             return make_vectors(self.model, self.params, docids, self.compares, self.options.vectors)
 
-        return self.vectors or self._keep(("vectors", self.options.vectors), make)
+        if self.vectors is not None and self.vectors.values.dtype.name == self.options.vectors:
+            return self.vectors
+        return self._keep(("vectors", self.options.vectors), make)
 
     @property
     def model_bytes(self) -> int:

@@ -227,11 +227,12 @@ class System(Row):
         newest = run.newest_step(self.name)
         at = newest if step is None else step
         retriever = self._retriever(run, model, restore_params(stage.directory, shapes, at)[0])
+        if retriever.compares is None:
+            return retriever
         table, weight = self._table(run), self._weight(run)
-        if at != newest or not table.done or retriever.compares is None:
-            return retriever  # which makes the vectors when it needs them
-        retriever = dataclasses.replace(retriever, vectors=DocidVectors.load(table.directory))
-        if not weight.done or not run.experiment.evaluation.weights:
+        if at == newest and table.done:  # without, the retriever makes the vectors when it needs them
+            retriever = dataclasses.replace(retriever, vectors=DocidVectors.load(table.directory))
+        if not run.experiment.evaluation.weights or not weight.done:
             return retriever
         return retriever.with_options(weight=read_json(weight.directory / "weight.json")["weight"])
 
