@@ -3,8 +3,8 @@
 The leak figure `mgcc_permuted` in metrics.jsonl stays near `mgcc`, and the row ranks by likelihood alone.
 
 gr2 run configs/robust04.py configs/ablations/query_reader.py
-Hardware and time: those of the config, for another row (two with self-negatives). Measured on the quickstart:
-tests/benchmarks/RESULTS.md.
+Hardware and time: those of the config, for another row (two with self-negatives). Not run here at the paper's size; on
+the quickstart see tests/benchmarks/RESULTS.md.
 """
 
 from gr2_jax.experiment import Settings

@@ -269,7 +269,9 @@ def test_killed_while_pseudo_queries_are_written_it_goes_on_with_the_same_result
 
 def test_two_views_of_each_document_are_read_together(corpus, tmp_path):
     two = DocidConfig(schemes=(Titles(), ResidualCodes(levels=2, codes=8)), max_length=10)
-    experiment = dataclasses.replace(of(corpus), docids=two)
+    experiment = of(corpus)
+    by_likelihood = dataclasses.replace(experiment.evaluation, ranking="likelihood")  # which the mean is of, always
+    experiment = dataclasses.replace(experiment, docids=two, evaluation=by_likelihood)
     workdir = Workdir(tmp_path / "run")
     table = run_experiment(experiment, workdir.root)
     assert [line.split("|")[1].strip() for line in table.splitlines()[2:5]] == ["A", "B", "Both"]

@@ -17,6 +17,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.experiment import DocidConfig, EvaluationConfig, OptimiserConfig
 from gr2_jax.files import read_json
 from gr2_jax.pipeline.checks import check
+from gr2_jax.pipeline.open_run import open_row
 from gr2_jax.pipeline.rows import BASELINES, SelfNegatives, System
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes import ResidualCodes, Titles
@@ -90,21 +91,26 @@ def test_the_row_is_trained_after_its_start_and_costs_what_both_cost(finished):
     assert list(rows)[2:4] == ["GR2S", TUNED]
     seconds = [name.strip() for name in rows["run"]].index("train s")
     assert float(rows[TUNED][seconds]) > float(rows["GR2S"][seconds])
-    parts = {"likelihood_q", "likelihood_d", "mgcc"}
+    parts = {"likelihood_q", "likelihood_d", "mgcc", "mgcc_permuted"}
     for name, more in (("GR2S", set()), (TUNED, {"self_negative"})):
         (stage,) = (workdir.root / "checkpoints").glob(f"{name}-????????????????/stage.json")
         assert set(read_json(stage)["parts"]) == parts | more
 
 
-def test_negatives_are_the_likeliest_documents_that_are_not_relevant(finished, likelihoods):
+def test_negatives_are_the_best_documents_that_are_not_relevant(finished):
+    """By the joint score of every document, as the row ranks with weight 1."""
     queries, rows = Run(finished[0], finished[1].root).examples["queries"], mined(finished[1])
     assert rows.dtype == np.int32
     assert rows.shape == (COUNT - 10, 4)
-    for nll, relevant, found in zip(likelihoods["GR2S"], queries.docid_rows[:, 0], rows, strict=True):
-        wrong = sorted(x for row, x in enumerate(nll) if row != relevant)
-        assert relevant not in found
-        assert len(set(found)) == 4
-        np.testing.assert_allclose(nll[found], wrong[:4], rtol=1e-4)
+    everything = open_row(finished[1].root, "GR2S").searcher.with_options(exact="exhaustive")
+    found = everything.search_tokens(queries.tokens, COUNT)
+    scores = np.zeros((len(rows), COUNT))
+    np.put_along_axis(scores, found.rows, found.scores, axis=1)
+    for score, relevant, negatives in zip(scores, queries.docid_rows[:, 0], rows, strict=True):
+        wrong = sorted((x for row, x in enumerate(score) if row != relevant), reverse=True)
+        assert relevant not in negatives
+        assert len(set(negatives)) == 4
+        np.testing.assert_allclose(score[negatives], wrong[:4], rtol=1e-4)
 
 
 def test_fine_tuning_raises_the_relevant_over_the_mined(finished, likelihoods):
