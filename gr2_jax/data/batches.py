@@ -67,8 +67,9 @@ class BatchConfig:
 
     @property
     def long_documents(self) -> int:
-        """Spans that a batch holds apart from the other texts, by `document_length`."""
-        return self.indexing_texts - self.pseudo if self.document_length not in (0, self.length) else 0
+        """Spans that a batch holds apart from the other texts, by `document_length`; 0 where there are no others."""
+        apart = self.pseudo and self.document_length not in (0, self.length)
+        return self.indexing_texts - self.pseudo if apart else 0
 
     @property
     def augmented_queries(self) -> int:

@@ -1,6 +1,7 @@
 """The experiment's section on searching the queries and scoring the lists."""
 
 import dataclasses
+import math
 
 from gr2_jax.errors import SettingError, check_least
 from gr2_jax.evaluation.metrics import check_measures
@@ -29,7 +30,7 @@ class EvaluationConfig(SearchOptions):
     def __post_init__(self):
         super().__post_init__()
         check_least(self, 1, "query_length")
-        if wrong := next((weight for weight in self.weights if not weight >= 0), None):
+        if wrong := next((weight for weight in self.weights if not 0 <= weight < math.inf), None):
             raise SettingError(self, "weights", f"has {wrong}: each must be at least 0")
         if self.measures:
             check_measures(self.measures)

@@ -31,6 +31,8 @@ class Views:
         return sum(retriever.model_bytes for retriever in self.retrievers)
 
     def with_options(self, **changes: Any) -> "Views":
+        """As a retriever's; the ranking stays by likelihood, of which alone a mean makes sense."""
+        changes["ranking"] = "likelihood"
         return Views(tuple(retriever.with_options(**changes) for retriever in self.retrievers))
 
     def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:

@@ -123,6 +123,13 @@ def test_spans_with_a_length_of_their_own_come_apart(sources):
     assert_same(batch, {name: np.concatenate([half[name] for half in halves]) for name in batch})
 
 
+def test_spans_alone_are_one_block_of_their_own_length(sources):
+    alone = dataclasses.replace(SHAPE, pseudo_share=0.0, document_length=20)
+    batch = GradedBatches(**sources, shape=alone, seed=1)(2)
+    assert batch["indexing_tokens"].shape == (10, 20)
+    assert "document_tokens" not in batch
+
+
 def test_a_span_longer_than_its_input_is_refused():
     with pytest.raises(UserError, match=r"longest_span is 25: .* shortest_span, 2, and document_length, 20"):
         dataclasses.replace(SHAPE, document_length=20, longest_span=25)

@@ -109,7 +109,8 @@ def _python(shell, body: str) -> str:
 
 def _jax_variables() -> dict[str, str]:
     path = os.pathsep.join([str(LAUNCH.parent), os.environ.get("PYTHONPATH", "")])
-    return {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", "PYTHONPATH": path}
+    same = {name: os.environ[name] for name in ("JAX_DISABLE_MOST_OPTIMIZATIONS",) if name in os.environ}  # same bytes
+    return {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", "PYTHONPATH": path, **same}
 
 
 @pytest.mark.multiprocess

@@ -122,7 +122,7 @@ def test_weights_without_validation_queries_are_refused(tmp_path):
         run_experiment(dataclasses.replace(EXPERIMENT, corpus=corpus, rows=EXPERIMENT.rows[:1]), tmp_path / "run")
 
 
-@pytest.mark.parametrize("weights", [(1.0, -1.0), (float("nan"),)])
+@pytest.mark.parametrize("weights", [(1.0, -1.0), (float("nan"),), (float("inf"),)])
 def test_weights_below_0_are_refused(weights):
     with pytest.raises(UserError, match=r"weights has .*: each must be at least 0"):
         EvaluationConfig(weights=weights)

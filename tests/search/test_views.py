@@ -65,4 +65,8 @@ class _Shifted:
 
 def test_options_are_those_of_every_view():
     views = Views((TITLES, CODES)).with_options(beams=9, exact="adaptive")
-    assert {view.options for view in views.retrievers} == {views.options} == {SearchOptions(beams=9, exact="adaptive")}
+    assert (
+        {view.options for view in views.retrievers}
+        == {views.options}
+        == {SearchOptions(ranking="likelihood", beams=9, exact="adaptive")}
+    )

@@ -11,6 +11,7 @@ from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of
 from gr2_jax.pipeline.validation import best_on_validation
 from gr2_jax.search.interpolated import Interpolated
+from gr2_jax.search.searcher import Searcher
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,16 +43,16 @@ class InterpolatedRow(Row):
 
     def train(self, run: Run) -> None:
         """Chooses the share, into weights/<name>/."""
-        self._stage(run).build(partial(self._choose, run))
+        stage = self._stage(run)
+        if not stage.done:  # every process opens the rows; the first alone builds
+            stage.build(partial(self._choose, run, [run.row(name).open(run) for name in self.rows]))
 
-    def _choose(self, run: Run, out: Path) -> None:
-        searchers = [run.row(name).open(run) for name in self.rows]
+    def _choose(self, run: Run, searchers: list[Searcher], out: Path) -> None:
         write_json(out / "weight.json", best_on_validation(run, self.shares, lambda x: Interpolated(*searchers, x)))
 
     def _stage(self, run: Run) -> Stage:
         read = [run.row(name).fingerprint(run) for name in self.rows]
-        measures = run.experiment.evaluation.measures
-        decides = [read, self, current_fingerprint(run.paths.corpus), measures]
+        decides = [read, self, current_fingerprint(run.paths.corpus), run.experiment.evaluation]
         return Stage(run.paths.weight(self.name), fingerprint_of(decides))
 
     def fingerprint(self, run: Run) -> str:

@@ -131,12 +131,13 @@ class System(Row):
             return
         table, weight = self._table(run), self._weight(run)
         if not table.done:
-            table.build(self.open(run).docid_vectors.save)
+            retriever = self.open(run)  # every process restores the checkpoint; the first alone builds
+            table.build(lambda out: retriever.docid_vectors.save(out))
         if run.experiment.evaluation.weights and not weight.done:
-            weight.build(partial(self._choose_weight, run))
+            weight.build(partial(self._choose_weight, run, self.open(run).with_options(exact="no")))
 
-    def _choose_weight(self, run: Run, out: Path) -> None:
-        searcher = self.open(run).with_options(exact="no")
+    @staticmethod
+    def _choose_weight(run: Run, searcher: Retriever, out: Path) -> None:
         chosen = best_on_validation(run, run.experiment.evaluation.weights, lambda w: searcher.with_options(weight=w))
         write_json(out / "weight.json", chosen)
 
