@@ -18,7 +18,7 @@ With configs/variants/generated_queries.py, DSI-Num is DSI-QG, DSI-Sem is NCI wi
 the generated queries too (`BM25Row("BM25+T5", generated_queries=True)`, docT5query).
 
 gr2 run configs/baselines.py
-Hardware: two CPU cores. Memory, time and scores of every row: tests/benchmarks/RESULTS.md.
+Hardware: two CPU cores. Memory, time and scores of the rows that were run: tests/benchmarks/RESULTS.md.
 """
 
 import dataclasses

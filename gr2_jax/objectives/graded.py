@@ -156,9 +156,11 @@ def _brought(rows: Int[Array, "b k"], texts: Texts, columns: slice, first_text: 
 
 
 def others_first(docids: Array) -> Array:
-    """[b, k, ...] -> in the place of each docid the first one of another text, which is no padding."""
-    others = (jnp.arange(len(docids))[:, None] + 1 + jnp.arange(docids.shape[1])) % len(docids)
-    return docids[others, 0]
+    """[b, k, ...] -> in the place of each docid the first one of another text, which is no padding. A batch of one text
+    has no other: it keeps its own."""
+    texts = len(docids)
+    further = 1 + jnp.arange(docids.shape[1]) % max(texts - 1, 1)
+    return jnp.asarray(docids)[(jnp.arange(texts)[:, None] + further) % texts, 0]
 
 
 def with_documents(batch: dict[str, Array]) -> dict[str, Array]:

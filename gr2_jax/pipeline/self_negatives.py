@@ -30,6 +30,9 @@ class Mined(NamedTuple):
 
 def mined_negatives(run: Run, row: str, retriever: Retriever, *, beams: int, depth: int) -> Mined:
     """Kept in negatives/<row>/; `retriever` searches with the weights of that row."""
+    # what is found must not depend on how the experiment evaluates
+    options = {field.name: field.default for field in dataclasses.fields(SearchOptions) if field.name != "batch"}
+    options |= {"beams": beams, "nearest": beams}
 
     def build(out: Path) -> None:
         say(f"searching for documents that {row} ranks high wrongly")
@@ -37,9 +40,7 @@ def mined_negatives(run: Run, row: str, retriever: Retriever, *, beams: int, dep
         queries = run.examples["queries"]
         end = run.experiment.retrieval.model.input_end
         queries = queries._replace(tokens=cut_inputs(queries.tokens, queries.tokens.shape[1], end))
-        # what is found must not depend on how the experiment evaluates
-        plain = {field.name: field.default for field in dataclasses.fields(SearchOptions) if field.name != "batch"}
-        rows = mine(retriever.with_options(**plain | {"beams": beams, "nearest": beams}), queries, depth)
+        rows = mine(retriever.with_options(**options), queries, depth)
         seconds, found = time.monotonic() - started, (rows >= 0).sum(axis=1)
         judged = judged_not_relevant(run, rows)
         np.save(out / "rows.npy", rows)
@@ -50,7 +51,7 @@ def mined_negatives(run: Run, row: str, retriever: Retriever, *, beams: int, dep
         say(f"  {figures['per_query']:.1f} wrong documents per query; {figures['none']:,} queries have none")
 
     directory = run.paths.negatives(row)
-    Stage(directory, fingerprint_of([run.training(row).fingerprint, beams, depth])).build(build)
+    Stage(directory, fingerprint_of([run.training(row).fingerprint, options, depth])).build(build)
     seconds = read_json(directory / "figures.json")["seconds"]
     return Mined(np.load(directory / "rows.npy"), np.load(directory / "judged.npy"), seconds)
 
@@ -66,8 +67,8 @@ def judged_not_relevant(run: Run, rows: Int[np.ndarray, "E depth"]) -> Bool[np.n
 
 
 def mine(retriever: Retriever, queries: ExampleArrays, depth: int) -> Int[np.ndarray, "E depth"]:
-    """Rows of the documents that constrained beam search finds for each query, best first, without those that are
-    judged relevant to it; at most `depth`, -1-padded. Documents judged 0 and unjudged ones are treated alike."""
+    """Rows of the documents that the retriever finds for each query, best first, without those that are judged relevant
+    to it; at most `depth`, -1-padded. Documents judged 0 and unjudged ones are treated alike."""
     size = min(retriever.options.batch, len(queries.tokens))
     # whole batches only: another shape would be compiled anew
     tokens = np.pad(queries.tokens, [(0, -len(queries.tokens) % size), (0, 0)], mode="edge")

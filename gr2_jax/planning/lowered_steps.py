@@ -47,11 +47,15 @@ def judged_of(settings: Settings) -> int:
 def lowered_step(retrieval: RetrievalStep, judged: int, mesh: Mesh) -> tuple[Step, jax.stages.Lowered]:
     """The step on the mesh, and lowered for it. Raises `UserError` where the mesh does not divide batch or model."""
     batch, parts = retrieval.batch, batch_parts(mesh)
-    for name in ("queries", "indexing_texts"):
-        if getattr(batch, name) % parts:
-            raise UserError(
-                f"batch.{name} is {getattr(batch, name)} and the mesh splits it {parts} ways: use a multiple of {parts}"
-            )
+    sizes = {"queries": batch.queries, "indexing_texts": batch.indexing_texts}
+    if batch.long_documents:
+        sizes |= {
+            "indexing_texts from the augmentation": batch.pseudo,
+            "indexing_texts from documents": batch.long_documents,
+        }
+    for name, size in sizes.items():
+        if size % parts:
+            raise UserError(f"batch.{name} is {size} and the mesh splits it {parts} ways: use a multiple of {parts}")
     shapes = jax.eval_shape(lambda: retrieval.trained(random_params(retrieval.model, 0)))
     step = Step(retrieval.loss, make_optimiser(retrieval.optimiser), 0, mesh, shapes)
     rows = batch_sharding(mesh)

@@ -1,9 +1,9 @@
 """The docids' vectors f_id as a table: made once with a trained model, kept on disk, compared with f_q in a search."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -73,16 +73,26 @@ class DocidVectors:
         return cls(values, np.load(scales, mmap_mode="r") if scales.is_file() else None)
 
 
-def make_vectors(
-    model: GR2, params: dict, docids: Int[np.ndarray, "N T"], settings: VectorSettings, dtype: VectorType = "float32"
-) -> DocidVectors:
-    """Reads every docid (with its end, 0-padded) with the model."""
+VectorProgram = Callable[[Any, Int[np.ndarray, "n T"]], Float[jax.Array, "n F"]]
+"""(parameters, docids with their ends, 0-padded) -> their vectors."""
+
+
+def vector_program(model: GR2, settings: VectorSettings) -> VectorProgram:
+    """The compiled program that reads docids."""
 
     @jax.jit
-    def read(params: dict, some: Int[np.ndarray, "n T"]) -> Float[np.ndarray, "n F"]:
-        vectors = model.apply({"params": params}, some, settings.docid_reader, method="docid_vectors")
+    def read(params: Any, docids: Int[jax.Array, "n T"]) -> Float[jax.Array, "n F"]:
+        vectors = model.apply({"params": params}, docids, settings.docid_reader, method="docid_vectors")
         vectors = vectors.astype(jnp.float32)
         return unit_length(vectors) if settings.similarity == "cosine" else vectors
+
+    return read
+
+
+def make_vectors(
+    read: VectorProgram, params: Any, docids: Int[np.ndarray, "N T"], dtype: VectorType = "float32"
+) -> DocidVectors:
+    """Reads every docid, a few thousand at a time."""
 
     def parts() -> Iterator[np.ndarray]:
         size = min(_DOCIDS, len(docids))

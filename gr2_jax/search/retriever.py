@@ -24,10 +24,11 @@ from gr2_jax.search.compiled_search import (
     joint_program,
     on_every_device,
 )
-from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings, make_vectors
+from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings, make_vectors, vector_program
 from gr2_jax.search.searcher import Hit, SearchOptions, check_depth
 
 _WIDER = 4  # factor by which an adaptive search widens its beams and its list of the nearest
+_PROGRAMS = ("beams", "joint", "exhaustive", "vector program")  # what is kept of a model whose parameters change
 _DOCIDS_FOR_A_BEAM = 3  # docids that are scored at once in the time of one beam, which goes step by step
 
 
@@ -73,8 +74,8 @@ class Retriever:
         """f_id of every document."""
 
         def make() -> DocidVectors:
-            docids = docids_with_ends(self.trie)
-            return make_vectors(self.model, self.params, docids, self.compares, self.options.vectors)
+            read = self._keep(("vector program",), lambda: vector_program(self.model, self.compares))
+            return make_vectors(read, self._device_params, docids_with_ends(self.trie), self.options.vectors)
 
         if self.vectors is not None and self.vectors.values.dtype.name == self.options.vectors:
             return self.vectors
@@ -93,8 +94,7 @@ class Retriever:
     def with_params(self, params: dict) -> "Retriever":
         """The same searches with other parameters of the same shapes, such as a later step's: nothing is recompiled."""
         other = dataclasses.replace(self, params=params, vectors=None)
-        programs = {name: kept for name, kept in self._kept.items() if name[0] in ("beams", "joint", "exhaustive")}
-        other._kept.update(programs)
+        other._kept.update({name: kept for name, kept in self._kept.items() if name[0] in _PROGRAMS})
         return other
 
     def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
@@ -209,7 +209,7 @@ class Retriever:
         advance: Callable[[int], None] = lambda queries: None,
     ) -> SearchResult:
         """Pads every call to one of a few shapes, so that few programs compile."""
-        params, devices = self._keep(("params",), lambda: on_every_device(self.params)), jax.local_device_count()
+        params, devices = self._device_params, jax.local_device_count()
         if not whole_batches:
             batch = min(batch, _power_of_two(-(-len(tokens) // devices)))
         size, parts = devices * batch, []
@@ -220,6 +220,10 @@ class Retriever:
             parts.append(jax.tree.map(np.asarray, search(params, padded, docids)))
             advance(len(piece))
         return jax.tree.map(lambda *pieces: np.concatenate(pieces)[: len(tokens)], *parts)
+
+    @property
+    def _device_params(self) -> Any:
+        return self._keep(("params",), lambda: on_every_device(self.params))
 
     def _keep(self, name: tuple, make: Callable[[], Any]) -> Any:
         if name not in self._kept:

@@ -155,9 +155,11 @@ def test_two_real_processes_run_what_one_does(shell, tmp_path_factory, monkeypat
     searched_run.searched_experiment(corpus)
     config = shell.folder / "small.py"
     config.write_text(
-        f"import sys, pathlib\nsys.path.append({str(LAUNCH.parent / 'tests' / 'pipeline')!r})\n"
+        f"import dataclasses, sys, pathlib\nsys.path.append({str(LAUNCH.parent / 'tests' / 'pipeline')!r})\n"
         "from searched_run import searched_experiment\n"
-        f"experiment = searched_experiment(pathlib.Path({str(corpus)!r}))\n"
+        f"found = searched_experiment(pathlib.Path({str(corpus)!r}))\n"
+        "by_weight = dataclasses.replace(found.evaluation, weights=(0.5, 2.0))  # the first process chooses\n"
+        "experiment = dataclasses.replace(found, evaluation=by_weight)\n"
     )
     found = {}
     for processes in (1, 2):

@@ -15,8 +15,11 @@ from gr2_jax.losses import mgcc_loss
 B, N, D, L = 3, 7, 4, 3
 GIVEN = (0.3, 0.7, 2.0)
 
-# On arrays this small, most of a test's time would go into compiler optimisation.
-quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+# As users compile, see tests/conftest.py.
+OPTIMISED = partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+)
 
 few = settings(max_examples=10)
 some = settings(max_examples=20)
@@ -97,7 +100,7 @@ def _compiled(items):
     def loss(queries, docids, temperature, grades, mask):
         return mgcc_loss(queries, docids, grades, num_grades=L, docid_mask=mask, temperature=temperature, **options)
 
-    jit = jax.jit if options == OPTIONS[0] else quick_jit
+    jit = OPTIMISED if options == OPTIONS[0] else jax.jit
     return jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))
 
 
@@ -122,7 +125,7 @@ def expected_loss(batch, options, temperature=0.1):
 def assert_values(*functions_and_values):
     """One compilation for a list of losses without arguments."""
     functions, expected = zip(*functions_and_values, strict=True)
-    np.testing.assert_allclose(quick_jit(lambda: [f() for f in functions])(), expected, rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(lambda: [f() for f in functions])(), expected, rtol=1e-6)
 
 
 def assert_gradients(found, function, *arrays, rtol=3e-4, atol=3e-5):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gr2_jax.errors import UserError
 from gr2_jax.losses import supervised_contrastive_loss
 
-value_and_gradients = cases.quick_jit(
+value_and_gradients = jax.jit(
     jax.value_and_grad(supervised_contrastive_loss, argnums=(0, 1)),
     static_argnames=("similarity", "max_positives", "reduction"),
 )

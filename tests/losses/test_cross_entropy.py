@@ -15,7 +15,7 @@ from losses_reference import supervised_contrastive as contrastive
 from gr2_jax.errors import UserError
 from gr2_jax.losses import graded_cross_entropy_loss
 
-value_and_gradient = cases.quick_jit(jax.value_and_grad(graded_cross_entropy_loss), static_argnames="reduction")
+value_and_gradient = jax.jit(jax.value_and_grad(graded_cross_entropy_loss), static_argnames="reduction")
 
 
 @cases.some
@@ -28,7 +28,7 @@ def test_value_and_gradient_match_the_float64_loop(batch):
     cases.assert_gradients([gradient], loop, scores, rtol=1e-4, atol=1e-5)
 
 
-@cases.quick_jit
+@jax.jit
 @jax.value_and_grad
 def rax_softmax(scores, grades, where):
     """Its sum over queries; labels that sum to 1, and no labels where no docid is relevant."""

@@ -14,8 +14,8 @@ from gr2_jax.losses import distinctness_loss, relevance_loss
 
 P, D = 5, 3
 PAIRS = [(relevance_loss, reference.relevance), (distinctness_loss, reference.distinctness)]
-jitted = {f: cases.quick_jit(f) for f, _ in PAIRS}
-with_gradients = {f: cases.quick_jit(jax.value_and_grad(f, argnums=(0, 1))) for f, _ in PAIRS}
+jitted = {f: jax.jit(f) for f, _ in PAIRS}
+with_gradients = {f: jax.jit(jax.value_and_grad(f, argnums=(0, 1))) for f, _ in PAIRS}
 rows = st.lists(st.integers(0, P - 1), min_size=P, max_size=P)
 
 

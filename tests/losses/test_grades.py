@@ -1,4 +1,4 @@
-import graded_cases as cases
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +9,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.losses import grade_matrix, judged_columns, own_occurrences
 
 B, N, J = 3, 6, 4
-compiled = cases.quick_jit(lambda *rows: (grade_matrix(*rows), judged_columns(*rows)))
+compiled = jax.jit(lambda *rows: (grade_matrix(*rows), judged_columns(*rows)))
 
 
 @settings(max_examples=100)

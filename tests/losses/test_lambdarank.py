@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gr2_jax.errors import UserError
 from gr2_jax.losses import lambdarank_loss
 
-value_and_gradient = cases.quick_jit(jax.value_and_grad(lambdarank_loss), static_argnames=("gain", "reduction"))
+value_and_gradient = jax.jit(jax.value_and_grad(lambdarank_loss), static_argnames=("gain", "reduction"))
 
 
 @pytest.mark.parametrize("gain", ["exponential", "linear"])
@@ -31,7 +31,7 @@ def test_value_and_gradient_match_the_float64_loop(gain, batch, ties):
     cases.assert_gradients([gradient], loop, scores, rtol=1e-4, atol=1e-5)
 
 
-@partial(cases.quick_jit, static_argnums=3)
+@partial(jax.jit, static_argnums=3)
 @jax.value_and_grad
 def rax_lambdarank(scores, grades, where, gain):
     """Its sum over queries; rax multiplies by the length of the list."""

@@ -17,7 +17,7 @@ S, T, V, B, K, L = 2, 3, 5, 4, 6, 3
 seeds = st.integers(0, 10**6)
 
 
-@cases.quick_jit
+@jax.jit
 def nll_and_gradient(logits, targets, weights, label_smoothing=0.0):
     def total(logits):
         nll = label_smoothed_nll(logits, targets, weights=weights, label_smoothing=label_smoothing)
@@ -27,11 +27,9 @@ def nll_and_gradient(logits, targets, weights, label_smoothing=0.0):
     return nll, gradient
 
 
-query_likelihood = cases.quick_jit(
-    jax.value_and_grad(query_likelihood_loss), static_argnames=("num_grades", "reduction")
-)
-graded_likelihood = cases.quick_jit(jax.value_and_grad(graded_likelihood_loss), static_argnames="reduction")
-indexing = cases.quick_jit(jax.value_and_grad(indexing_loss), static_argnames="reduction")
+query_likelihood = jax.jit(jax.value_and_grad(query_likelihood_loss), static_argnames=("num_grades", "reduction"))
+graded_likelihood = jax.jit(jax.value_and_grad(graded_likelihood_loss), static_argnames="reduction")
+indexing = jax.jit(jax.value_and_grad(indexing_loss), static_argnames="reduction")
 
 
 def sequences(seed=0):

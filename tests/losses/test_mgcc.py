@@ -48,7 +48,7 @@ SCORE_OPTIONS = [
 ]
 
 
-@partial(cases.quick_jit, static_argnums=3)
+@partial(jax.jit, static_argnums=3)
 def from_scores(scores, grades, mask, options):
     loss = partial(mgcc_from_scores, num_grades=L, docid_mask=mask, **dict(options))
     return jax.value_and_grad(loss)(scores, grades)
@@ -110,7 +110,7 @@ def test_bounding_grades_differs_from_bounding_pairs():
     )
 
 
-@cases.quick_jit
+@jax.jit
 @jax.value_and_grad
 def learnable_value_and_gradient(parameters, batch):
     return mgcc_loss(*batch[:3], num_grades=L, docid_mask=batch.mask, penalty=learnable_penalty(parameters))
@@ -133,6 +133,6 @@ def test_the_gradient_reaches_a_learnable_penalty(batch, parameters):
 def test_without_a_mask_every_docid_counts_also_under_vmap():
     rng = np.random.default_rng(3)
     batches = rng.normal(size=(2, B, D)), rng.normal(size=(2, N, D)), rng.integers(0, L + 1, (2, B, N))
-    together = cases.quick_jit(jax.vmap(partial(mgcc_loss, num_grades=L)))(*batches)
+    together = jax.jit(jax.vmap(partial(mgcc_loss, num_grades=L)))(*batches)
     apart = [reference.mgcc(*(array[i] for array in batches), num_grades=L) for i in range(2)]
     np.testing.assert_allclose(together, apart, rtol=2e-5)

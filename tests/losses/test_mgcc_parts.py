@@ -11,7 +11,7 @@ from hypothesis import given
 from gr2_jax.losses import mgcc_parts
 
 
-@partial(cases.quick_jit, static_argnames=("constraint", "bound", "denominator"))
+@partial(jax.jit, static_argnames=("constraint", "bound", "denominator"))
 def parts_of(batch, constraint, bound="pair", denominator="batch"):
     options = {"constraint": constraint, "bound": bound, "denominator": denominator}
     return mgcc_parts(*batch[:3], num_grades=L, docid_mask=batch.mask, **options)
@@ -62,7 +62,7 @@ def test_parts_match_brute_force(constraint, bound, denominator, batch):
     np.testing.assert_allclose(parts.order_accuracy, right / ordered if ordered else 0, rtol=1e-6)
 
 
-@partial(cases.quick_jit, static_argnums=1)
+@partial(jax.jit, static_argnums=1)
 def gradients_and_parts(batch, options):
     def everything(queries, docids):
         parts = mgcc_parts(queries, docids, batch.grades, num_grades=L, docid_mask=batch.mask, **dict(options))

@@ -17,7 +17,7 @@ from gr2_jax.losses import grade_matrix, mgcc_from_scores, mgcc_loss, mgcc_parts
 DENOMINATORS = ["batch", "negatives", "lower"]
 
 
-@partial(cases.quick_jit, static_argnames=("num_grades", "bound", "denominator"))
+@partial(jax.jit, static_argnames=("num_grades", "bound", "denominator"))
 def grade_losses(batch, num_grades, bound, denominator):
     """[B,L] final mean loss of each query's grades, and how many of its docids have that grade."""
 
@@ -66,7 +66,7 @@ CONSTRAINTS = [
 ]
 
 
-@cases.quick_jit
+@jax.jit
 def contrastive_and_graded(batch, positives):
     """Value and gradients of supervised contrastive, and of MGCC with every constraint on batches with one grade."""
 
@@ -104,12 +104,12 @@ def test_one_positive_per_query_is_supervised_contrastive_for_every_denominator(
     np.testing.assert_allclose(found, contrastive(batch, positives), rtol=1e-5, atol=1e-6)
 
 
-@partial(cases.quick_jit, static_argnums=1)
+@partial(jax.jit, static_argnums=1)
 def one_grade(batch, denominator):
     return mgcc_loss(*batch[:3], num_grades=1, docid_mask=batch.mask, denominator=denominator)
 
 
-@cases.quick_jit
+@jax.jit
 def contrastive(batch, positives):
     return supervised_contrastive_loss(batch.queries, batch.docids, positives, docid_mask=batch.mask)
 
@@ -127,7 +127,7 @@ def test_the_order_of_queries_and_docids_changes_nothing(options, batch, q, n):
     close(gradients_moved[1], gradients[1][np.array(n)])
 
 
-@partial(cases.quick_jit, static_argnames=("denominator", "constraint", "bound"))
+@partial(jax.jit, static_argnames=("denominator", "constraint", "bound"))
 def losses_and_gradients(scores, grades, penalty, denominator, constraint, bound):
     """One query, a loss for each row of its scores."""
 
@@ -184,7 +184,7 @@ def test_no_docid_is_repelled_by_a_less_relevant_one(case):
     assert np.all(gradients[:, n] <= 1e-6)
 
 
-@partial(cases.quick_jit, static_argnames="denominator")
+@partial(jax.jit, static_argnames="denominator")
 def loss_of_rows(queries, docids, docid_rows, judged_rows, judged_grades, denominator):
     grades, mask = grade_matrix(docid_rows, judged_rows, judged_grades)
     return mgcc_loss(queries, docids, grades, num_grades=L, docid_mask=mask, denominator=denominator)

@@ -17,7 +17,7 @@ L = 4
 vectors = partial(st.lists, min_size=L, max_size=L)
 
 
-@cases.quick_jit
+@jax.jit
 @partial(jax.vmap, in_axes=(None, 0))
 def penalty_and_jacobian(parameters, of_grade):
     """λ, and the gradient of one of its entries."""
@@ -108,7 +108,7 @@ def test_training_the_penalty_keeps_it_ordered_and_away_from_zero():
     )
     optimiser = optax.adam(0.3)
 
-    @cases.quick_jit
+    @jax.jit
     def step(parameters, state, prior):
         def objective(parameters):
             penalty = learnable_penalty(parameters)

@@ -15,6 +15,7 @@ from flax import linen as nn
 
 from gr2_jax.models import GR2, T5, Fusion, T5Config
 from gr2_jax.objectives.docids import FusionObjective, fusion_loss, query_generation_loss
+from gr2_jax.objectives.graded import others_first
 from gr2_jax.objectives.retrieval import RetrievalObjective, retrieval_loss
 from gr2_jax.training.job import TrainingJob
 from gr2_jax.training.loop import train
@@ -64,15 +65,6 @@ def _loss(objective):
         target_columns=jnp.asarray(COLUMNS),
         num_grades=3,
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Compiling is nearly all the time these tests take."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +178,13 @@ def test_the_leak_figure_is_the_loss_on_permuted_docids(params, reader):
     sees = [{row: np.asarray(v, np.float64) for row, v in {**everything, **each}.items()} for each in own]
     expected = plain.mgcc(queries.query_embeddings, sees, judgements, 3, 0.3)
     np.testing.assert_allclose(parts["mgcc_permuted"], expected / 3, rtol=1e-5)
+
+
+def test_a_permuted_docid_is_another_text_s():
+    for texts, each in ((2, 3), (3, 2), (5, 1), (4, 4)):
+        docids = np.arange(texts * each).reshape(texts, each)
+        found = np.asarray(others_first(docids)) // each
+        assert not np.any(found == np.arange(texts)[:, None])
 
 
 def test_a_loss_that_need_not_read_the_docid_is_seen_to_leak(params, tmp_path):

@@ -116,6 +116,21 @@ def test_rows_that_cannot_be_are_refused_before_the_first_stage(tmp_path, rows, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("graded", ["listwise", "margin"])
+def test_a_loss_on_lists_without_negatives_is_refused(tmp_path, graded):
+    rows = (System("LTRGR", "title", RetrievalObjective(graded=graded)),)
+    with pytest.raises(UserError, match=f"graded loss '{graded}', .*: give it self_negatives"):
+        run_experiment(small_experiment(rows=rows), tmp_path / "run")
+
+
+def test_a_share_that_was_chosen_for_other_rows_is_refused(finished, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
+    shutil.rmtree(workdir / "weights/GR2S+BM25")
+    with pytest.raises(UserError, match=r"GR2S\+BM25 has chosen no share for its rows as they are now"):
+        open_row(workdir, "GR2S+BM25")
+
+
 def test_weights_without_validation_queries_are_refused(tmp_path):
     corpus = dataclasses.replace(EXPERIMENT.corpus, validation_queries=0)
     with pytest.raises(UserError, match=r"--evaluation.weights needs validation queries"):

@@ -128,7 +128,18 @@ def test_rounded_vectors_may_be_longer_than_1_and_the_bound_knows(retriever):
     assert quantised(vectors, "bfloat16").longest() > 1
 
 
-def test_other_parameters_make_other_vectors(retriever, parts):
+def test_other_parameters_make_other_vectors_by_the_compiled_programs(retriever, monkeypatch):
+    before = retriever.search_tokens(QUERIES, K)
+    for program in ("joint_program", "vector_program"):
+        monkeypatch.setattr(f"gr2_jax.search.retriever.{program}", None)  # compiling again would call it
     turned = jax.tree.map(lambda x: -x, retriever.params)
-    other = dataclasses.replace(retriever, vectors=retriever.docid_vectors).with_params(turned)
+    other = retriever.with_params(turned)
     assert np.abs(other.docid_vectors.values - retriever.docid_vectors.values).max() > 0.1
+    assert np.abs(other.search_tokens(QUERIES, K).scores - before.scores).max() > 0.1
+
+
+def test_a_table_is_not_that_of_other_parameters(retriever):
+    turned = jax.tree.map(lambda x: -x, retriever.params)
+    opened = dataclasses.replace(retriever, vectors=retriever.docid_vectors)
+    found = opened.with_params(turned).docid_vectors
+    np.testing.assert_array_equal(found.values, retriever.with_params(turned).docid_vectors.values)

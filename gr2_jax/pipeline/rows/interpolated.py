@@ -61,6 +61,8 @@ class InterpolatedRow(Row):
     def open(self, run: Run, step: int | None = None) -> Interpolated:
         if step is not None:
             raise UserError(f"{self.name} reads two rows, each with its own steps: leave --step out")
+        if not self._stage(run).done:
+            raise UserError(f"{self.name} has chosen no share for its rows as they are now: run the config again")
         share = read_json(run.paths.weight(self.name) / "weight.json")["weight"]
         return Interpolated(*(run.row(name).open(run) for name in self.rows), share)
 

@@ -13,6 +13,7 @@ from gr2_jax.errors import SettingError, UserError, check_above_zero, check_leas
 from gr2_jax.experiment import OptimiserConfig, RetrievalObjective, Row
 from gr2_jax.files import read_json, write_json
 from gr2_jax.models import GR2, T5Config
+from gr2_jax.objectives.graded import BY_LISTS
 from gr2_jax.pipeline.initial_weights import random_params, starting_params, weights_fingerprint
 from gr2_jax.pipeline.retrieval_step import RetrievalStep
 from gr2_jax.pipeline.rows.training import check_fingerprints, graded_batches, list_fingerprint
@@ -36,7 +37,8 @@ class SelfNegatives:
 
     of                      a system above this one that writes the same docids: the training starts from its weights
     steps, learning_rate    of the fine-tuning; the rest is `retrieval.optimiser`'s
-    beams, depth            width of the search over the training queries, and how many of the documents found that are
+    beams, depth            width of the search over the training queries, the beams and the nearest docids, and how
+                            many of the documents found that are
                             not judged relevant are kept for each
     negatives               H, how many of these a batch holds per query, drawn anew each time, those that are judged
                             not relevant first
@@ -91,7 +93,13 @@ class System(Row):
         run.scheme(self.docids)
         if self.steps(run) < 1:
             raise SettingError(self, "steps_factor", f"is {self.steps_factor}: {self.name} has no steps to train")
+        graded = self.objective_in(run).graded
         if self.self_negatives is None:
+            if graded in BY_LISTS and self.objective_in(run).gamma:
+                raise UserError(
+                    f"row {self.name} has the graded loss '{graded}', which compares a query's documents with its "
+                    "negatives: give it self_negatives"
+                )
             return
         above = [row for row in run.rows[: run.rows.index(self)] if isinstance(row, System)]
         start = next((row for row in above if row.name == self.self_negatives.of), None)
@@ -281,10 +289,10 @@ class _Start(NamedTuple):
 
 
 def _warn_of_a_leak(name: str, objective: RetrievalObjective, parts: dict[str, float]) -> None:
-    """Says so where permuting the docids hardly raised the graded loss of the last step."""
+    """Says so where docids are read with the query and permuting them hardly raised the last step's graded loss."""
     permuted = parts.get(f"{objective.graded}_permuted")
     value = parts.get(objective.graded)
-    if permuted is not None and permuted < _LEAK * value:
+    if objective.docid_reader == "query" and permuted is not None and permuted < _LEAK * value:
         say(
             f"  {name}: {objective.graded} is {value:.3f}, and {permuted:.3f} with the docids permuted: it hardly "
             f"reads them (docid_reader is '{objective.docid_reader}')"
