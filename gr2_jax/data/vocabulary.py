@@ -103,6 +103,11 @@ class Tokenizer:
         return self._model.GetPieceSize()
 
     @property
+    def pieces(self) -> list[str]:
+        """The pieces of all ids as SentencePiece spells them, with "▁" for a blank."""
+        return self._model.IdToPiece(list(range(self.size)))
+
+    @property
     def sentinels(self) -> range:
         """The ids after the text pieces, for codes and suffixes of docids. `<extra_id_0>` is the last, as in T5."""
         return range(self.size - self.extra_ids, self.size)

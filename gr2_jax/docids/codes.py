@@ -5,8 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from gr2_jax.docids.clusters import SAMPLE_PER_CODE, UnitRows, chunks, draw, learn_centroids, nearest
+from gr2_jax.docids.clusters import SAMPLE_PER_CODE, UnitRows, Vectors, chunks, draw, learn_centroids, nearest
 from gr2_jax.errors import UserError
+
+_SCORES = 1 << 23  # of tuples at a time: 32 MiB
 
 
 class Codes(NamedTuple):
@@ -65,3 +67,52 @@ def product_codes(vectors: Float[np.ndarray, "N F"], *, parts: int, codes: int, 
         for part, columns in enumerate(slices):
             chosen[rows, part] = nearest(read[:, columns], centroids[part][:, columns])
     return Codes(chosen, centroids)
+
+
+def nearest_tuples(vectors: Vectors, centroids: Float[np.ndarray, "L C F"], count: int) -> Int[np.ndarray, "n K L"]:
+    """The K = min(count, C^L) tuples of codes whose centroids sum to about each vector, the nearest first, int32.
+
+    A document that cannot have the nearest tuple, because another has it, takes the next: codes that still say
+    what the document is, which a suffix does not. Found by a beam of `count` tuples over the levels: exact for one
+    level, and for product codes with as many beams as codes.
+    """
+    levels, codes, _ = centroids.shape
+    flat = centroids.reshape(levels * codes, -1)
+    products = (flat @ flat.T).reshape(levels, codes, levels, codes)
+    at_once = max(1, _SCORES // (count * codes))
+    starts = range(0, len(vectors), at_once)
+    return np.concatenate([_beam(vectors[start : start + at_once], flat, products, count) for start in starts])
+
+
+def _beam(
+    vectors: Float[np.ndarray, "n F"],
+    flat: Float[np.ndarray, "LC F"],
+    products: Float[np.ndarray, "L C L C"],
+    count: int,
+) -> Int[np.ndarray, "n K L"]:
+    """|x - sum_l c_l|^2 less |x|^2, added up level by level: -2 x.c_l + |c_l|^2 + 2 sum_{m < l} c_m.c_l."""
+    levels, codes = products.shape[:2]
+    likeness = (vectors @ flat.T).reshape(len(vectors), levels, codes)
+    distances = np.zeros((len(vectors), 1), np.float32)
+    tuples = np.zeros((len(vectors), 1, 0), np.int32)
+    for level in range(levels):
+        step = np.diagonal(products[level, :, level]) - 2 * likeness[:, level]  # [n, C]
+        longer = distances[:, :, None] + step[:, None]
+        for before in range(level):
+            longer += 2 * products[before, :, level][tuples[:, :, before]]
+        longer = longer.reshape(len(vectors), -1)
+        best = _smallest(longer, count)
+        distances = np.take_along_axis(longer, best, axis=1)
+        parents = np.take_along_axis(tuples, (best // codes)[:, :, None], axis=1)
+        tuples = np.concatenate([parents, (best % codes)[:, :, None].astype(np.int32)], axis=2)
+    return tuples
+
+
+def _smallest(values: Float[np.ndarray, "n M"], count: int) -> Int[np.ndarray, "n K"]:
+    """The columns of each row's smallest values, in order, equal ones by column."""
+    if count < values.shape[1]:
+        kept = np.sort(np.argpartition(values, count - 1, axis=1)[:, :count], axis=1)
+    else:
+        kept = np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    order = np.argsort(np.take_along_axis(values, kept, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(kept, order, axis=1)

@@ -5,7 +5,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from gr2_jax.docids import codes as codes_module
-from gr2_jax.docids.codes import residual_codes
+from gr2_jax.docids.clusters import UnitRows
+from gr2_jax.docids.codes import nearest_tuples, residual_codes
 from gr2_jax.errors import UserError
 
 LEVELS, CODES = 3, 6
@@ -99,3 +100,37 @@ def test_refuses_more_codes_than_documents(vectors):
         residual_codes(vectors[:1], levels=1, codes=8, seed=0)
     each = residual_codes(vectors[:4], levels=1, codes=4, seed=0)
     assert sorted(each.codes[:, 0].tolist()) == [0, 1, 2, 3]
+
+
+def distances(vectors, centroids):
+    """Every tuple of codes and its squared distance from each vector, by brute force: [n, C^L]."""
+    tuples = np.array(list(itertools.product(range(centroids.shape[1]), repeat=len(centroids))))
+    sums = sum(centroids[level][tuples[:, level]].astype(np.float64) for level in range(len(centroids)))
+    return tuples, np.square(vectors[:, None].astype(np.float64) - sums).sum(axis=-1)
+
+
+def test_the_nearest_tuples_of_one_level_or_of_enough_beams_are_those_of_brute_force(found, vectors):
+    for centroids, beams in ((found.centroids[:1], 4), (found.centroids, CODES**LEVELS)):
+        nearest = nearest_tuples(unit(vectors), centroids, beams)
+        tuples, every = distances(unit(vectors), centroids)
+        best = np.sort(every, axis=1)[:, :beams]
+        of_nearest = {tuple(t): i for i, t in enumerate(tuples.tolist())}
+        places = np.array([[of_nearest[tuple(t)] for t in own] for own in nearest.tolist()])
+        np.testing.assert_allclose(np.take_along_axis(every, places, axis=1), best, atol=1e-5)
+
+
+def test_few_beams_give_different_tuples_nearest_first_and_no_farther_than_the_greedy_code(found, vectors):
+    nearest = nearest_tuples(UnitRows(vectors), found.centroids, 8)
+    assert nearest.shape == (120, 8, LEVELS)
+    assert all(len(set(map(tuple, own))) == 8 for own in nearest.tolist())
+    sums = sum(found.centroids[level][nearest[..., level]] for level in range(LEVELS))
+    far = np.square(unit(vectors)[:, None] - sums).sum(axis=-1)
+    assert (np.diff(far, axis=1) >= -1e-5).all()
+    greedy = sum(found.centroids[level][found.codes[:, level]] for level in range(LEVELS))
+    assert (far[:, 0] <= np.square(unit(vectors) - greedy).sum(axis=-1) + 1e-5).all()
+
+
+def test_slices_of_documents_do_not_change_the_tuples(found, vectors, monkeypatch):
+    whole = nearest_tuples(unit(vectors), found.centroids, 5)
+    monkeypatch.setattr(codes_module, "_SCORES", 7 * 5 * CODES)
+    np.testing.assert_array_equal(nearest_tuples(unit(vectors), found.centroids, 5), whole)

@@ -22,6 +22,7 @@ from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes import (
     FusionQueries,
     HierarchicalCodes,
+    Keywords,
     PlainQueries,
     ProductCodes,
     RandomNumbers,
@@ -40,6 +41,7 @@ WRITER = {"model": MODEL, "optimiser": OptimiserConfig(steps=30), "pairs": 16, "
 FUSION = FusionQueries(**WRITER, radii=(0.0, 4.0), resamples=1)
 ALL = (
     Titles(),
+    Keywords(least=2, most=4),
     Urls(),
     RandomNumbers(),
     HierarchicalCodes(branches=3, leaf=4),
@@ -174,7 +176,7 @@ def test_quality_of_every_scheme_is_reported(made):
     assert (workdir.report / "docids.png").read_bytes().startswith(b"\x89PNG")
     for scheme in SCHEMES:
         quality = json.loads((workdir.quality(scheme) / "quality.json").read_text())
-        textual = scheme in ("title", "url", "qg", "fusion")
+        textual = scheme in ("title", "keywords", "url", "qg", "fusion")
         assert (quality["own_rank"] is not None) == textual
         assert (quality["held_out"] is not None) == (scheme in ("qg", "fusion"))
         assert (quality["vector_similarity"] is not None) == (scheme not in ("hierarchical", "number"))

@@ -3,11 +3,13 @@
 from gr2_jax.experiment.scheme import Scheme
 from gr2_jax.pipeline.schemes.codes import HierarchicalCodes, ProductCodes, RandomNumbers, ResidualCodes
 from gr2_jax.pipeline.schemes.fusion_queries import FusionQueries
+from gr2_jax.pipeline.schemes.keywords import Keywords
 from gr2_jax.pipeline.schemes.plain_queries import PlainQueries
 from gr2_jax.pipeline.schemes.text import Titles, Urls
 
 SCHEMES: tuple[type[Scheme], ...] = (
     Titles,
+    Keywords,
     Urls,
     RandomNumbers,
     HierarchicalCodes,
@@ -20,6 +22,7 @@ SCHEMES: tuple[type[Scheme], ...] = (
 __all__ = [
     "SCHEMES",
     "Titles",
+    "Keywords",
     "Urls",
     "RandomNumbers",
     "HierarchicalCodes",

@@ -10,17 +10,18 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int
 
-from gr2_jax.docids import Codes, hierarchical_codes, product_codes, random_numbers, residual_codes
+from gr2_jax.docids import Codes, hierarchical_codes, nearest_tuples, product_codes, random_numbers, residual_codes
+from gr2_jax.docids.clusters import UnitRows
 from gr2_jax.docids.hierarchy import digits_needed
 from gr2_jax.errors import UserError, check_least
-from gr2_jax.experiment.scheme import Scheme
+from gr2_jax.experiment.scheme import Candidates, Scheme
 from gr2_jax.pipeline.initial_weights import SENTINEL_VECTORS
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes.base import SUFFIX_DIGITS, FixedCandidates, scheme_fingerprint
 
 
 class CodeScheme(Scheme):
-    """One candidate per document: a code per level. Code c of level l is the sentinel number l * base + c."""
+    """A code per level. Code c of level l is the sentinel number l * base + c."""
 
     levels_differ: ClassVar[bool] = True
     """Whether the same number at another level is another token."""
@@ -34,9 +35,9 @@ class CodeScheme(Scheme):
     def base(self) -> int:
         """Different codes per level."""
 
-    def _spelled(self, run: Run, codes: Int[np.ndarray, "N L"]) -> Int[np.ndarray, "N L"]:
+    def _spelled(self, run: Run, codes: Int[np.ndarray, "*N L"]) -> Int[np.ndarray, "*N L"]:
         """Codes from 0, -1 after the last level of a document -> tokens, 0-padded."""
-        levels = codes.shape[1]
+        levels = codes.shape[-1]
         _check_room(run, self, levels, self.base * (levels if self.levels_differ else 1))
         ids = self._sentinels(run, levels if self.levels_differ else 1)
         written = ids[np.arange(levels) if self.levels_differ else np.zeros(levels, int), codes]
@@ -46,26 +47,29 @@ class CodeScheme(Scheme):
         numbers = np.arange(levels * self.base, dtype=np.int32).reshape(levels, self.base)
         return run.tokenizer.sentinels.start + numbers
 
-    def _fixed(self, run: Run, codes: Callable[[], Int[np.ndarray, "N L"]], **extras) -> FixedCandidates:
-        """`codes` are computed when they are first needed: of several processes by the one that builds the docids."""
+    def _unique(self, run: Run, codes: Callable[[], Int[np.ndarray, "N L"]]) -> FixedCandidates:
+        """Of one candidate per document. `codes` are computed when they are first needed: of several processes by the
+        one that builds the docids."""
         tokens = functools.cache(lambda: self._spelled(run, codes()))
-        return FixedCandidates(lambda rows: tokens()[rows][:, None], scheme_fingerprint(run, self), **extras)
+        return FixedCandidates(lambda rows: tokens()[rows][:, None], scheme_fingerprint(run, self))
 
 
 @dataclasses.dataclass(frozen=True)
 class Quantised(CodeScheme):
     """Codes whose centroids are vectors of the documents' own space: the retrieval model may start from them.
 
-    levels    codes that spell a docid
-    codes     different values of each
+    levels        codes that spell a docid
+    codes         different values of each
+    candidates    tuples of codes nearest to a document's vector, of which it gets the first that is free
     """
 
     levels: int = 3
     codes: int = 64
+    candidates: int = 64
 
     def __post_init__(self):
         super().__post_init__()
-        check_least(self, 1, "levels", "codes")
+        check_least(self, 1, "levels", "codes", "candidates")
 
     @property
     def base(self) -> int:
@@ -85,14 +89,17 @@ class Quantised(CodeScheme):
     def quantise(self, run: Run) -> Codes: ...
 
     def open(self, run: Run) -> FixedCandidates:
-        quantised = functools.cache(lambda: self.quantise(run))
+        centroids = functools.cache(lambda: self.quantise(run).centroids)
+
+        def candidates(rows: Int[np.ndarray, "n"]) -> Candidates:
+            vectors = UnitRows(run.semantics.document_vectors, rows)
+            return self._spelled(run, nearest_tuples(vectors, centroids(), self.candidates))
 
         def write_centroids(out: Path) -> None:
-            centroids = quantised().centroids
-            ids = self._sentinels(run, len(centroids))
-            np.savez(out / SENTINEL_VECTORS, ids=ids.ravel(), vectors=centroids.reshape(ids.size, -1))
+            ids = self._sentinels(run, self.levels)
+            np.savez(out / SENTINEL_VECTORS, ids=ids.ravel(), vectors=centroids().reshape(ids.size, -1))
 
-        return self._fixed(run, lambda: quantised().codes, extras=write_centroids)
+        return FixedCandidates(candidates, scheme_fingerprint(run, self), write_centroids)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +152,7 @@ class HierarchicalCodes(CodeScheme):
     def open(self, run: Run) -> FixedCandidates:
         vectors, seed = run.semantics.document_vectors, run.experiment.seed
         sizes = {"branches": self.branches, "leaf": self.leaf}
-        return self._fixed(run, lambda: hierarchical_codes(vectors, **sizes, seed=seed))
+        return self._unique(run, lambda: hierarchical_codes(vectors, **sizes, seed=seed))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +170,7 @@ class RandomNumbers(CodeScheme):
         _check_room(run, self, digits_needed(len(run.doc_ids), base=self.base), self.base)
 
     def open(self, run: Run) -> FixedCandidates:
-        return self._fixed(run, lambda: random_numbers(len(run.doc_ids), seed=run.experiment.seed))
+        return self._unique(run, lambda: random_numbers(len(run.doc_ids), seed=run.experiment.seed))
 
 
 def _check_room(run: Run, scheme: Scheme, levels: int, tokens: int) -> None:
