@@ -267,9 +267,9 @@ def _places(step: int, count: int, part: slice) -> Int[np.ndarray, "n"]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PairBatches:
-    """Batches for the docid model, f(seed, step): half real training queries with a document of their best grade, half
-    pseudo-queries with their document. document_tokens [P, S], query_tokens [P, T] ending in EOS, document_rows [P],
-    query_ids [P], the same for equal texts.
+    """Batches for the docid model, f(seed, step): `augmented` pseudo-queries with their document; the other pairs are
+    training queries with a document of their best grade. document_tokens [P, S], query_tokens [P, T] ending in EOS,
+    document_rows [P], query_ids [P], the same for equal texts.
 
     Documents are in memory: a host makes the whole batch and keeps its part, see `GradedBatches`. `input_end` ends the
     document_tokens, as `GradedBatches.eos` ends the encoder inputs of retrieval.
@@ -279,6 +279,7 @@ class PairBatches:
     pseudo: ExampleArrays
     documents: ExampleArrays
     pairs: int
+    augmented: int
     document_length: int
     query_length: int
     eos: int
@@ -291,9 +292,9 @@ class PairBatches:
 
     def _whole(self, step: int) -> dict[str, np.ndarray]:
         rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, step, 0, 1]))
-        count = self.pairs // 2
+        count = self.pairs - self.augmented
         real = visit(self.queries, _places(step, count, slice(0, count)), self.seed, 3)
-        count = self.pairs - count
+        count = self.augmented
         pseudo = visit(self.pseudo, _places(step, count, slice(0, count)), self.seed, 4)
         grades = self.queries.grades[real]
         best = draw_by_grade(grades, 1, rng.random((2, *grades.shape)))

@@ -135,7 +135,7 @@ def _first_pass(lists: Iterable[Lists], taken: TakenDocids, given: deque[_Given]
         documents += len(block)
     if not documents:
         raise UserError("there are no documents to give docids to")
-    return _Left(documents, _count_alone(np.concatenate(firsts)), np.concatenate(rows), stack(bases))
+    return _Left(documents, count_alone(np.concatenate(firsts)), np.concatenate(rows), stack(bases))
 
 
 def _later_pass(k: int, rows: Rows, lists: Iterable[Lists], taken: TakenDocids, given: deque[_Given]) -> Rows:
@@ -162,7 +162,7 @@ def _chosen(lists: Lists, choices: Int32[np.ndarray, "S"]) -> Int[np.ndarray, "S
     return narrow(docids)
 
 
-def _count_alone(hashes: UInt64[np.ndarray, "N"]) -> int:
+def count_alone(hashes: UInt64[np.ndarray, "N"]) -> int:
     """How many of the hashes occur once, not counting the empty docid's."""
     hashes.sort()
     differs = np.concatenate([[True], hashes[1:] != hashes[:-1], [True]])

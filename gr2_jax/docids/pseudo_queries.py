@@ -63,8 +63,8 @@ class Writer:
         return np.concatenate(found)
 
 
-def fusion_writer(model: Fusion, params: dict, writing: Writing, *, latents: int = 1) -> Writer:
-    """Writes from z = e_d + r, r of length `radius` in a direction uniform on the sphere.
+def fusion_writer(model: Fusion, params: dict, writing: Writing, *, latents: int = 1, unit: float = 1.0) -> Writer:
+    """Writes from z = e_d + r, r of length `radius` times `unit` in a direction uniform on the sphere.
 
     With several `latents`, a document's candidates come from this many z: first the best of each, then the second.
     """
@@ -72,7 +72,7 @@ def fusion_writer(model: Fusion, params: dict, writing: Writing, *, latents: int
     def read(params, tokens, rows, sample, radius):
         reps = model.apply({"params": params}, tokens, method="encode_documents")
         draw = partial(_noise, seed=writing.seed, sample=sample, count=latents, features=reps.shape[-1])
-        latent = reps[:, None] + radius * jax.vmap(draw)(rows)
+        latent = reps[:, None] + radius * unit * jax.vmap(draw)(rows)
         return model.apply({"params": params}, latent.reshape(-1, reps.shape[-1]), method="memory")
 
     def step(params, last, position, cache, memory):

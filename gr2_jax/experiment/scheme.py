@@ -17,10 +17,12 @@ class OpenScheme(Protocol):
 
     resamples      how often further candidates can be had for documents whose own are all taken
     fingerprint    of the candidates
+    reads_as_text  whether a docid is words, which a search engine can be asked
     """
 
     resamples: int
     fingerprint: str
+    reads_as_text: bool
 
     def candidates(self, rows: Int[np.ndarray, "n"], sample: int = 0) -> Candidates:
         """Docids of the documents `rows`, best first, 0-padded; `sample` 1, 2, ... gives other ones."""
@@ -44,11 +46,6 @@ class Scheme(abc.ABC):
 
     def __post_init__(self):
         check_name(self, "name", self.name)
-
-    @property
-    def reads_as_text(self) -> bool:
-        """Whether a docid is words, which a search engine can be asked."""
-        return True
 
     @property
     def costly(self) -> bool:

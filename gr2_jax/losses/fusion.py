@@ -20,6 +20,7 @@ def relevance_loss(
     *,
     query_ids: Int[Array, "P"] | None = None,
     document_ids: Int[Array, "P"] | None = None,
+    temperature: float = 1.0,
 ) -> Float[Array, ""]:
     """L_Rel, Eq. 1: -mean over pairs of exp(sim(e_d,e_q)) / (exp(sim(e_d,e_q)) + ζ), between -1 and 0.
 
@@ -27,13 +28,16 @@ def relevance_loss(
     leaves out the rows of the same query and of every query that the batch pairs with the same document; any other
     query counts once per row.
 
+    sim is divided by `temperature`; the paper has none. Between unit vectors a ratio without logarithm has a gradient
+    only for temperatures of about .05 to .2: at 1 all ratios are alike, far below one is all.
+
     Raises UserError where the arrays' shapes do not fit together.
     """
     same_query, same_document = _sameness(document_reps, query_reps, query_ids, document_ids)
     # [i, j]: some row pairs document i with query j.
     paired = jnp.matmul(same_document.astype(jnp.float32), same_query.astype(jnp.float32)) > 0
     in_ratio = ~paired | jnp.eye(paired.shape[0], dtype=bool)
-    dots = similarity_matrix(document_reps, query_reps, "dot")
+    dots = similarity_matrix(document_reps, query_reps, "dot") / temperature
     return -jnp.mean(jnp.exp(jnp.diagonal(masked_log_softmax(dots, in_ratio))))
 
 
@@ -44,6 +48,7 @@ def distinctness_loss(
     *,
     query_ids: Int[Array, "P"] | None = None,
     document_ids: Int[Array, "P"] | None = None,
+    margin: float | None = None,
 ) -> Float[Array, ""]:
     """L_Div, Eq. 2: mean of sim(e_d,e_d') over d != d' + mean of sim(e_q,e_q') over q != q' - mean of sim(e_d,e_q).
 
@@ -51,13 +56,20 @@ def distinctness_loss(
     With ids, rows of the same document (or query) form no pair, and the divisor is the number of pairs left. A mean
     over no pairs, as in a batch of one, is 0. The value has no lower bound: sim(e_d,e_q) may grow without limit.
 
+    With a `margin` two documents, or two queries, are pushed apart only until their similarity is that: each pair
+    counts as max(0, sim - margin). SpaceFusion (Gao et al., 2019), from which the regulariser comes, caps it likewise.
+
     Raises UserError where the arrays' shapes do not fit together.
     """
     same_query, same_document = _sameness(document_reps, query_reps, query_ids, document_ids)
-    documents = _mean_where(similarity_matrix(document_reps, document_reps, "dot"), ~same_document)
-    queries = _mean_where(similarity_matrix(query_reps, query_reps, "dot"), ~same_query)
+    documents = _mean_where(_beyond(similarity_matrix(document_reps, document_reps, "dot"), margin), ~same_document)
+    queries = _mean_where(_beyond(similarity_matrix(query_reps, query_reps, "dot"), margin), ~same_query)
     matched = jnp.sum(document_reps.astype(jnp.float32) * query_reps.astype(jnp.float32), axis=-1)
     return documents + queries - jnp.mean(matched)
+
+
+def _beyond(similarities: Float[Array, "P P"], margin: float | None) -> Float[Array, "P P"]:
+    return similarities if margin is None else jnp.maximum(similarities - margin, 0.0)
 
 
 def _sameness(

@@ -60,18 +60,31 @@ class Fusion(nn.Module):
         self.decoder = Decoder(cfg)
 
     def __call__(
-        self, document_tokens: Int[Array, "B S"], query_tokens: Int[Array, "B T"], deterministic: bool = True
+        self,
+        document_tokens: Int[Array, "B S"],
+        query_tokens: Int[Array, "B T"],
+        deterministic: bool = True,
+        noise: float = 0.0,
     ) -> FusionOutputs:
-        """Row i's document generates row i's query (QG), and the query reconstructs itself (AE)."""
+        """Row i's document generates row i's query (QG), and the query reconstructs itself (AE).
+
+        With `noise`, both are decoded from points at this distance, a share of the representations' length, in random
+        directions (the rng "noise"); the representations returned are without.
+        """
         document_reps = self.encode_documents(document_tokens, deterministic)
         query_reps = self.encode_queries(query_tokens, deterministic)
         inputs = shift_right(query_tokens)
         return FusionOutputs(
-            self.decode(inputs, document_reps, deterministic),
-            self.decode(inputs, query_reps, deterministic),
+            self.decode(inputs, self._moved(document_reps, noise), deterministic),
+            self.decode(inputs, self._moved(query_reps, noise), deterministic),
             document_reps,
             query_reps,
         )
+
+    def _moved(self, reps: Float[Array, "B D"], noise: float) -> Float[Array, "B D"]:
+        if not noise:
+            return reps
+        return reps + sphere_noise(self.make_rng("noise"), *reps.shape, noise * self.config.d_model**0.5)
 
     def encode_documents(self, tokens: Int[Array, "B S"], deterministic: bool = True) -> Float[Array, "B D"]:
         return self._represent(self.document_encoder, self.document_pooling, tokens, deterministic)

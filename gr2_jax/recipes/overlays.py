@@ -51,15 +51,23 @@ def _(settings: Experiment, word: str, **changes: Any) -> Experiment:
 
 def with_row(experiment: Experiment, word: str, **changes: Any) -> Experiment:
     """With another row, `<first row>-word`, that differs from the first in these fields, and for each row that starts
-    from the first a copy that starts from the new one."""
+    from the first a copy that starts from the new one. The word follows the shortest of the names: beside
+    GR2S-no-negatives and GR2S come GR2S-MLE-no-negatives and GR2S-MLE."""
     rows, first = experiment.section("rows"), _first(experiment)
-    name = f"{first.name}-{word}"
-    added = [dataclasses.replace(first, name=name, **changes)]
-    for row in rows:
-        if isinstance(row, System) and row.self_negatives is not None and row.self_negatives.of == first.name:
-            start = dataclasses.replace(row.self_negatives, of=name)
-            copy = f"{name}{row.name.removeprefix(first.name)}"
-            added.append(dataclasses.replace(row, name=copy, self_negatives=start, **changes))
+    tuned = [
+        row
+        for row in rows
+        if isinstance(row, System) and row.self_negatives is not None and row.self_negatives.of == first.name
+    ]
+    stem = min([first.name, *(row.name for row in tuned)], key=len)
+
+    def named(name: str) -> str:
+        return f"{stem}-{word}{name.removeprefix(stem)}"
+
+    added = [dataclasses.replace(first, name=named(first.name), **changes)]
+    for row in tuned:
+        start = dataclasses.replace(row.self_negatives, of=named(first.name))
+        added.append(dataclasses.replace(row, name=named(row.name), self_negatives=start, **changes))
     trained = [row for row in rows if isinstance(row, System)]
     others = [row for row in rows if not isinstance(row, System)]
     return dataclasses.replace(experiment, rows=(*trained, *added, *others))

@@ -47,13 +47,14 @@ BATCH = BatchConfig(
 )
 
 # The paper gives neither the steps nor the rate of this stage.
-SELF_NEGATIVES = SelfNegatives("GR2S", steps=5_000, learning_rate=5e-5)
+SELF_NEGATIVES = SelfNegatives("GR2S-no-negatives", steps=5_000, learning_rate=5e-5)
 
 
 _WRITER = {
     "model": dataclasses.replace(T5_BASE, weights="doc2query-t5-base"),
     "optimiser": OPTIMISER,
     "pairs": 64,
+    "pseudo_share": 0.0,  # docT5query writes queries
     "document_length": 512,
 }
 """What fusion and plain query generation share: both start from docT5query."""
@@ -65,7 +66,7 @@ def fusion(radius: float) -> FusionQueries:
 
 
 def paper_experiment(name: str, corpus: CorpusConfig, *, docids: Scheme, positives: int = 8) -> Experiment:
-    """GR2S as the paper trains it, in `runs/<name>`: Eq. 10 (the row GR2S), then self-negatives (GR2S-negatives).
+    """GR2S as the paper trains it, in `runs/<name>`: Eq. 10 (the row GR2S-no-negatives), then self-negatives.
 
     Args:
         docids: The scheme that both rows write.
@@ -81,8 +82,8 @@ def paper_experiment(name: str, corpus: CorpusConfig, *, docids: Scheme, positiv
             model=T5_BASE, optimiser=OPTIMISER, batch=dataclasses.replace(BATCH, docids=positives)
         ),
         rows=(
-            System("GR2S", docids.name),
-            System("GR2S-negatives", docids.name, self_negatives=SELF_NEGATIVES),
+            System("GR2S-no-negatives", docids.name),
+            System("GR2S", docids.name, self_negatives=SELF_NEGATIVES),
             *BASELINES,
         ),
         loop=LoopConfig(checkpoint_seconds=600.0),

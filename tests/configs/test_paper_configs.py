@@ -211,7 +211,7 @@ def test_all_ablations_are_rows_of_one_run(config):
     base, whole = loaded(Pair(config)), loaded(Pair(config, rows))
     assert whole.workdir == base.workdir
     systems = systems_of(whole)
-    assert list(systems)[:2] == ["GR2S", "GR2S-negatives"]
+    assert list(systems)[:2] == ["GR2S-no-negatives", "GR2S"]
     assert len(systems) == 2 + 2 * len(rows)
     assert whole.rows == (*systems.values(), *BASELINES)  # the trained rows come first
     objectives = {name: objective_of(whole, system) for name, system in systems.items()}
@@ -228,7 +228,7 @@ def test_all_ablations_are_rows_of_one_run(config):
     assert sum(system.self_negatives is not None for system in systems.values()) == 1 + len(rows)
     for name, system in systems.items():
         if system.self_negatives is not None:
-            assert name == f"{system.self_negatives.of}-negatives"
+            assert system.self_negatives.of == f"{name}-no-negatives"
             assert objectives[name] == objectives[system.self_negatives.of]
             assert system.docids == systems[system.self_negatives.of].docids
 
@@ -247,8 +247,8 @@ def test_gr2p_starts_from_what_pretraining_of_its_size_leaves(config):
         gr2s, gr2p = loaded(Pair(config, size)), loaded(Pair(config, (*size, "variants/gr2p")))
         assert gr2p.retrieval.model == dataclasses.replace(gr2s.retrieval.model, weights=f"{left}/model/t5")
         assert gr2p.vocabulary == VocabularyConfig(model=f"{left}/vocabulary/spiece.model", extra_ids=100)
-        assert [row.name for row in gr2p.rows] == ["GR2P", "GR2P-negatives", *(row.name for row in BASELINES)]
-        assert gr2p.rows[1].self_negatives.of == "GR2P"
+        assert [row.name for row in gr2p.rows] == ["GR2P-no-negatives", "GR2P", *(row.name for row in BASELINES)]
+        assert gr2p.rows[1].self_negatives.of == "GR2P-no-negatives"
         assert gr2p.docids == gr2s.docids
         assert gr2p.workdir == f"{gr2s.workdir}-gr2p"
 

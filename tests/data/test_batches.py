@@ -48,7 +48,7 @@ def test_a_batch_is_a_function_of_seed_and_step_alone(sources, make):
     def fresh(seed):
         if make == "graded":
             return GradedBatches(**sources, shape=SHAPE, seed=seed)
-        return PairBatches(**sources, pairs=6, document_length=9, query_length=5, eos=EOS, seed=seed)
+        return PairBatches(**sources, pairs=6, augmented=3, document_length=9, query_length=5, eos=EOS, seed=seed)
 
     walked = [fresh(3)(step) for step in range(12)]
     later = fresh(3)
@@ -270,7 +270,7 @@ def test_a_span_starts_anywhere_with_equal_odds():
 
 
 def test_pairs_hold_a_query_with_its_end_and_a_document_of_its_best_grade(sources):
-    batches = PairBatches(**sources, pairs=7, document_length=9, query_length=5, eos=EOS, seed=2)
+    batches = PairBatches(**sources, pairs=7, augmented=4, document_length=9, query_length=5, eos=EOS, seed=2)
     queries, pseudo, documents = sources["queries"], sources["pseudo"], sources["documents"]
     for step in range(6):
         batch = batches(step)
@@ -290,7 +290,7 @@ def test_pairs_hold_a_query_with_its_end_and_a_document_of_its_best_grade(source
 
 
 def test_pairs_visit_each_query_and_pseudo_query_once_an_epoch(sources):
-    batches = PairBatches(**sources, pairs=9, document_length=9, query_length=5, eos=EOS, seed=2)
+    batches = PairBatches(**sources, pairs=9, augmented=5, document_length=9, query_length=5, eos=EOS, seed=2)
     tokens = [batches(step)["query_tokens"] for step in range(14)]
     for size, walk in (
         (QUERIES, np.concatenate([example_of(t[:4], 100) for t in tokens])),

@@ -91,14 +91,14 @@ def penalty_prior(penalties):
     return -sum(math.log(p) for p in penalties) / len(penalties)
 
 
-def relevance(documents, queries, query_ids, document_ids):
+def relevance(documents, queries, query_ids, document_ids, temperature=1.0):
     """Eq. 1; zeta leaves out rows of the same query and of queries that are paired with the same document."""
     pairs = set(zip(document_ids, query_ids, strict=True))
     total = 0.0
     for i in range(len(documents)):
-        own = similarity(documents[i], queries[i], "dot")
+        own = similarity(documents[i], queries[i], "dot") / temperature
         others = [
-            similarity(documents[i], queries[j], "dot")
+            similarity(documents[i], queries[j], "dot") / temperature
             for j in range(len(queries))
             if j != i and (document_ids[i], query_ids[j]) not in pairs
         ]
@@ -107,12 +107,15 @@ def relevance(documents, queries, query_ids, document_ids):
     return -total / len(documents)
 
 
-def distinctness(documents, queries, query_ids, document_ids):
-    """Eq. 2."""
+def distinctness(documents, queries, query_ids, document_ids, margin=None):
+    """Eq. 2; with a margin, pairs are pushed apart until their similarity is that."""
+
+    def pushed(value):
+        return value if margin is None else max(value - margin, 0.0)
 
     def mean_over_pairs(rows, ids):
         values = [
-            similarity(rows[i], rows[j], "dot")
+            pushed(similarity(rows[i], rows[j], "dot"))
             for i in range(len(rows))
             for j in range(len(rows))
             if i != j and ids[i] != ids[j]

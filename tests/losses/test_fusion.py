@@ -48,6 +48,28 @@ def test_rows_without_ids_are_different_queries_and_documents(reps, ours, loop):
     cases.assert_gradients(gradients, expected, *reps, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("ours", "loop", "setting"),
+    [
+        (relevance_loss, reference.relevance, {"temperature": 0.3}),
+        (distinctness_loss, reference.distinctness, {"margin": 0.5}),
+        (distinctness_loss, reference.distinctness, {"margin": -0.2}),
+    ],
+)
+def test_temperature_and_margin_match_the_float64_loop(reps, ours, loop, setting):
+    value, gradients = jax.value_and_grad(partial(ours, **setting), argnums=(0, 1))(*reps)
+    expected = partial(loop, query_ids=range(P), document_ids=range(P), **setting)
+    np.testing.assert_allclose(value, expected(*reps), rtol=1e-5, atol=1e-6)
+    cases.assert_gradients(gradients, expected, *reps, rtol=1e-4, atol=1e-5)
+
+
+def test_below_the_margin_nothing_is_pushed_apart():
+    apart = jnp.eye(D)  # similarities of 0
+    assert distinctness_loss(apart, apart, margin=0.1) == -1
+    assert distinctness_loss(apart, apart) == -1
+    assert distinctness_loss(apart, apart, margin=-0.5) == 0
+
+
 def test_a_query_paired_elsewhere_with_the_same_document_is_no_negative():
     # Query 8 belongs to document 1 by row 1; its second row, with document 2, is no negative of row 0 either.
     documents, queries = jnp.ones((3, D)), jnp.array([[1.0] * D, [5.0] * D, [5.0] * D])

@@ -80,20 +80,21 @@ def margin(nll, grades, by):
     return sum(per_query) / len(per_query)
 
 
-def relevance(documents, queries, rows):
+def relevance(documents, queries, rows, temperature=1.0):
     """Eq. 1; another pair's query of the same document is not among the others."""
     total = 0.0
     for i in range(len(rows)):
-        own = math.exp(documents[i] @ queries[i])
-        others = sum(math.exp(documents[i] @ queries[j]) for j in range(len(rows)) if rows[j] != rows[i])
+        own = math.exp(documents[i] @ queries[i] / temperature)
+        others = sum(math.exp(documents[i] @ queries[j] / temperature) for j in range(len(rows)) if rows[j] != rows[i])
         total += own / (own + others)
     return -total / len(rows)
 
 
-def distinctness(documents, queries, rows):
-    """Eq. 2; two pairs of one document are not two documents."""
+def distinctness(documents, queries, rows, margin=-math.inf):
+    """Eq. 2; two pairs of one document are not two documents. With a margin, only what is above it counts."""
     pairs = [(i, j) for i in range(len(rows)) for j in range(len(rows)) if i != j]
-    between_documents = [documents[i] @ documents[j] for i, j in pairs if rows[i] != rows[j]]
-    between_queries = [queries[i] @ queries[j] for i, j in pairs]
+    above = (lambda sim: sim) if margin == -math.inf else (lambda sim: max(sim - margin, 0.0))
+    between_documents = [above(documents[i] @ documents[j]) for i, j in pairs if rows[i] != rows[j]]
+    between_queries = [above(queries[i] @ queries[j]) for i, j in pairs]
     matched = [documents[i] @ queries[i] for i in range(len(rows))]
     return sum(between_documents) / len(between_documents) + np.mean(between_queries) - np.mean(matched)

@@ -384,7 +384,8 @@ def fusion(fusion_params):
     """fusion(alpha, beta) -> (loss, parts), and the gradients of the parts for the parameters."""
 
     def run(alpha, beta, params):
-        objective = SimpleNamespace(alpha=alpha, beta=beta, label_smoothing=0.1)  # traced: one compilation
+        literal = {"temperature": 1.0, "margin": None, "per_token": False, "noise": 0.0}
+        objective = SimpleNamespace(alpha=alpha, beta=beta, label_smoothing=0.1, **literal)  # traced: one compilation
         loss, parts = fusion_loss(params, PAIRS, jax.random.key(0), model=FUSION, objective=objective)
         return parts, (loss, parts)
 
@@ -399,6 +400,37 @@ def test_fusion_loss_is_eq_3(fusion, fusion_parts, alpha, beta):
     np.testing.assert_allclose(loss, sum(weights[name] * fusion_parts[name] for name in weights), rtol=1e-5)
     for name in weights:
         np.testing.assert_allclose(parts[name], fusion_parts[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_fusion_loss_in_the_units_of_its_source(fusion_params, fusion_parts):
+    objective = FusionObjective(alpha=2.0, beta=3.0, temperature=0.1, margin=0.2, per_token=True)
+    loss, parts = fusion_loss(fusion_params, PAIRS, jax.random.key(0), model=FUSION, objective=objective)
+    outputs = FUSION.apply({"params": fusion_params}, PAIRS["document_tokens"], PAIRS["query_tokens"])
+    reps = [np.asarray(x, np.float64) for x in (outputs.document_reps, outputs.query_reps)]
+    documents, queries = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in reps)
+    tokens = np.count_nonzero(PAIRS["query_tokens"])
+    expected = {
+        "generation": fusion_parts["generation"] * 4 / tokens,
+        "reconstruction": fusion_parts["reconstruction"] * 4 / tokens,
+        "relevance": plain.relevance(documents, queries, PAIRS["document_rows"], temperature=0.1),
+        "distinctness": plain.distinctness(documents, queries, PAIRS["document_rows"], margin=0.2),
+    }
+    for name, value in expected.items():
+        np.testing.assert_allclose(parts[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+    weights = {"generation": 1, "reconstruction": 1, "relevance": 2, "distinctness": 3}
+    np.testing.assert_allclose(loss, sum(weights[name] * expected[name] for name in weights), rtol=1e-5)
+
+
+def test_noise_in_training_moves_what_is_decoded_and_not_the_regularisers(fusion_params, fusion_parts):
+    objective = FusionObjective(noise=0.5)
+    parts = [
+        fusion_loss(fusion_params, PAIRS, jax.random.key(seed), model=FUSION, objective=objective)[1] for seed in (0, 1)
+    ]
+    for name in ("relevance", "distinctness"):
+        np.testing.assert_allclose([part[name] for part in parts], fusion_parts[name], rtol=1e-5, atol=1e-6)
+    for name in ("generation", "reconstruction"):
+        values = [float(part[name]) for part in parts]
+        assert len({round(value, 4) for value in (*values, float(fusion_parts[name]))}) == 3
 
 
 def test_which_part_teaches_which_module(fusion):

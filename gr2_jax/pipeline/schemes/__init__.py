@@ -1,6 +1,7 @@
 """The docid schemes of the paper, its ablations and its baselines. A new one is a class here, listed in `SCHEMES`."""
 
 from gr2_jax.experiment.scheme import Scheme
+from gr2_jax.pipeline.schemes.auto import Auto
 from gr2_jax.pipeline.schemes.codes import HierarchicalCodes, ProductCodes, RandomNumbers, ResidualCodes
 from gr2_jax.pipeline.schemes.fusion_queries import FusionQueries
 from gr2_jax.pipeline.schemes.keywords import Keywords
@@ -8,6 +9,7 @@ from gr2_jax.pipeline.schemes.plain_queries import PlainQueries
 from gr2_jax.pipeline.schemes.text import Titles, Urls
 
 SCHEMES: tuple[type[Scheme], ...] = (
+    Auto,
     Titles,
     Keywords,
     Urls,
@@ -21,6 +23,7 @@ SCHEMES: tuple[type[Scheme], ...] = (
 
 __all__ = [
     "SCHEMES",
+    "Auto",
     "Titles",
     "Keywords",
     "Urls",

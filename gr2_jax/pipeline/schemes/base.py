@@ -32,6 +32,7 @@ class FixedCandidates:
     get: Callable[[Int[np.ndarray, "n"]], Candidates]
     fingerprint: str
     extras: Callable[[Path], None] = lambda out: None
+    reads_as_text: bool = True
     resamples: int = 0
 
     def candidates(self, rows: Int[np.ndarray, "n"], sample: int = 0) -> Candidates:

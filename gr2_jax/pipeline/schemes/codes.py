@@ -27,10 +27,6 @@ class CodeScheme(Scheme):
     """Whether the same number at another level is another token."""
 
     @property
-    def reads_as_text(self) -> bool:
-        return False
-
-    @property
     @abc.abstractmethod
     def base(self) -> int:
         """Different codes per level."""
@@ -51,7 +47,7 @@ class CodeScheme(Scheme):
         """Of one candidate per document. `codes` are computed when they are first needed: of several processes by the
         one that builds the docids."""
         tokens = functools.cache(lambda: self._spelled(run, codes()))
-        return FixedCandidates(lambda rows: tokens()[rows][:, None], scheme_fingerprint(run, self))
+        return FixedCandidates(lambda rows: tokens()[rows][:, None], scheme_fingerprint(run, self), reads_as_text=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +95,7 @@ class Quantised(CodeScheme):
             ids = self._sentinels(run, self.levels)
             np.savez(out / SENTINEL_VECTORS, ids=ids.ravel(), vectors=centroids().reshape(ids.size, -1))
 
-        return FixedCandidates(candidates, scheme_fingerprint(run, self), write_centroids)
+        return FixedCandidates(candidates, scheme_fingerprint(run, self), write_centroids, reads_as_text=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ from gr2_jax.pipeline.schemes.radius import Choice, choose_radius
 from gr2_jax.pipeline.stage import fingerprint_of
 from gr2_jax.training.step import Loss
 
-_WRITING = ("name", "max_length", "radius", "radii", "beams", "latents", "resamples")
+_WRITING = ("name", "max_length", "radius", "radii", "relative", "beams", "latents", "resamples")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +32,7 @@ class FusionQueries(PseudoQueries):
 
     latent     how a representation enters the decoder, see `gr2_jax.models.fusion`
     radius     |r|; with `radii`, the one of them that validation prefers, see `gr2_jax.pipeline.schemes.radius`
+    relative   whether radii are shares of a representation's length, sqrt(d_model), rather than lengths
     latents    points z of the sphere per document whose candidates, `beams` each, make up its list
     resamples  further points, for documents whose candidates are all taken
     """
@@ -41,6 +42,7 @@ class FusionQueries(PseudoQueries):
     objective: FusionObjective = FusionObjective()
     radius: float = 2.0
     radii: tuple[float, ...] = ()
+    relative: bool = False
     latents: int = 1
     resamples: int = 2
 
@@ -80,7 +82,8 @@ class FusionQueries(PseudoQueries):
         return apply(shift_right(queries), latents, method="decode")
 
     def writer(self, network: Fusion, params: dict, writing: Writing) -> Writer:
-        return fusion_writer(network, params, writing, latents=self.latents)
+        unit = network.config.d_model**0.5 if self.relative else 1.0
+        return fusion_writer(network, params, writing, latents=self.latents, unit=unit)
 
     def open(self, run: Run) -> "OpenFusion":
         return OpenFusion(self, run, *self._trained(run))

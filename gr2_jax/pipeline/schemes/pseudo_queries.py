@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from gr2_jax.data.batches import PairBatches, cut_inputs
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.docids import Writer, Writing, pack_candidates
-from gr2_jax.errors import check_least
+from gr2_jax.errors import check_least, check_share
 from gr2_jax.experiment import ModelConfig, OptimiserConfig, Scheme
 from gr2_jax.experiment.scheme import Candidates
 from gr2_jax.losses import label_smoothed_nll
@@ -38,6 +38,7 @@ class PseudoQueries(Scheme):
     """The model that writes, its training, and the search for what it writes.
 
     pairs            documents with a query, per batch
+    pseudo_share     share of them whose query is a text of the augmentation; the rest have training queries
     document_length  tokens that the model reads of a document
     beams            candidates that the search keeps
     max_length       tokens of a query at most, its end not counted; None: `docids.max_length`
@@ -46,15 +47,16 @@ class PseudoQueries(Scheme):
     model: ModelConfig = ModelConfig(num_encoder_layers=1)
     optimiser: OptimiserConfig = OptimiserConfig(steps=200)
     pairs: int = 128
+    pseudo_share: float = 0.5
     document_length: int = 64
     beams: int = 8
     max_length: int | None = None
 
     def __post_init__(self):
         super().__post_init__()
-        check_least(
-            self, 1, "pairs", "document_length", "beams", *(["max_length"] if self.max_length is not None else [])
-        )
+        given = ["max_length"] if self.max_length is not None else []
+        check_least(self, 1, "pairs", "document_length", "beams", *given)
+        check_share(self, "pseudo_share")
 
     @property
     def costly(self) -> bool:
@@ -119,6 +121,7 @@ class PseudoQueries(Scheme):
             pseudo=run.examples["pseudo"],
             documents=run.examples["documents"],
             pairs=self.pairs,
+            augmented=round(self.pairs * self.pseudo_share),
             document_length=self.document_length,
             query_length=self.query_length(run),
             eos=EOS_ID,
@@ -141,6 +144,7 @@ class OpenQueries:
     """A trained `PseudoQueries`, as `gr2_jax.experiment.scheme.OpenScheme`."""
 
     resamples = 0
+    reads_as_text = True
     radius = 0.0
     """|r| of the noise around a document's representation."""
 
@@ -156,7 +160,7 @@ class OpenQueries:
 
     def write(self, rows: Int[np.ndarray, "n"], sample: int, radius: float) -> Candidates:
         written = self._writer(self._document_tokens(rows), rows, sample=sample, radius=radius)
-        return pack_candidates([self._respelt(candidates) for candidates in written.tolist()])
+        return pack_candidates([self._that_fit(self._respelt(candidates)) for candidates in written.tolist()])
 
     def write_extras(self, out: Path) -> None:
         """Nothing is kept."""
@@ -189,6 +193,10 @@ class OpenQueries:
         """The vocabulary's own spelling of generated texts, so that different docids also read differently."""
         tokenizer = self.run.tokenizer
         return tokenizer.encode_batch([tokenizer.decode(t for t in docid if t != PAD_ID) for docid in candidates])
+
+    def _that_fit(self, docids: list[list[int]]) -> list[list[int]]:
+        """The docids that need no cutting, or all where there is none."""
+        return [docid for docid in docids if len(docid) <= self.run.experiment.docids.max_length] or docids
 
     def _nll(self, documents: Int[np.ndarray, "n S"], queries: Int[np.ndarray, "n T"]) -> Float[np.ndarray, "n"]:
         """In batches of one size: one compilation."""
