@@ -97,5 +97,5 @@ def _warc(path: Path, file: BinaryIO, *, clueweb09: bool) -> Iterator[Document]:
         raise UserError(f"{path} is a WARC file: pip install 'ir_datasets[warc]' to read it") from error
     except (KeyError, AttributeError) as error:  # that reader raises AttributeError for a missing header
         raise UserError(f"{path} has a response without WARC-TREC-ID, WARC-Target-URI or WARC-Date") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as WARC: {error}") from None
