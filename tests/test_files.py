@@ -30,7 +30,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
             read_json(tmp_path / name)
 
 
-DEEP, LONG = "[" * 5000 + "]" * 5000, "9" * 5000
+DEEP, LONG = "[" * 100_000 + "]" * 100_000, "9" * 5000
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from gr2_jax.files import read_json
 SPACES = [" ", "\t", "\n", "\r\n", "\x0c", "\u2028"]
 ODD = [*SPACES, "\0", "\x1b[2J", "\ufeff", "é", "\u0661", "../../x", "<", '"']
 NUMBERS = ["-1", "3.0", "2.5", "1_0", "1e999", "-1e39", "1001", "nan", "inf", "9" * 5000]
-VALUES = ["null", "NaN", "-Infinity", "1e999", "[]", "{}", '"\\ud83d"', "[" * 5000, "9" * 5000, ",", ":", "}"]
+VALUES = ["null", "NaN", "-Infinity", "1e999", "[]", "{}", '"\\ud83d"', "[" * 20_000, "9" * 5000, ",", ":", "}"]
 TAGS = ["<top>", "</top>", "<top id=7", "<num>", "</num>", "<TITLE>", "</title>", "<b>", "<br/>", "</topic>", "<x"]
 XML = ["<!--", "-->", "<![CDATA[", "]]>", "&amp;", "&#x0;", "&no;", '<?xml version="1.0" encoding="latin-1"?>']
 DOCUMENTS = ["<DOC>", "</DOC>", "<DOCNO>", "</DOCNO>", "<DOCHDR>", "</DOCHDR>", "<TEXT>", "<p>", "http:/", "200"]

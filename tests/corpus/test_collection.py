@@ -81,7 +81,7 @@ def test_reader_survives_crlf_blank_lines_negative_grades_gzip_and_missing_title
         ({"documents": '{"doc_id": "d1", "text": "t"}\n{"doc_id": \n'}, ["documents.jsonl, line 2", "not JSON"]),
         ({"documents": "[1]\n"}, ["documents.jsonl, line 1", "JSON object"]),
         (
-            {"documents": '{"doc_id": "a", "text": ""}\n{"doc_id": "b", "text": ' + "[" * 5000 + "\n"},
+            {"documents": '{"doc_id": "a", "text": ""}\n{"doc_id": "b", "text": ' + "[" * 100_000 + "\n"},
             ["documents.jsonl, line 2", "not JSON", "too deep"],
         ),
         ({"documents": f'{{"doc_id": {"9" * 5000}, "text": ""}}\n'}, ["documents.jsonl, line 1", "digits"]),
