@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from gr2_jax.errors import LOST, RESTART, Preempted, UserError, nearest
+from gr2_jax.terminal import PIPE_CLOSED, escape_what_stdout_cannot_encode, flush_or_silence, reader_has_left, warn
 
 COMMANDS = (
     "quickstart",
@@ -31,34 +32,46 @@ _EXTRAS = {"huggingface": ("safetensors", "transformers"), "beam": ("apache_beam
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command; a `UserError` is printed as one line and ends the program with code 2."""
+    """Runs a command; a `UserError` is printed as one line and ends the program with code 2, and a pipe whose reader
+    has left, as of `gr2 ... | head`, ends it without a word."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _leave)
+    escape_what_stdout_cannot_encode()
+    code = _exit_code(sys.argv[1:] if arguments is None else list(arguments))
+    flush_or_silence()
+    sys.exit(code)
+
+
+def _exit_code(arguments: list[str]) -> int:
     try:
-        sys.exit(_run(sys.argv[1:] if arguments is None else list(arguments)))
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
     except UserError as error:
-        print(f"gr2: {' '.join(str(error).splitlines())}", file=sys.stderr)
-        sys.exit(2)
+        warn(str(error))
+        return 2
     except ModuleNotFoundError as error:
         extra = next((extra for extra, names in _EXTRAS.items() if str(error.name).startswith(names)), "quickstart")
-        print(f"gr2: {error.name} is not installed: pip install 'gr2_jax[{extra}]'", file=sys.stderr)
-        sys.exit(2)
+        warn(f"{error.name} is not installed: pip install 'gr2_jax[{extra}]'")
+        return 2
     except OSError as error:
-        print(f"gr2: {error}", file=sys.stderr)
-        sys.exit(2)
+        if isinstance(error, BrokenPipeError) and reader_has_left():
+            return PIPE_CLOSED
+        warn(str(error))
+        return 2
     except Preempted as stopped:
-        print(f"gr2: {stopped}", file=sys.stderr)
-        sys.exit(RESTART)
+        warn(str(stopped))
+        return RESTART
     except RuntimeError as error:
         from gr2_jax.hosts import process_count
 
         if process_count() == 1:
             raise
-        print(f"gr2: another process of this job is gone: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+        warn(f"another process of this job is gone: {' '.join(str(error).split())[:300]}")
         os._exit(LOST)  # an orderly exit would wait for it
     except KeyboardInterrupt:
-        print("gr2: stopped; the same command resumes from here", file=sys.stderr)
-        sys.exit(130)
+        warn("stopped; the same command resumes from here")
+        return 130
 
 
 def _leave(number, frame) -> None:
@@ -90,5 +103,8 @@ def _command(name: str) -> ModuleType:
 def _run(arguments: list[str]) -> int:
     if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         raise UserError(f"there is no command '{arguments[0]}': {nearest(arguments[0], COMMANDS)}")
-    options, settings = parser().parse_known_args(arguments)
+    try:
+        options, settings = parser().parse_known_args(arguments)
+    except SystemExit as stop:  # of --help
+        return stop.code
     return _command(options.command).run(options, settings)

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,17 +25,43 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """The value that the file holds; raises `UserError` if it cannot be read or is not JSON."""
+    """The value that the file holds, NaN and infinity included, which `write_json` writes; raises `UserError` if it
+    cannot be read or is not JSON."""
     return parse_json(read_text(path), path)
 
 
-def parse_json(text: str, place: str | Path) -> Any:
-    """The value of a JSON text; raises `UserError` that names the place, a file or a line of one."""
+def parse_json(text: str, place: str | Path, *, strict: bool = False) -> Any:
+    """The value of a JSON text; raises `UserError` that names the place, a file or a line of one.
+
+    Valid JSON that Python cannot hold is refused, too: too deep, or whole numbers of thousands of digits. `strict`
+    refuses NaN and infinity, which JSON does not have.
+    """
     try:
-        return json.loads(text)
+        return (_STRICT if strict else _LENIENT).decode(text)
     except json.JSONDecodeError as error:
         shown = repr(text if len(text) <= 60 else text[:57] + "...")
-        raise UserError(f"{place} is not JSON: {error.msg} at column {error.colno} of {shown}") from error
+        line = f"line {error.lineno}, " if error.lineno > 1 else ""
+        raise UserError(f"{place} is not JSON: {error.msg} at {line}column {error.colno} of {shown}") from error
+    except RecursionError:
+        raise UserError(f"{place} is not JSON that can be read: it is nested too deeply") from None
+    except _Constant as name:
+        raise UserError(f"{place} is not JSON: it holds {name}, which is no number of JSON") from None
+    except ValueError:
+        most = sys.get_int_max_str_digits()
+        raise UserError(
+            f"{place} is not JSON that can be read: it holds a number of more than {most:,} digits"
+        ) from None
+
+
+class _Constant(ValueError):
+    """NaN, Infinity or -Infinity, by name."""
+
+
+def _refuse_constant(name: str) -> None:
+    raise _Constant(name)
+
+
+_LENIENT, _STRICT = json.JSONDecoder(), json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from gr2_jax.terminal import printable
+
 T = TypeVar("T")
 _SECONDS_BETWEEN_LINES = 15.0
 
@@ -24,7 +26,7 @@ def be_quiet() -> None:
 def say(text: str) -> None:
     """Prints one line on stderr; stdout holds results only."""
     if not _quiet:
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(printable(text), file=sys.stderr)
 
 
 @contextmanager

@@ -2,10 +2,10 @@
 
 import argparse
 import dataclasses
-import json
 from collections.abc import Sequence
 
 from gr2_jax.commands.experiments import refuse_settings
+from gr2_jax.terminal import show, show_json
 
 HELP = "what a source holds and what is odd about it; writes it as a folder"
 
@@ -25,5 +25,8 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     from gr2_jax.corpus.export import export_collection
 
     survey = export_collection(options.source, documents=options.documents, seed=options.seed, output=options.output)
-    print(json.dumps(dataclasses.asdict(survey)) if options.json else "\n".join(survey.lines()))
+    if options.json:
+        show_json(dataclasses.asdict(survey))
+    else:
+        show("\n".join(survey.lines()))
     return 0

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from gr2_jax.commands.experiments import refuse_settings
+from gr2_jax.terminal import show
 
 HELP = "a T5 from Hugging Face's files into a checkpoint, or back into the same files"
 
@@ -17,5 +18,5 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     refuse_settings(settings)
     from gr2_jax.models.convert import convert
 
-    print("\n".join(convert(options.source, options.destination)))
+    show("\n".join(convert(options.source, options.destination)))
     return 0

@@ -1,13 +1,13 @@
 """`gr2 evaluate CONFIG`: a config's stages up to the table; `gr2 evaluate RUN`: one row of a run on any queries."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from gr2_jax.commands.experiments import add_config, run_config
 from gr2_jax.commands.search_options import OPTIONS, add_search_options, given
 from gr2_jax.errors import UserError
+from gr2_jax.terminal import show, show_json
 
 HELP = "TREC runs and the table of measures; or a row of a finished run on any queries"
 
@@ -75,12 +75,12 @@ def _evaluate_run(directory: str, options: argparse.Namespace, settings: Sequenc
     if not is_first:
         return 0
     if options.json:
-        print(json.dumps(result))
+        show_json(result)
         return 0
     facts, row = result["provenance"], result["provenance"]["row"]
     if result["measures"]:
-        print(f"\n{format_table({row: result['measures']}, list(result['measures']))}\n")
+        show(f"\n{format_table({row: result['measures']}, list(result['measures']))}\n")
     searched = f"{facts['queries']:,} queries, {facts['ms_per_query']:.3g} ms each"
-    print(f"searched {searched}; {facts['proven_share']:.1%} of the lists are proven")
-    print(f"results  {result['output']}/run.trec, metrics.json" + (", per_query.tsv" if result["measures"] else ""))
+    show(f"searched {searched}; {facts['proven_share']:.1%} of the lists are proven")
+    show(f"results  {result['output']}/run.trec, metrics.json" + (", per_query.tsv" if result["measures"] else ""))
     return 0

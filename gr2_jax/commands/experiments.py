@@ -2,13 +2,14 @@
 
 import argparse
 import dataclasses
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gr2_jax.errors import UserError
+from gr2_jax.files import read_json
+from gr2_jax.terminal import show, show_json
 
 if TYPE_CHECKING:
     from gr2_jax.experiment import Experiment, Pretraining, Settings
@@ -65,13 +66,13 @@ def _fine_tune(experiment: "Experiment", options: argparse.Namespace, until: str
         return _show_docids(experiment, paths, table, options.json)
     measures = paths.metrics / f"{part}.json"
     if options.json:
-        print(json.dumps(json.loads(measures.read_text())))
+        show_json(read_json(measures))
         return 0
-    print(f"\n{table}\n")
-    print(f"table    {paths.report}/{part}.md\nmeasures {measures}\nruns     {paths.runs}/<row>/{part}.trec")
+    show(f"\n{table}\n")
+    show(f"table    {paths.report}/{part}.md\nmeasures {measures}\nruns     {paths.runs}/<row>/{part}.trec")
     if not experiment.corpus.folds:
         query = "indices that would sort an array" if experiment.corpus.source.startswith("apidocs") else "a query"
-        print(f'\nnext: gr2 search "{query}" --workdir {paths.root}')
+        show(f'\nnext: gr2 search "{query}" --workdir {paths.root}')
     return 0
 
 
@@ -82,11 +83,11 @@ def _show_docids(experiment: "Experiment", paths: "Workdir", table: str, as_json
     if as_json:
         names = [scheme.name for scheme in experiment.docids.schemes]
         files = {name: paths.quality(name) / "quality.json" for name in names}
-        print(json.dumps({name: json.loads(file.read_text()) for name, file in files.items()}))
+        show_json({name: read_json(file) for name, file in files.items()})
         return 0
-    print(f"\n{table}\n")
-    print(f"table    {paths.report}/docids.md\npicture  {paths.report}/docids.png")
-    print(f"docids   {paths.docids('<scheme>')}/docids.tsv\nquality  {paths.quality('<scheme>')}/quality.json")
+    show(f"\n{table}\n")
+    show(f"table    {paths.report}/docids.md\npicture  {paths.report}/docids.png")
+    show(f"docids   {paths.docids('<scheme>')}/docids.tsv\nquality  {paths.quality('<scheme>')}/quality.json")
     return 0
 
 
@@ -102,7 +103,10 @@ def _pretrain(experiment: "Pretraining", options: argparse.Namespace, until: str
     if weights is not None and is_first():
         result = {"weights": str(weights), "vocabulary": str(weights / "spiece.model")}
         lines = (f"{name:10} {path}" for name, path in result.items())
-        print(json.dumps(result) if options.json else "\n".join(lines))
+        if options.json:
+            show_json(result)
+        else:
+            show("\n".join(lines))
     return 0
 
 

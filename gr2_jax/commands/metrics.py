@@ -1,15 +1,14 @@
 """`gr2 metrics RUN [RUN ...] QRELS`: any TREC runs scored, and compared with the first."""
 
 import argparse
-import json
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gr2_jax.commands.experiments import refuse_settings
 from gr2_jax.errors import UserError, nearest
+from gr2_jax.terminal import show, show_json, warn
 
 HELP = "scores any TREC run files, and compares them"
 
@@ -54,7 +53,7 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     if options.output is not None:
         _write(options, files, scores, {"measures": means, "significance": _tested(reference, options.test, p_values)})
     if options.json:
-        print(json.dumps({"measures": means, "p": p_values} if len(files) > 1 else means[reference]))
+        show_json({"measures": means, "p": p_values} if len(files) > 1 else means[reference])
     else:
         _print(means, p_values, reference, _TEST_NAMES[options.test])
     return 0
@@ -100,9 +99,9 @@ def _score(path: str, qrels: Mapping[str, Any], measures: Sequence[str], topics:
     scores = per_query(found, qrels, measures, topics=topics)
     if missing := judged - found.keys():
         fate = "they are left out" if topics == "answered" else "they count as 0"
-        _warn(f"{path} has nothing for {len(missing)} of {len(judged)} judged queries ({_some(missing)}): {fate}")
+        warn(f"{path} has nothing for {len(missing)} of {len(judged)} judged queries ({_some(missing)}): {fate}")
     if strange := found.keys() - qrels.keys():
-        _warn(f"{path} answers {len(strange)} queries without judgements ({_some(strange)}): they are left out")
+        warn(f"{path} answers {len(strange)} queries without judgements ({_some(strange)}): they are left out")
     return scores
 
 
@@ -113,7 +112,7 @@ def _p_values(scores: Mapping[str, _Scores], reference: str, test: Callable) -> 
     others = [name for name in scores if name != reference]
     shared = min(len(_first(scores[name]).keys() & _first(scores[reference]).keys()) for name in scores)
     if others and shared < 2:
-        _warn("no test of significance: it needs two queries that the runs share")
+        warn("no test of significance: it needs two queries that the runs share")
         return {}
     corrected = {
         measure: holm({name: test(scores[name][measure], values) for name in others})
@@ -153,11 +152,11 @@ def _print(means: dict, p_values: dict, reference: str, test: str) -> None:
     from gr2_jax.evaluation.table import format_table
 
     measures = list(means[reference])
-    print(format_table(means, measures))
+    show(format_table(means, measures))
     if p_values:
         rows = {name: {f"p {measure}": p for measure, p in values.items()} for name, values in p_values.items()}
-        print(f"\n{format_table(rows, [f'p {measure}' for measure in measures], heading=f'against {reference}')}")
-        print(f"({test}, two-sided, Holm-corrected over the runs for each measure)")
+        show(f"\n{format_table(rows, [f'p {measure}' for measure in measures], heading=f'against {reference}')}")
+        show(f"({test}, two-sided, Holm-corrected over the runs for each measure)")
 
 
 def _first(scores: _Scores) -> dict[str, float]:
@@ -166,7 +165,3 @@ def _first(scores: _Scores) -> dict[str, float]:
 
 def _some(ids: Any) -> str:
     return ", ".join(sorted(ids)[:3])
-
-
-def _warn(text: str) -> None:
-    print(f"gr2: {text}", file=sys.stderr)

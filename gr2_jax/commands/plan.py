@@ -1,9 +1,10 @@
 """`gr2 plan CONFIG --topology v5e:16x16`: whether a training fits a pod, and what it would cost."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from typing import Any
+
+from gr2_jax.terminal import show, show_json
 
 HELP = "whether a training fits a TPU pod, and what it would cost, without one"
 
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     search = None if options.no_search_step else plan_search(experiment, pod, quick=options.quick)
     if options.json:
         plan = {"topology": options.topology, "slices": options.slices, "training": training, "search": search}
-        print(json.dumps(plan))
+        show_json(plan)
         return 0
     _print(options, training, search)
     return 0 if next(iter(training.values()))["fits"] else 1
@@ -45,11 +46,11 @@ def _print(options: argparse.Namespace, training: dict[str, dict[str, Any]], sea
 
     for name, figures in training.items():
         title = f"{options.topology}, {name}"
-        print(f"{title}\n  refused: {figures['refused']}" if "refused" in figures else table(title, figures))
+        show(f"{title}\n  refused: {figures['refused']}" if "refused" in figures else table(title, figures))
     if options.search:
-        print(fastest(training))
+        show(fastest(training))
     if search is not None:
-        print(
+        show(
             f"constrained search, 8 queries of 20 beams on each chip: {'fits' if search['fits'] else 'DOES NOT FIT'}, "
             f"peak {search['peak'] / 2**30:.2f} GiB; compiled in {search['compile_seconds']:.0f} s"
         )

@@ -2,13 +2,14 @@
 
 import argparse
 import dataclasses
-import json
+import io
 import sys
 from collections.abc import Iterator, Sequence
 
 from gr2_jax.commands.experiments import refuse_settings
 from gr2_jax.commands.search_options import add_search_options, given
 from gr2_jax.errors import UserError
+from gr2_jax.terminal import show, show_json, warn
 
 HELP = "ranked documents for a query, or for many, one after the other"
 
@@ -25,33 +26,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     refuse_settings(settings)
     query = " ".join(options.query)
-    if query != query.encode("utf-8", "replace").decode():
+    if not _is_text(query):
         raise UserError("the query is not UTF-8 text")
     if (options.query and not query.strip()) or options.k < 1:
         raise UserError("search needs a query with words in it, and -k of at least 1")
     from gr2_jax.pipeline.open_run import open_row
 
     opened = open_row(options.workdir, options.row, options=given(options))
-    searcher = opened.searcher
-    for asked in [query] if options.query else _typed():
+    searcher, code = opened.searcher, 0
+    for number, asked in enumerate([query] if options.query else _typed(), start=1):
+        if not _is_text(asked):
+            warn(f"standard input, line {number}: the query is not UTF-8 text")
+            code = 2
+            continue
+        if not asked:
+            continue
         (hits,) = searcher.search([asked], options.k)
         if options.json:
-            print(json.dumps({"query": asked, "hits": [dataclasses.asdict(hit) for hit in hits]}), flush=True)
+            show_json({"query": asked, "hits": [dataclasses.asdict(hit) for hit in hits]}, flush=True)
             continue
         for rank, hit in enumerate(hits, start=1):
             docid = f"  [{hit.docid}]" if hit.docid else ""  # a row without docids
-            print(f"{rank:2d}  {hit.score:8.3f}  {hit.doc_id}{docid}")
-            print(f"{'':14}{_first_line(opened.run.texts[hit.doc_id])}")
-        print(_certificate(hits, getattr(searcher.options, "exact", None)), flush=True)
-    return 0
+            show(f"{rank:2d}  {hit.score:8.3f}  {hit.doc_id}{docid}")
+            show(f"{'':14}{_first_line(opened.run.texts[hit.doc_id])}")
+        show(_certificate(hits, getattr(searcher.options, "exact", None)), flush=True)
+    return code
+
+
+def _is_text(query: str) -> bool:
+    """Whether the bytes of the query were UTF-8; Python reads others as lone surrogates."""
+    return query == query.encode("utf-8", "replace").decode()
 
 
 def _typed() -> Iterator[str]:
-    """Queries from a terminal, with a prompt and a line editor, or from a pipe."""
+    """Queries from a terminal, with a prompt and a line editor, or every line of a pipe."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
     if not sys.stdin.isatty():
-        for line in sys.stdin:
-            if line.strip():
-                yield line.strip()
+        yield from (line.strip() for line in sys.stdin)
         return
     import contextlib
 

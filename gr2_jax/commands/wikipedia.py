@@ -2,10 +2,10 @@
 
 import argparse
 import dataclasses
-import json
 from collections.abc import Sequence
 
 from gr2_jax.corpus.wikipedia.pairs import WikipediaOptions
+from gr2_jax.terminal import show, show_json
 
 HELP = "a Wikipedia dump into documents and graded pairs, by Apache Beam"
 
@@ -30,9 +30,10 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     names = [field.name for field in dataclasses.fields(WikipediaOptions)]
     chosen = WikipediaOptions(**{name: getattr(options, name) for name in names})
     manifest = build_wikipedia(options.dumps, options.output, chosen, list(settings))
-    print(
-        json.dumps(manifest, ensure_ascii=False) if options.json else f"{_table(manifest)}\n\noutput {options.output}"
-    )
+    if options.json:
+        show_json(manifest)
+    else:
+        show(f"{_table(manifest)}\n\noutput {options.output}")
     return 0
 
 

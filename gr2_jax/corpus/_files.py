@@ -1,23 +1,39 @@
-"""Reads text files and folders; errors name the file and the line."""
+"""Reads text files and folders; errors name the file and the line.
+
+A file may be a pipe, which can be read only once: `open_bytes` opens a path once and looks at its beginning. Readers
+that come twice say so with `passes` or `refuse_pipes`.
+"""
 
 import gzip
+import io
 import json
+import math
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from gr2_jax import files
 from gr2_jax.errors import UserError, nearest
 
-BROKEN_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
-"""The exceptions raised by reading a damaged or truncated gzip file."""
+T = TypeVar("T")
+_BROKEN_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
+
+_GZIP = b"\x1f\x8b"
+_NAMED = 10  # neighbours of a missing file
+# Those that are not white space, and the byte order mark: C libraries end a text at NUL, and readers drop the mark.
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufeff]")
 
 
 def existing_folder(directory: Path) -> Path:
     """Returns the folder, or raises UserError that names the nearest existing folder."""
     if directory.is_dir():
         return directory
+    if directory.exists():
+        raise UserError(f"{directory} is not a folder: a collection is a folder (or name `apidocs` or `irds:<id>`)")
     parent = next((parent for parent in directory.absolute().parents if parent.is_dir()), Path("/"))
     # A neighbour can only have been meant if the folder's own parent exists.
     near = [child.name for child in parent.iterdir() if child.is_dir()] if parent == directory.absolute().parent else []
@@ -35,19 +51,79 @@ def existing_file(path: Path) -> Path:
         return path
     parent = path.parent
     present = sorted(child.name for child in parent.iterdir()) if parent.is_dir() else []
-    raise UserError(f"there is no {path.name} in {parent}; it holds: {', '.join(present) or 'nothing'}")
+    more = f" and {len(present) - _NAMED} more" if len(present) > _NAMED else ""
+    raise UserError(f"there is no {path.name} in {parent}; it holds: {', '.join(present[:_NAMED]) or 'nothing'}{more}")
+
+
+def is_there(path: Path) -> bool:
+    """Whether the path is a file or a pipe."""
+    return path.exists() and not path.is_dir()
 
 
 def plain_or_gzip(path: Path) -> Path:
     """Returns the path, or that of its .gz file where only the .gz exists."""
     packed = path.with_name(path.name + ".gz")
-    return packed if packed.is_file() and not path.is_file() else path
+    return packed if is_there(packed) and not is_there(path) else path
 
 
-def open_bytes(path: Path) -> BinaryIO:
-    """Opens a file that may be gzip-compressed, whatever its name; a pipe, which can be read only once, is one too."""
-    file = existing_file(path).open("rb")
-    return gzip.open(file, "rb") if file.peek(2)[:2] == b"\x1f\x8b" else file
+class ReadTwice(UserError):
+    """A pipe was to be read again."""
+
+
+def refuse_pipes(paths: Iterable[Path]) -> None:
+    """Raises ReadTwice that names the first pipe."""
+    for path in paths:
+        if is_there(path) and not path.is_file():
+            raise ReadTwice(f"{path} is a pipe, and this reads it more than once: save its contents in a file")
+
+
+def passes(paths: Iterable[Path], read: Callable[[Path], Iterable[T]]) -> Callable[[], Iterator[T]]:
+    """Returns a function whose every call starts a new pass over the files; the second raises ReadTwice for a pipe."""
+    paths, begun = list(paths), False
+
+    def start() -> Iterator[T]:
+        nonlocal begun
+        if begun:
+            refuse_pipes(paths)
+        begun = True
+        return chain.from_iterable(map(read, paths))
+
+    return start
+
+
+class _Filled(io.RawIOBase):
+    """A file whose reads give as many bytes as are asked for, unless it ends, however few at a time a pipe gives: a
+    `peek` at its beginning shows enough to tell formats apart."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[io.BufferedReader]:
+    """Opens a file or pipe once; it may be gzip-compressed, whatever its name.
+
+    Raises UserError for a file that is missing or may not be read and, when it is read, for damaged gzip.
+    """
+    try:
+        stored = existing_file(path).open("rb")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    with stored:
+        file = io.BufferedReader(_Filled(stored))
+        packed = file.peek(2)[:2] == _GZIP
+        try:
+            yield io.BufferedReader(_Filled(gzip.GzipFile(fileobj=file))) if packed else file
+        except _BROKEN_GZIP as error:
+            raise UserError(f"{path} cannot be unpacked: {error}") from None
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -64,21 +140,47 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
                     yield number, line
         except UnicodeDecodeError as error:
             raise UserError(f"{path}, line {number}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-        except BROKEN_GZIP as error:
+        except _BROKEN_GZIP as error:
             raise UserError(f"{path} cannot be unpacked after line {number}: {error}") from None
 
 
+def contents(path: Path) -> bytes:
+    """Returns all bytes of a file or pipe, unpacked; raises UserError as `lines` does."""
+    with open_bytes(path) as file:
+        return file.read()
+
+
+def number(text: str) -> float:
+    """Returns the number that a text such as `-1.5e3` writes; NaN for anything else, such as `1_0` and digits of other
+    scripts, which Python's `float` takes."""
+    try:
+        return float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        return math.nan
+
+
 def check_id(kind: str, identifier: str, place: str) -> str:
-    """Returns the id of a document or query, or raises UserError if it is empty or contains white space."""
-    if not fits_a_run(identifier):
-        fault = "contains white space" if identifier else "is empty"
-        raise UserError(f"{place}: the {kind} id {identifier!r} {fault}, which qrels and run files do not allow")
-    return identifier
+    """Returns the id of a document or query, or raises UserError if it is empty or contains white space or a control
+    character."""
+    if fits_a_run(identifier):
+        return identifier
+    if not identifier:
+        fault = "is empty"
+    else:
+        fault = f"contains {'white space' if identifier.split() != [identifier] else 'a control character'}"
+    raise UserError(f"{place}: the {kind} id {identifier!r} {fault}, which qrels and run files do not allow")
 
 
 def fits_a_run(identifier: str) -> bool:
-    """Whether an id can be a field of a run's line: not empty and without white space."""
-    return identifier.split() == [identifier]
+    """Whether an id can be a field of a run's line: not empty, without white space and control characters."""
+    return identifier.split() == [identifier] and not _CONTROL.search(identifier)
+
+
+def check_ids(line: str, query: str, document: str, place: str) -> None:
+    """Raises UserError if an id, which is one of the fields of the line, contains a control character."""
+    if _CONTROL.search(line):
+        check_id("query", query, place)
+        check_id("document", document, place)
 
 
 def check_query_text(query: str, text: str, place: str) -> str:
@@ -95,7 +197,7 @@ def read_object(path: Path) -> dict:
 
 def parse_object(text: str, place: str) -> dict:
     """Parses a JSON object, or raises UserError that names the place."""
-    record = files.parse_json(text, place)
+    record = files.parse_json(text, place, strict=True)
     if not isinstance(record, dict):
         raise UserError(f"{place}: expected a JSON object, found {shown(text)}")
     return record

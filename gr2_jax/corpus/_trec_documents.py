@@ -16,6 +16,7 @@ from gr2_jax.corpus.collection import Document
 from gr2_jax.errors import UserError
 
 _CHUNK = 1 << 20
+_HEAD = 64  # bytes that tell the formats apart
 _TITLES = frozenset({"headline", "title", "h3", "h4", "ti", "hl", "head", "ttl"})
 _BODIES = frozenset({"text", "dd", "date", "lp", "leadpara"})
 _DOCNO = re.compile(rb"<DOCNO>(.*?)</DOCNO>", re.DOTALL)
@@ -28,20 +29,15 @@ def read_documents(path: Path) -> Iterator[Document]:
     file where ir_datasets' reader of WARC is not installed (`pip install 'ir_datasets[warc]'`).
     """
     with _files.open_bytes(path) as file:
-        head = file.read(64)
-    with _files.open_bytes(path) as file:
+        head = file.peek(_HEAD)[:_HEAD]
         if head.startswith(b"WARC/"):
-            documents = _warc(path, file, clueweb09=head.startswith(b"WARC/0.18"))
+            yield from _warc(path, file, clueweb09=head.startswith(b"WARC/0.18"))
         elif b"<DOC>" in head:
-            documents = _tagged(path, file)
+            yield from _tagged(path, file)
         else:
             raise UserError(
                 f"{path} is neither TREC text (<DOC>) nor WARC: it begins with {_files.shown(str(head[:20]))}"
             )
-        try:
-            yield from documents
-        except _files.BROKEN_GZIP as error:
-            raise UserError(f"{path} cannot be unpacked: {error}") from None
 
 
 def _tagged(path: Path, file: BinaryIO) -> Iterator[Document]:
@@ -101,5 +97,5 @@ def _warc(path: Path, file: BinaryIO, *, clueweb09: bool) -> Iterator[Document]:
         raise UserError(f"{path} is a WARC file: pip install 'ir_datasets[warc]' to read it") from error
     except (KeyError, AttributeError) as error:  # that reader raises AttributeError for a missing header
         raise UserError(f"{path} has a response without WARC-TREC-ID, WARC-Target-URI or WARC-Date") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as WARC: {error}") from None

@@ -12,7 +12,7 @@ from gr2_jax.errors import UserError
 
 def is_beir(directory: Path) -> bool:
     """Whether the folder is in BEIR's layout: it has corpus.jsonl or corpus.jsonl.gz."""
-    return _files.plain_or_gzip(directory / "corpus.jsonl").is_file()
+    return _files.is_there(_files.plain_or_gzip(directory / "corpus.jsonl"))
 
 
 def beir_files(directory: Path, selection: str) -> tuple[Path, Path, JudgementFiles]:
@@ -33,7 +33,7 @@ def open_beir(directory: Path, selection: str) -> CollectionStream:
     qrels = read_beir_qrels(*judgements.paths)
     return CollectionStream(
         name=directory.name,
-        documents=lambda: _read_corpus(corpus),
+        documents=_files.passes([corpus], _read_corpus),
         queries=judgements.queries_of(_read_queries(queries_path), qrels),
         qrels=qrels,
         provenance={"source": f"{directory} (BEIR)", "judgements": judgements.names},

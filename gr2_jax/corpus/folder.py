@@ -73,10 +73,10 @@ def open_folder(directory: Path) -> CollectionStream:
     directory = _files.existing_folder(directory)
     documents, queries, qrels = (_files.existing_file(path) for path in folder_files(directory))
     about_path = directory / "provenance.json"
-    about = _read_about(about_path) if about_path.is_file() else {}
+    about = _read_about(about_path) if _files.is_there(about_path) else {}
     return CollectionStream(
         name=about.get("name", directory.name),
-        documents=lambda: _read_documents(documents),
+        documents=_files.passes([documents], _read_documents),
         queries=_read_queries(queries),
         qrels=read_qrels(qrels),
         provenance=about.get("provenance", {"source": str(directory)}),

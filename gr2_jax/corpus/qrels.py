@@ -20,8 +20,8 @@ Row = tuple[str, str, str, str]
 def read_qrels(*paths: str | Path) -> Qrels:
     """Reads `qid iteration docid grade` lines, with blanks or tabs between fields, from plain or gzip files.
 
-    Grades are whole numbers from -1,000 to 1,000, the highest that ERR can score; a pair may be repeated with the same
-    grade.
+    Grades are whole numbers from -1,000 to 1,000, the highest that ERR can score; `3.0` is 3. A pair may be repeated
+    with the same grade.
 
     Raises UserError with the file and line for anything else, including a pair judged twice with different grades and
     the five-column prels of TREC's 2009 web track.
@@ -30,8 +30,18 @@ def read_qrels(*paths: str | Path) -> Qrels:
 
 
 def write_qrels(path: str | os.PathLike, qrels: Qrels) -> None:
-    """Writes `qid 0 docid grade` lines, queries and documents in the given order."""
-    files.write_text(Path(path), (f"{q} 0 {doc} {grade}\n" for q, own in qrels.items() for doc, grade in own.items()))
+    """Writes `qid 0 docid grade` lines, queries and documents in the given order; the file appears whole or not at all.
+
+    Raises UserError for an id that is empty or contains white space or a control character.
+    """
+    files.write_text(Path(path), _qrels_lines(qrels, f"the judgements for {path}"))
+
+
+def _qrels_lines(qrels: Qrels, place: str) -> Iterator[str]:
+    for query, grades in qrels.items():
+        _files.check_id("query", query, place)
+        for doc, grade in grades.items():
+            yield f"{query} 0 {_files.check_id('document', doc, place)} {grade}\n"
 
 
 def read_beir_qrels(*paths: str | Path) -> Qrels:
@@ -42,12 +52,14 @@ def read_beir_qrels(*paths: str | Path) -> Qrels:
 def _collect(paths: Iterable[str | Path], rows: Callable[[Path], Iterator[Row]]) -> Qrels:
     qrels: Qrels = {}
     for place, query, doc, grade in (row for path in paths for row in rows(Path(path))):
-        try:
-            value = int(grade)
-        except ValueError:
-            raise UserError(f"{place}: the grade must be a whole number, found {grade!r}") from None
+        number = _files.number(grade)
+        if not number.is_integer():
+            raise UserError(f"{place}: the grade must be a whole number, found {_files.shown(grade)}")
+        value = int(number)
         if abs(value) > _HIGHEST_GRADE:
-            raise UserError(f"{place}: the grade is {value}: it must be from {-_HIGHEST_GRADE} to {_HIGHEST_GRADE}")
+            raise UserError(
+                f"{place}: the grade is {_files.shown(grade)}: it must be from {-_HIGHEST_GRADE} to {_HIGHEST_GRADE}"
+            )
         before = qrels.setdefault(query, {}).setdefault(doc, value)
         if before != value:
             raise UserError(f"{place}: query {query!r} judges {doc!r} as {value}, but as {before} above")
@@ -67,6 +79,7 @@ def _trec_rows(path: Path) -> Iterator[Row]:
                 f"{place}: expected 4 fields `qid 0 docid grade`, found {len(fields)} in {_files.shown(line)}"
             )
         query, _, doc, grade = fields
+        _files.check_ids(line, query, doc, place)
         yield place, query, doc, grade
 
 

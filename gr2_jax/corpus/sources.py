@@ -13,7 +13,7 @@ from gr2_jax.corpus.checks import Treatment, validate
 from gr2_jax.corpus.collection import Collection, CollectionStream
 from gr2_jax.corpus.folder import folder_files, open_folder
 from gr2_jax.corpus.irds import needs_ir_datasets, open_irds
-from gr2_jax.corpus.trec import document_sizes, is_trec, judgement_files, open_trec, topic_files
+from gr2_jax.corpus.trec import document_files, document_sizes, is_trec, judgement_files, open_trec, topic_files
 from gr2_jax.corpus.wikipedia.reader import read_wikipedia, wikipedia_fingerprint
 from gr2_jax.errors import UserError
 
@@ -109,6 +109,7 @@ def _path_fingerprint(source: str) -> str:
         parts.append(document_sizes(directory))
     else:
         contents = list(folder_files(directory))
+    _files.refuse_pipes([*contents, *(document_files(directory) if is_trec(directory) else [])])
     # A digest of digests, so that moving bytes from the end of one file to the start of the next changes it.
     digest = hashlib.sha256()
     for path in contents:

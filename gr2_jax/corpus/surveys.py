@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 from jaxtyping import Int64, UInt64
 
-from gr2_jax.corpus._files import fits_a_run
+from gr2_jax.corpus import _files
 from gr2_jax.corpus.collection import CollectionStream, Document
 
 _NAMED = 3
@@ -41,7 +41,7 @@ class Survey:
     grades: dict[int, int]
     """Grade -> number of judgements, highest first."""
     unfit_document_ids: Finding
-    """Empty or with white space: no qrels or run file can hold them."""
+    """Empty, or with white space or control characters: no qrels or run file can hold them."""
     unfit_query_ids: Finding
     repeated_ids: Finding
     """Documents with the id of an earlier document."""
@@ -86,7 +86,7 @@ _SAID = {
 
 
 def _names(found: Finding) -> str:
-    return ", ".join(found.first) + (", ..." if found.count > len(found.first) else "")
+    return ", ".join([*found.first, *(["..."] if found.count > len(found.first) else [])])
 
 
 def survey(stream: CollectionStream) -> Survey:
@@ -94,7 +94,7 @@ def survey(stream: CollectionStream) -> Survey:
 
     Memory: 16 bytes per document while reading and 40 at the end, plus the judged ids. Repeated ids and texts are found
     by 8-byte digests: among 50 million documents, the probability of one false repeat is 1e-4. If there are repeats, a
-    second pass reads up to the first few of them to name them.
+    second pass reads up to the first few of them to name them; those of a pipe have no names.
     """
     tally = DocumentTally(stream)
     for _ in tally.watched():
@@ -122,7 +122,7 @@ class DocumentTally:
         self._documents += 1
         self._missing.discard(document.doc_id)
         self._ids.append(_digest(document.doc_id))
-        if not fits_a_run(document.doc_id):
+        if not _files.fits_a_run(document.doc_id):
             self._unfit.add(repr(document.doc_id))
         contents = document.contents
         # An empty text gets a unique number, so that it is not a repeat.
@@ -142,7 +142,7 @@ class DocumentTally:
             judgements=sum(grades.values()),
             grades=dict(sorted(grades.items(), reverse=True)),
             unfit_document_ids=self._unfit.finding(),
-            unfit_query_ids=Finding.among(repr(query) for query in queries if not fits_a_run(query)),
+            unfit_query_ids=Finding.among(repr(query) for query in queries if not _files.fits_a_run(query)),
             repeated_ids=self._named(_repeats(self._ids)),
             empty_documents=self._empty.finding(),
             repeated_texts=self._named(_repeats(self._texts)),
@@ -161,7 +161,10 @@ class DocumentTally:
     def _named(self, places: Int64[np.ndarray, " R"]) -> Finding:
         wanted = [int(place) for place in places[:_NAMED]]
         ends = zip([0, *(place + 1 for place in wanted)], wanted, strict=False)
-        documents = self._stream.documents() if wanted else iter(())
+        try:
+            documents = self._stream.documents() if wanted else iter(())
+        except _files.ReadTwice:  # they are counted, but their names have passed
+            return Finding(len(places), ())
         # Each step continues where the previous one stopped.
         found = (next(islice(documents, place - start, None)) for start, place in ends)
         return Finding(len(places), tuple(document.doc_id for document in found))

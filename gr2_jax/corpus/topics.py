@@ -5,39 +5,43 @@ malformed file, keeps the carriage return of a tab-separated line, requires titl
 a topic without closing tag with the next one.
 """
 
+import codecs
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gr2_jax.corpus import _files
+from gr2_jax.corpus._topic_tags import TaggedTopic, tagged_topics
 from gr2_jax.errors import UserError
+from gr2_jax.progress import say
 
 Topic = tuple[str, str, str]
 """(the place in the file, query id, text)"""
 
-_TOP = re.compile(r"<top>", re.IGNORECASE)
-_END = re.compile(r"</top>", re.IGNORECASE)
-# A field lasts until the next tag at the start of a line; its own closing tag is optional.
-_FIELD = re.compile(r"^[ \t]*<(\w+)>(.*?)(?=^[ \t]*</?\w+>|\Z)", re.DOTALL | re.MULTILINE)
-_CLOSING = re.compile(r"</\w+>")
-_LABEL = re.compile(r"(?i)^(?:number|topic|title|description|narrative|summary)\s*:")
 # The query that a person would type, then the fallbacks for tracks without one.
 _TEXT_FIELDS = ("title", "query", "desc", "description", "summary", "question", "content")
 _ID_FIELDS = ("number", "num", "id", "qid")
+_OTHER_FIELDS = ("head", "dom", "smry", "narr", "narrative", "con", "fac", "def", "nat", "time")
+_FIELDS = frozenset((*_TEXT_FIELDS, *_ID_FIELDS, *_OTHER_FIELDS))
+_DECLARED = re.compile(rb"\s*<\?xml\s[^<>]*?\bencoding\s*=\s*[\"']([\w.:-]+)[\"']")
 
 
 def read_topics(*paths: str | Path) -> dict[str, str]:
     """Reads the queries (id -> text) of plain or gzip topic files: the title or query of each topic.
 
-    A topic without a title gives its description. Several files may hold the same topic with the same text.
+    A topic without a title gives its description. Several files may hold the same topic with the same text. A file that
+    is not UTF-8 is read in the encoding that its XML declares, else as Latin-1 (Windows-1252, which extends it); a line
+    on stderr says so.
 
-    Raises UserError, with file and line, for a file of another format, a topic without id or text, or an id with two
-    different texts.
+    Raises UserError, with file and line, for a file of another format or encoding, a topic without id or text, or an id
+    with two different texts.
     """
     topics: dict[str, str] = {}
     for place, query, text in (topic for path in paths for topic in _topics_of(Path(path))):
         query = _files.check_id("query", query, place)
+        if "<" in query:
+            raise UserError(f"{place}: the query id {query!r} holds '<': a tag is not closed with '>'")
         text = _files.check_query_text(query, " ".join(text.split()), place)
         if topics.setdefault(query, text) != text:
             raise UserError(f"{place}: the query id {query!r} is used twice, with different texts")
@@ -45,21 +49,44 @@ def read_topics(*paths: str | Path) -> dict[str, str]:
 
 
 def _topics_of(path: Path) -> Iterator[Topic]:
-    lines = list(_files.lines(path))
-    if not lines:
+    text = _text_of(path)
+    if not text.strip():
         raise UserError(f"{path} has no topics: it is empty")
-    if not lines[0][1].lstrip().startswith("<"):
-        return _from_table(path, lines)
-    # `lines` leaves out blank lines; restoring them keeps the line numbers right.
-    text = [""] * lines[-1][0]
-    for number, line in lines:
-        text[number - 1] = line
-    whole = "\n".join(text)
-    return _from_tags(path, whole) if _TOP.search(whole) else _from_xml(path, whole)
+    if not text.lstrip().startswith("<"):
+        return _from_table(path, text.split("\n"))
+    topics = list(tagged_topics(text, _FIELDS))
+    return _from_tags(path, topics) if topics else _from_xml(path, text)
 
 
-def _from_table(path: Path, lines: list[tuple[int, str]]) -> Iterator[Topic]:
-    for number, line in lines:
+def _text_of(path: Path) -> str:
+    """The text of the file with LF line ends, without blank lines at its end."""
+    content = _files.contents(path).removeprefix(codecs.BOM_UTF8)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as fault:
+        text = _in_another_encoding(path, content, fault)
+    return text.replace("\r\n", "\n").rstrip("\n")
+
+
+def _in_another_encoding(path: Path, content: bytes, fault: UnicodeDecodeError) -> str:
+    declared = _DECLARED.match(content)
+    name = declared[1].decode() if declared else "Latin-1"
+    try:
+        text = content.decode(name if declared else "cp1252")
+    except (LookupError, ValueError):
+        text = None
+    if text is None or "\0" in text:  # NUL: UTF-16, or no text at all
+        before = content[: fault.start].split(b"\n")
+        place = f"{path}, line {len(before)}"
+        raise UserError(f"{place}: not UTF-8 text ({fault.reason} at byte {len(before[-1])}), nor {name}")
+    say(f"gr2: {path} is not UTF-8 text: read as {name}")
+    return text
+
+
+def _from_table(path: Path, lines: Sequence[str]) -> Iterator[Topic]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         place = f"{path}, line {number}"
         query, tab, text = line.partition("\t")
         if not tab:
@@ -67,14 +94,10 @@ def _from_table(path: Path, lines: list[tuple[int, str]]) -> Iterator[Topic]:
         yield place, query.strip(), text
 
 
-def _from_tags(path: Path, text: str) -> Iterator[Topic]:
-    starts = [match.end() for match in _TOP.finditer(text)]
-    for start, following in zip(starts, [*starts[1:], len(text)], strict=True):
-        place = f"{path}, line {text.count(chr(10), 0, start) + 1}"
-        end = _END.search(text, start, following)
-        body = text[start : end.start() if end else following]
-        fields = {name.lower(): _LABEL.sub("", _CLOSING.sub("", value).strip()) for name, value in _FIELD.findall(body)}
-        yield place, _first(fields, _ID_FIELDS).strip(), _first(fields, _TEXT_FIELDS)
+def _from_tags(path: Path, topics: Sequence[TaggedTopic]) -> Iterator[Topic]:
+    for topic in topics:
+        query = _first({**topic.fields, **topic.attributes}, _ID_FIELDS).strip()
+        yield f"{path}, line {topic.line}", query, _first(topic.fields, _TEXT_FIELDS) or topic.text
 
 
 def _from_xml(path: Path, text: str) -> Iterator[Topic]:
@@ -84,7 +107,7 @@ def _from_xml(path: Path, text: str) -> Iterator[Topic]:
         line = error.position[0]
         raise UserError(f"{path}, line {line}: neither TREC topics with <top> nor XML ({error})") from None
     for number, element in enumerate(root, 1):
-        fields = {child.tag.lower(): "".join(child.itertext()) for child in element}
+        fields = {child.tag.rpartition("}")[2].lower(): "".join(child.itertext()) for child in element}
         # Some tracks write the question as the topic's own text.
         written = _first(fields, _TEXT_FIELDS) or (element.text or "")
         yield f"{path}, topic {number}", _first({**fields, **element.attrib}, _ID_FIELDS).strip(), written

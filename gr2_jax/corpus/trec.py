@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from gr2_jax.corpus import _files
 from gr2_jax.corpus._trec_documents import read_documents
 from gr2_jax.corpus.collection import CollectionStream, Document
 from gr2_jax.corpus.judgement_files import JudgementFiles
@@ -30,7 +31,7 @@ def open_trec(directory: Path, selection: str) -> CollectionStream:
     qrels = read_qrels(*judgements.paths)
     return CollectionStream(
         name=directory.name,
-        documents=lambda: _read_all(paths),
+        documents=_files.passes(paths, _read_documents),
         queries=judgements.queries_of(read_topics(*topics), qrels),
         qrels=qrels,
         provenance={"source": f"{directory} (TREC)", "judgements": judgements.names},
@@ -76,13 +77,12 @@ def document_sizes(directory: Path) -> bytes:
 def _named(directory: Path, beginning: str) -> list[Path]:
     entries = sorted(directory.glob(f"{beginning}*"))
     inside = (sorted(entry.iterdir()) if entry.is_dir() else [entry] for entry in entries)
-    return [path for paths in inside for path in paths if path.is_file() and not path.name.startswith(".")]
+    return [path for paths in inside for path in paths if _files.is_there(path) and not path.name.startswith(".")]
 
 
-def _read_all(paths: list[Path]) -> Iterator[Document]:
+def _read_documents(path: Path) -> Iterator[Document]:
     _require_ir_datasets()
-    for path in paths:
-        yield from read_documents(path)
+    yield from read_documents(path)
 
 
 def _require_ir_datasets() -> None:

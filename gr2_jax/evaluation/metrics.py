@@ -1,7 +1,8 @@
 """Ranking measures under their ir_measures names, with fixed conventions where the field leaves them open.
 
-Order: as in trec_eval, by score in single precision, equal scores by document id, the larger id first. Every measure
-sees this one order, so a number here is the number that trec_eval prints for the written run.
+Order: as in trec_eval, by score in single precision, equal scores by document id, the larger id first. Scores that are
+too large for single precision, above 3.4e38, are equal. Every measure sees this one order, so a number here is the
+number that trec_eval prints for the written run.
 
 Queries: all that have a relevant judgement (grade >= 1); one without results counts as 0. A query without any relevant
 judgement is left out, as in gdeval. `topics="judged"` counts it as 0, like `trec_eval -c`; "answered" counts only
@@ -136,7 +137,8 @@ def expected_reciprocal_rank(grades: Sequence[int], highest: int, cutoff: int | 
 def _trec_order(query_id: str, hits: Sequence[tuple[str, float]]) -> list[str]:
     if len({doc_id for doc_id, _ in hits}) != len(hits):
         raise UserError(f"the run lists a document twice for query {query_id!r}")
-    return [doc_id for doc_id, _ in sorted(hits, key=lambda hit: (np.float32(hit[1]), hit[0]), reverse=True)]
+    with np.errstate(over="ignore"):  # a score beyond single precision: infinite, and `read_run` has said so
+        return [doc_id for doc_id, _ in sorted(hits, key=lambda hit: (np.float32(hit[1]), hit[0]), reverse=True)]
 
 
 def _library_values(

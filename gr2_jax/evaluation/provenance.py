@@ -28,7 +28,9 @@ def _version(package: str) -> str | None:
         return None
 
 
-def sha256(path: str | os.PathLike) -> str:
-    """The SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+def sha256(path: str | os.PathLike) -> str | None:
+    """The SHA-256 of a file's bytes, as 64 hexadecimal digits; None for a pipe, which can be read only once."""
+    if not os.path.isfile(path):
+        return None
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

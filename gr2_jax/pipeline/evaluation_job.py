@@ -2,7 +2,6 @@
 
 import dataclasses
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import fingerprint_of
 from gr2_jax.search.searcher import check_depth
 from gr2_jax.search.sharded import Found, search_sharded
+from gr2_jax.terminal import warn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ def evaluate_job(job: EvaluationJob) -> dict[str, Any]:
     opened = open_row(job.run, job.row, step=job.step, options=job.options)
     queries, qrels = _run_queries(job, opened.run) if given is None else given
     searcher = opened.searcher
-    output = job.output or Path(job.run) / "evaluations" / _name(job, opened.row)
+    output = job.output or Path(job.run) / "evaluations" / _name(job, opened.row, queries)
     decides = [opened.run.row(opened.row), opened.run.examples_fingerprint, opened.models]
     parts = output / "parts" / fingerprint_of([decides, list(queries.items()), job.k, searcher.options])
     output.mkdir(parents=True, exist_ok=True)
@@ -102,9 +102,7 @@ def _given_queries(job: EvaluationJob) -> tuple[dict[str, str], Qrels | None]:
     if not judged:
         raise UserError(f"{job.queries} and {job.qrels} have no query id in common")
     if missing := len(qrels) - len(judged):
-        print(
-            f"gr2: {missing:,} of the {len(qrels):,} judged queries are not in {job.queries}: left out", file=sys.stderr
-        )
+        warn(f"{missing:,} of the {len(qrels):,} judged queries are not in {job.queries}: left out")
     return queries, {query: qrels[query] for query in qrels if query in judged}
 
 
@@ -113,8 +111,12 @@ def _score(found: Found, qrels: Qrels, measures: Sequence[str]) -> tuple[dict[st
     return {name: mean(name, values) for name, values in scores.items()}, scores
 
 
-def _name(job: EvaluationJob, row: str) -> str:
-    asked = job.part if job.queries is None else f"{job.queries.stem}-{fingerprint_of(str(job.queries.resolve()))[:6]}"
+def _name(job: EvaluationJob, row: str, queries: Mapping[str, str]) -> str:
+    asked = job.part
+    if job.queries is not None:
+        # a pipe has another name each time, so its contents name it
+        which = str(job.queries.resolve()) if job.queries.is_file() else list(queries.items())
+        asked = f"{job.queries.stem}-{fingerprint_of(which)[:6]}"
     words = [row, None if job.step is None else f"step-{job.step}", asked]
     words += [f"{name}-{value}" for name, value in {"k": job.k, **job.options}.items()]
     return "-".join(word.replace("/", "_") for word in words if word is not None)

@@ -97,6 +97,23 @@ def test_a_long_pass_says_how_far_it_is(source, monkeypatch, capsys):
     assert "reading small: 50 documents" in capsys.readouterr().err
 
 
+def test_names_reach_the_terminal_without_escapes_and_no_other_folder(tmp_path, capsys):
+    evil = "../\x1b[2J\x9b"
+    documents = (Document("d1", evil, ""), Document("../../d2", "", evil))
+    write_collection(
+        Collection(evil, documents, {"../q": evil}, {"../q": {"../../d2": 1}}, {"source": evil}), tmp_path / "in"
+    )
+    for words in ([], ["--json"], ["--output", str(tmp_path / "out")]):
+        with pytest.raises(SystemExit) as stop:
+            main(["collection", str(tmp_path / "in"), *words])
+        assert stop.value.code == 0
+        printed = "".join(capsys.readouterr())
+        assert not {"\x1b", "\x9b"} & set(printed)
+        assert "../" in printed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+    assert read_collection(tmp_path / "out").documents == documents
+
+
 def test_the_command_prints_what_the_survey_says_and_writes_the_folder(source, tmp_path, capsys):
     def call(*words):
         with pytest.raises(SystemExit) as stop:

@@ -80,6 +80,14 @@ def test_reader_survives_crlf_blank_lines_negative_grades_gzip_and_missing_title
     [
         ({"documents": '{"doc_id": "d1", "text": "t"}\n{"doc_id": \n'}, ["documents.jsonl, line 2", "not JSON"]),
         ({"documents": "[1]\n"}, ["documents.jsonl, line 1", "JSON object"]),
+        (
+            {"documents": '{"doc_id": "a", "text": ""}\n{"doc_id": "b", "text": ' + "[" * 100_000 + "\n"},
+            ["documents.jsonl, line 2", "not JSON", "too deep"],
+        ),
+        ({"documents": f'{{"doc_id": {"9" * 5000}, "text": ""}}\n'}, ["documents.jsonl, line 1", "digits"]),
+        ({"documents": '{"doc_id": "a", "text": "", "x": NaN}\n'}, ["documents.jsonl, line 1", "not JSON", "NaN"]),
+        ({"documents": '{"doc_id": "a\\u0000b", "text": ""}\n'}, ["documents.jsonl, line 1", "a control character"]),
+        ({"queries": "q1\ttext\nq\x1b[2J\ttext\n"}, ["queries.tsv, line 2", r"'q\x1b[2J' contains a control"]),
         ({"documents": '{"id": "d1", "text": "t"}\n'}, ["documents.jsonl, line 1", "'doc_id'", "found: id, text"]),
         ({"documents": '{"doc_id": "d1"}\n'}, ["documents.jsonl, line 1", "'text'", "found: doc_id"]),
         ({"documents": '{"doc_id": "d1", "text": ["t"]}\n'}, ["documents.jsonl, line 1", "'text' must be a string"]),

@@ -14,6 +14,21 @@ def test_grades_of_any_sign_blanks_tabs_and_line_ends(tmp_path):
     assert read_qrels(tmp_path / "qrels") == {"1": {"a": -2, "b": 16}, "2": {"a": 0}}
 
 
+def test_whole_grades_may_be_written_as_floats(tmp_path):
+    (tmp_path / "qrels").write_text("1 0 a 3.0\n1 0 b -2.\n1 0 c 1e0\n1 0 d +4\n1 0 a 3\n1 0 e -0.0\n")
+    assert repr(read_qrels(tmp_path / "qrels")) == "{'1': {'a': 3, 'b': -2, 'c': 1, 'd': 4, 'e': 0}}"
+    (tmp_path / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\t1.0\n")
+    assert read_beir_qrels(tmp_path / "test.tsv") == {"q1": {"d1": 1}}
+
+
+@pytest.mark.parametrize("grade", ["2.5", "1_0", "1_0.0", "\u0661", "nan", "inf", "1e999", "0x1", "1,0", "9" * 5000])
+def test_other_grades_are_refused(tmp_path, grade):
+    (tmp_path / "qrels").write_text(f"1 0 b 1\n1 0 a {grade}\n")
+    with pytest.raises(UserError, match=r"qrels, line 2: the grade (must be a whole number, found|is) '") as error:
+        read_qrels(tmp_path / "qrels")
+    assert len(str(error.value)) < 300
+
+
 def test_the_prels_of_2009_are_refused(tmp_path):
     (tmp_path / "prels").write_text("1 clueweb09-en0003-55-31884 0 2 0.5\n")
     with pytest.raises(UserError, match=r"prels, line 1: 5 fields are TREC's prels"):

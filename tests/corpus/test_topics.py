@@ -1,4 +1,5 @@
 import gzip
+import time
 
 import pytest
 
@@ -101,9 +102,124 @@ def test_malformed_topics_are_named_with_their_place(tmp_path, text, words):
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
-def test_text_of_another_encoding_is_named_with_its_line(tmp_path):
-    (tmp_path / "topics").write_bytes(b"1\tx\n2\tcaf\xe9\n")
-    with pytest.raises(UserError, match=r"topics, line 2: not UTF-8 text .* at byte 5"):
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("<top>\n<num>1</num><title>\nGREY HERONS\n</title>\n</top>", "GREY HERONS"),
+        ("<top><num>1</num><title>grey herons</title></top>", "grey herons"),
+        ("<TOP><NUM>Number: 1</NUM><TITLE>Topic: Grey herons</TITLE></TOP>", "Grey herons"),
+        ('<top lang="en">\n<num>1</num>\n<title>grey herons</title>\n<desc>x</desc>\n</top>', "grey herons"),
+        ("<top id='1'><title lang = 'en' >grey herons</title></top>", "grey herons"),
+        ("<top number=1>grey herons</top>", "grey herons"),
+        ("<top><num>1<title>grey herons<desc>x</top>", "grey herons"),
+        ("<top>\n<num> 1\n<title> grey\n<i>herons</i> of the lake</title>\n</top>", "grey herons of the lake"),
+        ("<top>\n<num> 1\n<title> grey herons\n<unknown> not this\n</top>", "grey herons"),
+        ("<top><num>1</num><desc>long</desc><title>grey <b>herons</b></title> not this</top>", "grey herons"),
+        ("<top><num>1</num><title></title><title/><desc>Description: long</desc></top>", "long"),
+        ("<top><num>1</num><title>R&amp;D, AT&T &lt;i> &#233; &copy;</title></top>", "R&D, AT&T <i> é &copy;"),
+        ("<!-- <top><num>0</num></top> --><top><num>1</num><title>grey<!-- <desc> --> herons</top>", "grey herons"),
+        ("<top><num>1</num><title><![CDATA[a <b> &amp; c]]></title></top>", "a <b> &amp; c"),
+        ("<top><num>1</num><title>a < b and c > d, e<3</title></top>", "a < b and c > d, e<3"),
+    ],
+)
+def test_tags_anywhere_on_a_line(tmp_path, text, title):
+    assert read_topics(write(tmp_path / "topics", text)) == {"1": title}
+
+
+@pytest.mark.parametrize("unclosed", ["</num>", "</title>", "</desc>", "</top>"])
+@pytest.mark.parametrize("attributes", ["", ' lang="hi"'])
+def test_one_topic_of_many_is_not_closed(tmp_path, unclosed, attributes):
+    topics = [
+        f"<top{attributes}>\n<num>{i}</num>\n<title>topic {i}</title>\n<desc>x</desc>\n</top>\n" for i in range(20)
+    ]
+    topics[7] = topics[7].replace(unclosed, "")
+    text = "<?xml version='1.0'?>\n<topics>\n" + "".join(topics) + "</topics>\n"
+    assert read_topics(write(tmp_path / "topics", text)) == {str(i): f"topic {i}" for i in range(20)}
+
+
+def test_the_lines_of_topics_are_counted_over_comments_and_several_on_a_line(tmp_path):
+    sound = "<top><num>{}</num><title>x</title></top>"
+    text = f"\n<!--\n\n-->\n{sound.format(1)} {sound.format(2)}\n{sound.format(3)} <top><num>4</num></top>\n"
+    with pytest.raises(UserError, match=r"topics, line 6: the query '4' has no text"):
+        read_topics(write(tmp_path / "topics", text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<top><num>1<title</num><title>x</title></top>", "<top><num>1&lt;2</num><title>x</title></top>", "1<title>\tx\n"],
+)
+def test_an_id_holds_no_tag(tmp_path, text):
+    with pytest.raises(UserError, match=r"topics, line 1: the query id '1<\S+' holds '<'"):
+        read_topics(write(tmp_path / "topics", text))
+
+
+def test_elements_of_a_namespace(tmp_path):
+    text = '<t xmlns="http://a.org"><topic number="1"><title>x</title></topic></t>'
+    assert read_topics(write(tmp_path / "topics", text)) == {"1": "x"}
+
+
+SHAPES = {
+    "topics": lambda n: "<top>\n<num> Number: 1\n<title> x\n</top>\n\n" * n,
+    "on one line": lambda n: "<top><num>1</num><title>x</title></top>" * n,
+    "not closed": lambda n: "<top><num>1<title>x" * n,
+    "long text": lambda n: "<top><num>1<title>" + "x y\n" * 8 * n,
+    "fields": lambda n: "<top><num>1" + "<title>x" * 4 * n,
+    "mark-up at the start of lines": lambda n: "<top><num>1<title>x\n" + "<a>\n" * 4 * n + "</a>",
+    "nothing closes": lambda n: "<top><num>1<title>x " + "<a b " * 4 * n,
+    "comments that do not end": lambda n: "<top><num>1<title>x " + "<!-- " * 4 * n,
+    "attributes": lambda n: "<top id=1 " + "a-b " * 4 * n + "><title>x",
+    "one long attribute": lambda n: "<top id=1 " + "a" * 16 * n + "><title>x",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_four_times_the_topics_are_four_times_the_work(tmp_path, shape):
+    """Quadratic work would be sixteen times as much. The shortest of several readings is the work alone."""
+
+    def work(n):
+        path = write(tmp_path / "topics", SHAPES[shape](n))
+
+        def once():
+            started = time.process_time()
+            assert read_topics(path) == {"1": "x"} or shape in (
+                "long text",
+                "nothing closes",
+                "comments that do not end",
+            )
+            return time.process_time() - started
+
+        return min(once() for _ in range(5))
+
+    assert work(8000) < 9 * work(2000)
+
+
+def test_topics_that_are_not_utf8_are_latin_1_or_what_their_xml_declares(tmp_path, capsys):
+    table, xml = tmp_path / "topics.tsv", tmp_path / "topics.xml"
+    table.write_bytes("1\theron\n2\tcafé on the lake: 5 €, “x”\n".encode("cp1252"))
+    assert read_topics(table) == {"1": "heron", "2": "café on the lake: 5 €, “x”"}
+    assert capsys.readouterr().err == f"gr2: {table} is not UTF-8 text: read as Latin-1\n"
+    for text in ("<t><topic number='1'><title>čaj</title></topic></t>", "<top><num>1<title>čaj</top>"):
+        xml.write_bytes(f"<?xml version='1.0' encoding='ISO-8859-2'?>\n{text}".encode("iso-8859-2"))
+        assert read_topics(xml) == {"1": "čaj"}
+        assert capsys.readouterr().err == f"gr2: {xml} is not UTF-8 text: read as ISO-8859-2\n"
+    xml.write_bytes(f"<?xml version='1.0' encoding='ISO-8859-2'?>\n{text}".encode())  # whatever it declares
+    assert read_topics(xml) == {"1": "čaj"}
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("1\tx\n".encode("utf-16"), r"line 1: not UTF-8 text .* at byte 0\), nor Latin-1"),
+        (b"1\tx\n2\t\xff\x00\n", r"line 2: not UTF-8 text .* at byte 2\), nor Latin-1"),
+        (b"1\tx\n2\t\x81\n", r"line 2: not UTF-8 text"),
+        (b"<?xml version='1.0' encoding='none'?>\n<t>\xe9</t>", r"line 2: not UTF-8 text .* at byte 3\), nor none"),
+        (b"<?xml version='1.0' encoding='zip'?>\n<t>\xe9</t>", r"line 2: not UTF-8 text .*, nor zip"),
+    ],
+)
+def test_what_is_no_text_is_named_with_its_line(tmp_path, content, message):
+    (tmp_path / "topics").write_bytes(content)
+    with pytest.raises(UserError, match=f"topics, {message}"):
         read_topics(tmp_path / "topics")
 
 

@@ -124,6 +124,7 @@ def test_tied_model_with_another_output_embedding(saved):
         ({"feed_forward_proj": "gated-silu"}, "feed_forward_proj is 'gated-silu', not one of relu, gated-gelu"),
         ({"d_model": "6"}, "d_model is '6', not a non-negative int"),
         ({"num_layers": -1}, "num_layers is -1, not a non-negative int"),
+        ({"layer_norm_epsilon": float("nan")}, "layer_norm_epsilon is nan, not a non-negative float"),
         ({"num_heads": True}, "num_heads is True"),
         ({"vocab_size": 12}, "'shared.weight' has shape (11, 6), but the config asks for (12, 6)"),
         ({"num_layers": 3}, "'encoder.block.2.layer.0.SelfAttention.k.weight' is missing (and 7 more)"),

@@ -188,6 +188,33 @@ def search(*arguments):
     return stop.value.code
 
 
+def test_queries_from_a_pipe_are_evaluated_as_those_of_a_file_into_one_folder(finished, tmp_path, capsys):
+    _, workdir = finished
+    (tmp_path / "queries.tsv").write_text("1\tsort cubic\n2\tsparse root\n")
+    (tmp_path / "qrels").write_text("1 0 d1 2\n2 0 d2 1.0\n")
+
+    def evaluated(queries, qrels):
+        assert command(workdir.root, "--row", "BM25", "--queries", queries, "--qrels", qrels, "--json") == 0
+        return json.loads(capsys.readouterr().out)
+
+    def piped(file):
+        reading, writing = os.pipe()
+        os.write(writing, (tmp_path / file).read_bytes())
+        os.close(writing)
+        return reading, f"/dev/fd/{reading}"
+
+    results = []
+    for _ in range(2):
+        (one, _), (two, qrels) = piped("queries.tsv"), piped("qrels")
+        os.dup2(one, 99)  # whose name is the same each time
+        results.append(evaluated("/dev/fd/99", qrels))
+        for number in (one, two, 99):
+            os.close(number)
+    assert results[0]["output"] == results[1]["output"]
+    assert results[0]["measures"] == evaluated(tmp_path / "queries.tsv", tmp_path / "qrels")["measures"]
+    shutil.rmtree(results[0]["output"])
+
+
 def test_search_one_query(finished, capsys):
     _, workdir = finished
     assert search("how to sort", "cubic", "--workdir", workdir.root, "-k", 3, "--exact", "adaptive", "--json") == 0

@@ -10,6 +10,7 @@ from typing import TypeVar
 from gr2_jax.corpus.collection import CollectionStream, Document
 from gr2_jax.corpus.wikipedia.examples import VERSION, read_examples, shard_name
 from gr2_jax.errors import UserError
+from gr2_jax.files import read_json
 
 T = TypeVar("T")
 _DATASETS = ("documents", "pairs")
@@ -69,7 +70,7 @@ class _Manifest:
 def _manifest(output: Path) -> _Manifest:
     path = _manifest_path(output)
     try:
-        given = json.loads(path.read_text("utf-8"))
+        given = read_json(path)
         about = {
             "dumps": ", ".join(dump["name"] for dump in given["dumps"]),
             "site": given["site"]["base"],
@@ -77,7 +78,7 @@ def _manifest(output: Path) -> _Manifest:
         }
         sizes = {name: [shard["bytes"] for shard in given["shards"][name]] for name in _DATASETS}
         return _Manifest(given["site"]["dbname"] or "wikipedia", about, sizes)
-    except (ValueError, LookupError, TypeError) as error:
+    except (LookupError, TypeError) as error:
         fault = f"{type(error).__name__}: {error}"
         raise UserError(f"{path} is damaged or not a manifest of `gr2 wikipedia` ({fault})") from None
 

@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from gr2_jax.corpus.wikipedia.quiet import quiet_import
 from gr2_jax.errors import UserError
+from gr2_jax.files import parse_json
 
 with quiet_import():
     from apache_beam.io.filesystem import BeamIOError, CompressionTypes
@@ -39,10 +40,11 @@ def write_json(path: str, value: object) -> None:
 def read_json(path: str) -> dict:
     """Reads a file of `write_json`. Raises UserError if it is not JSON."""
     with open_raw(path) as file:
-        try:
-            return json.loads(file.read())
-        except ValueError as error:
-            raise UserError(f"{path}: not valid JSON ({error})") from None
+        content = file.read()
+    try:
+        return parse_json(content.decode(), path)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not JSON: {error.reason} at byte {error.start}") from None
 
 
 def find(pattern: str) -> list[tuple[str, int]]:

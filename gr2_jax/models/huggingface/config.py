@@ -1,5 +1,6 @@
 """Converts between the `config.json` of a T5 or mT5 and our `T5Config`."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def check_value(path: Path, label: str, field: str, value: Any) -> None:
     if field == "feed_forward":
         if value not in _FEED_FORWARDS:
             raise UserError(f"{path}: {label} is {value!r}, not one of {', '.join(_FEED_FORWARDS)}")
-    elif type(value) not in {type(like), int} or value < 0:
+    elif type(value) not in {type(like), int} or not 0 <= value < math.inf:
         raise UserError(f"{path}: {label} is {value!r}, not a non-negative {type(like).__name__}")
 
 

@@ -52,7 +52,7 @@ class Record:
                 base64.b64decode(value, validate=True)
             if any(kind not in DTYPES for _, rows in record.entries() for name, kind, _ in rows if name not in UNUSED):
                 raise ValueError
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
             raise UserError(f"{path} is damaged: restore it, or delete it to write the weights in float32") from error
         return record
 

@@ -1,0 +1,60 @@
+"""What reaches a terminal: text without control characters, and a pipe whose reader has left."""
+
+import io
+import json
+import os
+import re
+import select
+import sys
+from typing import Any
+
+# A title or an id from elsewhere may hold them, and they can move the cursor, rename the window or paste commands.
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+PIPE_CLOSED = 141  # the code of a program that SIGPIPE ends: 128 + 13
+
+
+def printable(text: str) -> str:
+    r"""The text with escapes, such as `\x1b`, in place of control characters other than line ends and tabs."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def show(text: str, *, flush: bool = False) -> None:
+    """Prints results on stdout."""
+    print(printable(text), flush=flush)
+
+
+def show_json(value: Any, *, flush: bool = False) -> None:
+    """Prints a result as one line of JSON, in ASCII."""
+    print(json.dumps(value).replace("\x7f", "\\u007f"), flush=flush)
+
+
+def warn(text: str) -> None:
+    """Prints one line on stderr that begins with the program's name."""
+    print(f"gr2: {printable(' '.join(text.splitlines()))}", file=sys.stderr)
+
+
+def escape_what_stdout_cannot_encode() -> None:
+    """Of a terminal that is not UTF-8: a title must not end the program."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def reader_has_left() -> bool:
+    """Whether stdout or stderr is a pipe that nobody reads any more."""
+    streams = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        streams.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in streams.poll(0))
+
+
+def flush_or_silence() -> None:
+    """Writes out what is printed; a stream that takes nothing more is silenced, of which Python would complain when it
+    ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
