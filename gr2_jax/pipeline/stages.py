@@ -18,7 +18,7 @@ from gr2_jax.pipeline.prepare import prepare
 from gr2_jax.pipeline.quality import report_docids
 from gr2_jax.pipeline.report import docid_lines, report
 from gr2_jax.pipeline.run import Run
-from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of
+from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of, reading_stage
 from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.progress import say
 
@@ -96,9 +96,13 @@ def _run_folds(run: Run, until: str) -> str | None:
 
 def _merge(folds: list[Workdir], name: str, out: Path) -> None:
     """One test run of all folds' queries; costs are means over the folds."""
-    runs = [read_run(paths.runs / name / "test.trec") for paths in folds]
-    costs = [read_json(paths.runs / name / "cost.json") for paths in folds]
-    means = {key: sum(cost[key] for cost in costs) / len(costs) for key in costs[0]}
+    runs, costs = [], []
+    for paths in folds:
+        with reading_stage(paths.runs / name, "test.trec") as path:
+            runs.append(read_run(path))
+        with reading_stage(paths.runs / name, "cost.json") as path:
+            costs.append({key: float(value) for key, value in read_json(path).items()})
+            means = {key: sum(cost[key] for cost in costs) / len(costs) for key in costs[0]}
     write_row(out, name, {"test": {query: hits for found in runs for query, hits in found.items()}}, means)
 
 

@@ -44,7 +44,7 @@ class CodeScheme(Scheme):
 
     def _sentinels(self, run: Run, levels: int) -> Int[np.ndarray, "L C"]:
         numbers = np.arange(levels * self.base, dtype=np.int32).reshape(levels, self.base)
-        return run.tokenizer.sentinels.start + numbers
+        return np.asarray(run.tokenizer.sentinels, np.int32)[numbers]
 
     def _fixed(self, run: Run, codes: Callable[[], Int[np.ndarray, "N L"]], **extras) -> FixedCandidates:
         """`codes` are computed when they are first needed: of several processes by the one that builds the docids."""
