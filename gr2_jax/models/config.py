@@ -57,7 +57,7 @@ class T5Config:
             raise UserError(f"dropout_rate of a T5 is {self.dropout_rate}: it must be at least 0 and below 1")
 
 
-_MOST_LAYERS, _MOST = 1000, 2**31 - 1
+MOST_LAYERS, MOST = 1000, 2**31 - 1
 
 
 def config_from(fields: Mapping[str, Any], place: str | Path) -> T5Config:
@@ -70,7 +70,7 @@ def config_from(fields: Mapping[str, Any], place: str | Path) -> T5Config:
         if hints[name] is bool:
             fits = isinstance(value, bool)
         elif hints[name] in (int, float):
-            most = _MOST_LAYERS if name.endswith("_layers") else _MOST
+            most = MOST_LAYERS if name.endswith("_layers") else MOST
             number = type(value) is int or (hints[name] is float and type(value) is float)
             fits = number and 0 <= value <= most
         else:

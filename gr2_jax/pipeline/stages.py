@@ -8,8 +8,9 @@ from gr2_jax.corpus import read_run
 from gr2_jax.errors import UserError, nearest
 from gr2_jax.experiment import Experiment
 from gr2_jax.experiment.loading import to_record
-from gr2_jax.files import read_json, write_json
+from gr2_jax.files import read_json, write_json, writing
 from gr2_jax.hosts import is_first
+from gr2_jax.lock import holding
 from gr2_jax.pipeline.checks import check
 from gr2_jax.pipeline.docids import make_docids
 from gr2_jax.pipeline.evaluate import evaluate_row, write_row
@@ -31,7 +32,8 @@ def run_experiment(
     """Brings the run in `directory` up to the stage `until`, doing only what is not yet done.
 
     Returns the table of measures after `evaluate`, that of docids after `docids` (the first fold's), else None. Every
-    process of a job calls this with the same arguments; the tables are the first's.
+    process of a job calls this with the same arguments; the tables are the first's. `UserError` while another job is at
+    work in the directory.
     """
     if until not in STAGES:
         raise UserError(f"there is no stage '{until}': {nearest(until, STAGES)}")
@@ -44,14 +46,15 @@ def run_experiment(
     if part == "validation" and not experiment.corpus.validation_queries:
         raise UserError("there are no validation queries to score: --corpus.validation_queries is 0")
     run.paths.create()
-    if experiment.corpus.folds:
-        return _run_folds(run, until)
-    docids = run_stages(run, until)
-    if not is_first():
-        return None
-    if until == "docids":
-        return docids
-    return "\n".join([report(run, part=part), *docid_lines(run)]) if until == "evaluate" else None
+    with holding(run.paths.root), writing(run.paths.root):
+        if experiment.corpus.folds:
+            return _run_folds(run, until)
+        docids = run_stages(run, until)
+        if not is_first():
+            return None
+        if until == "docids":
+            return docids
+        return "\n".join([report(run, part=part), *docid_lines(run)]) if until == "evaluate" else None
 
 
 def run_stages(run: Run, until: str = "evaluate") -> str | None:

@@ -137,14 +137,14 @@ def test_a_background_save_keeps_the_values_of_its_call(tmp_path):
 def test_cut_array_data_is_an_error(directory):
     for path in (directory / "60" / "params" / "d").iterdir():
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ValueError, match="OUT_OF_RANGE"):
+    with pytest.raises(UserError, match=r"60 is damaged: .*OUT_OF_RANGE.*; to train it again, delete"):
         restore_params(directory, _state(0)[0])
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # orbax leaves a coroutine unawaited
 def test_another_shape_is_an_error(directory):
     params = _state(0)[0] | {"b": jnp.zeros(3, jnp.bfloat16)}
-    with pytest.raises(ValueError, match="not compatible with the stored shape"):
+    with pytest.raises(UserError, match=r"60 is damaged: .*not compatible with the stored shape"):
         restore_params(directory, params)
 
 
