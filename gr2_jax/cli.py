@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from types import ModuleType
 
-from gr2_jax.errors import LOST, RESTART, Preempted, UserError, nearest
+from gr2_jax.errors import LOST, RESTART, Preempted, UserError, disk_fault, nearest, reason_of
 
 COMMANDS = (
     "quickstart",
@@ -44,21 +44,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"gr2: {error.name} is not installed: pip install 'gr2_jax[{extra}]'", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        print(f"gr2: {error}", file=sys.stderr)
+        place = "" if error.filename is None else f"{error.filename}: "
+        print(f"gr2: {place}{reason_of(error)}", file=sys.stderr)
         sys.exit(2)
     except Preempted as stopped:
         print(f"gr2: {stopped}", file=sys.stderr)
         sys.exit(RESTART)
-    except RuntimeError as error:
-        from gr2_jax.hosts import process_count
-
-        if process_count() == 1:
+    except Exception as error:
+        if (fault := disk_fault(error)) is not None:
+            print(f"gr2: cannot write a file: {fault}", file=sys.stderr)
+            sys.exit(2)
+        if not isinstance(error, RuntimeError) or _is_alone():
             raise
         print(f"gr2: another process of this job is gone: {' '.join(str(error).split())[:300]}", file=sys.stderr)
         os._exit(LOST)  # an orderly exit would wait for it
     except KeyboardInterrupt:
         print("gr2: stopped; the same command resumes from here", file=sys.stderr)
         sys.exit(130)
+
+
+def _is_alone() -> bool:
+    from gr2_jax.hosts import process_count
+
+    return process_count() == 1
 
 
 def _leave(number, frame) -> None:

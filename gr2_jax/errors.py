@@ -32,7 +32,7 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # only writing meets these
-_SHOWN = 200  # characters of another library's message
+_SHOWN = 300  # characters of another library's message
 
 
 def disk_fault(error: BaseException) -> str | None:
@@ -49,7 +49,9 @@ def disk_fault(error: BaseException) -> str | None:
 
 
 def reason_of(error: BaseException) -> str:
-    """Another library's error in one line: the system's words, or the first line of its message."""
+    """Another library's error in one line: the system's words, or the first line of the message, of its first cause."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")

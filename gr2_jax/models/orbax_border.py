@@ -1,11 +1,9 @@
 """Orbax at our border: it says nothing about errors that it raises, and takes no more memory than a folder can fill."""
 
-import gc
 import logging
 import math
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ import jax
 
 from gr2_jax.errors import UserError
 
+_ORBAX = f"{os.sep}orbax{os.sep}"
 # Bytes in memory: always as many as the first, and at most the second times those on disk, where zeros shrink so far.
 _ALWAYS, _RATIO = 1 << 28, 1000
 
@@ -22,18 +21,15 @@ _ALWAYS, _RATIO = 1 << 28, 1000
 @contextmanager
 def quietly() -> Iterator[None]:
     """Hides what Orbax's threads print about a save or a restore that fails: it is raised as well, once. Its coroutines
-    that were cut short complain when they are deleted, so they are deleted here, and not when the program ends."""
-    logger, before = logging.getLogger("absl"), sys.unraisablehook
-    logger.addFilter(_is_no_failure)
-    sys.unraisablehook = _Hook(before)
+    that were cut short complain when they are deleted, perhaps as the program ends: that is hidden from then on."""
+    logger, own, before = logging.getLogger("absl"), _NoFailures(), sys.unraisablehook
+    logger.addFilter(own)
+    sys.unraisablehook = before if isinstance(before, _Hook) else _Hook(before)
     try:
         yield
-    except Exception as error:
-        _forget(error)
-        raise
-    finally:
         sys.unraisablehook = before
-        logger.removeFilter(_is_no_failure)
+    finally:
+        logger.removeFilter(own)
 
 
 def check_claim(folder: Path, tree: Any) -> None:
@@ -44,26 +40,19 @@ def check_claim(folder: Path, tree: Any) -> None:
         raise UserError(f"{folder} is damaged: it promises arrays of {claimed:,} bytes and has {held:,}")
 
 
-def _is_no_failure(record: logging.LogRecord) -> bool:
-    return record.levelno < logging.ERROR or f"{os.sep}orbax{os.sep}" not in record.pathname
+class _NoFailures(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno < logging.ERROR or _ORBAX not in record.pathname
 
 
 class _Hook:
+    """Python's hook for errors that nobody can catch, without those of Orbax's coroutines."""
+
     def __init__(self, before: Any):
         self._before = before
 
     def __call__(self, unraisable: Any) -> None:
         code = getattr(unraisable.object, "cr_code", None) or getattr(unraisable.object, "ag_code", None)
-        of_orbax = code is not None and f"{os.sep}orbax{os.sep}" in code.co_filename
+        of_orbax = code is not None and _ORBAX in code.co_filename
         if not of_orbax and str(unraisable.exc_value) != "Event loop is closed":
             self._before(unraisable)
-
-
-def _forget(error: BaseException | None) -> None:
-    """Frees what the frames of an exception and of its causes hold."""
-    seen = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
-    gc.collect()

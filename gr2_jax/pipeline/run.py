@@ -75,10 +75,10 @@ class Run:
 
     @cached_property
     def split(self) -> Split:
+        queries = self.corpus.queries.keys()
         with reading_stage(self.paths.corpus, "split.json") as path:
             split = Split(**{part: tuple(ids) for part, ids in read_json(path).items()})
-            unknown = {query for ids in dataclasses.astuple(split) for query in ids} - self.corpus.queries.keys()
-            if unknown:
+            if unknown := {query for ids in dataclasses.astuple(split) for query in ids} - queries:
                 raise UserError(f"{path} is damaged: {min(map(str, unknown))!r} is no query of the corpus")
             return split
 
@@ -123,9 +123,10 @@ class Run:
     @cached_property
     def examples(self) -> dict[str, ExampleArrays]:
         """The tokenised training examples by task; reading them needs no TensorFlow."""
+        ids = self.tokenizer.size
         with reading_stage(self.paths.examples, "examples.npz") as path:
             file = load_arrays(path, {f"{t}_{f}": 2 for t in EXAMPLE_TASKS for f in EXAMPLE_FIELDS})
-            return {t: self._examples(path, *(file[f"{t}_{f}"] for f in EXAMPLE_FIELDS)) for t in EXAMPLE_TASKS}
+            return {t: _examples(path, ids, *(file[f"{t}_{f}"] for f in EXAMPLE_FIELDS)) for t in EXAMPLE_TASKS}
 
     @cached_property
     def training_examples(self) -> dict[str, ExampleArrays]:
@@ -140,17 +141,10 @@ class Run:
     @cached_property
     def generated(self) -> ExampleArrays:
         """The generated queries, one document each."""
+        ids = self.tokenizer.size
         with reading_stage(self.paths.generated, GENERATED_FILE) as path:
             file = load_arrays(path, dict.fromkeys(EXAMPLE_FIELDS, 2))
-            return self._examples(path, *(file[name] for name in EXAMPLE_FIELDS))
-
-    def _examples(self, path: Path, tokens: np.ndarray, docid_rows: np.ndarray, grades: np.ndarray) -> ExampleArrays:
-        """The arrays as examples of this run; `UserError` where they cannot be."""
-        fit = len(tokens) == len(docid_rows) and docid_rows.shape == grades.shape
-        whole = all(array.dtype.kind in "iu" for array in (tokens, docid_rows, grades))
-        if not fit or not whole or tokens.max(initial=0) >= self.tokenizer.size or tokens.min(initial=0) < 0:
-            raise UserError(f"{path} is damaged: its arrays are not those of examples")
-        return ExampleArrays(tokens, docid_rows, grades)
+            return _examples(path, ids, *(file[name] for name in EXAMPLE_FIELDS))
 
     @property
     def generated_fingerprint(self) -> str | None:
@@ -163,11 +157,12 @@ class Run:
 
     @cached_property
     def semantics(self) -> TokenSemantics:
+        ids = self.tokenizer.size
         with reading_stage(self.paths.examples, "semantics.npz") as path:
             file = load_arrays(path, {"token_vectors": 2, "log_idf": 1, "document_vectors": 2})
             semantics = TokenSemantics(*(file[name] for name in TokenSemantics._fields))
-            if len(semantics.token_vectors) != self.tokenizer.size or len(semantics.log_idf) != self.tokenizer.size:
-                raise UserError(f"{path} is damaged: the vocabulary has {self.tokenizer.size} ids, and it others")
+            if len(semantics.token_vectors) != ids or len(semantics.log_idf) != ids:
+                raise UserError(f"{path} is damaged: it is not of the vocabulary's {ids} ids")
             return semantics
 
     # docids and trainings
@@ -175,16 +170,14 @@ class Run:
     def docids(self, scheme: str) -> "Docids":
         """The docids of a scheme."""
         if scheme not in self._docids:
-            directory = self.paths.docids(scheme)
+            directory, tokenizer, documents = self.paths.docids(scheme), self.tokenizer, len(self.doc_ids)
             with reading_stage(directory, "trie") as path:
-                trie = DocidTrie.load(path, vocabulary=self.tokenizer.fingerprint)
-                if trie.tokens[-1] >= self.tokenizer.size:
+                trie = DocidTrie.load(path, vocabulary=tokenizer.fingerprint)
+                if trie.tokens[-1] >= tokenizer.size:
                     raise UserError(f"{path} is damaged: it holds the token {trie.tokens[-1]}, which has no meaning")
-                if trie.num_docids != len(self.doc_ids):
-                    raise UserError(
-                        f"{path} is damaged: it has {trie.num_docids} docids for {len(self.doc_ids)} documents"
-                    )
-            self._docids[scheme] = Docids(trie, directory, self.tokenizer.size)
+                if trie.num_docids != documents:
+                    raise UserError(f"{path} is damaged: it has {trie.num_docids} docids for {documents} documents")
+            self._docids[scheme] = Docids(trie, directory, tokenizer.size)
         return self._docids[scheme]
 
     def docids_fingerprint(self, scheme: str) -> str:
@@ -256,6 +249,15 @@ class Docids:
         columns = np.zeros(self.vocab_size, np.int32)
         columns[self.trie.tokens] = np.arange(len(self.trie.tokens))
         return columns
+
+
+def _examples(path: Path, ids: int, tokens: np.ndarray, docid_rows: np.ndarray, grades: np.ndarray) -> ExampleArrays:
+    """The arrays as examples in a vocabulary of so many ids; `UserError` where they cannot be."""
+    fit = len(tokens) == len(docid_rows) and docid_rows.shape == grades.shape
+    whole = all(array.dtype.kind in "iu" for array in (tokens, docid_rows, grades))
+    if not fit or not whole or tokens.max(initial=0) >= ids or tokens.min(initial=0) < 0:
+        raise UserError(f"{path} is damaged: its arrays are not those of examples")
+    return ExampleArrays(tokens, docid_rows, grades)
 
 
 def _called(name: str, items: Sequence, missing: str):
