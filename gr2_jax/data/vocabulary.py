@@ -64,7 +64,7 @@ def train_vocabulary(texts: Iterable[str], path: Path, *, size: int) -> None:
     except RuntimeError as error:
         raise UserError(f"no vocabulary of {size} pieces could be learnt from the training text: {error}") from error
     with replacing(path) as partial:
-        partial.write_bytes(_without_sentinels(model.getvalue()))
+        partial.write_bytes(model.getvalue())
 
 
 def read_vocabulary(source: Path, *, extra_ids: int = 0) -> bytes:
@@ -88,7 +88,8 @@ class Tokenizer:
         import sentencepiece
 
         content, self.sentinels = _with_sentinels(_content(path), path, extra_ids)
-        self._model = sentencepiece.SentencePieceProcessor(model_proto=content)
+        with reading(path):
+            self._model = sentencepiece.SentencePieceProcessor(model_proto=content)
         self.fingerprint = hashlib.sha256(content).hexdigest()
 
     sentinels: Sequence[int]
@@ -167,27 +168,21 @@ def _own_sentinels(named: dict[int, int]) -> Sequence[int]:
     return whole if ids == list(whole) else ids
 
 
-def _without_sentinels(content: bytes) -> bytes:
-    """A model that was learnt, with other names for pieces that a text about T5 taught it: those are the sentinels'."""
-    model = _parsed(content, "what was learnt")
-    named = [piece for piece in model.pieces if _SENTINEL.fullmatch(piece.piece)]
-    for piece in named:
-        piece.piece, piece.type = piece.piece.replace("extra_id", "unused"), model.SentencePiece.UNUSED
-    return model.SerializeToString() if named else content
-
-
-def _parsed(content: bytes, place: Path | str) -> Any:
+def _parsed(content: bytes, path: Path) -> Any:
     from sentencepiece import sentencepiece_model_pb2
 
-    with reading(place):
-        return sentencepiece_model_pb2.ModelProto.FromString(content)
+    with reading(path):
+        model = sentencepiece_model_pb2.ModelProto.FromString(content)
+        if any(not isinstance(piece.piece, str) for piece in model.pieces):
+            raise UserError(f"{path} is damaged: a piece is not UTF-8 text")
+        return model
 
 
 def seqio_vocabulary(path: str, extra_ids: int):
     """The same model as a `seqio.Vocabulary`."""
     seqio = libraries().seqio
     seqio.vocabularies._load_model_internal.cache_clear()  # keyed by path: it would outlive a replaced file
-    own = _own_sentinels(_named_sentinels(_parsed(_content(Path(path)), path)))
+    own = _own_sentinels(_named_sentinels(_parsed(_content(Path(path)), Path(path))))
     return seqio.SentencePieceVocabulary(path, extra_ids=0 if own else extra_ids)
 
 
