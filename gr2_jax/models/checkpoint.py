@@ -16,7 +16,7 @@ from gr2_jax.models.huggingface.config import CONFIG, architecture, check_value,
 from gr2_jax.models.huggingface.hub import COMPANIONS, local_directory
 from gr2_jax.models.huggingface.record import RECORD, record_of
 from gr2_jax.models.huggingface.writing import check_params
-from gr2_jax.models.orbax_border import check_claim, quietly
+from gr2_jax.models.orbax_border import check_claim, silence
 
 _DESCRIPTION, _PARAMS, _FORMAT = "t5.json", "params", 1
 
@@ -77,7 +77,8 @@ def save_t5(
         {path: np.asarray(value, np.float32) for path, value in traverse_util.flatten_dict(params).items()}
     )
     with new_directory(Path(directory)) as folder:
-        with quietly(), ocp.StandardCheckpointer(multiprocessing_options=_alone()) as checkpointer:
+        silence()
+        with ocp.StandardCheckpointer(multiprocessing_options=_alone()) as checkpointer:
             checkpointer.save(folder / _PARAMS, values)
         if record is not None:
             record.save(folder / RECORD)
@@ -106,7 +107,8 @@ def _load(directory: Path) -> tuple[T5Config, dict]:
         if path.stat().st_size != size:
             raise UserError(f"{directory} is damaged: {name} has {path.stat().st_size} bytes, not {size}")
     folder = (directory / _PARAMS).resolve()
-    with reading(directory / _PARAMS), quietly(), ocp.StandardCheckpointer(multiprocessing_options=_alone()) as reader:
+    silence()
+    with reading(directory / _PARAMS), ocp.StandardCheckpointer(multiprocessing_options=_alone()) as reader:
         check_claim(folder, reader.metadata(folder).item_metadata.tree)
         params = reader.restore(folder)
     try:

@@ -1,11 +1,11 @@
 """Orbax at our border: it says nothing about errors that it raises, and takes no more memory than a folder can fill."""
 
+import functools
 import logging
 import math
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,13 @@ _ORBAX = f"{os.sep}orbax{os.sep}"
 _ALWAYS, _RATIO = 1 << 28, 1000
 
 
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Hides what Orbax's threads print about a save or a restore that fails: it is raised as well, once. Its coroutines
-    that were cut short complain when they are deleted, perhaps as the program ends: that is hidden from then on."""
-    logger, own, before = logging.getLogger("absl"), _NoFailures(), sys.unraisablehook
-    logger.addFilter(own)
-    sys.unraisablehook = before if isinstance(before, _Hook) else _Hook(before)
-    try:
-        yield
-        sys.unraisablehook = before
-    finally:
-        logger.removeFilter(own)
+@functools.cache
+def silence() -> None:
+    """From here on Orbax prints nothing about a save or a restore that fails: it is raised as well, once. Its threads
+    would log it, and its coroutines that were cut short complain when they are deleted, even as the program ends."""
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).addFilter(_is_no_failure)
+    sys.unraisablehook = functools.partial(_unless_of_orbax, sys.unraisablehook)
 
 
 def check_claim(folder: Path, tree: Any) -> None:
@@ -40,19 +35,13 @@ def check_claim(folder: Path, tree: Any) -> None:
         raise UserError(f"{folder} is damaged: it promises arrays of {claimed:,} bytes and has {held:,}")
 
 
-class _NoFailures(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno < logging.ERROR or _ORBAX not in record.pathname
+def _is_no_failure(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.ERROR or _ORBAX not in record.pathname + record.getMessage()
 
 
-class _Hook:
+def _unless_of_orbax(before: Callable[[Any], None], unraisable: Any) -> None:
     """Python's hook for errors that nobody can catch, without those of Orbax's coroutines."""
-
-    def __init__(self, before: Any):
-        self._before = before
-
-    def __call__(self, unraisable: Any) -> None:
-        code = getattr(unraisable.object, "cr_code", None) or getattr(unraisable.object, "ag_code", None)
-        of_orbax = code is not None and _ORBAX in code.co_filename
-        if not of_orbax and str(unraisable.exc_value) != "Event loop is closed":
-            self._before(unraisable)
+    code = getattr(unraisable.object, "cr_code", None) or getattr(unraisable.object, "ag_code", None)
+    of_orbax = code is not None and _ORBAX in code.co_filename
+    if not of_orbax and str(unraisable.exc_value) != "Event loop is closed":
+        before(unraisable)

@@ -1,7 +1,7 @@
 """Checkpoints of a training run: params, opt_state and meta as separate orbax items, atomic, asynchronous."""
 
 import operator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 from gr2_jax.errors import Preempted, UserError, reason_of
 from gr2_jax.files import reading, writing
 from gr2_jax.hosts import true_on_all
-from gr2_jax.models.orbax_border import check_claim, quietly
+from gr2_jax.models.orbax_border import check_claim, silence
 from gr2_jax.progress import say
 from gr2_jax.training.mesh import make_mesh, replicated
 
@@ -32,10 +32,10 @@ class Checkpoints:
             by_score = operator.itemgetter(best)
             kept.append(keep.BestN(get_metric_fn=by_score, n=1, keep_checkpoints_without_metrics=False))
         options = ocp.CheckpointManagerOptions(preservation_policy=keep.AnyPreservationPolicy(kept), create=True)
-        self._directory, self._quiet = directory, ExitStack()
+        self._directory = directory
+        silence()
         with writing(directory):
             self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
-        self._quiet.enter_context(quietly())  # while a thread may be writing
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -109,7 +109,7 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits, and frees the threads."""
-        with self._quiet, writing(self._directory):
+        with writing(self._directory):
             self._manager.close()
 
 
@@ -129,7 +129,8 @@ def restore_params(
     """
     if not directory.is_dir():
         raise UserError(f"there is no checkpoint in {directory}: train first")
-    with quietly(), reading(directory), ocp.CheckpointManager(directory.absolute()) as manager:
+    silence()
+    with reading(directory), ocp.CheckpointManager(directory.absolute()) as manager:
         at = _existing_step(manager, directory, step)
         hint = f"; to train it again, delete {directory} and start the run's command"
         with reading(directory / str(at), hint):
