@@ -3,7 +3,6 @@
 import platform
 from collections.abc import Callable
 
-from gr2_jax.corpus import Run as Lists
 from gr2_jax.corpus import read_run
 from gr2_jax.evaluation.metrics import default_measures, mean, per_query
 from gr2_jax.evaluation.provenance import CONVENTIONS, TOPICS, package_versions
@@ -23,7 +22,10 @@ def report(run: Run, *, part: str = "test") -> str:
     judged, paths = run.qrels(part), run.paths
     measures = run.experiment.evaluation.measures or default_measures(judged)
     names = [row.name for row in run.rows]
-    scores = {name: per_query(_lists(run, name, part), judged, measures) for name in names}
+    scores = {}
+    for name in names:
+        with reading_stage(paths.runs / name, f"{part}.trec") as path:
+            scores[name] = per_query(read_run(path), judged, measures)
     p_values, p_randomisation = (significance(scores, measures, test) for test in TESTS.values())
     rows = {}
     for name in names:
@@ -40,11 +42,6 @@ def report(run: Run, *, part: str = "test") -> str:
     table = format_table(rows, columns)
     write_text(paths.report / f"{part}.md", [table, "\n"])
     return table
-
-
-def _lists(run: Run, name: str, part: str) -> Lists:
-    with reading_stage(run.paths.runs / name, f"{part}.trec") as path:
-        return read_run(path)
 
 
 def _key(measures: tuple[str, ...]) -> str:
