@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from types import ModuleType
 
-from gr2_jax.errors import LOST, RESTART, Preempted, UserError, nearest
+from gr2_jax.errors import LOST, RESTART, Preempted, UserError, disk_fault, nearest, reason_of
 from gr2_jax.terminal import PIPE_CLOSED, escape_what_stdout_cannot_encode, flush_or_silence, reader_has_left, warn
 
 COMMANDS = (
@@ -57,21 +57,29 @@ def _exit_code(arguments: list[str]) -> int:
     except OSError as error:
         if isinstance(error, BrokenPipeError) and reader_has_left():
             return PIPE_CLOSED
-        warn(str(error))
+        place = "" if error.filename is None else f"{error.filename}: "
+        warn(f"{place}{reason_of(error)}")
         return 2
     except Preempted as stopped:
         warn(str(stopped))
         return RESTART
-    except RuntimeError as error:
-        from gr2_jax.hosts import process_count
-
-        if process_count() == 1:
+    except Exception as error:
+        if (fault := disk_fault(error)) is not None:
+            warn(f"cannot write a file: {fault}")
+            return 2
+        if not isinstance(error, RuntimeError) or _is_alone():
             raise
         warn(f"another process of this job is gone: {' '.join(str(error).split())[:300]}")
         os._exit(LOST)  # an orderly exit would wait for it
     except KeyboardInterrupt:
         warn("stopped; the same command resumes from here")
         return 130
+
+
+def _is_alone() -> bool:
+    from gr2_jax.hosts import process_count
+
+    return process_count() == 1
 
 
 def _leave(number, frame) -> None:

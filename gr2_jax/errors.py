@@ -1,7 +1,9 @@
 """Errors for bad input, the checks that settings run on themselves, and exit codes."""
 
 import difflib
+import errno
 import math
+import os
 import re
 import typing
 from collections.abc import Callable, Iterable
@@ -27,6 +29,35 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean '{close[0]}'?" if close else f"valid here: {', '.join(names)}"
+
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # only writing meets these
+_SHOWN = 300  # characters of another library's message
+
+
+def disk_fault(error: BaseException) -> str | None:
+    """What a disk has against being written ("No space left on device"), whichever library says so and in whichever
+    exception, or in the one that led to it; None for every other error."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _DISK:
+            return os.strerror(seen.errno)
+        if found := next((os.strerror(code) for code in _DISK if os.strerror(code) in str(seen)), None):
+            return found
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def reason_of(error: BaseException) -> str:
+    """Another library's error in one line: the system's words, or the first line of the message, of its first cause."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    short = line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
+    kind = type(error).__name__
+    return f"{kind}: {short}" if isinstance(error, LookupError) and short else short or kind
 
 
 def check_least(section: object, least: float, *fields: str) -> None:

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and JSON whose errors name the file."""
+"""The border to the disk: files and folders that appear whole or not at all, and errors that name the file."""
 
 import dataclasses
 import json
@@ -7,11 +7,44 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from gr2_jax.errors import UserError
+from gr2_jax.errors import Preempted, UserError, disk_fault, reason_of
+
+
+@contextmanager
+def reading(place: str | Path, hint: str = "") -> Iterator[None]:
+    """Whatever goes wrong in the block is the file's fault: it becomes a `UserError` that names `place` and ends with
+    `hint`. For the calls that read a file and what is made of its contents at once; a library raises too many types for
+    a damaged file to name them."""
+    try:
+        yield
+    except (ImportError, NameError, Preempted):  # of no file
+        raise
+    except UserError as error:
+        raise (UserError(f"{error}{hint}") if hint else error) from error.__cause__
+    except MemoryError as error:
+        raise UserError(f"{place} does not fit into memory: {reason_of(error)}{hint}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {place}: {reason_of(error)}{hint}") from error
+    except Exception as error:
+        raise UserError(f"{place} is damaged: {reason_of(error)}{hint}") from error
+
+
+@contextmanager
+def writing(place: str | Path) -> Iterator[None]:
+    """A full or read-only disk, whichever library meets it in the block, becomes a `UserError` that names `place`. All
+    other errors pass."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if (fault := disk_fault(error)) is None:
+            raise
+        raise UserError(f"cannot write {place}: {fault}") from error
 
 
 def read_text(path: Path) -> str:
@@ -19,7 +52,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode()
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+        raise UserError(f"cannot read {path}: {reason_of(error)}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
 
@@ -91,13 +124,15 @@ def write_text(path: Path, parts: Iterable[str]) -> None:
 def replacing(path: Path, suffix: str = ".partial") -> Iterator[Path]:
     """Yields a temporary file beside `path`, whose folder is created. The file replaces `path` when the block ends
     without an error, and is deleted otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + suffix)
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            os.replace(partial, path)
+        finally:
+            with suppress(OSError):  # a read-only disk, which has said so
+                partial.unlink(missing_ok=True)
 
 
 def refuse_occupied(directory: Path) -> None:
@@ -119,11 +154,39 @@ def new_directory(directory: Path) -> Iterator[Path]:
     refuse_occupied(directory)
     directory = directory.resolve()
     partial = directory.with_name(directory.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
-    partial.mkdir(parents=True)
+    with writing(directory):
+        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            put_in_place(partial, directory)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+
+def put_in_place(partial: Path, directory: Path, old: Path | None = None) -> None:
+    """Renames a finished folder to `directory`, in the place of an older one, which is deleted.
+
+    A folder cannot replace another in one step, so the older one is renamed first, to `old` (by default
+    <directory>.old); where the second rename fails, it gets its name back.
+
+    Raises:
+        UserError: The file system refuses to rename; `directory` is as it was.
+    """
+    old = directory.with_name(directory.name + ".old") if old is None else old
     try:
-        yield partial
-        os.replace(partial, directory)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        before = directory.exists()
+        if before:
+            if old.exists():  # left by a process that was killed
+                shutil.rmtree(old)
+            os.replace(directory, old)
+        try:
+            os.replace(partial, directory)
+        except OSError:
+            if before:
+                os.replace(old, directory)
+            raise
+    except OSError as error:
+        raise UserError(f"cannot rename {partial} to {directory}: {reason_of(error)}") from error
+    shutil.rmtree(old, ignore_errors=True)

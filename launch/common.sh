@@ -24,6 +24,42 @@ value() { [[ $# -ge 2 && -n $2 && $2 != --* ]] || refuse "$1 needs a value; see 
 
 number() { [[ $2 =~ ^[0-9]+$ ]] || refuse "$1 is '$2' and must be a whole number"; }
 
+# name OPTION VALUE MOST: the name of something in a cluster, with MOST characters, so that what the cluster appends to it
+# still fits: a DNS label (RFC 1035).
+name() {
+  local LC_ALL=C fitting # in other locales a-z may hold capitals
+  [[ ${#2} -gt $3 || ! $2 =~ ^[a-z]([-a-z0-9]*[a-z0-9])?$ ]] || return 0
+  fitting=$(tr '[:upper:]' '[:lower:]' <<<"$2" | tr -c 'a-z0-9\n' - | sed -E "s/^[^a-z]+//; s/^(.{0,$3}).*/\1/; s/-+$//")
+  refuse "$1 is '$2' and must be a-z, digits and hyphens, at most $3, from a letter on${fitting:+: such as $fitting}"
+}
+
+# dns_name OPTION VALUE: the name of a Kubernetes object (RFC 1123).
+dns_name() {
+  local LC_ALL=C
+  [[ ${#2} -le 253 && $2 =~ ^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$ ]] ||
+    refuse "$1 is '$2' and must be a-z, digits, hyphens and dots between them, at most 253"
+}
+
+# label OPTION VALUE: what a node's label may hold.
+label() {
+  local LC_ALL=C
+  [[ ${#2} -le 63 && $2 =~ ^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$ ]] ||
+    refuse "$1 is '$2' and must be letters, digits and - . _ between them, at most 63"
+}
+
+# image OPTION VALUE: an image; a registry takes no capitals but in a tag or in its own host's name.
+image() {
+  local LC_ALL=C part='[a-z0-9]+([._-]+[a-z0-9]+)*'
+  [[ $2 =~ ^([A-Za-z0-9.-]+(:[0-9]+)?/)?$part(/$part)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$ ]] ||
+    refuse "$1 is '$2' and must be an image, such as host/project/name:tag, in small letters"
+}
+
+# lower OPTION VALUE: an identifier of Google Cloud's, which has no capitals and no blanks.
+lower() {
+  local LC_ALL=C
+  [[ $2 =~ ^[a-z0-9][-a-z0-9._:]*$ ]] || refuse "$1 is '$2' and must be small letters, digits and hyphens"
+}
+
 # The options that all scripts have. Sets `taken` to the number of words read.
 # shellcheck disable=SC2034
 common_option() {

@@ -43,6 +43,11 @@ for option in project region bucket; do
   [[ ${!option} ]] || refuse "--$option is missing; see --help"
 done
 [[ $bucket == gs://* ]] || refuse "--bucket is '$bucket' and must begin with gs://"
+lower --project "$project"
+lower --region "$region"
+bucket=${bucket%/} place=${bucket#gs://}
+lower --bucket "${place%%/*}"
+[[ -z $image ]] || image --image "$image"
 [[ $image || $package ]] || refuse "give --image or --package: how the workers get gr2_jax"
 [[ -z $image || -z $package ]] || refuse "give --image or --package, not both"
 [[ $dry_run || -z $package || -f $package ]] || refuse "there is no file $package; python -m build --sdist makes it"

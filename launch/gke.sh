@@ -11,7 +11,7 @@
 # Bad input (2) ends the job. The command runs in the shared folder, which holds its configs, data and workdir: all
 # hosts write the same workdir.
 #
-#   --name NAME           name of the job; delete a finished job of that name first (kubectl delete jobset NAME)
+#   --name NAME           name of the job, a-z, digits and hyphens; delete a finished job of that name first (kubectl delete jobset NAME)
 #   --image IMAGE         an image with this clone; its Dockerfile may be
 #                           FROM python:3.12
 #                           COPY . /gr2
@@ -67,7 +67,22 @@ required="name image accelerator topology hosts claim"
 for option in $required; do
   [[ ${!option} ]] || refuse "--$option is missing; see --help"
 done
-[[ $name =~ ^[a-z]([-a-z0-9]*[a-z0-9])?$ ]] || refuse "--name is '$name' and must be a-z, digits and hyphens"
+# The longest name in the cluster is a pod's: NAME-slice-0-HOST-xxxxx, of 63 characters at most. XPK's is
+# NAME-slice-job-0-HOST-xxxxx, and for the number of its hosts there is room for four digits.
+most=40 last=$((${hosts:-1} - 1))
+[[ $xpk ]] || most=$((63 - 15 - ${#last}))
+name --name "$name" "$most"
+image --image "$image"
+if [[ $xpk ]]; then
+  for option in xpk storage; do name "--$option" "${!option}" 63; done
+  label --type "$type"
+else
+  dns_name --claim "$claim"
+  label --accelerator "$accelerator"
+  [[ $topology =~ ^[0-9]+(x[0-9]+)+$ ]] || refuse "--topology is '$topology' and must be numbers, such as 4x4"
+  ((hosts > 0 && chips > 0)) || refuse "--hosts and --chips must be at least 1"
+  [[ -z $namespace ]] || name --namespace "$namespace" 63
+fi
 [[ $# -gt 1 ]] || refuse "nothing to run. Give gr2's command after --, such as: -- train configs/wikipedia.py"
 shift
 
@@ -75,7 +90,7 @@ if [[ $xpk ]]; then
   [[ $dry_run ]] || need xpk
   run xpk workload create --cluster "$xpk" --workload "$name" --tpu-type "$type" --docker-image "$image" \
     --storage "$storage" --max-restarts "$restarts" --restart-on-exit-codes 1,75 \
-    --termination-grace-period-seconds 120 --env GR2_CLUSTER=auto ${spot:+--spot} \
+    --termination-grace-period-seconds 120 --env GR2_CLUSTER=auto --env "GR2_JOB=$name" ${spot:+--spot} \
     --command "cd $(quoted "$shared") && exec python -m gr2_jax $(quoted "$@")"
   exit
 fi

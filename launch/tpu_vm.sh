@@ -10,7 +10,7 @@
 # job, end this script and send SIGTERM to the hosts, by the ssh command that the dry run shows, with
 # --command 'kill -TERM -- -$(cat ~/.gr2_rounds/*/pid)'.
 #
-#   --name NAME       name of the slice
+#   --name NAME       name of the slice: a-z, digits and hyphens
 #   --zone ZONE
 #   --type TYPE       such as v5litepod-16, v6e-16, v4-32
 #   --runtime IMAGE   TPU software version for that type
@@ -52,6 +52,10 @@ while [[ $# -gt 0 && $1 != -- ]]; do
 done
 for option in name zone type runtime; do
   [[ ${!option} ]] || refuse "--$option is missing; see --help"
+done
+name --name "$name" 63
+for option in zone type runtime project; do
+  [[ -z ${!option} ]] || lower "--$option" "${!option}"
 done
 [[ $nfs || $mount ]] || refuse "--nfs or --mount is missing: the hosts need one folder in common; see --help"
 [[ $# -gt 1 ]] || refuse "nothing to run. Give gr2's command after --, such as: -- train configs/wikipedia.py"
@@ -144,7 +148,7 @@ everywhere_once() {
   have_slice || return
   [[ $dry_run ]] || label=$(date +%s)-$((++round))
   # The hosts' shell runs this, so that ~ is theirs.
-  install && on_all_hosts "cd /shared && GR2_CLUSTER=auto ~/gr2_jax/launch/host.sh $label \
+  install && on_all_hosts "cd /shared && GR2_CLUSTER=auto GR2_JOB=$name ~/gr2_jax/launch/host.sh $label \
 ~/gr2_venv/bin/python -m gr2_jax $(quoted "${command[@]}")" || code=$?
   # A slice that is gone was preempted, whatever its hosts returned.
   if [[ -z $dry_run && $code != 0 && $(state) != READY ]]; then code=75; fi

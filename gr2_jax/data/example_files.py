@@ -18,11 +18,12 @@ from jaxtyping import Int
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.dealing import deal, shard_paths
 from gr2_jax.errors import UserError
-from gr2_jax.files import read_json, write_json
+from gr2_jax.files import read_json, reading, write_json, writing
 
 FIELDS_FILE = "fields.json"
 _FORMAT = 1
 _INT = np.dtype("<i4")
+_RATIO = 1000  # tokens for a byte of a file at most: records are compressed
 
 
 class TokenisedExample(NamedTuple):
@@ -37,8 +38,9 @@ class TokenisedExample(NamedTuple):
 class ExampleFiles:
     """Examples in a directory; `files.take(indices)` equals `ExampleArrays.take` of the same examples in memory."""
 
-    def __init__(self, source, starts: np.ndarray, examples: int, widths: tuple[int, int, int | None]):
+    def __init__(self, directory: Path, source, starts: np.ndarray, examples: int, widths: tuple[int, int, int | None]):
         """Use `ExampleFiles.open`. `starts` [shards]: where each shard begins in `source`."""
+        self._directory = directory
         self._source, self._starts, self._examples, self._widths = source, starts, examples, widths
 
     @classmethod
@@ -57,20 +59,18 @@ class ExampleFiles:
         directory = Path(directory)
         if not (directory / FIELDS_FILE).is_file():
             raise UserError(f"{directory} holds no tokenised examples: it has no {FIELDS_FILE}")
-        fields = read_json(directory / FIELDS_FILE)
-        if fields.get("format") != _FORMAT:
-            raise UserError(
-                f"the examples in {directory} have format {fields.get('format')}, not {_FORMAT}: write them again"
-            )
-        counts, longest = fields["shards"], fields["longest"]
+        counts, longest = _read_fields(directory)
         paths = shard_paths(_records(directory), len(counts))
         _check_shards(paths, counts)
+        most = _RATIO * max(path.stat().st_size for path in paths)
+        if too_long := [name for name, width in longest.items() if (width or 0) > most]:
+            raise UserError(f"{directory / FIELDS_FILE} is damaged: no file holds {longest[too_long[0]]} {too_long[0]}")
         starts = np.cumsum([0, *counts[:-1]])
         given = {"tokens": length, "docid_rows": judged, "docid_tokens": docid_length}
         widths = tuple(longest[name] if given[name] is None else given[name] for name in given)
         if longest["docid_tokens"] is None:
             widths = (*widths[:2], None)
-        return cls(ArrayRecordDataSource([str(path) for path in paths]), starts, sum(counts), widths)
+        return cls(directory, ArrayRecordDataSource([str(path) for path in paths]), starts, sum(counts), widths)
 
     def __len__(self) -> int:
         """Examples, E."""
@@ -91,8 +91,9 @@ class ExampleFiles:
         if indices.min() < 0 or indices.max() >= self._examples:
             raise IndexError(f"indices {indices.min()} to {indices.max()} leave the {self._examples} examples")
         turns, shards = np.divmod(indices, len(self._starts))
-        for place, record in enumerate(self._source.__getitems__((self._starts[shards] + turns).tolist())):
-            _unpack(np.frombuffer(record, _INT), place, taken)
+        with reading(self._directory):
+            for place, record in enumerate(self._source.__getitems__((self._starts[shards] + turns).tolist())):
+                _unpack(np.frombuffer(record, _INT), place, taken)
         return taken
 
 
@@ -104,18 +105,34 @@ def write_example_files(directory: Path, examples: Iterable[TokenisedExample], *
     if directory.exists():
         raise UserError(f"{directory} exists already: remove it, or choose another place for the tokenised examples")
     partial = directory.with_name(directory.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     longest: dict[str, int | None] = {"tokens": 0, "docid_rows": 0, "docid_tokens": None}
-    counts = deal(
-        _packed(examples, longest),
-        shard_paths(_records(partial), shards),
-        # one record per group: any record is read without its neighbours
-        lambda path: ArrayRecordWriter(path, "group_size:1"),
-    )
-    write_json(partial / FIELDS_FILE, {"format": _FORMAT, "shards": counts, "longest": longest})
-    os.replace(partial, directory)
+    with writing(directory):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        counts = deal(
+            _packed(examples, longest),
+            shard_paths(_records(partial), shards),
+            # one record per group: any record is read without its neighbours
+            lambda path: ArrayRecordWriter(path, "group_size:1"),
+        )
+        write_json(partial / FIELDS_FILE, {"format": _FORMAT, "shards": counts, "longest": longest})
+        os.replace(partial, directory)
     return sum(counts)
+
+
+def _read_fields(directory: Path) -> tuple[list[int], dict[str, int | None]]:
+    """The examples of each shard, and the longest list of each field."""
+    with reading(directory / FIELDS_FILE):
+        fields = read_json(directory / FIELDS_FILE)
+        if fields.get("format") != _FORMAT:
+            raise UserError(
+                f"the examples in {directory} have format {fields.get('format')}, not {_FORMAT}: write them again"
+            )
+        counts, longest = fields["shards"], fields["longest"]
+        widths = [longest[name] for name in ("tokens", "docid_rows", "docid_tokens")]
+        if not counts or not all(type(count) is int for count in [*counts, *widths[:2], widths[2] or 0]):
+            raise UserError(f"{directory / FIELDS_FILE} is damaged: it does not describe examples")
+        return counts, longest
 
 
 def _records(directory: Path) -> Path:

@@ -3,23 +3,27 @@
 import dataclasses
 import hashlib
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gr2_jax.data.seqio.libraries import libraries
 from gr2_jax.errors import UserError, check_least
-from gr2_jax.files import replacing
+from gr2_jax.files import reading, replacing
 
 MODEL_NAME = "spiece.model"
+_SENTINEL = re.compile(r"▁?<extra_id_(0|[1-9][0-9]{0,8})>")
 
 
 @dataclasses.dataclass(frozen=True)
 class VocabularyConfig:
     """`size` pieces learnt from at most `characters` of training text, then `extra_ids` for codes and suffixes.
 
-    `model` is a SentencePiece file to use instead, such as a T5's own `spiece.model` (which has 100 extra ids).
+    `model` is a SentencePiece file to use instead, such as a T5's own `spiece.model` (whose model has 100 extra ids).
+    Where the file has sentinels itself, as mT5's has, they are the extra ids: `extra_ids` may not be more than those.
     """
 
     size: int = 8192
@@ -33,7 +37,7 @@ class VocabularyConfig:
 
     def content(self) -> bytes | None:
         """The bytes of `model`, checked; None if the vocabulary is to be learnt."""
-        return None if self.model is None else read_vocabulary(Path(self.model))
+        return None if self.model is None else read_vocabulary(Path(self.model), extra_ids=self.extra_ids)
 
 
 def train_vocabulary(texts: Iterable[str], path: Path, *, size: int) -> None:
@@ -63,20 +67,11 @@ def train_vocabulary(texts: Iterable[str], path: Path, *, size: int) -> None:
         partial.write_bytes(model.getvalue())
 
 
-def read_vocabulary(source: Path) -> bytes:
-    """The bytes of a SentencePiece model with T5's ids; raises `UserError` for any other file."""
-    import sentencepiece
-
-    try:
-        content = source.read_bytes()
-        model = sentencepiece.SentencePieceProcessor(model_proto=content)
-    except (OSError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a SentencePiece model"
-        raise UserError(f"cannot use {source} as the vocabulary: {reason}") from error
-    ids = {"padding": model.pad_id(), "end": model.eos_id(), "unknown": model.unk_id()}
-    if ids != {"padding": 0, "end": 1, "unknown": 2}:
-        found = ", ".join(f"{name} {i}" for name, i in ids.items())
-        raise UserError(f"the vocabulary {source} needs T5's ids (padding 0, end 1, unknown 2) and has {found}")
+def read_vocabulary(source: Path, *, extra_ids: int = 0) -> bytes:
+    """The bytes of a SentencePiece model with T5's ids, and with no sentinels or `extra_ids` of its own; raises
+    `UserError` for any other file."""
+    content = _content(source)
+    _with_sentinels(content, source, extra_ids)
     return content
 
 
@@ -92,10 +87,14 @@ class Tokenizer:
     def __init__(self, path: Path, *, extra_ids: int):
         import sentencepiece
 
-        content = _with_sentinels(path, extra_ids)
-        self._model = sentencepiece.SentencePieceProcessor(model_proto=content)
-        self.extra_ids = extra_ids
+        content, self.sentinels = _with_sentinels(_content(path), path, extra_ids)
+        with reading(path):
+            self._model = sentencepiece.SentencePieceProcessor(model_proto=content)
         self.fingerprint = hashlib.sha256(content).hexdigest()
+
+    sentinels: Sequence[int]
+    """The ids for codes and suffixes of docids: those after the text pieces, or wherever a file has its own.
+    `<extra_id_0>` is the last, as in T5."""
 
     @property
     def size(self) -> int:
@@ -106,11 +105,6 @@ class Tokenizer:
     def pieces(self) -> list[str]:
         """The pieces of all ids as SentencePiece spells them, with "▁" for a blank."""
         return self._model.IdToPiece(list(range(self.size)))
-
-    @property
-    def sentinels(self) -> range:
-        """The ids after the text pieces, for codes and suffixes of docids. `<extra_id_0>` is the last, as in T5."""
-        return range(self.size - self.extra_ids, self.size)
 
     def encode(self, text: str) -> list[int]:
         return self._model.EncodeAsIds(text)
@@ -124,22 +118,77 @@ class Tokenizer:
         return "".join(pieces).replace("▁", " ").strip()
 
 
-def _with_sentinels(path: Path, extra_ids: int) -> bytes:
-    """The model with `extra_ids` more pieces as seqio adds them, so that `<extra_id_7>` in a text is one piece."""
+def _content(path: Path) -> bytes:
+    """The file's bytes; `UserError` if they are not a SentencePiece model with T5's ids."""
+    import sentencepiece
+
+    try:
+        content = path.read_bytes()
+        model = sentencepiece.SentencePieceProcessor(model_proto=content)
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a SentencePiece model"
+        raise UserError(f"cannot use {path} as the vocabulary: {reason}") from error
+    ids = {"padding": model.pad_id(), "end": model.eos_id(), "unknown": model.unk_id()}
+    if ids != {"padding": 0, "end": 1, "unknown": 2}:
+        found = ", ".join(f"{name} {i}" for name, i in ids.items())
+        raise UserError(f"the vocabulary {path} needs T5's ids (padding 0, end 1, unknown 2) and has {found}")
+    return content
+
+
+def _with_sentinels(content: bytes, path: Path, extra_ids: int) -> tuple[bytes, Sequence[int]]:
+    """The model and its sentinels' ids: its own where it has some, else `extra_ids` more pieces as seqio adds them, so
+    that `<extra_id_7>` in a text is one piece."""
+    model = _parsed(content, path)
+    named = _named_sentinels(model)
+    own = _own_sentinels(named)
+    if own and extra_ids > len(own):
+        raise UserError(
+            f"the vocabulary {path} has {len(own)} sentinels of its own, <extra_id_0> to <extra_id_{len(own) - 1}>, "
+            f"and extra_ids is {extra_ids}: give --vocabulary.extra_ids {len(own)}, or fewer"
+        )
+    if own:
+        return model.SerializeToString(), own
+    if taken := sorted(number for number in named if number < extra_ids):
+        raise UserError(f"the vocabulary {path} has the sentinel <extra_id_{taken[0]}> and lacks <extra_id_0>")
+    size = len(model.pieces)
+    for i in reversed(range(extra_ids)):
+        model.pieces.add(piece=f"▁<extra_id_{i}>", score=0.0, type=model.SentencePiece.USER_DEFINED)
+    return model.SerializeToString(), range(size, size + extra_ids)
+
+
+def _named_sentinels(model: Any) -> dict[int, int]:
+    """n -> the id of the piece <extra_id_n>, of those that the model has."""
+    found: dict[int, int] = {}
+    for place, piece in enumerate(model.pieces):
+        if match := _SENTINEL.fullmatch(piece.piece):
+            found.setdefault(int(match[1]), place)
+    return found
+
+
+def _own_sentinels(named: dict[int, int]) -> Sequence[int]:
+    """The ids of <extra_id_n-1> to <extra_id_0>, for the largest n that leaves no gap; a range where they are one."""
+    count = next(number for number in range(len(named) + 1) if number not in named)
+    ids = [named[number] for number in reversed(range(count))]
+    whole = range(ids[0], ids[0] + count) if ids else range(0)
+    return whole if ids == list(whole) else ids
+
+
+def _parsed(content: bytes, path: Path) -> Any:
     from sentencepiece import sentencepiece_model_pb2
 
-    model = sentencepiece_model_pb2.ModelProto.FromString(path.read_bytes())
-    user_defined = sentencepiece_model_pb2.ModelProto.SentencePiece.USER_DEFINED
-    for i in reversed(range(extra_ids)):
-        model.pieces.add(piece=f"▁<extra_id_{i}>", score=0.0, type=user_defined)
-    return model.SerializeToString()
+    with reading(path):
+        model = sentencepiece_model_pb2.ModelProto.FromString(content)
+        if any(not isinstance(piece.piece, str) for piece in model.pieces):
+            raise UserError(f"{path} is damaged: a piece is not UTF-8 text")
+        return model
 
 
 def seqio_vocabulary(path: str, extra_ids: int):
     """The same model as a `seqio.Vocabulary`."""
     seqio = libraries().seqio
     seqio.vocabularies._load_model_internal.cache_clear()  # keyed by path: it would outlive a replaced file
-    return seqio.SentencePieceVocabulary(path, extra_ids=extra_ids)
+    own = _own_sentinels(_named_sentinels(_parsed(_content(Path(path)), Path(path))))
+    return seqio.SentencePieceVocabulary(path, extra_ids=0 if own else extra_ids)
 
 
 def pad_rows(rows: Sequence[Sequence[int]], length: int, *, eos: int | None = None) -> np.ndarray:

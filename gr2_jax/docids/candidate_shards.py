@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from gr2_jax.array_files import parse_array
 from gr2_jax.docids.candidates import check_lists, narrow
 from gr2_jax.errors import UserError
 from gr2_jax.files import replacing, write_json
@@ -124,7 +125,7 @@ def _read(path: Path) -> Int[np.ndarray, "s C T"] | None:
     array, checksum = content[:-_CHECKSUM], content[-_CHECKSUM:]
     if hashlib.sha256(array).digest() != checksum:
         return None
-    return np.load(io.BytesIO(array), allow_pickle=False)
+    return parse_array(array, path, ndim=3)
 
 
 def _as_tokens(lists: np.ndarray) -> np.ndarray:

@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from gr2_jax.decoding.trie_arrays import BLOCK, TrieArrays
+from gr2_jax.array_files import map_array
+from gr2_jax.decoding.trie_arrays import TrieArrays
+from gr2_jax.docids.trie_check import is_trie
 from gr2_jax.errors import UserError
+from gr2_jax.files import put_in_place, reading, writing
 
 _ANY_FORMAT = "gr2_jax docid trie "
 _FORMAT = _ANY_FORMAT + "3"
@@ -29,23 +32,20 @@ def write_trie(path: Path, arrays: TrieArrays, eos_id: int, vocabulary: str | No
     """
     _check_place(path)
     partial, old = _beside(path, "partial"), _beside(path, "old")
-    _remove(partial)
-    partial.mkdir(parents=True)
-    for name, array in arrays._asdict().items():
-        np.save(partial / f"{name}.npy", array, allow_pickle=False)
-    header = {
-        "format": _FORMAT,
-        "vocabulary": vocabulary,
-        "eos_id": eos_id,
-        "counts": {"docids": len(arrays.row), "nodes": len(arrays.token)},
-        "crc32": {name: _crc32(partial / f"{name}.npy") for name in TrieArrays._fields},
-    }
-    (partial / _HEADER).write_text(_as_text(header), encoding="utf-8")
-    if path.exists():
-        _remove(old)
-        os.replace(path, old)
-    os.replace(partial, path)
-    _remove(old)
+    with writing(path):
+        _remove(partial)
+        partial.mkdir(parents=True)
+        for name, array in arrays._asdict().items():
+            np.save(partial / f"{name}.npy", array, allow_pickle=False)
+        header = {
+            "format": _FORMAT,
+            "vocabulary": vocabulary,
+            "eos_id": eos_id,
+            "counts": {"docids": len(arrays.row), "nodes": len(arrays.token)},
+            "crc32": {name: _crc32(partial / f"{name}.npy") for name in TrieArrays._fields},
+        }
+        (partial / _HEADER).write_text(_as_text(header), encoding="utf-8")
+        put_in_place(partial, path, old)
 
 
 def read_trie(path: Path, vocabulary: str | None) -> tuple[TrieArrays, int, str | None]:
@@ -60,9 +60,10 @@ def read_trie(path: Path, vocabulary: str | None) -> tuple[TrieArrays, int, str 
     if vocabulary is not None and header["vocabulary"] != vocabulary:
         made = f"the vocabulary {header['vocabulary']}" if header["vocabulary"] else "an unrecorded vocabulary"
         raise UserError(f"the docid trie at {path} was made with {made}, not {vocabulary}")
-    arrays = TrieArrays(*(_map_array(path, name, header["crc32"][name]) for name in TrieArrays._fields))
-    if not _is_consistent(arrays, **header["counts"]):
-        raise UserError(f"the docid trie at {path} is damaged: its arrays do not fit together")
+    with reading(f"the docid trie at {path}"):
+        arrays = TrieArrays(*(_map_array(path, name, header["crc32"][name]) for name in TrieArrays._fields))
+        if not is_trie(arrays, **header["counts"], eos_id=header["eos_id"]):
+            raise UserError(f"the docid trie at {path} is damaged: its arrays do not fit together")
     return arrays, header["eos_id"], header["vocabulary"]
 
 
@@ -95,7 +96,7 @@ def _why_no_trie(path: Path) -> str | None:
         header = json.loads((path / _HEADER).read_bytes())
         is_trie = header["format"].startswith(_ANY_FORMAT)
         own = {_HEADER, *(f"{name}.npy" for name in header["crc32"])}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         is_trie = False
     if not is_trie:
         return f"is a directory without a readable {_HEADER} of a docid trie"
@@ -114,13 +115,16 @@ def _read_header(path: Path) -> dict[str, Any]:
         text = (path / _HEADER).read_bytes().decode("utf-8")
         header = json.loads(text)
         format_ = header["format"]
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         raise UserError(f"{path} is not a docid trie, or its {_HEADER} is missing or damaged") from None
     if format_ != _FORMAT:
         raise UserError(f"{path} has the format '{format_}', not '{_FORMAT}': make the docid trie again")
     header.pop("checksum", None)
     if _as_text(header) != text:
         raise UserError(f"the docid trie at {path} is damaged: its {_HEADER} does not match its checksum")
+    kinds = {"vocabulary": str | None, "eos_id": int, "counts": dict, "crc32": dict}
+    if not all(isinstance(header.get(name), kind) for name, kind in kinds.items()):
+        raise UserError(f"the docid trie at {path} is damaged: its {_HEADER} does not describe a trie")
     return header
 
 
@@ -130,24 +134,7 @@ def _map_array(path: Path, name: str, checksum: int) -> np.ndarray:
         raise UserError(f"the docid trie at {path} is damaged: {file.name} is missing")
     if _crc32(file) != checksum:
         raise UserError(f"the docid trie at {path} is damaged: {file.name} is truncated or changed")
-    return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
-
-
-def _is_consistent(arrays: TrieArrays, docids: int, nodes: int) -> bool:
-    """Whether the shapes, the number of leaves and both ends of `first_child` agree; does not check every node."""
-    token, base, offset, wide, leaf_bits, leaves_before, row, alone_bits = arrays
-    blocks = nodes // BLOCK + 1
-    shapes = (nodes,), (blocks,), (BLOCK * blocks,), (len(wide), BLOCK), (blocks,), (blocks,), (docids,), (blocks,)
-    return (
-        tuple(array.shape for array in arrays) == shapes
-        and token.dtype in (np.uint16, np.int32)
-        and (offset.dtype, leaf_bits.dtype, alone_bits.dtype) == (np.uint8, np.uint32, np.uint32)
-        and all(array.dtype == np.int32 for array in (base, wide, leaves_before, row))
-        and leaves_before[-1] + np.bitwise_count(leaf_bits[-1]) == docids
-        and base.min() == -len(wide)
-        and wide[0, 0] == 1
-        and (wide[-1, nodes % BLOCK] if base[-1] < 0 else base[-1] + offset[nodes]) == nodes
-    )
+    return np.asarray(map_array(file, ndim=2 if name == "wide" else 1))
 
 
 def _crc32(file: Path) -> int:

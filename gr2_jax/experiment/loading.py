@@ -226,6 +226,8 @@ def _from_record(hint: Any, value: Any, kinds: Mapping[str, type]) -> Any:
     if typing.get_origin(hint) is tuple:
         return tuple(_from_record(typing.get_args(hint)[0], part, kinds) for part in value)
     if not dataclasses.is_dataclass(hint):
+        if isinstance(hint, type) and not isinstance(value, (int, float) if hint is float else hint):
+            raise UserError(f"config.json: {value!r} is no {hint.__name__}")
         return value
     fields = dict(value)
     if issubclass(hint, Row | Scheme):

@@ -9,13 +9,14 @@ import numpy as np
 from flax import traverse_util
 
 from gr2_jax.errors import UserError
-from gr2_jax.files import new_directory, read_json
+from gr2_jax.files import new_directory, read_json, reading
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.huggingface import load_hf_t5
 from gr2_jax.models.huggingface.config import CONFIG, architecture, check_value, read_config
 from gr2_jax.models.huggingface.hub import COMPANIONS, local_directory
 from gr2_jax.models.huggingface.record import RECORD, record_of
 from gr2_jax.models.huggingface.writing import check_params
+from gr2_jax.models.orbax_border import check_claim, silence
 
 _DESCRIPTION, _PARAMS, _FORMAT = "t5.json", "params", 1
 
@@ -76,11 +77,9 @@ def save_t5(
         {path: np.asarray(value, np.float32) for path, value in traverse_util.flatten_dict(params).items()}
     )
     with new_directory(Path(directory)) as folder:
-        try:
-            with ocp.StandardCheckpointer(multiprocessing_options=_alone()) as checkpointer:
-                checkpointer.save(folder / _PARAMS, values)
-        except Exception as error:  # orbax and its storage raise many types for a full or read-only disk
-            raise UserError(f"cannot write {directory}: {_first_line(error)}") from error
+        silence()
+        with ocp.StandardCheckpointer(multiprocessing_options=_alone()) as checkpointer:
+            checkpointer.save(folder / _PARAMS, values)
         if record is not None:
             record.save(folder / RECORD)
         if origin is not None:
@@ -107,11 +106,11 @@ def _load(directory: Path) -> tuple[T5Config, dict]:
             raise UserError(f"{directory} is damaged: {name} is missing")
         if path.stat().st_size != size:
             raise UserError(f"{directory} is damaged: {name} has {path.stat().st_size} bytes, not {size}")
-    try:
-        with ocp.StandardCheckpointer(multiprocessing_options=_alone()) as checkpointer:
-            params = checkpointer.restore((directory / _PARAMS).resolve())
-    except Exception as error:  # damage raises too many types to name
-        raise UserError(f"{directory / _PARAMS} is damaged: {_first_line(error)}") from error
+    folder = (directory / _PARAMS).resolve()
+    silence()
+    with reading(directory / _PARAMS), ocp.StandardCheckpointer(multiprocessing_options=_alone()) as reader:
+        check_claim(folder, reader.metadata(folder).item_metadata.tree)
+        params = reader.restore(folder)
     try:
         check_params(config, params)
     except UserError as error:
@@ -151,7 +150,3 @@ def _read_description(path: Path) -> tuple[T5Config, dict[str, int]]:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

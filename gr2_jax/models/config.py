@@ -2,7 +2,9 @@
 
 import dataclasses
 import typing
-from typing import Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
 
 from gr2_jax.errors import UserError, nearest
 
@@ -53,6 +55,29 @@ class T5Config:
                 raise UserError(f"{name} of a T5 is {value!r}: {nearest(str(value), allowed)}")
         if not 0 <= self.dropout_rate < 1:
             raise UserError(f"dropout_rate of a T5 is {self.dropout_rate}: it must be at least 0 and below 1")
+
+
+MOST_LAYERS, MOST = 1000, 2**31 - 1
+
+
+def config_from(fields: Mapping[str, Any], place: str | Path) -> T5Config:
+    """The config with these fields; `UserError` names `place` for values that no T5 has, or
+    no memory holds."""
+    hints = typing.get_type_hints(T5Config)
+    if not isinstance(fields, Mapping) or fields.keys() - hints.keys():
+        raise UserError(f"{place} does not describe a T5")
+    for name, value in fields.items():
+        if hints[name] is bool:
+            fits = isinstance(value, bool)
+        elif hints[name] in (int, float):
+            most = MOST_LAYERS if name.endswith("_layers") else MOST
+            number = type(value) is int or (hints[name] is float and type(value) is float)
+            fits = number and 0 <= value <= most
+        else:
+            fits = isinstance(value, str)
+        if not fits:
+            raise UserError(f"{place}: {name} of a T5 cannot be {value!r}")
+    return T5Config(**fields)
 
 
 def _sized(d_model: int, d_kv: int, d_ff: int, heads: int, layers: int) -> T5Config:

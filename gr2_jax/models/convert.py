@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 
 from gr2_jax.files import new_directory, refuse_occupied
+from gr2_jax.lock import LOCK_FILE, holding
 from gr2_jax.models.checkpoint import copy_companions, is_checkpoint, load_t5, save_t5
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.huggingface.hub import local_directory
@@ -29,14 +30,16 @@ def convert(source: str | os.PathLike, destination: str | os.PathLike) -> list[s
     config, params = load_t5(origin)
     record = record_of(origin)
     read = f"read {source}: {_kind(config, record)}, {_size(params)}"
-    if is_checkpoint(origin):
-        with new_directory(Path(destination)) as folder:
-            if record is None or not write_recorded(folder, config, params, record):
-                write_plain(folder, config, params)
-            copy_companions(origin, folder)
-            written = Record.of(folder)
-        return [f"{read}, float32", f"wrote {destination}: {_files(written)}, {' and '.join(written.types())}"]
-    save_t5(destination, config, params, origin)
+    new = Path(destination)
+    with holding(new, new.with_name(f"{new.name}{LOCK_FILE}")):
+        if is_checkpoint(origin):
+            with new_directory(new) as folder:
+                if record is None or not write_recorded(folder, config, params, record):
+                    write_plain(folder, config, params)
+                copy_companions(origin, folder)
+                written = Record.of(folder)
+            return [f"{read}, float32", f"wrote {destination}: {_files(written)}, {' and '.join(written.types())}"]
+        save_t5(destination, config, params, origin)
     return [
         f"{read}, {' and '.join(record.types())} in {_files(record)}",
         f"wrote {destination}: a checkpoint of gr2_jax, float32",

@@ -12,8 +12,9 @@ from gr2_jax.corpus import Qrels, read_qrels, read_topics, write_run
 from gr2_jax.errors import UserError
 from gr2_jax.evaluation.metrics import check_measures, default_measures, mean, per_query, write_per_query
 from gr2_jax.evaluation.provenance import CONVENTIONS, package_versions
-from gr2_jax.files import write_json
+from gr2_jax.files import write_json, writing
 from gr2_jax.hosts import agree, is_first
+from gr2_jax.lock import holding
 from gr2_jax.pipeline.open_run import Opened, open_row
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import fingerprint_of
@@ -69,20 +70,22 @@ def evaluate_job(job: EvaluationJob) -> dict[str, Any]:
     output = job.output or Path(job.run) / "evaluations" / _name(job, opened.row, queries)
     decides = [opened.run.row(opened.row), opened.run.examples_fingerprint, opened.models]
     parts = output / "parts" / fingerprint_of([decides, list(queries.items()), job.k, searcher.options])
-    output.mkdir(parents=True, exist_ok=True)
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
     agree(output, parts.name)
-    found = search_sharded(searcher, queries, job.k, parts)
-    result = {"measures": {}, "provenance": _provenance(job, opened, searcher.options, found, queries)}
-    if qrels is not None:
-        result["measures"], scores = _score(found, qrels, job.measures)
-    if is_first():
-        write_run(output / "run.trec", found.run, opened.row)
-        if qrels is None:
-            (output / "per_query.tsv").unlink(missing_ok=True)  # of other queries, which had judgements
-        else:
-            write_per_query(output / "per_query.tsv", scores)
-        write_json(output / "metrics.json", result)
-        shutil.rmtree(output / "parts")
+    with holding(output), writing(output):
+        found = search_sharded(searcher, queries, job.k, parts)
+        result = {"measures": {}, "provenance": _provenance(job, opened, searcher.options, found, queries)}
+        if qrels is not None:
+            result["measures"], scores = _score(found, qrels, job.measures)
+        if is_first():
+            write_run(output / "run.trec", found.run, opened.row)
+            if qrels is None:
+                (output / "per_query.tsv").unlink(missing_ok=True)  # of other queries, which had judgements
+            else:
+                write_per_query(output / "per_query.tsv", scores)
+            write_json(output / "metrics.json", result)
+            shutil.rmtree(output / "parts")
     return result | {"output": str(output)}
 
 

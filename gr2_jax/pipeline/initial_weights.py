@@ -10,8 +10,11 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import Float
 
+from gr2_jax.array_files import load_all_arrays, load_arrays
 from gr2_jax.data.lsa import TokenSemantics
+from gr2_jax.errors import UserError
 from gr2_jax.experiment import ModelConfig
+from gr2_jax.files import reading
 from gr2_jax.models import GR2, T5Config, load_t5, lsa_start, stack_layers, start_from_t5, unstack_layers
 from gr2_jax.models.checkpoint import model_directory
 from gr2_jax.pipeline.run import Run
@@ -55,15 +58,20 @@ def from_weights(params: dict, model: ModelConfig, config: T5Config) -> dict:
     head = model_directory(model.weights) / HEAD_FILE
     if "head" not in params or not head.is_file():
         return params
-    with np.load(head) as file:
-        return params | {"head": traverse_util.unflatten_dict(dict(file), sep="/")}
+    with reading(head):
+        found = traverse_util.unflatten_dict(load_all_arrays(head, (1, 2)), sep="/")
+        shapes = [jax.tree.map(np.shape, tree) for tree in (params["head"], found)]
+        if shapes[0] != shapes[1]:
+            raise UserError(f"{head} holds {shapes[1]}, and the model has {shapes[0]}")
+    return params | {"head": found}
 
 
 def docid_token_vectors(semantics: TokenSemantics, docids: Path | None) -> Float[np.ndarray, "V F"]:
     """The tokens' vectors, with those of the sentinels that the docids in this folder are written in."""
     vectors = np.array(semantics.token_vectors)
     if docids is not None and (docids / SENTINEL_VECTORS).is_file():
-        with np.load(docids / SENTINEL_VECTORS) as file:
+        with reading(docids / SENTINEL_VECTORS):
+            file = load_arrays(docids / SENTINEL_VECTORS, {"ids": 1, "vectors": 2})
             vectors[file["ids"]] = file["vectors"]
     return vectors
 

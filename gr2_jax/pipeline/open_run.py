@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from gr2_jax.errors import SettingError, UserError
 from gr2_jax.experiment.loading import from_record
-from gr2_jax.files import read_json
+from gr2_jax.files import read_json, reading
 from gr2_jax.pipeline.rows import ROWS
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes import SCHEMES
@@ -26,8 +26,9 @@ def open_run(directory: str | os.PathLike) -> Run:
     if record.get("folds"):
         raise UserError(f"{paths.root} has one model per fold: open one of them, such as {paths.fold(0).root}")
     kinds = {kind.__name__: kind for kind in (*ROWS, *SCHEMES)}
-    experiment = from_record(record["experiment"], kinds)
-    return Run(experiment, paths.root, fold=record.get("fold"), trainings=record.get("trainings"))
+    with reading(paths.config):
+        experiment = from_record(record["experiment"], kinds)
+        return Run(experiment, paths.root, fold=record.get("fold"), trainings=record.get("trainings"))
 
 
 class Opened(NamedTuple):

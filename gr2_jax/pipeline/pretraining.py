@@ -27,12 +27,14 @@ from gr2_jax.data.seqio.tasks import TaskOptions, register_tasks
 from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import Pretraining
+from gr2_jax.files import writing
+from gr2_jax.lock import holding
 from gr2_jax.models import GR2, save_t5, unstack_layers
 from gr2_jax.pipeline.checks import check_weights
 from gr2_jax.pipeline.initial_weights import HEAD_FILE, from_weights, random_params, weights_fingerprint
 from gr2_jax.pipeline.prepare import build_vocabulary, vocabulary_stage
 from gr2_jax.pipeline.retrieval_step import RetrievalStep
-from gr2_jax.pipeline.stage import Stage, fingerprint_of
+from gr2_jax.pipeline.stage import Stage, fingerprint_of, reading_stage
 from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.progress import say
 from gr2_jax.training.checkpoints import restore_params
@@ -48,8 +50,9 @@ def pretrain(experiment: Pretraining, directory: Path, *, until: str = "train") 
     run = PretrainingRun(experiment, directory)
     run.check()
     run.paths.create()
-    run.prepare()
-    return None if until == "prepare" else run.train()
+    with holding(run.paths.root), writing(run.paths.root):
+        run.prepare()
+        return None if until == "prepare" else run.train()
 
 
 class PretrainingRun:
@@ -141,7 +144,8 @@ class PretrainingRun:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        return Tokenizer(self.paths.vocabulary / MODEL_NAME, extra_ids=self.experiment.vocabulary.extra_ids)
+        with reading_stage(self.paths.vocabulary, MODEL_NAME) as path:
+            return Tokenizer(path, extra_ids=self.experiment.vocabulary.extra_ids)
 
     def batches(self) -> GradedBatches:
         """Batches of the tokenised examples, with the docids in them."""
@@ -163,7 +167,10 @@ class PretrainingRun:
             "judged": self.experiment.pairs.judged if role == "pairs" else 1,
             "docid_length": self.docid_length,
         }
-        files = [ExampleFiles.open(self._examples_of(i, role) / "files", **widths) for i in range(len(sources))]
+        files = []
+        for i in range(len(sources)):
+            with reading_stage(self._examples_of(i, role), "files") as path:
+                files.append(ExampleFiles.open(path, **widths))
         if len(files) == 1:
             return files[0]
         return Mixture(files, [source.rate for source in sources], [i * _ROWS for i in range(len(files))])

@@ -11,9 +11,10 @@ from gr2_jax.evaluation.docid_plot import plot_docids
 from gr2_jax.evaluation.docid_quality import docid_quality, quality_table
 from gr2_jax.experiment import Scheme
 from gr2_jax.experiment.scheme import OpenScheme
-from gr2_jax.files import read_json, write_json, write_text
+from gr2_jax.files import read_json, reading, write_json, write_text
 from gr2_jax.pipeline.initial_weights import docid_token_vectors
 from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.stage import reading_stage
 from gr2_jax.search.bm25 import BM25
 
 _COMPARED = 1_000_000  # documents; larger collections are not indexed, nor their docids' meanings kept in memory
@@ -76,8 +77,13 @@ class _Lazily(Sequence):
 def report_docids(run: Run) -> str:
     """Writes report/docids.md and docids.png; returns the table."""
     names = [scheme.name for scheme in run.experiment.docids.schemes]
-    qualities = {name: read_json(run.paths.quality(name) / "quality.json") for name in names}
+    qualities, picture = {}, run.paths.report / "docids.png"
+    for name in names:
+        with reading_stage(run.paths.quality(name), "quality.json") as path:
+            qualities[name] = read_json(path)
+            quality_table({name: qualities[name]})  # what it cannot show is no quality
     table = quality_table(qualities)
     write_text(run.paths.report / "docids.md", [table, "\n"])
-    plot_docids(qualities, run.paths.report / "docids.png")
+    with reading(", ".join(str(run.paths.quality(name) / "quality.json") for name in names)):
+        plot_docids(qualities, picture)
     return table

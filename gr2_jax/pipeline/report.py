@@ -11,6 +11,7 @@ from gr2_jax.evaluation.table import format_table
 from gr2_jax.files import read_json, write_json, write_text
 from gr2_jax.pipeline.docids import describe
 from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.stage import reading_stage
 
 REFERENCE = "BM25"
 _COSTS = {"index MB": "index_mb", "model MB": "model_mb", "train s": "train_seconds"}  # column -> key of cost.json
@@ -21,7 +22,10 @@ def report(run: Run, *, part: str = "test") -> str:
     judged, paths = run.qrels(part), run.paths
     measures = run.experiment.evaluation.measures or default_measures(judged)
     names = [row.name for row in run.rows]
-    scores = {name: per_query(read_run(paths.runs / name / f"{part}.trec"), judged, measures) for name in names}
+    scores = {}
+    for name in names:
+        with reading_stage(paths.runs / name, f"{part}.trec") as path:
+            scores[name] = per_query(read_run(path), judged, measures)
     p_values, p_randomisation = (significance(scores, measures, test) for test in TESTS.values())
     rows = {}
     for name in names:
@@ -54,17 +58,19 @@ def significance(scores: dict, measures: tuple[str, ...], test: Callable[..., fl
 
 
 def _cost(run: Run, name: str, part: str) -> dict[str, float | None]:
-    cost = read_json(run.paths.runs / name / "cost.json")
-    named = {column: cost.get(key) for column, key in _COSTS.items()}
-    return named | {"ms/query": cost[f"{part}_ms_per_query"], "proven": cost.get("proven_share")}
+    with reading_stage(run.paths.runs / name, "cost.json") as path:
+        cost = {key: float(value) for key, value in read_json(path).items()}
+        named = {column: cost.get(key) for column, key in _COSTS.items()}
+        return named | {"ms/query": cost[f"{part}_ms_per_query"], "proven": cost.get("proven_share")}
 
 
 def provenance(run: Run, queries: int) -> dict:
-    corpus = read_json(run.paths.corpus / "provenance.json")
+    with reading_stage(run.paths.corpus, "provenance.json") as path:
+        corpus = read_json(path)["provenance"]
     return {
         "queries": queries,
         "seed": run.experiment.seed,
-        "corpus": corpus["provenance"],
+        "corpus": corpus,
         "python": platform.python_version(),
         "versions": package_versions(),
         "topics": TOPICS["relevant"],
@@ -75,5 +81,8 @@ def provenance(run: Run, queries: int) -> dict:
 
 def docid_lines(run: Run) -> list[str]:
     """One line per docid scheme, from its figures.json."""
-    names = [scheme.name for scheme in run.experiment.docids.schemes]
-    return [f"docids {name}: {describe(read_json(run.paths.docids(name) / 'figures.json'))}" for name in names]
+    lines = []
+    for name in (scheme.name for scheme in run.experiment.docids.schemes):
+        with reading_stage(run.paths.docids(name), "figures.json") as path:
+            lines.append(f"docids {name}: {describe(read_json(path))}")
+    return lines

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from gr2_jax.array_files import load_arrays
 from gr2_jax.corpus import Collection, Qrels, Split, read_collection, read_qrels
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.lsa import TokenSemantics
@@ -17,10 +18,10 @@ from gr2_jax.docids import DocidTrie
 from gr2_jax.errors import UserError, nearest
 from gr2_jax.experiment import Experiment, Row, Scheme
 from gr2_jax.experiment.loading import to_record
-from gr2_jax.files import read_json, write_json
+from gr2_jax.files import read_json, reading, write_json
 from gr2_jax.hosts import of_first
 from gr2_jax.models import EOS_ID
-from gr2_jax.pipeline.stage import Stage, current_fingerprint
+from gr2_jax.pipeline.stage import Stage, current_fingerprint, reading_stage
 from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.training.checkpoints import checkpoint_steps
 
@@ -69,12 +70,17 @@ class Run:
 
     @cached_property
     def corpus(self) -> Collection:
-        return read_collection(self.paths.corpus)
+        with reading_stage(self.paths.corpus, "") as corpus:
+            return read_collection(corpus)
 
     @cached_property
     def split(self) -> Split:
-        parts = read_json(self.paths.corpus / "split.json")
-        return Split(**{part: tuple(ids) for part, ids in parts.items()})
+        queries = self.corpus.queries.keys()
+        with reading_stage(self.paths.corpus, "split.json") as path:
+            split = Split(**{part: tuple(ids) for part, ids in read_json(path).items()})
+            if unknown := {query for ids in dataclasses.astuple(split) for query in ids} - queries:
+                raise UserError(f"{path} is damaged: {min(map(str, unknown))!r} is no query of the corpus")
+            return split
 
     @cached_property
     def max_grade(self) -> int:
@@ -97,7 +103,8 @@ class Run:
 
     def qrels(self, part: str) -> Qrels:
         """The judgements of the "train", "validation" or "test" queries, read without the documents."""
-        return read_qrels(self.paths.corpus / f"{part}.qrels")
+        with reading_stage(self.paths.corpus, f"{part}.qrels") as path:
+            return read_qrels(path)
 
     @cached_property
     def validation_rows(self) -> Int[np.ndarray, "n"]:
@@ -110,23 +117,34 @@ class Run:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        return Tokenizer(self.paths.vocabulary / MODEL_NAME, extra_ids=self.experiment.vocabulary.extra_ids)
+        with reading_stage(self.paths.vocabulary, MODEL_NAME) as path:
+            return Tokenizer(path, extra_ids=self.experiment.vocabulary.extra_ids)
 
     @cached_property
     def examples(self) -> dict[str, ExampleArrays]:
         """The tokenised training examples by task; reading them needs no TensorFlow."""
-        with np.load(self.paths.examples / "examples.npz") as file:
-            return {t: ExampleArrays(*(file[f"{t}_{f}"] for f in EXAMPLE_FIELDS)) for t in EXAMPLE_TASKS}
+        ids = self.tokenizer.size
+        with reading_stage(self.paths.examples, "examples.npz") as path:
+            file = load_arrays(path, {f"{t}_{f}": 2 for t in EXAMPLE_TASKS for f in EXAMPLE_FIELDS})
+            return {t: _examples(path, ids, *(file[f"{t}_{f}"] for f in EXAMPLE_FIELDS)) for t in EXAMPLE_TASKS}
 
     @cached_property
     def training_examples(self) -> dict[str, ExampleArrays]:
         """The examples, with the generated queries among the pseudo-queries where the experiment has any."""
         if not self.experiment.augmentation.generated:
             return self.examples
-        with np.load(self.paths.generated / GENERATED_FILE) as file:
-            generated = [file[name] for name in EXAMPLE_FIELDS]
-        both = (np.concatenate(columns) for columns in zip(self.examples["pseudo"][:3], generated, strict=True))
+        both = (
+            np.concatenate(columns) for columns in zip(self.examples["pseudo"][:3], self.generated[:3], strict=True)
+        )
         return self.examples | {"pseudo": ExampleArrays(*both)}
+
+    @cached_property
+    def generated(self) -> ExampleArrays:
+        """The generated queries, one document each."""
+        ids = self.tokenizer.size
+        with reading_stage(self.paths.generated, GENERATED_FILE) as path:
+            file = load_arrays(path, dict.fromkeys(EXAMPLE_FIELDS, 2))
+            return _examples(path, ids, *(file[name] for name in EXAMPLE_FIELDS))
 
     @property
     def generated_fingerprint(self) -> str | None:
@@ -139,17 +157,27 @@ class Run:
 
     @cached_property
     def semantics(self) -> TokenSemantics:
-        with np.load(self.paths.examples / "semantics.npz") as file:
-            return TokenSemantics(*(file[name] for name in TokenSemantics._fields))
+        ids = self.tokenizer.size
+        with reading_stage(self.paths.examples, "semantics.npz") as path:
+            file = load_arrays(path, {"token_vectors": 2, "log_idf": 1, "document_vectors": 2})
+            semantics = TokenSemantics(*(file[name] for name in TokenSemantics._fields))
+            if len(semantics.token_vectors) != ids or len(semantics.log_idf) != ids:
+                raise UserError(f"{path} is damaged: it is not of the vocabulary's {ids} ids")
+            return semantics
 
     # docids and trainings
 
     def docids(self, scheme: str) -> "Docids":
         """The docids of a scheme."""
         if scheme not in self._docids:
-            directory = self.paths.docids(scheme)
-            trie = DocidTrie.load(directory / "trie", vocabulary=self.tokenizer.fingerprint)
-            self._docids[scheme] = Docids(trie, directory, self.tokenizer.size)
+            directory, tokenizer, documents = self.paths.docids(scheme), self.tokenizer, len(self.doc_ids)
+            with reading_stage(directory, "trie") as path:
+                trie = DocidTrie.load(path, vocabulary=tokenizer.fingerprint)
+                if trie.tokens[-1] >= tokenizer.size:
+                    raise UserError(f"{path} is damaged: it holds the token {trie.tokens[-1]}, which has no meaning")
+                if trie.num_docids != documents:
+                    raise UserError(f"{path} is damaged: it has {trie.num_docids} docids for {documents} documents")
+            self._docids[scheme] = Docids(trie, directory, tokenizer.size)
         return self._docids[scheme]
 
     def docids_fingerprint(self, scheme: str) -> str:
@@ -190,7 +218,8 @@ class Run:
         """Takes over the trainings that config.json names, and writes it where the experiment is another. A row that
         another experiment trained can be opened until this one trains it again."""
         old = read_json(self.paths.config) if self.paths.config.is_file() else {}
-        self.trainings = old.get("trainings", {})
+        with reading(self.paths.config):
+            self.trainings = dict(old.get("trainings", {}))
         if {name: old.get(name) for name in self._record} != self._record:
             self.write_record()
 
@@ -220,6 +249,15 @@ class Docids:
         columns = np.zeros(self.vocab_size, np.int32)
         columns[self.trie.tokens] = np.arange(len(self.trie.tokens))
         return columns
+
+
+def _examples(path: Path, ids: int, tokens: np.ndarray, docid_rows: np.ndarray, grades: np.ndarray) -> ExampleArrays:
+    """The arrays as examples in a vocabulary of so many ids; `UserError` where they cannot be."""
+    fit = len(tokens) == len(docid_rows) and docid_rows.shape == grades.shape
+    whole = all(array.dtype.kind in "iu" for array in (tokens, docid_rows, grades))
+    if not fit or not whole or tokens.max(initial=0) >= ids or tokens.min(initial=0) < 0:
+        raise UserError(f"{path} is damaged: its arrays are not those of examples")
+    return ExampleArrays(tokens, docid_rows, grades)
 
 
 def _called(name: str, items: Sequence, missing: str):

@@ -8,11 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
+from gr2_jax.array_files import map_array
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.batches import cut_inputs
+from gr2_jax.errors import UserError
 from gr2_jax.files import read_json, write_json
 from gr2_jax.pipeline.run import Run
-from gr2_jax.pipeline.stage import Stage, fingerprint_of
+from gr2_jax.pipeline.stage import Stage, fingerprint_of, reading_stage
 from gr2_jax.progress import progress, say
 from gr2_jax.search.retriever import Retriever
 from gr2_jax.search.searcher import SearchOptions
@@ -52,8 +54,13 @@ def mined_negatives(run: Run, row: str, retriever: Retriever, *, beams: int, dep
 
     directory = run.paths.negatives(row)
     Stage(directory, fingerprint_of([run.training(row).fingerprint, options, depth])).build(build)
-    seconds = read_json(directory / "figures.json")["seconds"]
-    return Mined(np.load(directory / "rows.npy"), np.load(directory / "judged.npy"), seconds)
+    with reading_stage(directory, "figures.json") as path:
+        seconds = float(read_json(path)["seconds"])
+    with reading_stage(directory, "rows.npy") as path:
+        rows, judged = np.array(map_array(path, ndim=2)), np.array(map_array(directory / "judged.npy", ndim=2))
+        if rows.shape != judged.shape or len(rows) != len(run.examples["queries"].tokens):
+            raise UserError(f"{path} is damaged: it is not of the run's training queries")
+    return Mined(rows, judged, seconds)
 
 
 def judged_not_relevant(run: Run, rows: Int[np.ndarray, "E depth"]) -> Bool[np.ndarray, "E depth"]:

@@ -3,14 +3,14 @@
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gr2_jax.errors import UserError
-from gr2_jax.files import plain, read_json, write_json
+from gr2_jax.files import plain, put_in_place, read_json, reading, write_json, writing
 from gr2_jax.hosts import is_first, wait_for_first
 
 STAGE_FILE = "stage.json"
@@ -42,8 +42,8 @@ class Stage:
     @property
     def done(self) -> bool:
         try:
-            return json.loads((self.directory / STAGE_FILE).read_text()).get("fingerprint") == self.fingerprint
-        except (OSError, ValueError):
+            return current_fingerprint(self.directory) == self.fingerprint
+        except UserError:
             return False
 
     def build(self, make: Callable[[Path], None]) -> bool:
@@ -60,20 +60,17 @@ class Stage:
             return True
         if self.directory.exists() and not (self.directory / STAGE_FILE).exists():
             raise UserError(f"{self.directory} already exists and was not created by gr2: give another --workdir")
-        partial, old = (self.directory.with_name(self.directory.name + end) for end in (".partial", ".old"))
-        for leftover in (partial, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
-            make(partial)
-            write_json(partial / STAGE_FILE, {"fingerprint": self.fingerprint})
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        if self.directory.exists():
-            os.replace(self.directory, old)
-        os.replace(partial, self.directory)
-        shutil.rmtree(old, ignore_errors=True)
+        partial = self.directory.with_name(self.directory.name + ".partial")
+        with writing(self.directory):
+            shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
+            partial.mkdir(parents=True)
+            try:
+                make(partial)
+                write_json(partial / STAGE_FILE, {"fingerprint": self.fingerprint})
+                put_in_place(partial, self.directory)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
         return True
 
     def begin(self, about: dict[str, Any]) -> None:
@@ -87,9 +84,25 @@ class Stage:
     @property
     def meta(self) -> dict[str, Any]:
         """What stage.json holds; `UserError` where there is none."""
-        return read_json(self.directory / STAGE_FILE)
+        return _record(self.directory)
 
 
 def current_fingerprint(directory: Path) -> str:
     """The fingerprint of the stage whose output is in `directory` now; `UserError` where there is none."""
-    return read_json(directory / STAGE_FILE)["fingerprint"]
+    with reading(directory / STAGE_FILE):
+        return str(_record(directory)["fingerprint"])
+
+
+@contextmanager
+def reading_stage(directory: Path, file: str) -> Iterator[Path]:
+    """Yields the path of a file that a stage left in `directory`; what goes wrong with it in the block becomes a
+    `UserError` that says how to make it again."""
+    with reading(directory / file, f"; to make it again, delete {directory} and start the run's command"):
+        yield directory / file
+
+
+def _record(directory: Path) -> dict[str, Any]:
+    record = read_json(directory / STAGE_FILE)
+    if not isinstance(record, dict):
+        raise UserError(f"{directory / STAGE_FILE} is not the record of a stage")
+    return record

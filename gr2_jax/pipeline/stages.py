@@ -8,8 +8,9 @@ from gr2_jax.corpus import read_run
 from gr2_jax.errors import UserError, nearest
 from gr2_jax.experiment import Experiment
 from gr2_jax.experiment.loading import to_record
-from gr2_jax.files import read_json, write_json
+from gr2_jax.files import read_json, write_json, writing
 from gr2_jax.hosts import is_first
+from gr2_jax.lock import holding
 from gr2_jax.pipeline.checks import check
 from gr2_jax.pipeline.docids import make_docids
 from gr2_jax.pipeline.evaluate import evaluate_row, write_row
@@ -18,7 +19,7 @@ from gr2_jax.pipeline.prepare import prepare
 from gr2_jax.pipeline.quality import report_docids
 from gr2_jax.pipeline.report import docid_lines, report
 from gr2_jax.pipeline.run import Run
-from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of
+from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of, reading_stage
 from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.progress import say
 
@@ -31,7 +32,8 @@ def run_experiment(
     """Brings the run in `directory` up to the stage `until`, doing only what is not yet done.
 
     Returns the table of measures after `evaluate`, that of docids after `docids` (the first fold's), else None. Every
-    process of a job calls this with the same arguments; the tables are the first's.
+    process of a job calls this with the same arguments; the tables are the first's. `UserError` while another job is at
+    work in the directory.
     """
     if until not in STAGES:
         raise UserError(f"there is no stage '{until}': {nearest(until, STAGES)}")
@@ -44,14 +46,15 @@ def run_experiment(
     if part == "validation" and not experiment.corpus.validation_queries:
         raise UserError("there are no validation queries to score: --corpus.validation_queries is 0")
     run.paths.create()
-    if experiment.corpus.folds:
-        return _run_folds(run, until)
-    docids = run_stages(run, until)
-    if not is_first():
-        return None
-    if until == "docids":
-        return docids
-    return "\n".join([report(run, part=part), *docid_lines(run)]) if until == "evaluate" else None
+    with holding(run.paths.root), writing(run.paths.root):
+        if experiment.corpus.folds:
+            return _run_folds(run, until)
+        docids = run_stages(run, until)
+        if not is_first():
+            return None
+        if until == "docids":
+            return docids
+        return "\n".join([report(run, part=part), *docid_lines(run)]) if until == "evaluate" else None
 
 
 def run_stages(run: Run, until: str = "evaluate") -> str | None:
@@ -96,9 +99,13 @@ def _run_folds(run: Run, until: str) -> str | None:
 
 def _merge(folds: list[Workdir], name: str, out: Path) -> None:
     """One test run of all folds' queries; costs are means over the folds."""
-    runs = [read_run(paths.runs / name / "test.trec") for paths in folds]
-    costs = [read_json(paths.runs / name / "cost.json") for paths in folds]
-    means = {key: sum(cost[key] for cost in costs) / len(costs) for key in costs[0]}
+    runs, costs = [], []
+    for paths in folds:
+        with reading_stage(paths.runs / name, "test.trec") as path:
+            runs.append(read_run(path))
+        with reading_stage(paths.runs / name, "cost.json") as path:
+            costs.append({key: float(value) for key, value in read_json(path).items()})
+            means = {key: sum(cost[key] for cost in costs) / len(costs) for key in costs[0]}
     write_row(out, name, {"test": {query: hits for found in runs for query, hits in found.items()}}, means)
 
 

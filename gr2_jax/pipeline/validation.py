@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from gr2_jax.evaluation.metrics import default_measures, evaluate_run
-from gr2_jax.files import write_text
+from gr2_jax.files import parse_json, read_json, read_text, reading, write_text
 from gr2_jax.hosts import is_first
 from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.stage import reading_stage
 from gr2_jax.progress import say
 from gr2_jax.search.retriever import Retriever
 from gr2_jax.search.searcher import Searcher
@@ -69,8 +70,15 @@ def best_on_validation(run: Run, weights: tuple[float, ...], make: Callable[[flo
     return {"weight": weights[best], "measure": measure, "scores": by_weight}
 
 
+def read_weight(directory: Path) -> float:
+    """The weight of a stage that keeps what `best_on_validation` chose, in weight.json."""
+    with reading_stage(directory, "weight.json") as path:
+        return float(read_json(path)["weight"])
+
+
 def _add_line(path: Path, line: dict) -> None:
     """Replaces the lines that an earlier start wrote for this step or later ones."""
-    lines = [json.loads(text) for text in path.read_text().splitlines()] if path.is_file() else []
-    lines = [old for old in lines if old["step"] < line["step"]] + [line]
+    with reading(path):
+        lines = [parse_json(text, path) for text in read_text(path).splitlines()] if path.is_file() else []
+        lines = [old for old in lines if old["step"] < line["step"]] + [line]
     write_text(path, (json.dumps(each) + "\n" for each in lines))

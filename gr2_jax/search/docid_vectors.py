@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,10 @@ import ml_dtypes
 import numpy as np
 from jaxtyping import Float, Int
 
+from gr2_jax.array_files import map_array
 from gr2_jax.decoding.nearest import Vectors
-from gr2_jax.files import read_json, write_json
+from gr2_jax.errors import UserError
+from gr2_jax.files import read_json, reading, write_json
 from gr2_jax.models import GR2
 from gr2_jax.search.searcher import VectorType
 
@@ -66,11 +68,16 @@ class DocidVectors:
 
     @classmethod
     def load(cls, directory: Path) -> "DocidVectors":
-        """Memory-mapped."""
-        dtype = read_json(directory / "vectors.json")["dtype"]
-        values = np.load(directory / "vectors.npy", mmap_mode="r").view(np.dtype(dtype))
-        scales = directory / "scales.npy"
-        return cls(values, np.load(scales, mmap_mode="r") if scales.is_file() else None)
+        """Memory-mapped; `UserError` for files that are damaged."""
+        with reading(directory):
+            dtype = read_json(directory / "vectors.json")["dtype"]
+            if dtype not in get_args(VectorType):
+                raise UserError(f"{directory / 'vectors.json'} is damaged: {dtype!r} is no type of vectors")
+            values = map_array(directory / "vectors.npy", ndim=2).view(np.dtype(dtype))
+            scales = map_array(directory / "scales.npy", ndim=1) if dtype == "int8" else None
+            if scales is not None and len(scales) != len(values):
+                raise UserError(f"{directory} is damaged: {len(values)} vectors have {len(scales)} scales")
+        return cls(values, scales)
 
 
 VectorProgram = Callable[[Any, Int[np.ndarray, "n T"]], Float[jax.Array, "n F"]]

@@ -10,7 +10,7 @@ import jax
 
 from gr2_jax.corpus.runs import Run
 from gr2_jax.errors import Preempted
-from gr2_jax.files import write_text
+from gr2_jax.files import read_json, reading, write_text
 from gr2_jax.hosts import Preemption, wait_for_all, wait_until_seen
 from gr2_jax.progress import progress
 from gr2_jax.search.searcher import Hit, Searcher
@@ -82,9 +82,10 @@ def _read(files: list[Path], queries: int) -> Found:
     run, seconds, exact = {}, 0.0, 0
     for file in files:
         wait_until_seen(file)
-        part = json.loads(file.read_text())
-        seconds += part["seconds"]
-        for query, hits in part["lists"].items():
-            run[query] = [(doc_id, score) for doc_id, score, _ in hits]
-            exact += bool(hits) and all(proven for _, _, proven in hits)
+        with reading(file, f"; to search it again, delete {file}"):
+            part = read_json(file)
+            seconds += part["seconds"]
+            for query, hits in part["lists"].items():
+                run[query] = [(doc_id, float(score)) for doc_id, score, _ in hits]
+                exact += bool(hits) and all(proven for _, _, proven in hits)
     return Found(run, exact / max(queries, 1), 1000 * seconds / max(queries, 1))

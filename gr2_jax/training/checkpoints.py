@@ -1,6 +1,7 @@
 """Checkpoints of a training run: params, opt_state and meta as separate orbax items, atomic, asynchronous."""
 
 import operator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
-from gr2_jax.errors import UserError
+from gr2_jax.errors import Preempted, UserError, reason_of
+from gr2_jax.files import reading, writing
 from gr2_jax.hosts import true_on_all
+from gr2_jax.models.orbax_border import check_claim, silence
 from gr2_jax.progress import say
 from gr2_jax.training.mesh import make_mesh, replicated
 
@@ -30,27 +33,34 @@ class Checkpoints:
             kept.append(keep.BestN(get_metric_fn=by_score, n=1, keep_checkpoints_without_metrics=False))
         options = ocp.CheckpointManagerOptions(preservation_policy=keep.AnyPreservationPolicy(kept), create=True)
         self._directory = directory
-        self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
+        silence()
+        with writing(directory):
+            self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
 
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *_: Any) -> None:
-        self.close()
+    def __exit__(self, kind: type | None, *_: Any) -> None:
+        if kind is None:
+            self.close()
+            return
+        with suppress(Exception):  # the error on its way out came first
+            self.close()
 
     def save(self, step: int, params: Any, opt_state: Any, meta: dict, scores: dict | None = None) -> None:
         """Returns once the arrays are copied; a thread writes them to disk. A step already saved stays as it is."""
         if step == self.latest_step():
             return
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                params=ocp.args.StandardSave(params),
-                opt_state=ocp.args.StandardSave(opt_state),
-                meta=ocp.args.JsonSave(meta),
-            ),
-            metrics=scores,
-        )
+        with writing(self._directory):
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    params=ocp.args.StandardSave(params),
+                    opt_state=ocp.args.StandardSave(opt_state),
+                    meta=ocp.args.JsonSave(meta),
+                ),
+                metrics=scores,
+            )
 
     def latest_step(self) -> int | None:
         return self._manager.latest_step()
@@ -65,6 +75,8 @@ class Checkpoints:
         for step in steps:
             try:
                 found, error = self._restore(step, params, opt_state), None
+            except Preempted:
+                raise
             except Exception as raised:  # orbax and its storage raise many kinds for a damaged file
                 found, error = None, raised
             if true_on_all(error is None):
@@ -73,7 +85,7 @@ class Checkpoints:
                     self._manager.delete(other)
                 return found
             broken[step] = error
-        reasons = [" ".join(str(error).split())[:300] for error in broken.values() if error is not None]
+        reasons = [reason_of(error) for error in broken.values() if error is not None]
         raise UserError(
             f"no checkpoint in {self._directory} is readable (steps {', '.join(map(str, steps))}); the newest fails "
             f"with: {reasons[0] if reasons else 'another host cannot read it'}"
@@ -91,11 +103,14 @@ class Checkpoints:
         return restored.params, restored.opt_state, restored.meta
 
     def wait(self) -> None:
-        """Blocks until every save is on disk."""
-        self._manager.wait_until_finished()
+        """Blocks until every save is on disk; `UserError` where the disk refuses one."""
+        with writing(self._directory):
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
-        self._manager.close()
+        """Waits, and frees the threads."""
+        with writing(self._directory):
+            self._manager.close()
 
 
 def checkpoint_steps(directory: Path) -> list[int]:
@@ -110,33 +125,36 @@ def restore_params(
     with `on_host`, as NumPy arrays of each process, for parameters that no device can hold.
 
     `template` (arrays or their shapes) gives structure, shapes and dtypes; other trained parameters stay on disk.
-    Raises `UserError` if there is no checkpoint, or none of that step.
+    Raises `UserError` if there is no checkpoint, none of that step, or a damaged one.
     """
     if not directory.is_dir():
         raise UserError(f"there is no checkpoint in {directory}: train first")
-    with ocp.CheckpointManager(directory.absolute()) as manager:
-        if manager.latest_step() is None:
-            raise UserError(f"there is no complete checkpoint in {directory}: train first")
-        if step is not None and step not in manager.all_steps():
-            there = ", ".join(map(str, sorted(manager.all_steps())))
-            raise UserError(f"{directory} has no checkpoint of step {step}, only of steps {there}")
-        step = manager.latest_step() if step is None else step
-        # on the devices of this run, which may differ from those that saved it
-        here = replicated(make_mesh())
-        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), template)
-        if on_host:
-            kinds = jax.tree.map(lambda x: ocp.RestoreArgs(restore_type=np.ndarray, dtype=x.dtype), template)
-        else:
-            kinds = ocp.checkpoint_utils.construct_restore_args(abstract)
-        restored = manager.restore(
-            step,
-            args=ocp.args.Composite(
-                params=ocp.args.PyTreeRestore(
-                    abstract,
-                    restore_args=kinds,
-                    partial_restore=True,
-                ),
-                meta=ocp.args.JsonRestore(),
-            ),
-        )
-        return restored.params, restored.meta
+    silence()
+    with reading(directory), ocp.CheckpointManager(directory.absolute()) as manager:
+        at = _existing_step(manager, directory, step)
+        hint = f"; to train it again, delete {directory} and start the run's command"
+        with reading(directory / str(at), hint):
+            check_claim(directory / str(at) / "params", template)
+            return _restore_params(manager, at, template, on_host)
+
+
+def _existing_step(manager: ocp.CheckpointManager, directory: Path, step: int | None) -> int:
+    if manager.latest_step() is None:
+        raise UserError(f"there is no complete checkpoint in {directory}: train first")
+    if step is not None and step not in manager.all_steps():
+        there = ", ".join(map(str, sorted(manager.all_steps())))
+        raise UserError(f"{directory} has no checkpoint of step {step}, only of steps {there}")
+    return manager.latest_step() if step is None else step
+
+
+def _restore_params(manager: ocp.CheckpointManager, step: int, template: Any, on_host: bool) -> tuple[Any, dict]:
+    # on the devices of this run, which may differ from those that saved it
+    here = replicated(make_mesh())
+    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), template)
+    if on_host:
+        kinds = jax.tree.map(lambda x: ocp.RestoreArgs(restore_type=np.ndarray, dtype=x.dtype), template)
+    else:
+        kinds = ocp.checkpoint_utils.construct_restore_args(abstract)
+    params = ocp.args.PyTreeRestore(abstract, restore_args=kinds, partial_restore=True)
+    restored = manager.restore(step, args=ocp.args.Composite(params=params, meta=ocp.args.JsonRestore()))
+    return restored.params, restored.meta

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gr2_jax.files import write_text
+from gr2_jax.files import write_text, writing
 
 FILE = "metrics.jsonl"
 
@@ -34,15 +34,17 @@ class MetricsLog:
 
     def __exit__(self, *_: Any) -> None:
         if self._first:
-            self._file.close()
+            with writing(self._directory / FILE):  # what a full disk did not take is tried again
+                self._file.close()
         for _, close in self._others:
             close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         if not self._first:
             return
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
-        self._file.flush()
+        with writing(self._directory / FILE):
+            self._file.write(json.dumps({"step": step, **values}) + "\n")
+            self._file.flush()
         for write, _ in self._others:
             write(step, values)
 
@@ -72,10 +74,10 @@ def forget_after(path: Path, step: int) -> None:
     if not path.is_file():
         return
     kept = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text("utf-8", "replace").splitlines():
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line + "\n")
-        except ValueError:
+        except (ValueError, LookupError, TypeError, RecursionError):
             break
     write_text(path, kept)

@@ -1,9 +1,13 @@
+import contextlib
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.example_files import ExampleFiles, TokenisedExample, write_example_files
@@ -121,3 +125,38 @@ def test_reading_needs_no_tensorflow(both):
         "assert not {'tensorflow', 'seqio', 'apache_beam', 'jax'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"longest": {"tokens": 10**15, "docid_rows": 3, "docid_tokens": None}},
+        {"longest": {"tokens": "8", "docid_rows": 3, "docid_tokens": None}},
+        {"longest": {"tokens": 8}},
+        {"longest": []},
+        {"shards": []},
+        {"shards": [10**15, 1, 1]},
+        {"shards": "many"},
+        {"shards": None},
+    ],
+)
+def test_fields_that_describe_no_examples_are_refused(tmp_path, changes):
+    write_example_files(tmp_path / "x", random_examples(9, docids=False), shards=SHARDS)
+    path = tmp_path / "x" / "fields.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(UserError, match=r"fields.json is damaged|is missing|is damaged"):
+        ExampleFiles.open(tmp_path / "x")
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_damaged_bytes_are_examples_or_one_sentence(both, tmp_path_factory, data):
+    folder = shutil.copytree(both[0], tmp_path_factory.mktemp("x") / "x")
+    path = data.draw(st.sampled_from(sorted(folder.iterdir())))
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    with contextlib.suppress(UserError):
+        taken = ExampleFiles.open(folder, length=LENGTH, judged=JUDGED, docid_length=TI).take(np.arange(100))
+        assert taken.tokens.shape == (100, LENGTH)

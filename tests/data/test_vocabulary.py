@@ -1,11 +1,22 @@
+import contextlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import sentencepiece
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentencepiece import sentencepiece_model_pb2
 
-from gr2_jax.data.vocabulary import Tokenizer, pad_rows, read_vocabulary, seqio_vocabulary, train_vocabulary
+from gr2_jax.data.vocabulary import (
+    Tokenizer,
+    VocabularyConfig,
+    pad_rows,
+    read_vocabulary,
+    seqio_vocabulary,
+    train_vocabulary,
+)
 from gr2_jax.errors import UserError
 
 EXTRA = 7
@@ -157,3 +168,85 @@ def test_a_vocabulary_with_other_special_ids_is_refused(tmp_path):
     )
     with pytest.raises(UserError, match="padding -1, end 2, unknown 0"):
         read_vocabulary(tmp_path / "llama.model")
+
+
+def with_pieces(source, target, names, *, at_end=True, kind=4):
+    """A copy of a model with more pieces (4: user-defined, 1: normal), at its end or after the special ids."""
+    model = sentencepiece_model_pb2.ModelProto.FromString(source.read_bytes())
+    added = [model.SentencePiece(piece=name, score=0.0, type=kind) for name in names]
+    pieces = list(model.pieces)
+    del model.pieces[:]
+    model.pieces.extend([*pieces, *added] if at_end else [*pieces[:3], *added, *pieces[3:]])
+    target.write_bytes(model.SerializeToString())
+    return target
+
+
+OWN = [f"▁<extra_id_{i}>" for i in range(12)]
+
+
+@pytest.mark.parametrize("names", [OWN[::-1], OWN, [OWN[i] for i in (5, 0, 7, 3, 11, 2, 9, 1, 10, 4, 8, 6)]])
+@pytest.mark.parametrize("at_end", [True, False])
+@pytest.mark.parametrize("extra_ids", [12, 10, 0])
+def test_sentinels_that_a_file_has_itself_are_its_extra_ids(vocabulary, tmp_path, names, at_end, extra_ids):
+    """As mT5's file has them at its end, descending, or a user's wherever SentencePiece put them."""
+    path = with_pieces(vocabulary, tmp_path / "own.model", names, at_end=at_end)
+    assert read_vocabulary(path, extra_ids=extra_ids) == path.read_bytes()
+    own = Tokenizer(path, extra_ids=extra_ids)
+    assert own.size == Tokenizer(vocabulary, extra_ids=12).size
+    assert own.decode(own.sentinels) == " ".join(f"<extra_id_{i}>" for i in reversed(range(12)))
+    assert own.encode("sort <extra_id_7> array")[-2 - len(own.encode("array")) + 1] == own.sentinels[-8]
+    theirs = seqio_vocabulary(str(path), extra_ids)
+    for text in (*SAMPLES, "sort <extra_id_7> array"):
+        assert own.encode(text) == list(theirs.encode(text)) == theirs.encode_tf(text).numpy().tolist()
+
+
+def test_the_same_sentinels_in_the_file_and_added_to_it_are_the_same_vocabulary(vocabulary, tmp_path):
+    own = Tokenizer(with_pieces(vocabulary, tmp_path / "own.model", OWN[::-1]), extra_ids=12)
+    added = Tokenizer(vocabulary, extra_ids=12)
+    assert own.sentinels == added.sentinels
+    assert own.fingerprint == added.fingerprint
+
+
+def test_more_extra_ids_than_the_file_has_are_refused(vocabulary, tmp_path):
+    path = with_pieces(vocabulary, tmp_path / "own.model", OWN[::-1])
+    for read in (lambda: read_vocabulary(path, extra_ids=13), lambda: Tokenizer(path, extra_ids=13)):
+        with pytest.raises(UserError, match=r"12 sentinels of its own.*--vocabulary.extra_ids 12, or fewer"):
+            read()
+    with pytest.raises(UserError, match="12 sentinels of its own"):
+        VocabularyConfig(model=str(path)).content()
+
+
+def test_a_gap_ends_the_sentinels_and_a_name_without_the_first_is_refused(vocabulary, tmp_path):
+    gap = with_pieces(vocabulary, tmp_path / "gap.model", [OWN[9], OWN[1], OWN[0]])
+    assert len(Tokenizer(gap, extra_ids=2).sentinels) == 2
+    with pytest.raises(UserError, match="2 sentinels of its own"):
+        Tokenizer(gap, extra_ids=3)
+    headless = with_pieces(vocabulary, tmp_path / "headless.model", [OWN[5]])
+    assert len(Tokenizer(headless, extra_ids=5).sentinels) == 5
+    with pytest.raises(UserError, match="has the sentinel <extra_id_5> and lacks <extra_id_0>"):
+        Tokenizer(headless, extra_ids=6)
+
+
+def test_a_text_about_t5_teaches_no_sentinels(tmp_path):
+    """SentencePiece learns no piece across brackets and letters, so none has the name of one that is added."""
+    path = train(["sort <extra_id_0> numbers <extra_id_1> and more"] * 50, tmp_path, size=60)
+    tokenizer = Tokenizer(path, extra_ids=3)
+    assert tokenizer.encode("<extra_id_0>") == [tokenizer.size - 1]
+
+
+def test_a_piece_that_is_there_twice_is_refused(vocabulary, tmp_path):
+    with pytest.raises(UserError, match="it is not a SentencePiece model"):
+        read_vocabulary(with_pieces(vocabulary, tmp_path / "twice.model", ["▁twice", "▁twice"]))
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_damaged_models_are_refused_or_read(vocabulary, tmp_path_factory, data):
+    content = bytearray(vocabulary.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        # the pieces are at the beginning; the rest is a table of the normaliser
+        content[data.draw(st.integers(0, min(len(content), 2000) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("damaged") / "spiece.model"
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content)
+    with contextlib.suppress(UserError):
+        Tokenizer(path, extra_ids=5).encode("sort the numbers")

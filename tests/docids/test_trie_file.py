@@ -5,6 +5,8 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gr2_jax.decoding import TrieArrays
 from gr2_jax.docids.trie import DocidTrie
@@ -228,3 +230,89 @@ def test_what_is_not_a_trie_is_refused(tmp_path):
     (tmp_path / "empty" / "trie.json").write_text("[]")
     with pytest.raises(UserError, match="empty is not a docid trie"):
         DocidTrie.load(tmp_path / "empty")
+
+
+def sign(path):
+    """Makes the checksums match the files, as a stranger can."""
+    header = json.loads((path / "trie.json").read_text())
+    crc32 = {name: zlib.crc32((path / f"{name}.npy").read_bytes()) for name in header["crc32"]}
+    write_header(path, crc32=crc32)
+
+
+def test_forged_checksums_of_the_true_files_are_accepted(saved):
+    sign(saved)
+    assert DocidTrie.load(saved).sequences() == DOCIDS
+
+
+@pytest.mark.parametrize(
+    ("name", "forge"),
+    [
+        ("wide", lambda wide: wide * 0),  # the root would be its own child, for ever
+        ("wide", lambda wide: wide + (wide > 2)),
+        ("offset", lambda offset: offset[::-1].copy()),
+        ("row", lambda row: row * 0),  # one document with every docid
+        ("row", lambda row: row + 1),
+        ("row", lambda row: -row),
+        ("token", lambda token: token * 0),
+        ("token", lambda token: np.ones_like(token)),  # every edge an end
+        ("leaf_bits", lambda bits: ~bits),
+        ("leaves_before", lambda counts: counts + 1),
+        ("alone_bits", lambda bits: ~bits),
+        ("base", lambda base: np.minimum(base, -1)),
+        ("token", lambda token: token.astype(np.int64)),
+        ("token", lambda token: token[:-1]),
+    ],
+)
+def test_a_signed_trie_that_is_none_is_refused(saved, name, forge):
+    file = saved / f"{name}.npy"
+    np.save(file, forge(np.load(file)))
+    sign(saved)
+    with pytest.raises(UserError, match="trie is damaged: its arrays do not fit together"):
+        DocidTrie.load(saved)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"counts": {"docids": 10**15, "nodes": 10**15}},
+        {"counts": {"docids": -1, "nodes": -1}},
+        {"counts": {}},
+        {"counts": [1, 2]},
+        {"counts": {"docids": "many", "nodes": 1}},
+        {"eos_id": "1"},
+        {"eos_id": None},
+        {"crc32": {}},
+        {"vocabulary": 5},
+    ],
+)
+def test_a_signed_header_that_describes_no_trie_is_refused(saved, changes):
+    write_header(saved, **changes)
+    with pytest.raises(UserError, match="trie is damaged"):
+        DocidTrie.load(saved)
+
+
+def test_a_signed_header_of_an_array_that_claims_more_than_there_is(saved):
+    content = (saved / "row.npy").read_bytes()
+    (saved / "row.npy").write_bytes(content.replace(b"(293,), }   ", b"(999999,), }"))
+    sign(saved)
+    with pytest.raises(UserError, match=r"row.npy is damaged: its header promises"):
+        DocidTrie.load(saved)
+
+
+@settings(max_examples=120)
+@given(st.data())
+def test_signed_damage_is_a_trie_or_refused(written, tmp_path_factory, data):
+    """Whatever is accepted can be walked to its end, within bounds."""
+    path = shutil.copytree(written, tmp_path_factory.mktemp("signed") / "trie")
+    file = path / data.draw(st.sampled_from(FILES))
+    content = bytearray(file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    file.write_bytes(content)
+    sign(path)
+    try:
+        trie = DocidTrie.load(path)
+    except UserError:
+        return
+    assert len(trie.sequences()) == len(DOCIDS)
+    assert trie.widths(4)[0] <= len(DOCIDS) + 1

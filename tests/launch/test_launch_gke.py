@@ -41,6 +41,21 @@ def test_it_starts_the_command_on_every_host_of_the_slice(jobset):
     assert [word.replace("$$(", "$(") for word in container["args"]] == ARGUMENTS
 
 
+def test_a_name_is_as_long_as_its_pods_names_leave_room_for(shell):
+    """A pod's name ends in -slice-0-HOST-xxxxx and may have 63 characters."""
+    longest = 63 - len("-slice-0-3-xxxxx")
+    for hosts, fits in (("4", longest), ("11", longest - 1)):
+        options = [*OPTIONS, "--hosts", hosts, "--dry-run"]
+        shell("gke.sh", *options, "--name", "a" * fits, "--", "train")
+        done = shell("gke.sh", *options, "--name", "a" * (fits + 1), "--", "train", code=2)
+        assert f"at most {fits}" in done.stderr
+
+
+def test_the_job_is_named_to_its_processes_which_tell_an_earlier_start_by_it(jobset):
+    (container,) = jobset["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "GR2_JOB", "value": "gr2"} in container["env"]
+
+
 def test_no_placeholder_is_left(shell):
     text = shell("gke.sh", *OPTIONS, "--dry-run", "--", "train").stdout
     assert not re.search(r"@[A-Z]+@", text)

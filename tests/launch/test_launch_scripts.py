@@ -86,6 +86,43 @@ def test_an_option_that_is_missing_is_named(shell, script, options, missing):
 
 
 @pytest.mark.parametrize(
+    ("script", "options", "wrong", "said"),
+    [
+        ("gke.sh", GKE, ["--name", "Gr2_x"], "--name is 'Gr2_x' and must be a-z, digits and hyphens"),
+        ("gke.sh", GKE, ["--name", "Gr2_x"], "such as gr2-x"),
+        ("gke.sh", XPK, ["--name", "a" * 41], "at most 40"),
+        ("gke.sh", GKE, ["--claim", "My_Disk"], "--claim is 'My_Disk'"),
+        ("gke.sh", GKE, ["--namespace", "Team"], "--namespace is 'Team'"),
+        ("gke.sh", GKE, ["--accelerator", "tpu v5"], "--accelerator is 'tpu v5'"),
+        ("gke.sh", GKE, ["--topology", "4*4"], "--topology is '4*4'"),
+        ("gke.sh", GKE, ["--hosts", "0"], "--hosts and --chips must be at least 1"),
+        ("gke.sh", GKE, ["--image", "gcr.io/Project/gr2"], "--image is 'gcr.io/Project/gr2'"),
+        ("gke.sh", XPK, ["--storage", "Disk"], "--storage is 'Disk'"),
+        ("tpu_vm.sh", TPU, ["--name", "Gr2_x"], "such as gr2-x"),
+        ("tpu_vm.sh", TPU, ["--name", "a" * 64], "at most 63"),
+        ("tpu_vm.sh", TPU, ["--zone", "US-central1-a"], "--zone is 'US-central1-a'"),
+        ("dataflow.sh", DATAFLOW, ["--bucket", "gs://My-Bucket/beam"], "--bucket is 'My-Bucket'"),
+        ("dataflow.sh", DATAFLOW, ["--project", "My project"], "--project is 'My project'"),
+        ("dataflow.sh", DATAFLOW, ["--image", "Beam"], "--image is 'Beam'"),
+    ],
+)
+def test_a_name_that_the_cluster_refuses_is_refused_before_anything_is_submitted(shell, script, options, wrong, said):
+    for tool in TOOLS:
+        shell.pretend(tool)
+    done = shell(script, *options, *wrong, "--", "train", "c.py", code=2)
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not shell.calls()
+
+
+@pytest.mark.parametrize(
+    "image", ["i", "here/gr2:1", "localhost:5000/a/b_c:V1.0", "gcr.io/p/gr2@sha256:" + "0" * 64, "a.b-c/d__e"]
+)
+def test_images_that_a_registry_may_have(shell, image):
+    assert image in shell("gke.sh", *GKE, "--image", image, "--dry-run", "--", "train").stdout
+
+
+@pytest.mark.parametrize(
     ("script", "options", "tool"),
     [
         ("tpu_vm.sh", TPU, "gcloud"),

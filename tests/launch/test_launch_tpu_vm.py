@@ -39,7 +39,8 @@ def test_a_slice_is_queued_for_installed_on_and_used(shell):
         in create
     )
     assert (
-        "tpu-vm ssh gr2 --zone z --worker all --command cd /shared && GR2_CLUSTER=auto ~/gr2_jax/launch/host.sh " in run
+        "tpu-vm ssh gr2 --zone z --worker all --command cd /shared && GR2_CLUSTER=auto GR2_JOB=gr2 "
+        "~/gr2_jax/launch/host.sh " in run
     )
     assert run.endswith("~/gr2_venv/bin/python -m gr2_jax train c.py --mesh.data 16")
 

@@ -1,6 +1,13 @@
 """A checkpoint is restored completely or not at all."""
 
+import contextlib
+import errno
+import os
+import resource
 import shutil
+import subprocess
+import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -134,17 +141,118 @@ def test_a_background_save_keeps_the_values_of_its_call(tmp_path):
     np.testing.assert_array_equal(found["w"], 3.0)
 
 
+@contextlib.contextmanager
+def _full_disk():
+    """A limit on the size of files stands for a full disk: the same writes fail, with an error of the same kind."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def _large(seed):
+    return {"w": jnp.asarray(np.random.default_rng(seed).normal(size=(64, 64)), jnp.float32)}
+
+
+@pytest.mark.parametrize("last", ["wait", "close"])
+def test_a_full_disk_is_one_sentence_and_with_room_the_training_goes_on(tmp_path, last, capfd):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(20, _large(1), {"count": jnp.zeros(())}, _meta(20))
+    checkpoints = Checkpoints(tmp_path)
+
+    def save():
+        checkpoints.save(40, _large(2), {"count": jnp.ones(())}, _meta(40))
+        getattr(checkpoints, last)()
+
+    with pytest.raises(UserError, match=rf"^cannot write {tmp_path}: {os.strerror(errno.EFBIG)}$"), _full_disk():
+        save()
+    if last == "wait":
+        checkpoints.close()
+    assert capfd.readouterr().err == ""
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.latest_step() == 20
+        params, _, meta = checkpoints.restore(_large(0), {"count": jnp.zeros(())})
+        _assert_equal(params, _large(1))
+        assert meta == _meta(20)
+        checkpoints.save(40, _large(2), {"count": jnp.ones(())}, _meta(40))
+    _assert_equal(restore_params(tmp_path, _large(0))[0], _large(2))
+
+
+def test_an_error_on_its_way_out_is_not_replaced_by_that_of_the_disk(tmp_path):
+    def fail():
+        with Checkpoints(tmp_path) as checkpoints:
+            checkpoints.save(20, _large(1), {"count": jnp.zeros(())}, _meta(20))
+            raise ValueError("first")
+
+    with _full_disk(), pytest.raises(ValueError, match="first"):
+        fail()
+
+
+def test_a_training_on_a_full_disk_ends_with_one_sentence(tmp_path):
+    """As a program: nothing comes after the sentence, from threads or as the interpreter leaves."""
+    program = (
+        "import resource, sys; from pathlib import Path; import numpy as np\n"
+        "from gr2_jax import cli; from gr2_jax.training.checkpoints import Checkpoints\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, -1))\n"
+        "def run(_):\n"
+        "    with Checkpoints(Path(sys.argv[1])) as checkpoints:\n"
+        "        tree = {str(i): np.random.default_rng(i).normal(size=(32, 32)) for i in range(8)}\n"
+        "        checkpoints.save(20, tree, tree, {})\n"
+        "cli._run = run\ncli.main([])"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "run")], capture_output=True, text=True)
+    assert done.stderr == f"gr2: cannot write {tmp_path / 'run'}: {os.strerror(errno.EFBIG)}\n"
+    assert done.returncode == 2
+
+
+def test_a_clock_that_goes_backwards_changes_no_order(tmp_path, monkeypatch):
+    now = iter(range(2_000_000_000, 0, -1000))
+    monkeypatch.setattr(time, "time", lambda: float(next(now)))
+    with Checkpoints(tmp_path) as checkpoints:
+        for number in (1, 2, 3):
+            checkpoints.save(20 * number, *_state(number), _meta(20 * number))
+            checkpoints.wait()
+    assert {path.name for path in tmp_path.iterdir()} == {"40", "60"}
+    step, (params, _, meta) = _newest(tmp_path)
+    assert (step, meta) == (60, _meta(60))
+    _assert_equal(params, _state(3)[0])
+
+
+@pytest.mark.parametrize("damage", [lambda _: b"", lambda content: content[: len(content) // 2], None])
+def test_any_file_of_a_checkpoint_that_is_damaged_gives_parameters_or_one_sentence(directory, capfd, damage):
+    """A flipped byte may go unnoticed; what is noticed is one sentence, and nothing on the terminal."""
+    files = [path for name in ("params", "meta") for path in (directory / "60" / name).rglob("*") if path.is_file()]
+    assert len(files) > 6
+    refused = 0
+    for path in [*files, directory / "60" / "_CHECKPOINT_METADATA"]:
+        content = path.read_bytes()
+        flipped = (
+            content[: len(content) // 2] + bytes([content[len(content) // 2] ^ 0x55]) + content[len(content) // 2 + 1 :]
+        )
+        path.write_bytes(flipped if damage is None else damage(content))
+        try:
+            restore_params(directory, _state(0)[0])
+        except UserError as error:
+            refused += str(directory) in str(error) and "\n" not in str(error)
+        path.write_bytes(content)
+    assert refused > 2
+    assert capfd.readouterr().err == ""
+    _assert_equal(restore_params(directory, _state(0)[0])[0], _state(3)[0])
+
+
 def test_cut_array_data_is_an_error(directory):
     for path in (directory / "60" / "params" / "d").iterdir():
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ValueError, match="OUT_OF_RANGE"):
+    with pytest.raises(UserError, match=r"60 is damaged: .*OUT_OF_RANGE.*; to train it again, delete"):
         restore_params(directory, _state(0)[0])
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # orbax leaves a coroutine unawaited
 def test_another_shape_is_an_error(directory):
     params = _state(0)[0] | {"b": jnp.zeros(3, jnp.bfloat16)}
-    with pytest.raises(ValueError, match="not compatible with the stored shape"):
+    with pytest.raises(UserError, match=r"60 is damaged: .*not compatible with the stored shape"):
         restore_params(directory, params)
 
 

@@ -9,8 +9,10 @@ with both (`--sdk_container_image`), and paths that every worker can reach (gs:/
 The local runner holds the titles and candidates that phase 2 joins (but no texts) in memory.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from gr2_jax.corpus.wikipedia import inputs, manifest, runner, storage
 from gr2_jax.corpus.wikipedia.pairs import WikipediaOptions
@@ -18,6 +20,8 @@ from gr2_jax.corpus.wikipedia.quiet import quiet
 from gr2_jax.corpus.wikipedia.shards import DOCUMENTS, PAIRS, read_note
 from gr2_jax.corpus.wikipedia.watch import watching
 from gr2_jax.errors import UserError
+from gr2_jax.files import writing
+from gr2_jax.lock import LOCK_FILE, holding
 from gr2_jax.progress import say
 
 
@@ -33,6 +37,18 @@ def build_wikipedia(
     that holds another build.
     """
     output = output.rstrip("/")
+    with _alone(output):
+        return _build(dumps, output, options, beam_arguments)
+
+
+def _alone(output: str) -> contextlib.AbstractContextManager:
+    """Keeps other builds out of a folder of this machine's file systems; object stores have no locks."""
+    if "://" in output:
+        return contextlib.nullcontext()
+    return holding(Path(output), Path(output + LOCK_FILE))
+
+
+def _build(dumps: Sequence[str], output: str, options: WikipediaOptions, beam_arguments: Sequence[str]) -> dict:
     files = inputs.dump_files(dumps)
     tasks = inputs.part_tasks(files, output, options)
     pipeline = runner.pipelines(beam_arguments, len(tasks))
@@ -41,7 +57,7 @@ def build_wikipedia(
     finished = manifest.check(output, identity)
     if finished:
         return finished
-    with quiet():
+    with quiet(), writing(output):
         _parse(tasks, site, options, pipeline)
         summaries = [storage.read_json(task.summary) for task in tasks]
         pieces = [

@@ -6,11 +6,11 @@ import logging
 
 @contextlib.contextmanager
 def quiet():
-    """Hides Beam's log messages below ERROR."""
+    """Hides Beam's log messages, of errors too: those are raised as well."""
     loggers = [logging.getLogger(name) for name in ("apache_beam", "root")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from gr2_jax.corpus.wikipedia.quiet import quiet_import
 from gr2_jax.errors import UserError
-from gr2_jax.files import parse_json
+from gr2_jax.files import parse_json, reading, writing
 
 with quiet_import():
     from apache_beam.io.filesystem import BeamIOError, CompressionTypes
@@ -22,13 +22,14 @@ def open_raw(path: str) -> BinaryIO:
 
 
 def write(path: str, chunks: Iterable[bytes]) -> int:
-    """Writes a file under a temporary name, then renames it; returns its size in bytes."""
+    """Writes a file under a temporary name, then renames it; returns its size in bytes. `UserError` for a full disk."""
     partial, size = path + ".partial", 0
-    with FileSystems.create(partial, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        for chunk in chunks:
-            file.write(chunk)
-            size += len(chunk)
-    FileSystems.rename([partial], [path])
+    with writing(path):
+        with FileSystems.create(partial, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            for chunk in chunks:
+                file.write(chunk)
+                size += len(chunk)
+        FileSystems.rename([partial], [path])
     return size
 
 
@@ -38,13 +39,12 @@ def write_json(path: str, value: object) -> None:
 
 
 def read_json(path: str) -> dict:
-    """Reads a file of `write_json`. Raises UserError if it is not JSON."""
-    with open_raw(path) as file:
-        content = file.read()
-    try:
-        return parse_json(content.decode(), path)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not JSON: {error.reason} at byte {error.start}") from None
+    """Reads a file of `write_json`. Raises UserError if it is not a JSON object."""
+    with reading(path), open_raw(path) as file:
+        value = parse_json(file.read().decode(), path)
+        if not isinstance(value, dict):
+            raise UserError(f"{path} is damaged: it is no JSON object")
+        return value
 
 
 def find(pattern: str) -> list[tuple[str, int]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from gr2_jax.errors import UserError
 from gr2_jax.files import read_json
-from gr2_jax.models.config import T5Config
+from gr2_jax.models.config import MOST, MOST_LAYERS, T5Config
 
 CONFIG = "config.json"
 # our field -> theirs; the other fields of T5Config say how a model is computed, not what it is
@@ -95,6 +95,8 @@ def check_value(path: Path, label: str, field: str, value: Any) -> None:
             raise UserError(f"{path}: {label} is {value!r}, not one of {', '.join(_FEED_FORWARDS)}")
     elif type(value) not in {type(like), int} or not 0 <= value < math.inf:
         raise UserError(f"{path}: {label} is {value!r}, not a non-negative {type(like).__name__}")
+    elif value > (MOST_LAYERS if field.endswith("_layers") else MOST):
+        raise UserError(f"{path}: {label} is {value!r}, which no T5 has")
 
 
 def hf_config(config: T5Config) -> dict[str, Any]:

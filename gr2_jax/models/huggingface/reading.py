@@ -10,7 +10,7 @@ import numpy as np
 from flax import traverse_util
 
 from gr2_jax.errors import UserError
-from gr2_jax.files import read_json
+from gr2_jax.files import read_json, reading
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.huggingface.tensors import (
     DTYPES,
@@ -140,5 +140,5 @@ def _opened(path: Path, listing: Path) -> Iterator[Any]:
         file = safe_open(path, framework="numpy")
     except SafetensorError as error:
         raise UserError(f"{path} is damaged or truncated: {error}") from error
-    with file:
+    with file, reading(path):
         yield file

@@ -2,11 +2,9 @@
 
 import dataclasses
 
-import numpy as np
-
 from gr2_jax.errors import UserError, check_above_zero
 from gr2_jax.experiment import Row
-from gr2_jax.pipeline.run import GENERATED_FILE, Run
+from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import fingerprint_of
 from gr2_jax.search.bm25 import BM25
 from gr2_jax.search.lsa import LSA
@@ -90,9 +88,8 @@ def _contents(run: Run) -> list[str]:
 
 def _with_generated_queries(run: Run, texts: list[str]) -> list[str]:
     added = list(texts)
-    with np.load(run.paths.generated / GENERATED_FILE) as file:
-        for (row,), tokens in zip(file["docid_rows"], file["tokens"], strict=True):
-            added[row] += "\n" + run.tokenizer.decode(tokens[tokens != 0].tolist())
+    for (row,), tokens in zip(run.generated.docid_rows, run.generated.tokens, strict=True):
+        added[row] += "\n" + run.tokenizer.decode(tokens[tokens != 0].tolist())
     return added
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from gr2_jax.array_files import map_array
 from gr2_jax.data.batches import cut_inputs
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import SettingError, UserError, check_above_zero, check_least
@@ -20,9 +21,9 @@ from gr2_jax.models import T5Config
 from gr2_jax.models.bi_encoder import BiEncoder
 from gr2_jax.objectives.dense import dense_loss
 from gr2_jax.pipeline.initial_weights import starting_params, weights_fingerprint
-from gr2_jax.pipeline.rows.training import check_fingerprints, graded_batches
+from gr2_jax.pipeline.rows.training import check_fingerprints, graded_batches, trained_config, trained_seconds
 from gr2_jax.pipeline.run import Run
-from gr2_jax.pipeline.stage import fingerprint_of
+from gr2_jax.pipeline.stage import fingerprint_of, reading_stage
 from gr2_jax.progress import say
 from gr2_jax.search.dense import DenseIndex
 from gr2_jax.training.checkpoints import restore_params
@@ -122,7 +123,7 @@ class DenseRow(Row):
             raise UserError(f"{self.name} has no vectors of its documents yet: run the same command again to finish it")
         tokenizer, end = run.tokenizer, experiment.retrieval.model.input_end
         check_fingerprints(run, stage, {"vocabulary": tokenizer.fingerprint})
-        model, params = _restored(stage.directory, T5Config(**stage.meta["t5"]))
+        model, params = _restored(stage.directory, trained_config(stage))
         encode = _encoder(model, params, _QUERIES_AT_ONCE)
 
         def encode_texts(texts: Sequence[str]) -> Float[np.ndarray, "Q D"]:
@@ -131,7 +132,7 @@ class DenseRow(Row):
 
         return DenseIndex(
             doc_ids=run.doc_ids,
-            vectors=np.load(stage.directory / VECTORS, mmap_mode="r"),
+            vectors=_read_vectors(run, stage.directory),
             encode=encode_texts,
             model_bytes=sum(leaf.nbytes for leaf in jax.tree.leaves(params)),
         )
@@ -146,7 +147,7 @@ class DenseRow(Row):
         return {self.name: about}
 
     def train_seconds(self, run: Run) -> float:
-        return run.training(self.name).meta["seconds"]
+        return trained_seconds(run.training(self.name))
 
 
 def _random_params(model: BiEncoder, seed: int) -> dict:
@@ -157,6 +158,14 @@ def _restored(directory: Path, config: T5Config) -> tuple[BiEncoder, dict]:
     """The model and parameters of the newest checkpoint in `directory`."""
     model = BiEncoder(config)
     return model, restore_params(directory, jax.eval_shape(partial(_random_params, model, 0)))[0]
+
+
+def _read_vectors(run: Run, directory: Path) -> Float[np.ndarray, "N D"]:
+    with reading_stage(directory, VECTORS) as path:
+        vectors = map_array(path, ndim=2)
+        if len(vectors) != len(run.doc_ids) or vectors.dtype != np.float32:
+            raise UserError(f"{path} is damaged: it holds {len(vectors)} vectors of {vectors.dtype}")
+        return vectors
 
 
 def write_vectors(directory: Path, model: BiEncoder, params: dict, tokens: Int[np.ndarray, "N S"]) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from gr2_jax.errors import SettingError, UserError
 from gr2_jax.experiment import Row
-from gr2_jax.files import read_json, write_json
+from gr2_jax.files import write_json
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of
-from gr2_jax.pipeline.validation import best_on_validation
+from gr2_jax.pipeline.validation import best_on_validation, read_weight
 from gr2_jax.search.interpolated import Interpolated
 from gr2_jax.search.searcher import Searcher
 
@@ -63,7 +63,7 @@ class InterpolatedRow(Row):
             raise UserError(f"{self.name} reads two rows, each with its own steps: leave --step out")
         if not self._stage(run).done:
             raise UserError(f"{self.name} has chosen no share for its rows as they are now: run the config again")
-        share = read_json(run.paths.weight(self.name) / "weight.json")["weight"]
+        share = read_weight(run.paths.weight(self.name))
         return Interpolated(*(run.row(name).open(run) for name in self.rows), share)
 
     def models(self, run: Run, step: int | None = None) -> dict[str, dict[str, str | int]]:

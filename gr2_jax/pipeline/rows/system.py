@@ -11,16 +11,22 @@ import numpy as np
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import SettingError, UserError, check_above_zero, check_least, nearest
 from gr2_jax.experiment import OptimiserConfig, RetrievalObjective, Row
-from gr2_jax.files import read_json, write_json
+from gr2_jax.files import write_json
 from gr2_jax.models import GR2, T5Config
 from gr2_jax.objectives.graded import BY_LISTS
 from gr2_jax.pipeline.initial_weights import random_params, starting_params, weights_fingerprint
 from gr2_jax.pipeline.retrieval_step import RetrievalStep
-from gr2_jax.pipeline.rows.training import check_fingerprints, graded_batches, list_fingerprint
+from gr2_jax.pipeline.rows.training import (
+    check_fingerprints,
+    graded_batches,
+    list_fingerprint,
+    trained_config,
+    trained_seconds,
+)
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.self_negatives import Mined, mined_negatives
-from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of
-from gr2_jax.pipeline.validation import CURVE, best_on_validation, validation_hook
+from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of, reading_stage
+from gr2_jax.pipeline.validation import CURVE, best_on_validation, read_weight, validation_hook
 from gr2_jax.progress import say
 from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings
 from gr2_jax.search.retriever import DocidTexts, Retriever
@@ -197,7 +203,7 @@ class System(Row):
         mined = mined_negatives(
             run, other.name, retriever, beams=self.self_negatives.beams, depth=self.self_negatives.depth
         )
-        return _Start(retriever.model, retriever.params, mined, stage.meta["seconds"] + mined.seconds)
+        return _Start(retriever.model, retriever.params, mined, trained_seconds(stage) + mined.seconds)
 
     def _step(self, run: Run, model: GR2) -> RetrievalStep:
         retrieval, docids, mining = run.experiment.retrieval, run.docids(self.docids), self.self_negatives
@@ -231,7 +237,7 @@ class System(Row):
     def open(self, run: Run, step: int | None = None) -> Retriever:
         stage = run.training(self.name)
         check_fingerprints(run, stage, self._current_fingerprints(run))
-        model = _model(T5Config(**stage.meta["t5"]), run.docids(self.docids).trie.tokens)
+        model = _model(trained_config(stage), run.docids(self.docids).trie.tokens)
         shapes = jax.eval_shape(partial(random_params, model, 0))
         newest = run.newest_step(self.name)
         at = newest if step is None else step
@@ -240,10 +246,20 @@ class System(Row):
             return retriever
         table, weight = self._table(run), self._weight(run)
         if at == newest and table.done:  # without, the retriever makes the vectors when it needs them
-            retriever = dataclasses.replace(retriever, vectors=DocidVectors.load(table.directory))
+            retriever = dataclasses.replace(retriever, vectors=self._vectors(run, table.directory))
         if not run.experiment.evaluation.weights or not weight.done:
             return retriever
-        return retriever.with_options(weight=read_json(weight.directory / "weight.json")["weight"])
+        return retriever.with_options(weight=read_weight(weight.directory))
+
+    @staticmethod
+    def _vectors(run: Run, directory: Path) -> DocidVectors:
+        with reading_stage(directory, "vectors.npy") as path:
+            vectors = DocidVectors.load(directory)
+            if len(vectors.values) != len(run.doc_ids):
+                raise UserError(
+                    f"{path} is damaged: it has {len(vectors.values)} rows for {len(run.doc_ids)} documents"
+                )
+            return vectors
 
     def models(self, run: Run, step: int | None = None) -> dict[str, dict[str, str | int]]:
         stage = run.training(self.name)
@@ -254,7 +270,7 @@ class System(Row):
         return run.experiment.evaluation.beams
 
     def train_seconds(self, run: Run) -> float:
-        return run.training(self.name).meta["seconds"]
+        return trained_seconds(run.training(self.name))
 
     def _retriever(self, run: Run, model: GR2, params: dict) -> Retriever:
         """Searches the run's documents with these parameters."""

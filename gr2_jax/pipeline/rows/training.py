@@ -5,13 +5,28 @@ from typing import Any
 
 from gr2_jax.data.batches import GradedBatches
 from gr2_jax.errors import UserError
+from gr2_jax.files import reading
+from gr2_jax.models import T5Config
+from gr2_jax.models.config import config_from
 from gr2_jax.pipeline.run import Run
-from gr2_jax.pipeline.stage import Stage, fingerprint_of
+from gr2_jax.pipeline.stage import STAGE_FILE, Stage, fingerprint_of
 
 
 def list_fingerprint(run: Run, decides: list) -> str:
     """The fingerprint of a row's lists: of what decides them, and of how the experiment searches."""
     return fingerprint_of([decides, dataclasses.replace(run.experiment.evaluation, measures=())])
+
+
+def trained_config(training: Stage) -> T5Config:
+    """The T5 that a training noted when it began; `UserError` for a damaged note."""
+    with reading(training.directory / STAGE_FILE):
+        return config_from(training.meta["t5"], training.directory / STAGE_FILE)
+
+
+def trained_seconds(training: Stage) -> float:
+    """The seconds that a finished training took; `UserError` for one that is not finished."""
+    with reading(training.directory / STAGE_FILE):
+        return float(training.meta["seconds"])
 
 
 def check_fingerprints(run: Run, training: Stage, current: dict[str, str]) -> None:

@@ -41,7 +41,7 @@ class CodeScheme(Scheme):
 
     def _sentinels(self, run: Run, levels: int) -> Int[np.ndarray, "L C"]:
         numbers = np.arange(levels * self.base, dtype=np.int32).reshape(levels, self.base)
-        return run.tokenizer.sentinels.start + numbers
+        return np.asarray(run.tokenizer.sentinels, np.int32)[numbers]
 
     def _unique(self, run: Run, codes: Callable[[], Int[np.ndarray, "N L"]]) -> FixedCandidates:
         """Of one candidate per document. `codes` are computed when they are first needed: of several processes by the

@@ -1,0 +1,124 @@
+"""A finished run whose files are cut, emptied, flipped or lost: an answer or one sentence, never a traceback."""
+
+import itertools
+import os
+import re
+import shutil
+
+import pytest
+from small_collection import TEXTS, over, retrieval, small_experiment, write_folder
+
+from gr2_jax.cli import main
+from gr2_jax.corpus.collection import Document
+from gr2_jax.experiment import DocidConfig, EvaluationConfig, OptimiserConfig, VocabularyConfig
+from gr2_jax.pipeline import quality
+from gr2_jax.pipeline.rows import BM25Row, System
+from gr2_jax.pipeline.schemes import Titles
+from gr2_jax.pipeline.stages import run_experiment
+from gr2_jax.search.retriever import Retriever
+
+_MANY = re.compile(r"/d/[0-9a-f]{32}$|\.npy$")  # of which one file of a folder stands for all
+
+
+def cut(content):
+    return content[: len(content) // 2]
+
+
+def emptied(content):
+    return b""
+
+
+def flipped(content):
+    changed = bytearray(content)
+    for place in (len(changed) // 3, len(changed) // 2):
+        changed[place : place + 1] = bytes([changed[place] ^ 0x55]) if changed else b""
+    return bytes(changed)
+
+
+def lost(content):
+    return None
+
+
+DAMAGES = (cut, emptied, flipped, lost)
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    write_folder(folder, [Document(f"d{i}", text, f"{text} again") for i, text in enumerate(TEXTS)], TEXTS)
+    experiment = small_experiment(
+        vocabulary=VocabularyConfig(size=80, extra_ids=40),
+        docids=DocidConfig(schemes=(Titles(),)),
+        retrieval=retrieval(optimiser=OptimiserConfig(steps=4, warmup_steps=1)),
+        rows=(System("A", "title"), BM25Row()),
+        evaluation=EvaluationConfig(batch=8, beams=4, weights=(0.0, 1.0)),
+    )
+    return over(experiment, folder)
+
+
+@pytest.fixture(scope="module")
+def finished(experiment, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run") / "w"
+    run_experiment(experiment, workdir)
+    return workdir
+
+
+@pytest.fixture
+def _quick(monkeypatch):
+    """What follows the reading of files is left out: the compiled search, and the picture."""
+    monkeypatch.setattr(Retriever, "search", lambda _, queries, *__, **___: [[] for _ in queries])
+    monkeypatch.setattr(quality, "plot_docids", lambda *_: None)
+
+
+def kinds(workdir):
+    """A file of each kind, and how often its kind has been seen."""
+    seen = {}
+    for path in sorted(path.relative_to(workdir) for path in workdir.rglob("*") if path.is_file()):
+        seen.setdefault(_MANY.sub("/*", str(path)), path)
+    return list(seen.values())
+
+
+def answer(command, capsys):
+    """The exit code and the lines of stderr that are the program's last word."""
+    with pytest.raises(SystemExit) as left:
+        main(command)
+    return left.value.code, [line for line in capsys.readouterr().err.splitlines() if line.startswith("gr2: ")]
+
+
+def check_all(finished, experiment, tmp_path, capsys, monkeypatch, cases_of):
+    """Each kind of file with its cases, a damage and a command that comes after it; returns how many were refused."""
+    monkeypatch.setattr("gr2_jax.experiment.loading.load_experiment", lambda *_: experiment)
+    work, refused = tmp_path / "w", 0
+    commands = {"search": ["search", "sort"], "run": ["run", "config.py"]}
+    for number, file in enumerate(kinds(finished)):
+        for damage, command in cases_of(number):
+            content = damage((finished / file).read_bytes())
+            shutil.rmtree(work, ignore_errors=True)
+            shutil.copytree(finished, work, copy_function=os.link)
+            (work / file).unlink()
+            if content is not None:
+                (work / file).write_bytes(content)
+            code, said = answer([*commands[command], "--workdir", str(work)], capsys)
+            what = f"{file}, {damage.__name__}, {command}: {code} {said}"
+            assert code in (0, 2), what
+            assert len(said) == (code == 2), what
+            assert code == 0 or str(work) in said[0], what
+            refused += code == 2
+    return refused
+
+
+CASES = list(itertools.product(DAMAGES, ("search", "run")))
+
+
+@pytest.mark.usefixtures("_quick")
+def test_every_kind_of_file_with_one_damage_and_one_command(finished, experiment, tmp_path, capsys, monkeypatch):
+    def one(number):
+        return [CASES[3 * number % len(CASES)]]
+
+    assert check_all(finished, experiment, tmp_path, capsys, monkeypatch, one) > 10
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_quick")
+def test_every_kind_of_file_with_every_damage_and_command(finished, experiment, tmp_path, capsys, monkeypatch):
+    assert check_all(finished, experiment, tmp_path, capsys, monkeypatch, lambda _: CASES) > 80
