@@ -73,10 +73,15 @@ def word_count(sentence: str) -> int:
 def _ends(paragraph: str) -> Iterator[int]:
     for end in _END.finditer(paragraph):
         if end["stop"]:
-            if not end["next"].islower() or _SPACED.search(paragraph, end.start() - 1, end.end()):
+            if _may_begin(end["next"]) or _SPACED.search(paragraph, end.start() - 1, end.end()):
                 yield end.end()
         elif end["full"] is None or end["blank"] or not end["closed"]:
             yield end.end()
+
+
+def _may_begin(character: str) -> bool:
+    """Whether a sentence may begin with it; Georgian has capitals, but no sentence begins with them."""
+    return not character.islower() or "\u10d0" <= character <= "\u10ff"
 
 
 @cache

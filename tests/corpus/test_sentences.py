@@ -1,3 +1,6 @@
+"""Sentences of many scripts."""
+
+# ruff: noqa: RUF001
 import re
 import string
 
