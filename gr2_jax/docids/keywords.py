@@ -5,23 +5,17 @@ letters or digits, from one that begins a word (in SentencePiece, with "▁") to
 between words each token is a word.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32, UInt64
 
+from gr2_jax.corpus.scripts import blankless
 from gr2_jax.docids.taken import hash_tokens
 
 _BUCKETS = 1 << 22  # for document frequencies of any number of words: 32 MiB
-_UNSPACED = (  # Thai and Lao, Burmese, Khmer, Chinese and Japanese
-    (0x0E00, 0x0EFF),
-    (0x1000, 0x109F),
-    (0x1780, 0x17FF),
-    (0x2E80, 0x9FFF),
-    (0xF900, 0xFAFF),
-    (0x20000, 0x3FFFF),
-)
 
 
 class Pieces(NamedTuple):
@@ -49,13 +43,10 @@ class Words(NamedTuple):
 
 def pieces_of(texts: Sequence[str], *, special: Iterable[int]) -> Pieces:
     """The vocabulary's tokens by their texts, in SentencePiece's spelling; the ids `special` are no text."""
+    alone = re.compile(f"[{blankless()}]")
     writes = np.array([any(map(str.isalnum, text)) for text in texts])
     writes[list(special)] = False
-    return Pieces(writes, np.array([text.startswith("▁") or any(map(_unspaced, text)) for text in texts]))
-
-
-def _unspaced(character: str) -> bool:
-    return any(first <= ord(character) <= last for first, last in _UNSPACED)
+    return Pieces(writes, np.array([text.startswith("▁") or alone.search(text) is not None for text in texts]))
 
 
 def words_of(tokens: Int[np.ndarray, "n T"], pieces: Pieces) -> Words:

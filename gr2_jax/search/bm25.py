@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from gr2_jax.errors import UserError
 from gr2_jax.search.searcher import Hit, TextIndex
+from gr2_jax.search.words import composed, word_pattern
 
 
 class BM25(TextIndex):
@@ -48,4 +49,11 @@ class BM25(TextIndex):
     def _tokens(self, texts: Sequence[str]) -> list[list[str]]:
         import bm25s
 
-        return bm25s.tokenize(list(texts), stopwords="en", stemmer=self._stemmer, return_ids=False, show_progress=False)
+        return bm25s.tokenize(
+            list(map(composed, texts)),
+            token_pattern=word_pattern(),
+            stopwords="en",
+            stemmer=self._stemmer,
+            return_ids=False,
+            show_progress=False,
+        )

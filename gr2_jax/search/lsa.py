@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from gr2_jax.errors import UserError
 from gr2_jax.search.searcher import Hit, TextIndex
+from gr2_jax.search.words import composed, word_pattern
 
 
 class LSA(TextIndex):
@@ -55,10 +56,10 @@ class LSA(TextIndex):
 
 
 def stems() -> Callable[[str], list[str]]:
-    """Words as scikit-learn splits them, reduced to Porter2 stems as in BM25."""
+    """Words without scikit-learn's English stop words, reduced to Porter2 stems as in BM25."""
     import Stemmer
     from sklearn.feature_extraction.text import CountVectorizer
 
-    words = CountVectorizer(stop_words="english").build_analyzer()
+    words = CountVectorizer(stop_words="english", token_pattern=word_pattern()).build_analyzer()
     stemmer = Stemmer.Stemmer("english")
-    return lambda text: stemmer.stemWords(words(text))
+    return lambda text: stemmer.stemWords(words(composed(text)))

@@ -1,3 +1,5 @@
+import time
+
 from gr2_jax.corpus import Document, pseudo_queries
 
 TEXT = "First one. Second one. Third one. Fourth one.\n\nPara two.\n\nPara three.\n\nPara four about Albert Einstein."
@@ -37,3 +39,27 @@ def test_entities_are_found_in_the_text_where_none_are_given():
     text = "here we call numpy.linalg.inv with my_array and MaskedArray as Marie Curie did. The end."
     queries = pseudo_queries(Document("d", "", text), seed=0, max_entities=9)
     assert set(queries[-4:]) == {"numpy.linalg.inv", "my_array", "MaskedArray", "Marie Curie"}
+
+
+def entities(text):
+    """The pseudo-queries after the text as a paragraph and as a sentence."""
+    return set(pseudo_queries(Document("d", "", text), seed=0, max_entities=9)[1:])
+
+
+def test_entities_of_other_scripts():
+    assert entities("ici Émile Zola et l'ami Élie Faure") == {"Émile Zola", "Élie Faure"}
+    assert entities("тут Анна Керн и река Нева") == {"Анна Керн"}
+    assert entities("ici Jose\u0301 Marti\u0301 Pe\u0301rez") == {"Jose\u0301 Marti\u0301 Pe\u0301rez"}
+    assert entities("他写了《红楼梦》和『水滸』") == {"红楼梦", "水滸"}
+    assert entities("यह हिन्दी में है") == set()
+
+
+def test_a_sentence_with_a_hole_is_no_pseudo_query():
+    text = "It rises \ufffc metres. It is a lake.\n\n\ufffc of it.\n\nNobody knows \ufffc. All know it."
+    assert pseudo_queries(Document("d", "Lake", text), seed=0) == ("Lake", "It is a lake.", "All know it.")
+
+
+def test_an_endless_word_is_read_in_linear_time():
+    start = time.process_time()
+    pseudo_queries(Document("d", "", "A-" * 40_000), seed=0)
+    assert time.process_time() - start < 2

@@ -45,7 +45,7 @@ def parse_article(
     return Article(
         page_id=page.page_id,
         title=page.title,
-        abstract=usable_sentences(lead_text),
+        abstract=usable_sentences(lead_text, site.language),
         text=_leading_text(lead_text, parts, site, text_characters),
         lead_links=article_links(lead, site),
         see_also=article_links(see_also, site),

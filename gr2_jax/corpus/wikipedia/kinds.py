@@ -4,7 +4,7 @@ import re
 
 _HEAD, _TAIL = 1000, 3000  # characters of an article that are searched for a disambiguation template
 
-_TEMPLATE = re.compile(r"\{\{\s*([^{}|\n]+?)\s*(?:\||\}\})")
+_TEMPLATE = re.compile(r"\{\{\s*+([^{}|\n]++)\s*+(?:\||\}\})")
 _ENGLISH = "disambiguation disambig dab dis hndis geodis hospitaldis schooldis numberdis mathdab disamb"
 _BY_LANGUAGE = {
     "en": "",
@@ -37,7 +37,7 @@ def is_disambiguation(title: str, wikitext: str, language: str) -> bool:
     if _TITLE.search(title) or "__DISAMBIG__" in edges:
         return True
     names = _NAMES.get(language.split("-")[0], _NAMES["en"])
-    found = (name.lower() for name in _TEMPLATE.findall(edges))
+    found = (name.strip().lower() for name in _TEMPLATE.findall(edges))
     return any(name in names or name.endswith(" disambiguation") or name.startswith("disambig") for name in found)
 
 

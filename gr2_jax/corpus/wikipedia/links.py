@@ -2,18 +2,20 @@
 
 import re
 
+from gr2_jax.corpus.sentences import HOLE
 from gr2_jax.corpus.wikipedia.site import ARTICLE, Site
+from gr2_jax.corpus.wikipedia.standins import VERBATIM, literal
 
-HOLE = "\ufffc"  # the object replacement character, in place of a formula or similar
-
-# The contents of these elements are not wikitext. An unclosed element is ordinary text; an unclosed comment runs to the
-# end.
-_VERBATIM = (
-    "nowiki|pre|math|chem|ce|score|source|syntaxhighlight|timeline|graph|hiero|templatedata|inputbox|categorytree"
+# The contents of these elements are neither wikitext nor prose. An unclosed element is ordinary text; an unclosed
+# comment or `<includeonly>` runs to the end.
+_OBJECTS = (
+    "math|chem|ce|score|source|syntaxhighlight|timeline|graph|hiero|templatedata|inputbox|categorytree|mapframe|maplink"
 )
 # No element contains another of its name; this also keeps the search linear where none is closed.
 _HIDDEN = re.compile(
-    rf"<(?:!--(?:.*?-->|.*)|({_VERBATIM})\b[^<>]*(?:(?<=/)>|>[^<]*(?:<(?!/?\1\b)[^<]*)*</\1\s*>))",
+    rf"<(?:!--(?:(?>.*?-->)(?:[ \t]*+<!--(?>.*?-->))*+(?P<rest>[ \t]*+\n)?|.*)"
+    rf"|includeonly\b[^<>]*(?:(?<=/)>|>(?:.*?</includeonly\s*>|.*))|/?(?:noinclude|onlyinclude)\b[^<>]*>"
+    rf"|(?P<name>nowiki|pre|{_OBJECTS})\b[^<>]*(?:(?<=/)>|>(?P<inside>[^<]*(?:<(?!/?(?P=name)\b)[^<]*)*)</(?P=name)\s*>))",
     re.DOTALL | re.IGNORECASE,
 )
 _NOTE = re.compile(r"<ref\b[^<>]*?(?:/>|>([^<]*(?:<(?!/?ref\b)[^<]*)*)</ref\s*>)", re.IGNORECASE)
@@ -24,8 +26,25 @@ _LINK = re.compile(r"\[\[([^\[\]{}|<>\n]+)(?:\|[^\[\]]*(?:(?:\[(?!\[)|\](?!\]))[
 
 
 def without_hidden(wikitext: str) -> str:
-    """Returns the wikitext without comments, and with HOLE in place of elements that hold no wikitext (`<math>`)."""
-    return _HIDDEN.sub(lambda match: "" if match[1] is None or match[0].endswith("/>") else HOLE, wikitext)
+    """Returns the wikitext without comments and without what is only for pages that include this one.
+
+    What `<nowiki>` and `<pre>` hold is kept as text that is no markup; other elements that hold no wikitext (`<math>`)
+    become HOLE.
+    """
+    return _HIDDEN.sub(_seen, wikitext)
+
+
+def _seen(hidden: re.Match) -> str:
+    name, inside, rest = hidden.group("name", "inside", "rest")
+    if rest is not None:  # comments up to the end of the line: if they are all of it, there is no line
+        return "" if hidden.start() == 0 or hidden.string[hidden.start() - 1] == "\n" else rest
+    if name is None or inside is None:
+        return ""
+    if name.lower() == "nowiki":
+        return literal(inside)
+    if name.lower() == "pre":
+        return "\n\n" + "".join(f"{VERBATIM}{literal(line)}\n" for line in inside.split("\n") if line.strip()) + "\n"
+    return HOLE
 
 
 def split_notes(wikitext: str) -> tuple[str, str]:

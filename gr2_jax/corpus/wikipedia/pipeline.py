@@ -52,7 +52,7 @@ def _build(dumps: Sequence[str], output: str, options: WikipediaOptions, beam_ar
     files = inputs.dump_files(dumps)
     tasks = inputs.part_tasks(files, output, options)
     pipeline = runner.pipelines(beam_arguments, len(tasks))
-    identity = {"format": 1, "options": dataclasses.asdict(options), "dumps": inputs.names(files)}
+    identity = {"format": 2, "options": dataclasses.asdict(options), "dumps": inputs.names(files)}
     site = inputs.read_one_site([path for path, _ in files])
     finished = manifest.check(output, identity)
     if finished:

@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from html import unescape
 from urllib.parse import quote, unquote
+
+from gr2_jax.corpus.wikipedia.entities import decode_entities
 
 INTERWIKI = -3  # the namespace that `normalise` gives a title of another wiki; MediaWiki's own are -2 and above
 ARTICLE, FILE, CATEGORY = 0, 6, 14
@@ -83,13 +84,13 @@ class Site:
         if not self.first_letter or not title:
             return title
         capital = title[0].upper()
-        return capital + title[1:] if len(capital) == 1 else title  # MediaWiki keeps ß, which has no single capital
+        # MediaWiki keeps ß, which has no single capital, and Georgian letters, whose capitals are for whole words.
+        return title if len(capital) > 1 or "\u10d0" <= title[0] <= "\u10ff" else capital + title[1:]
 
 
 def _plain(target: str) -> str:
     """Resolves entities and percent escapes, removes the fragment, and collapses blanks."""
-    if "&" in target:
-        target = unescape(target)
+    target = decode_entities(target)
     if "%" in target:
         target = unquote(target)
     return _BLANKS.sub(" ", target.partition("#")[0]).strip()

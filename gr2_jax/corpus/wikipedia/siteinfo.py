@@ -1,5 +1,6 @@
 """Reads the header of a dump."""
 
+import re
 from xml.parsers import expat
 
 from gr2_jax.corpus.wikipedia.dump import Opener, Part, open_binary, read_chunks
@@ -27,7 +28,7 @@ def read_site(path: str, *, open: Opener = open_binary) -> Site:
 
     def on_end(name: str) -> None:
         if name == "namespace":
-            names["".join(texts).lower()] = int(attributes["key"])
+            names["".join(texts).lower()] = _key(attributes.get("key", ""), path)
         else:
             site[name] = "".join(texts)
         texts.clear()
@@ -37,11 +38,17 @@ def read_site(path: str, *, open: Opener = open_binary) -> Site:
     parser.CharacterDataHandler = texts.append
     try:
         parser.Parse(header, True)
-    except (expat.ExpatError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: the dump's header (<siteinfo>) is not valid: {error}") from None
+    except expat.ExpatError as error:
+        raise UserError(f"{path}: the dump's header (<siteinfo>) is broken XML: {error}") from None
     names.pop("", None)  # the main namespace has no prefix
     first_letter = site.get("case") != "case-sensitive"
     return Site(site.get("dbname", ""), site.get("xml:lang", ""), site.get("base", ""), names, first_letter)
+
+
+def _key(written: str, path: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,9}", written):
+        raise UserError(f"{path}: a <namespace> of the dump's header needs a number as its key, not {written[:40]!r}")
+    return int(written)
 
 
 def _read_header(path: str, open: Opener) -> bytes:

@@ -14,11 +14,12 @@ from gr2_jax.errors import UserError
 Offset = tuple[int | None, int]
 
 _OPEN, _CLOSE, _END = b"<page>", b"</page>", b"</mediawiki>"
+_PAGE_ID, _NAMESPACE = re.compile(r"\s*[0-9]{1,18}\s*", re.ASCII), re.compile(r"\s*-?[0-9]{1,9}\s*", re.ASCII)
 _LAST = frozenset({"model", "text"})  # the last of several elements counts; for all other names, the first
 _HEADER_END = re.compile(rb"(?:</siteinfo>|<mediawiki\b[^>]*>)\s*\Z")
 _REDIRECT = re.compile(
     r"\s*#(?:redirect|weiterleitung|redirection|redirecci[óo]n|rinvia|doorverwijzing|redirecionamento"
-    r"|перенаправление|patrz|転送|重定向)\s*:?\s*\[\[([^\[\]|#]*)",
+    r"|перенаправление|patrz|転送|重定向)\s*+:?\s*+\[\[([^\[\]|#]*)",
     re.IGNORECASE,
 )
 
@@ -175,11 +176,14 @@ def _parse_page(data: bytes, offset: Offset, path: str, namespace_of: Callable[[
     except expat.ExpatError as error:
         raise UserError(_xml_fault(data, offset, path, parser.ErrorByteIndex, error)) from None
     title, text = fields.get("title", ""), fields.get("text", "")
-    try:
-        page_id = int(fields["id"])
-        namespace = int(fields["ns"]) if "ns" in fields else namespace_of(title)
-    except (KeyError, ValueError):
-        raise UserError(f"{_place(path, offset)}: the page {title!r} needs a number as <id> (and as <ns>)") from None
+    if not title.strip():
+        raise UserError(f"{_place(path, offset)}: the page needs a <title>")
+    page_id, namespace = fields.get("id", ""), fields.get("ns", "0")
+    if not (_PAGE_ID.fullmatch(page_id) and _NAMESPACE.fullmatch(namespace)):
+        faults = f"<id>{page_id[:40]}</id>, <ns>{namespace[:40]}</ns>"
+        needs = "whole numbers as <id> (18 digits at most) and <ns>"
+        raise UserError(f"{_place(path, offset)}: the page {title!r} needs {needs}, not {faults}")
+    page_id, namespace = int(page_id), int(namespace) if "ns" in fields else namespace_of(title)
     return Page(page_id, title, namespace, _redirect(redirects, text), fields.get("model", "wikitext"), text, offset)
 
 

@@ -3,6 +3,8 @@
 import bz2
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gr2_jax.corpus.wikipedia.dump import Part, cut, read_chunks
 from gr2_jax.corpus.wikipedia.siteinfo import read_site
@@ -192,7 +194,15 @@ def test_truncated_multistream_warns_once_over_its_parts(write):
         (lambda text: text.replace("<title>Page 2", "<title>Page < 2"), "broken XML"),
         (lambda text: text.replace("<title>Page 2</title>", "<title>Page 2</titel>"), "mismatched tag"),
         (lambda text: text.replace("  <page>\n    <title>Page 2", "  <pag>\n    <title>Page 2"), "expected <page>"),
-        (lambda text: text.replace("<id>2</id>", "<id>two</id>"), "number as <id>"),
+        (lambda text: text.replace("<id>2</id>", "<id>two</id>"), "numbers as <id>"),
+        (lambda text: text.replace("<id>2</id>", "<id>-2</id>"), "numbers as <id>"),
+        (lambda text: text.replace("<id>2</id>", f"<id>{2**64}</id>"), "18 digits at most"),
+        (lambda text: text.replace("<id>2</id>", f"<id>{'9' * 5000}</id>"), "18 digits at most"),
+        (lambda text: text.replace("<ns>0</ns>\n    <id>2", "<ns>zero</ns>\n    <id>2"), "<ns>zero</ns>"),
+        (lambda text: text.replace("<title>Page 2</title>", ""), "needs a <title>"),
+        (lambda text: text.replace("<title>Page 2", "<title> "), "needs a <title>"),
+        (lambda text: text.replace("Page 2", "Page \0 2"), "invalid token"),
+        (lambda text: text.replace("Page 2", "Page &#0; 2"), "invalid character number"),
         (lambda text: text.replace("Page 2", "Page &nbsp; 2"), "undefined entity"),
         (lambda text: text.encode().replace(b"Page 2", b"Page \xe9"), "not UTF-8"),
     ],
@@ -230,6 +240,44 @@ def test_damaged_and_truncated_bz2(write, tmp_path):
     headless[begins[2]] ^= 255
     parts = [Part(str(path), 0, begins[2]), Part(str(path), begins[2])]
     assert f"at byte {begins[2]} " in read(bytes(headless), *parts)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda text: text.replace('key="1"', 'key="one"'), "number as its key, not 'one'"),
+        (lambda text: text.replace('key="1" ', ""), "number as its key, not ''"),
+        (lambda text: text.replace("Test", "&test;"), "broken XML"),
+        (lambda text: text.replace("Test", "T\0st"), "broken XML"),
+    ],
+)
+def test_a_damaged_header_is_refused(write, damage, says):
+    path = write(damage(document(page(1))), compressed=False)
+    with pytest.raises(UserError, match=says) as error:
+        read_site(path)
+    assert path in str(error.value)
+
+
+_WHOLE = "".join(multistream(6)).encode()
+
+
+@given(st.data(), st.booleans())
+@settings(max_examples=150)
+def test_any_damage_is_a_warning_or_one_error(tmp_path_factory, data, compressed):
+    """Bytes changed or the end cut off: whatever is read was in the dump, and only UserError is raised."""
+    path = tmp_path_factory.mktemp("damaged") / "dump.xml"
+    whole = b"".join(bz2.compress(part.encode()) for part in multistream(6)) if compressed else _WHOLE
+    damaged = bytearray(whole[: data.draw(st.integers(0, len(whole)))])
+    for place in data.draw(st.lists(st.integers(0, max(0, len(damaged) - 1)), max_size=3)) if damaged else ():
+        damaged[place] = data.draw(st.sampled_from(b"\0<>&a\xff"))
+    path.write_bytes(damaged)
+    try:
+        read_site(str(path))
+        found, said = pages(str(path), *cut(str(path), len(damaged), chunk=300))
+    except UserError as error:
+        found, said = [], [str(error)]
+    assert len(found) <= 6
+    assert all(str(path) in sentence and "\n" not in sentence for sentence in said)
 
 
 def test_an_opener_may_be_given(write):

@@ -1,24 +1,18 @@
 """Links, sections and prose of handwritten wikitext."""
 
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from gr2_jax.corpus.wikipedia.article import parse_article
+sys.path.append(str(Path(__file__).parent))
+from wikitext_articles import article, prose, site
+
 from gr2_jax.corpus.wikipedia.kinds import is_disambiguation, is_list
 from gr2_jax.corpus.wikipedia.links import link_targets, split_notes, without_hidden
 from gr2_jax.corpus.wikipedia.sections import Kind, section_names, split_sections
-from gr2_jax.corpus.wikipedia.site import CANONICAL, Site
-from gr2_jax.corpus.wikipedia.text import clean, plain_paragraphs, usable_sentences
-from gr2_jax.corpus.wikipedia.xml_pages import Page
-
-
-def site(language: str = "en") -> Site:
-    return Site("testwiki", language, "https://test.example/wiki/Main", dict(CANONICAL), first_letter=True)
-
-
-def article(text: str, title: str = "Heron", language: str = "en", **options):
-    return parse_article(Page(1, title, 0, None, "wikitext", text, (0, 0)), site(language), **options)
+from gr2_jax.corpus.wikipedia.text import clean, usable_sentences
 
 
 @pytest.mark.parametrize(
@@ -111,11 +105,11 @@ def test_grades_come_from_sections(language, see_also, references):
         ("x\n{|\n| a\n{|\n| b\n|}\n|}\ny", "x\n\ny"),
         ("a<br/>b <span style='c'>d</span> x<sup>2</sup> 3 &lt; 4&nbsp;&amp; 5", "a b d x2 3 < 4 & 5"),
         ("[http://x.y see this] [http://x.y] and [//z w]", "see this and w"),
-        ("__NOTOC__a <gallery>\nFile:b.jpg|c\n</gallery> d {{never closed | e\nf", "a d\nf"),
+        ("__NOTOC__a <gallery>\nFile:b.jpg|c\n</gallery> d {{never closed | e\nf", "a d \ufffc\nf"),
     ],
 )
 def test_prose(wikitext, plain):
-    assert plain_paragraphs(clean(split_notes(without_hidden(wikitext))[0], site())) == plain
+    assert prose(wikitext) == plain
 
 
 def test_usable_sentences():
@@ -127,7 +121,7 @@ def test_usable_sentences():
         "The second paragraph says e.g. that Dr. Reed saw one (in 1900).\n"
         "This fragment has no end mark but enough words\n\n" + "word " * 61 + "end."
     )
-    assert usable_sentences(clean(without_hidden(lead), site())) == (
+    assert usable_sentences(clean(without_hidden(lead), site()), "en") == (
         "A heron is a wading bird with long legs.",
         "The second paragraph says e.g. that Dr. Reed saw one (in 1900).",
     )
@@ -208,7 +202,7 @@ _OPENINGS = [
     "=",
     "(",
 ]
-_OPENINGS += [" ,", "{{a|", " ", "\n"]
+_OPENINGS += [" ,", "{{a|", " ", "\n", ".", "A-", "[//", "__a", "{{{1|", "<includeonly>", "<table>", "&#1"]
 
 
 @pytest.mark.parametrize("unit", _OPENINGS)
@@ -222,6 +216,24 @@ def test_repeated_openings_take_linear_time(unit):
 def test_a_long_line_that_begins_like_a_heading_takes_linear_time(line):
     start = time.process_time()
     article(line + "\nx")
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{" + " " * 3900,
+        "[//" + "a" * 40_000,
+        "(a ) " + " ," * 40_000,
+        "." * 40_000 + " a",
+        "<!--\n-->" * 20_000,
+        "<nowiki>" * 20_000 + "</nowiki>" * 20_000,
+        "<table>" * 20_000 + "</table>" * 20_000,
+    ],
+)
+def test_long_runs_take_linear_time(text):
+    start = time.process_time()
+    article(text)
     assert time.process_time() - start < 2
 
 
