@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32, UInt64
 
-from gr2_jax.corpus.scripts import blankless
 from gr2_jax.docids.taken import hash_tokens
 
 _BUCKETS = 1 << 22  # for document frequencies of any number of words: 32 MiB
@@ -41,9 +40,10 @@ class Words(NamedTuple):
     hash: UInt64[np.ndarray, "W"]
 
 
-def pieces_of(texts: Sequence[str], *, special: Iterable[int]) -> Pieces:
-    """The vocabulary's tokens by their texts, in SentencePiece's spelling; the ids `special` are no text."""
-    alone = re.compile(f"[{blankless()}]")
+def pieces_of(texts: Sequence[str], *, special: Iterable[int], blankless: str) -> Pieces:
+    """The vocabulary's tokens by their texts, in SentencePiece's spelling. The ids `special` are no text; `blankless`
+    are the letters of scripts that put no blanks between words, as the inside of `[...]` in a regular expression."""
+    alone = re.compile(f"[{blankless}]")
     writes = np.array([any(map(str.isalnum, text)) for text in texts])
     writes[list(special)] = False
     return Pieces(writes, np.array([text.startswith("▁") or alone.search(text) is not None for text in texts]))

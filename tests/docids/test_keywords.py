@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gr2_jax.corpus.scripts import blankless
 from gr2_jax.docids import assign_unique
 from gr2_jax.docids.keywords import DocumentFrequencies, Pieces, keyword_candidates, pieces_of, tf_idf, words_of
 
 TEXTS = ["<pad>", "</s>", "<unk>", "▁wing", "s", "▁flow", "▁", ",", "▁heat", "ed", "2", "语", "▁语", "ก", "<extra_id_>"]
-PIECES = pieces_of(TEXTS, special=[0, 1, 2, 14])
+PIECES = pieces_of(TEXTS, special=[0, 1, 2, 14], blankless=blankless())
 WING, S, FLOW, COMMA, HEAT, ED, TWO = 3, 4, 5, 7, 8, 9, 10
 
 

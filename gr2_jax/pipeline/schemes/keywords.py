@@ -6,6 +6,7 @@ import functools
 import numpy as np
 from jaxtyping import Int
 
+from gr2_jax.corpus.scripts import blankless
 from gr2_jax.docids.keywords import DocumentFrequencies, keyword_candidates, pieces_of, tf_idf, words_of
 from gr2_jax.errors import SettingError, check_least
 from gr2_jax.experiment.scheme import Candidates, Scheme
@@ -38,7 +39,7 @@ class Keywords(Scheme):
     def open(self, run: Run) -> FixedCandidates:
         tokens, documents = run.examples["documents"].tokens, run.corpus.documents
         special = [PAD_ID, EOS_ID, UNK_ID, *run.tokenizer.sentinels]
-        pieces = pieces_of(run.tokenizer.pieces, special=special)
+        pieces = pieces_of(run.tokenizer.pieces, special=special, blankless=blankless())
 
         @functools.cache
         def frequencies() -> DocumentFrequencies:
