@@ -80,6 +80,17 @@ def test_interpolation_takes_its_share_from_validation_too(finished):
     assert chosen["scores"] == pytest.approx(scores)
 
 
+def test_a_row_whose_weight_is_not_chosen_yet_says_which_it_takes(finished, tmp_path, capsys):
+    """As after a kill between training and choosing."""
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
+    open_row(workdir, "GR2S")
+    assert "not chosen" not in capsys.readouterr().err
+    shutil.rmtree(workdir / "weights")
+    assert open_row(workdir, "GR2S").searcher.options.weight == 1.0
+    assert "GR2S: the weight of the joint ranking is not chosen yet, so it is 1" in capsys.readouterr().err
+
+
 def test_without_the_table_a_search_makes_the_vectors(finished, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(finished, workdir)

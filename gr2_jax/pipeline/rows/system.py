@@ -65,6 +65,10 @@ class SelfNegatives:
         check_least(self, 1, "steps", "negatives")
         check_above_zero(self, "learning_rate")
         check_least(self, 0, "weight", "unjudged_weight")
+        if not self.weight and self.unjudged_weight != 1:
+            raise SettingError(
+                self, "unjudged_weight", f"is {self.unjudged_weight}: with a weight of 0 it does nothing"
+            )
         if not self.negatives <= self.depth <= self.beams:
             raise SettingError(
                 self,
@@ -145,10 +149,10 @@ class System(Row):
             return
         table, weight = self._table(run), self._weight(run)
         if not table.done:
-            retriever = self.open(run)  # every process restores the checkpoint; the first alone builds
+            retriever = self._restored(run)  # every process restores the checkpoint; the first alone builds
             table.build(lambda out: retriever.docid_vectors.save(out))
         if run.experiment.evaluation.weights and not weight.done:
-            weight.build(partial(self._choose_weight, run, self.open(run).with_options(exact="no")))
+            weight.build(partial(self._choose_weight, run, self._restored(run).with_options(exact="no")))
 
     @staticmethod
     def _choose_weight(run: Run, searcher: Retriever, out: Path) -> None:
@@ -235,6 +239,17 @@ class System(Row):
         return list_fingerprint(run, [run.training(self.name).fingerprint, *weight])
 
     def open(self, run: Run, step: int | None = None) -> Retriever:
+        retriever = self._restored(run, step)
+        if retriever.compares is None or not run.experiment.evaluation.weights:
+            return retriever
+        weight = self._weight(run)
+        if weight.done:
+            return retriever.with_options(weight=read_weight(weight.directory))
+        say(f"  {self.name}: the weight of the joint ranking is not chosen yet, so it is {retriever.options.weight:g}")
+        return retriever
+
+    def _restored(self, run: Run, step: int | None = None) -> Retriever:
+        """With the weight of the joint ranking that the experiment configures."""
         stage = run.training(self.name)
         check_fingerprints(run, stage, self._current_fingerprints(run))
         model = _model(trained_config(stage), run.docids(self.docids).trie.tokens)
@@ -242,14 +257,10 @@ class System(Row):
         newest = run.newest_step(self.name)
         at = newest if step is None else step
         retriever = self._retriever(run, model, restore_params(stage.directory, shapes, at)[0])
-        if retriever.compares is None:
-            return retriever
-        table, weight = self._table(run), self._weight(run)
-        if at == newest and table.done:  # without, the retriever makes the vectors when it needs them
-            retriever = dataclasses.replace(retriever, vectors=self._vectors(run, table.directory))
-        if not run.experiment.evaluation.weights or not weight.done:
-            return retriever
-        return retriever.with_options(weight=read_weight(weight.directory))
+        table = self._table(run)
+        if retriever.compares is None or at != newest or not table.done:
+            return retriever  # it makes the vectors when it needs them
+        return dataclasses.replace(retriever, vectors=self._vectors(run, table.directory))
 
     @staticmethod
     def _vectors(run: Run, directory: Path) -> DocidVectors:
