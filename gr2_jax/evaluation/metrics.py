@@ -78,7 +78,8 @@ def per_query(
 
     Raises:
         UserError: A measure or `topics` is unknown, no judgement is relevant, no query of the run is judged, a list
-            holds a document twice, a grade is above an ERR's `max_rel`, or one is outside `gr2_jax.corpus.qrels`' bound.
+            holds a document twice, a grade is above an ERR's `max_rel`, or one is outside the bound of
+            `gr2_jax.corpus.qrels`.
     """
     parsed = {name: parse(name) for name in measures}
     check_grades(qrels, "the judgements (qrels)")

@@ -1,12 +1,13 @@
 """Latent semantic analysis: an untrained dense baseline that a trained retriever should beat."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from gr2_jax.errors import UserError
 from gr2_jax.search.searcher import Hit, TextIndex
+from gr2_jax.search.words import stems
 
 
 class LSA(TextIndex):
@@ -37,7 +38,8 @@ class LSA(TextIndex):
                 f"LSA needs two different words, found only {self._vectorizer.get_feature_names_out()[0]!r}"
             )
         self._svd = TruncatedSVD(min(dimensions, *weights.shape), random_state=seed)
-        self._documents = normalize(self._svd.fit_transform(weights))
+        with np.errstate(invalid="ignore"):  # of identical texts it would say which share of no variance is explained
+            self._documents = normalize(self._svd.fit_transform(weights))
 
     @property
     def index_bytes(self) -> int:
@@ -52,13 +54,3 @@ class LSA(TextIndex):
     def _cosines(self, text: str) -> Float[np.ndarray, " N"]:
         vector = self._svd.transform(self._vectorizer.transform([text]))[0]
         return self._documents @ vector / max(np.linalg.norm(vector), 1e-12)
-
-
-def stems() -> Callable[[str], list[str]]:
-    """Words as scikit-learn splits them, reduced to Porter2 stems as in BM25."""
-    import Stemmer
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    words = CountVectorizer(stop_words="english").build_analyzer()
-    stemmer = Stemmer.Stemmer("english")
-    return lambda text: stemmer.stemWords(words(text))
