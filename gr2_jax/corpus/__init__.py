@@ -5,7 +5,7 @@ from gr2_jax.corpus.augment import pseudo_queries
 from gr2_jax.corpus.checks import validate
 from gr2_jax.corpus.collection import Collection, CollectionStream, Document
 from gr2_jax.corpus.folder import read_collection, write_collection
-from gr2_jax.corpus.qrels import Qrels, read_qrels, write_qrels
+from gr2_jax.corpus.qrels import Qrels, check_grades, grade_places, read_qrels, write_qrels
 from gr2_jax.corpus.runs import Run, read_run, write_run
 from gr2_jax.corpus.sources import load_collection, open_collection, source_fingerprint
 from gr2_jax.corpus.splits import Split, fold_split, sample_queries, split_queries
@@ -30,6 +30,8 @@ __all__ = [
     "Qrels",
     "read_qrels",
     "write_qrels",
+    "check_grades",
+    "grade_places",
     "Run",
     "read_run",
     "write_run",

@@ -6,6 +6,7 @@ from typing import Literal
 
 from gr2_jax.corpus import _files
 from gr2_jax.corpus.collection import Collection
+from gr2_jax.corpus.qrels import check_grades
 from gr2_jax.errors import UserError, nearest
 
 Treatment = Literal["error", "drop"]
@@ -19,8 +20,9 @@ def validate(
     Judgements of dropped documents are dropped too, as are non-positive judgements of unknown documents.
 
     Raises UserError, which names the first offender, for an empty collection; an id that is empty or contains white
-    space; a repeated document id; a query without text; a positive judgement of an unknown document; a judgement for an
-    unknown query; and, unless these are dropped, a document without text or a query without a positive judgement.
+    space; a repeated document id; a query without text; a grade outside the bound of `gr2_jax.corpus.qrels`; a positive
+    judgement of an unknown document; a judgement for an unknown query; and, unless these are dropped, a document
+    without text or a query without a positive judgement.
     """
     if not collection.documents or not collection.queries:
         raise UserError(f"the collection {collection.name} has no {'queries' if collection.documents else 'documents'}")
@@ -28,6 +30,7 @@ def validate(
         _files.check_id("document", document.doc_id, collection.name)
     for query, text in collection.queries.items():
         _files.check_query_text(_files.check_id("query", query, collection.name), text, collection.name)
+    check_grades(collection.qrels, f"the judgements of {collection.name}")
     _refuse_duplicates(collection)
     _refuse_strangers(collection)
     empty = [document.doc_id for document in collection.documents if not document.contents]

@@ -7,7 +7,7 @@ from pathlib import Path
 from gr2_jax import files
 from gr2_jax.corpus import _files
 from gr2_jax.corpus.collection import Collection, CollectionStream, Document
-from gr2_jax.corpus.qrels import read_qrels, write_qrels
+from gr2_jax.corpus.qrels import check_grades, read_qrels, write_qrels
 from gr2_jax.errors import UserError
 
 
@@ -18,7 +18,7 @@ def write_collection(collection: Collection | CollectionStream, directory: str |
     once and not held in memory.
 
     Raises UserError, and changes no file, for what `read_collection` would refuse: an id that is empty or contains
-    white space, or a query without text.
+    white space, a query without text, or a grade outside the bound of `gr2_jax.corpus.qrels`.
     """
     stream = collection.stream() if isinstance(collection, Collection) else collection
     _check_queries_and_qrels(stream)
@@ -41,6 +41,7 @@ def _check_queries_and_qrels(stream: CollectionStream) -> None:
         _files.check_id("query", query, f"the judgements of {stream.name}")
         for doc in grades:
             _files.check_id("document", doc, f"the judgements of {stream.name}")
+    check_grades(stream.qrels, f"the judgements of {stream.name}")
 
 
 def _document_lines(stream: CollectionStream) -> Iterator[str]:

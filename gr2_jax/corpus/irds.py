@@ -9,7 +9,7 @@ from typing import Any
 
 from gr2_jax.corpus._named_tuples import document_of, query_text
 from gr2_jax.corpus.collection import CollectionStream, Document
-from gr2_jax.corpus.qrels import Qrels
+from gr2_jax.corpus.qrels import Qrels, check_grades
 from gr2_jax.errors import UserError, nearest
 
 
@@ -19,8 +19,8 @@ def open_irds(ids: str) -> CollectionStream:
     Where a data set judges a pair more than once (for example by subtopic), its highest grade counts. Queries and
     judgements are read, and downloaded if necessary, in this call; documents when they are iterated.
 
-    Raises UserError for an unknown id, a failed download, ids over different documents, or ids that disagree on a
-    query's text or a grade.
+    Raises UserError for an unknown id, a failed download, ids over different documents, a grade outside the bound of
+    `gr2_jax.corpus.qrels`, or ids that disagree on a query's text or a grade.
     """
     names = list(dict.fromkeys(ids.split("+")))
     datasets = {name: _load(name) for name in names}
@@ -98,6 +98,7 @@ def _qrels_of(name: str, dataset: Any) -> Qrels:
     for judgement in dataset.qrels_iter():
         grades, value = qrels.setdefault(judgement.query_id, {}), grade(judgement.relevance)
         grades[judgement.doc_id] = max(value, grades.get(judgement.doc_id, value))
+    check_grades(qrels, f"irds:{name}")
     return qrels
 
 

@@ -11,7 +11,8 @@ from gr2_jax.errors import UserError
 Qrels = dict[str, dict[str, int]]
 """Query id -> document id -> grade. A grade of 0 or below means not relevant."""
 
-_HIGHEST_GRADE = 1000  # 2**grade is a float
+HIGHEST_GRADE = 1_000_000
+"""Grades are whole numbers from -1,000,000 to 1,000,000, whatever they are read from."""
 
 Row = tuple[str, str, str, str]
 """(the place in the file, query id, document id, grade as written)"""
@@ -20,8 +21,7 @@ Row = tuple[str, str, str, str]
 def read_qrels(*paths: str | Path) -> Qrels:
     """Reads `qid iteration docid grade` lines, with blanks or tabs between fields, from plain or gzip files.
 
-    Grades are whole numbers from -1,000 to 1,000, the highest that ERR can score; `3.0` is 3. A pair may be repeated
-    with the same grade.
+    Grades are whole numbers from -1,000,000 to 1,000,000; `3.0` is 3. A pair may be repeated with the same grade.
 
     Raises UserError with the file and line for anything else, including a pair judged twice with different grades and
     the five-column prels of TREC's 2009 web track.
@@ -49,6 +49,34 @@ def read_beir_qrels(*paths: str | Path) -> Qrels:
     return _collect(paths, _beir_rows)
 
 
+def check_grade(grade: int, place: str) -> int:
+    """Returns the grade; raises `UserError` outside the bound that all readers share."""
+    if abs(grade) > HIGHEST_GRADE:
+        # of a number with thousands of digits a sentence shows no more than these; int to str would refuse it
+        shown = str(grade) if abs(grade) < 10**20 else "of more than 20 digits"
+        raise UserError(f"{place}: the grade is {shown}: it must be from {-HIGHEST_GRADE:,} to {HIGHEST_GRADE:,}")
+    return grade
+
+
+def check_grades(qrels: Qrels, where: str) -> None:
+    """Raises `UserError`, which names the first pair, for a grade that no reader would take."""
+    for query, own in qrels.items():
+        for doc, grade in own.items():
+            if abs(grade) > HIGHEST_GRADE:
+                check_grade(grade, f"{where}, query {query!r}, document {doc!r}")
+
+
+def grade_places(qrels: Qrels) -> dict[int, int]:
+    """Each different grade above 0 -> its place among them, from 1 for the lowest to L for the highest.
+
+    Training reads places: its cost depends on how many grades there are, not on how high they are. Their order is that
+    of the grades, and grades that are 1 to L already keep their numbers. Grades of 0 and below, which are not relevant,
+    have no place.
+    """
+    found = {grade for own in qrels.values() for grade in own.values() if grade > 0}
+    return {grade: place for place, grade in enumerate(sorted(found), start=1)}
+
+
 def _collect(paths: Iterable[str | Path], rows: Callable[[Path], Iterator[Row]]) -> Qrels:
     qrels: Qrels = {}
     for place, query, doc, grade in (row for path in paths for row in rows(Path(path))):
@@ -56,10 +84,7 @@ def _collect(paths: Iterable[str | Path], rows: Callable[[Path], Iterator[Row]])
         if not number.is_integer():
             raise UserError(f"{place}: the grade must be a whole number, found {_files.shown(grade)}")
         value = int(number)
-        if abs(value) > _HIGHEST_GRADE:
-            raise UserError(
-                f"{place}: the grade is {_files.shown(grade)}: it must be from {-_HIGHEST_GRADE} to {_HIGHEST_GRADE}"
-            )
+        check_grade(value, place)
         before = qrels.setdefault(query, {}).setdefault(doc, value)
         if before != value:
             raise UserError(f"{place}: query {query!r} judges {doc!r} as {value}, but as {before} above")

@@ -46,7 +46,7 @@ def docid_quality(
         documents: A title or text of each document, for the examples.
         docid_texts: The docids as text.
         assignment: The assignment's figures, passed through.
-        index: BM25 over the whole collection's texts under `doc_ids`; None if docids are not made of words.
+        index: BM25 over the whole collection's texts under `doc_ids`; None if docids or documents have no words.
         positions: Whether a token's meaning depends on its position, as in codes.
         vectors: A model's representations of the docids, if there are any.
         held_out: Likelihood of held-out queries, computed elsewhere: nll_per_token, perplexity.

@@ -11,7 +11,8 @@ judged queries for which the run has results, like `trec_eval`.
 Measures: nDCG has linear gain, the grade itself, and discount 1 / log2(rank + 1), normalised by the ideal order of all
 judgements, as in trec_eval; for gain 2^grade - 1 write `nDCG(gains={1:1,2:3,3:7})@20`. P and every other binary measure
 count grade >= 1 as relevant unless `rel` says otherwise, `P(rel=2)@20`. ERR has exponential gain on the scale of the
-qrels, see `expected_reciprocal_rank`; gdeval's is `ERR(max_rel=4)@20`. `MRR@20` and `Hits@10` are other names of
+qrels, see `expected_reciprocal_rank`; gdeval's is `ERR(max_rel=4)@20`. All read the grades as they were judged, also
+where training numbers them without gaps. `MRR@20` and `Hits@10` are other names of
 ir_measures' `RR@20` and `Success@10`.
 """
 
@@ -23,8 +24,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from gr2_jax import files
-from gr2_jax.corpus import Qrels, Run
+from gr2_jax.corpus import Qrels, Run, check_grades
 from gr2_jax.errors import UserError, nearest
+from gr2_jax.evaluation import high_grades
 from gr2_jax.evaluation.measure_names import parse
 
 if TYPE_CHECKING:
@@ -77,16 +79,25 @@ def per_query(
 
     Raises:
         UserError: A measure or `topics` is unknown, no judgement is relevant, no query of the run is judged, a list
-            holds a document twice, or a grade is above an ERR's `max_rel`.
+            holds a document twice, a grade is above an ERR's `max_rel`, or one is outside the bound of
+            `gr2_jax.corpus.qrels`.
     """
     parsed = {name: parse(name) for name in measures}
+    check_grades(qrels, "the judgements (qrels)")
     counted = _counted(run, qrels, topics)
     ranked = {query_id: _trec_order(query_id, run[query_id]) for query_id in counted if run.get(query_id)}
-    library = {measure for measure in parsed.values() if measure.NAME != "ERR"}
-    values = _library_values(ranked, counted, library) if library else {}
     highest = max(max(grades.values(), default=0) for grades in qrels.values())
-    for measure in {measure for measure in parsed.values() if measure.NAME == "ERR"}:
-        values[measure] = _err_values(ranked, counted, measure, highest)
+    own, library = {}, set()
+    for measure in parsed.values():
+        if measure.NAME == "ERR":
+            own[measure] = _err_values(ranked, counted, measure, highest)
+        elif highest > high_grades.MOST and high_grades.is_ndcg(measure):
+            own[measure] = high_grades.ndcg(ranked, counted, measure.params.get("cutoff"))
+        else:
+            library.add(measure)
+    if library and highest > high_grades.MOST:
+        counted = high_grades.binary_grades(counted, library)
+    values = own | (_library_values(ranked, counted, library) if library else {})
     return {name: {query_id: values[measure][query_id] for query_id in counted} for name, measure in parsed.items()}
 
 
@@ -128,7 +139,7 @@ def expected_reciprocal_rank(grades: Sequence[int], highest: int, cutoff: int | 
     """
     value, reached = 0.0, 1.0
     for rank, grade in enumerate(grades[:cutoff], start=1):
-        stop = (2.0 ** max(grade, 0) - 1.0) / 2.0**highest
+        stop = 2.0 ** (max(grade, 0) - highest) - 2.0**-highest  # no power is above 1, whatever the scale
         value += reached * stop / rank
         reached *= 1.0 - stop
     return value

@@ -23,6 +23,12 @@ class Row(abc.ABC):
     def check(self, run) -> None:  # noqa: B027, most rows have nothing to refuse
         """Raises `UserError` for settings that cannot work; called before the first stage."""
 
+    @property
+    def reads_text_alone(self) -> bool:
+        """Whether it compares the words of queries and documents, and needs no more than the collection and its split:
+        it is then searched before anything is trained."""
+        return False
+
     def train(self, run) -> None:  # noqa: B027
         """Trains what the row needs, continuing from what is there; every process of a job takes part."""
 
@@ -32,7 +38,11 @@ class Row(abc.ABC):
 
     @abc.abstractmethod
     def open(self, run, step: int | None = None) -> Searcher:
-        """The row as it can be asked, at a checkpoint's step where it has checkpoints (default: the newest)."""
+        """The row as it can be asked, at a checkpoint's step where it has checkpoints (default: the newest).
+
+        Raises `UserError` where that is impossible, such as for documents without a word: the table then has a line of
+        dashes and the reason, and its other rows.
+        """
 
     def models(self, run, step: int | None = None) -> dict[str, dict[str, str | int]]:
         """For each trained model that the row reads: its fingerprints and its checkpoint's step."""

@@ -11,7 +11,7 @@ from gr2_jax.losses.chunked import chunked_mgcc_loss
 from gr2_jax.losses.contrastive import supervised_contrastive_loss
 from gr2_jax.losses.cross_entropy import graded_cross_entropy_loss
 from gr2_jax.losses.fusion import distinctness_loss, relevance_loss
-from gr2_jax.losses.grades import grade_matrix, judged_columns, own_occurrences
+from gr2_jax.losses.grades import exponential_gains, grade_matrix, judged_columns, own_occurrences
 from gr2_jax.losses.lambdarank import lambdarank_loss
 from gr2_jax.losses.likelihood import graded_likelihood_loss, indexing_loss, label_smoothed_nll, query_likelihood_loss
 from gr2_jax.losses.margin import margin_loss
@@ -36,6 +36,7 @@ __all__ = [
     "grade_matrix",
     "judged_columns",
     "own_occurrences",
+    "exponential_gains",
     "in_microbatches",
     "learnable_penalty",
     "penalty_parameters",

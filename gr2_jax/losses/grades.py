@@ -81,6 +81,15 @@ def judged_columns(
     )
 
 
+def exponential_gains(grades: Int[Array, "B N"]) -> Float[Array, "B N"]:
+    """2^grade - 1 for grades of at least 0; in a row whose best grade is above 24, divided by 2^(best - 24).
+
+    The shares of a row's gains, which is what losses read, are the same, and no grade is too high for float32.
+    """
+    above = jnp.maximum(jnp.max(grades, axis=-1, keepdims=True, initial=0) - 24, 0)
+    return (jnp.exp2(grades - above) - jnp.exp2(-above)).astype(jnp.float32)
+
+
 def _first_column(docid_rows: Int[Array, "N"], rows: Int[Array, "*S"]) -> Int[Array, "*S"]:
     """The column where each row first occurs in the batch; N where it does not occur, and for padding."""
     size = len(docid_rows)

@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.losses.any_mesh import on_any_mesh
 from gr2_jax.losses.checks import check_choice, check_judgements
+from gr2_jax.losses.grades import exponential_gains
 from gr2_jax.losses.reduction import Reduction, reduce_masked
 
 Gain = Literal["exponential", "linear"]
@@ -42,9 +43,10 @@ def lambdarank_loss(
     scores = scores.astype(jnp.float32)
     mask = jnp.ones(scores.shape, bool) if docid_mask is None else jnp.broadcast_to(docid_mask, scores.shape)
     grades = jnp.where(mask, jnp.maximum(grades, 0), 0)
-    gains = (jnp.exp2(grades) - 1 if gain == "exponential" else grades).astype(jnp.float32)
+    gains = exponential_gains(grades) if gain == "exponential" else grades.astype(jnp.float32)
     places = jnp.log2(jnp.arange(2, scores.shape[-1] + 2, dtype=jnp.float32))
-    gains /= jnp.maximum(jnp.sum(-jnp.sort(-gains) / places, axis=-1, keepdims=True), 1.0)
+    ideal = jnp.sum(-jnp.sort(-gains) / places, axis=-1, keepdims=True)
+    gains /= jnp.where(ideal > 0, ideal, 1.0)
     order = jnp.argsort(jax.lax.stop_gradient(jnp.where(mask, -scores, jnp.inf)), axis=-1, stable=True)
     discounts = 1.0 / places[jnp.argsort(order, axis=-1)]
 

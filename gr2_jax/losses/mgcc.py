@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.losses.any_mesh import on_any_mesh
 from gr2_jax.losses.checks import check_choice, check_judgements
-from gr2_jax.losses.constraint import Constraint, constrain
+from gr2_jax.losses.constraint import Constraint, constrain_means, constrain_pairs
 from gr2_jax.losses.pairs import Denominator, Positives, pair_losses, tell_apart
 from gr2_jax.losses.penalty import Penalty, grade_penalties
 from gr2_jax.losses.per_grade import means_and_counts, over_grades
@@ -150,15 +150,15 @@ def mgcc_terms(
     """Raises UserError for an unknown option."""
     check_choice("bound", bound, ("pair", "grade"))
     weights = grade_penalties(penalty, num_grades)
-    how = {"num_grades": num_grades, "constraint": constraint, "gradient": bound_gradient}
+    how = {"constraint": constraint, "gradient": bound_gradient}
     pairs = pair_losses(positives, num_grades=num_grades, denominator=denominator)
     if bound == "pair":
-        final = constrain(pairs, positives.grades, **how)
+        final = constrain_pairs(pairs, positives.grades, num_grades=num_grades, **how)
         means, counts = means_and_counts(final, positives.grades, num_grades)
         bound_pairs = jnp.sum(final != pairs, axis=-1)
     else:
         free, counts = means_and_counts(pairs, positives.grades, num_grades)
-        means = constrain(free, jnp.where(counts > 0, jnp.arange(1, num_grades + 1), 0), **how)
+        means = constrain_means(free, counts, **how)
         bound_pairs = jnp.sum(jnp.where(means != free, counts, 0), axis=-1)
     per_query = jnp.where(positives.valid, over_grades(means, counts, weights), jnp.nan)
     return MgccTerms(per_query, means, counts, bound_pairs)

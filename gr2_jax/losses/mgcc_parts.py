@@ -10,6 +10,7 @@ from gr2_jax.losses.any_mesh import on_any_mesh
 from gr2_jax.losses.checks import check_judgements
 from gr2_jax.losses.mgcc import MgccOptions, mgcc_terms
 from gr2_jax.losses.pairs import tell_apart
+from gr2_jax.losses.per_grade import scan_grades
 from gr2_jax.losses.reduction import Reduction, reduce_masked
 from gr2_jax.losses.similarity import Similarity, scaled_similarities
 
@@ -80,10 +81,14 @@ def _count_ordered(
     # Least similar first; at equal similarity the higher grade first, so that a tie is not counted as right.
     keys = (jax.lax.stop_gradient(similarities), -grades)
     in_order = -jax.lax.sort(keys, dimension=-1, num_keys=2)[1]
-    right = ordered = jnp.float32(0)
-    for l in range(2, num_grades + 1):
+
+    def add_pairs_of(counted, grade):
+        (l,) = grade
         higher = in_order == l
         lower = ((in_order > 0) & (in_order < l)).astype(jnp.float32)
-        right += jnp.sum(jnp.where(higher, jnp.cumsum(lower, axis=-1), 0.0))
-        ordered += jnp.sum(jnp.sum(higher, axis=-1) * jnp.sum(lower, axis=-1))
-    return right, ordered
+        right = jnp.sum(jnp.where(higher, jnp.cumsum(lower, axis=-1), 0.0))
+        ordered = jnp.sum(jnp.sum(higher, axis=-1) * jnp.sum(lower, axis=-1))
+        return (counted[0] + right, counted[1] + ordered), None
+
+    nothing = jnp.float32(0)
+    return scan_grades(add_pairs_of, (nothing, nothing), num_grades=num_grades)[0]

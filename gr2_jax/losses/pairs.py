@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.errors import UserError
 from gr2_jax.losses.checks import check_choice
+from gr2_jax.losses.per_grade import at_own_grade, largest_of_grades, sums_of_grades
 
 Denominator = Literal["batch", "negatives", "lower"]
 
@@ -69,20 +70,23 @@ def pair_losses(positives: Positives, *, num_grades: int, denominator: Denominat
     scores, grades, rest, _ = positives
     rest = rest[:, None]
 
-    def total_of(included: Bool[Array, "B P"]) -> Float[Array, "B 1"]:
-        return jax.nn.logsumexp(jnp.where(included, scores, NOTHING), axis=-1, keepdims=True)
-
     if denominator == "batch":
-        everything = jnp.logaddexp(rest, total_of(grades > 0))
+        relevant = jax.nn.logsumexp(jnp.where(grades > 0, scores, NOTHING), axis=-1, keepdims=True)
+        everything = jnp.logaddexp(rest, relevant)
     elif denominator == "negatives":
         everything = jnp.logaddexp(rest, scores)
     else:
-        below = rest
-        everything = rest
-        for l in range(1, num_grades + 1):
-            everything = jnp.where(grades == l, jnp.logaddexp(below, scores), everything)
-            below = jnp.logaddexp(below, total_of(grades == l))
+        below = jnp.concatenate([rest, _log_sums(scores, grades, num_grades)[:, :-1]], axis=1)
+        everything = jnp.logaddexp(at_own_grade(jax.lax.cumlogsumexp(below, axis=1), grades), scores)
     return jnp.where(grades > 0, everything - scores, 0.0)
+
+
+def _log_sums(scores: Float[Array, "B P"], grades: Int[Array, "B P"], num_grades: int) -> Float[Array, "B L"]:
+    """log Σ exp(score) of each grade."""
+    largest = jnp.maximum(jax.lax.stop_gradient(largest_of_grades(scores, grades, num_grades)), NOTHING)
+    shares = jnp.exp(jnp.where(grades > 0, scores - at_own_grade(largest, grades), 0.0))
+    sums = sums_of_grades(shares, grades, num_grades)
+    return jnp.where(sums > 0, jnp.log(jnp.where(sums > 0, sums, 1.0)) + largest, NOTHING)
 
 
 @jax.custom_vjp

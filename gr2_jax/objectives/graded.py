@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.errors import check_above_zero, check_choices, check_least, check_share
 from gr2_jax.losses import (
+    exponential_gains,
     grade_matrix,
     graded_cross_entropy_loss,
     graded_likelihood_loss,
@@ -216,6 +217,6 @@ def _on_lists(queries: Texts, batch: dict[str, Array], read: Array, objective: R
     scores = -queries.unsmoothed_nll
     if objective.graded == "margin":
         return margin_loss(scores, grades, mask=read >= 0, margin=objective.margin)
-    gains = jnp.where(grades > 0, 2**grades - 1, 0)
+    gains = exponential_gains(jnp.maximum(grades, 0))
     nothing = jnp.finfo(jnp.float32).min  # a finite log(0)
     return graded_cross_entropy_loss(jnp.where(read >= 0, scores, nothing), gains)

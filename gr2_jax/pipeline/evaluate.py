@@ -1,12 +1,14 @@
-"""Stage 4: the TREC runs of a row, runs/<row>/{test,validation}.trec, and cost.json."""
+"""Stage 4: the TREC runs of a row, runs/<row>/{test,validation}.trec, and cost.json; or why the row has none."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 from gr2_jax.corpus import Run as Lists
 from gr2_jax.corpus import write_run
+from gr2_jax.errors import UserError
 from gr2_jax.experiment import Row
-from gr2_jax.files import write_json
+from gr2_jax.files import read_json, write_json
 from gr2_jax.hosts import is_first
 from gr2_jax.pipeline.run import PARTS, Run
 from gr2_jax.pipeline.stage import Stage
@@ -14,20 +16,57 @@ from gr2_jax.progress import say
 from gr2_jax.search.searcher import Searcher
 from gr2_jax.search.sharded import search_sharded
 
+_LEFT_OUT = "left_out.json"
+
 
 def evaluate_row(run: Run, row: Row) -> None:
-    """All processes search; the first writes."""
+    """All processes search; the first writes. A row that cannot be opened is left out of the table, not the run: every
+    call tries it again."""
     stage = Stage(run.paths.runs / row.name, row.fingerprint(run))
-    if stage.done:
+    if stage.done and why_left_out(stage.directory) is None:
         return
     say(f"searching with {row.name}")
-    searcher, searched = row.open(run), run.paths.searched(row.name, stage.fingerprint)
+    try:
+        searcher = row.open(run)
+    except UserError as error:
+        say(f"  {row.name} is left out: {error}")
+        forget_left_out(stage)
+        stage.build(partial(write_left_out, why=str(error)))
+        return
+    searched = run.paths.searched(row.name, stage.fingerprint)
     found = {part: search_sharded(searcher, run.queries(part), row.depth(run), searched / part) for part in PARTS}
     costs = {f"{part}_ms_per_query": lists.ms_per_query for part, lists in found.items()}
     costs |= cost(run, row, searcher) | {"proven_share": found["test"].proven_share}
     if is_first():
+        forget_left_out(stage)
         stage.build(lambda out: write_row(out, row.name, {part: lists.run for part, lists in found.items()}, costs))
         shutil.rmtree(searched, ignore_errors=True)
+        if (note := found_nothing(row, found["test"].run)) is not None:
+            say(f"  {row.name} {note}")
+
+
+def found_nothing(row: Row, lists: Lists) -> str | None:
+    """What a row's line of zeros means; None where a query has a document."""
+    if not lists or any(lists.values()):
+        return None
+    why = ": none shares a word with a document" if row.reads_text_alone else ""
+    return f"found no document for any of the {len(lists):,} queries{why}"
+
+
+def why_left_out(directory: Path) -> str | None:
+    """Why runs/<row>/ holds no lists; None where it does."""
+    file = directory / _LEFT_OUT
+    return read_json(file)["why"] if file.is_file() else None
+
+
+def write_left_out(out: Path, why: str) -> None:
+    write_json(out / _LEFT_OUT, {"why": why})
+
+
+def forget_left_out(stage: Stage) -> None:
+    """Removes what says that a row has no lists, so that the stage is built again."""
+    if is_first() and why_left_out(stage.directory) is not None:
+        shutil.rmtree(stage.directory)
 
 
 def cost(run: Run, row: Row, searcher: Searcher) -> dict[str, float]:

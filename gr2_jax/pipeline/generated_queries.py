@@ -35,4 +35,4 @@ def _build(run: Run, generator: PlainQueries, opened: OpenScheme, count: int, ou
     texts = [(row, query[query != 0]) for row, queries in enumerate(lists) for query in queries[:count] if query.any()]
     rows = np.array([[row] for row, _ in texts], np.int32)
     tokens = pad_rows([query for _, query in texts], QUERY_LENGTH)
-    np.savez(out / GENERATED_FILE, tokens=tokens, docid_rows=rows, grades=np.full_like(rows, run.max_grade))
+    np.savez(out / GENERATED_FILE, tokens=tokens, docid_rows=rows, grades=np.full_like(rows, run.num_grades))

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from gr2_jax.corpus import (
+    Collection,
     fold_split,
+    grade_places,
     open_collection,
     pseudo_queries,
     sample_queries,
@@ -25,6 +27,7 @@ from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.lsa import token_semantics
 from gr2_jax.data.seqio.tasks import Example, materialise, register_task, write_examples
 from gr2_jax.data.vocabulary import MODEL_NAME, VocabularyConfig, train_vocabulary
+from gr2_jax.errors import UserError
 from gr2_jax.experiment import Experiment, ModelConfig
 from gr2_jax.files import write_json
 from gr2_jax.models import preset
@@ -32,6 +35,8 @@ from gr2_jax.pipeline.run import DOCUMENT_LENGTH, EXAMPLE_FIELDS, EXAMPLE_TASKS,
 from gr2_jax.pipeline.schemes.plain_queries import generator_of
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
 from gr2_jax.progress import say
+
+_MOST_GRADES = 1000  # a step's time grows with their number
 
 
 def prepare(run: Run) -> None:
@@ -55,6 +60,7 @@ def _build_corpus(experiment: Experiment, fold: int | None, out: Path) -> None:
     collection = validate(
         stream.hold(), empty_documents=config.empty_documents, unjudged_queries=config.unjudged_queries
     )
+    places = _checked_places(collection)
     queries, held_out = collection.queries, config.validation_queries
     if fold is None:
         split = split_queries(queries, validation=held_out, test=config.test_queries, seed=seed)
@@ -70,6 +76,19 @@ def _build_corpus(experiment: Experiment, fold: int | None, out: Path) -> None:
         f"  {len(collection.documents):,} documents; queries: {len(split.train):,} training, "
         f"{len(split.validation):,} validation, {len(split.test):,} test; grades up to {collection.max_grade}"
     )
+    if len(places) < collection.max_grade:
+        say(f"  training numbers the {len(places)} different grades above 0 from 1 to {len(places)}")
+
+
+def _checked_places(collection: Collection) -> dict[int, int]:
+    """`grade_places` of the judgements; `UserError` for more different grades than training can take."""
+    places = grade_places(collection.qrels)
+    if len(places) > _MOST_GRADES:
+        raise UserError(
+            f"the judgements of {collection.name} have {len(places):,} different grades above 0: training takes at "
+            f"most {_MOST_GRADES:,}; round them to fewer"
+        )
+    return places
 
 
 def models_of(experiment: Experiment) -> dict[str, ModelConfig]:
@@ -150,13 +169,13 @@ def _examples(task: str, run: Run) -> Iterator[Example]:
     if task == "queries":
         for query, text in run.queries("train").items():
             judged = sorted(((-g, row[d]) for d, g in collection.qrels[query].items() if g > 0))
-            yield Example(text, [r for _, r in judged], [-g for g, _ in judged])
+            yield Example(text, [r for _, r in judged], [run.grade_places[-g] for g, _ in judged])
         return
     for i, document in enumerate(collection.documents):
         if task == "documents":
-            yield Example(document.contents, [i], [run.max_grade])
+            yield Example(document.contents, [i], [run.num_grades])
             continue
         entities = collection.entities.get(document.doc_id, ())
         most = experiment.augmentation.entities
         for text in pseudo_queries(document, entities=entities, seed=experiment.seed, max_entities=most):
-            yield Example(text, [i], [run.max_grade])
+            yield Example(text, [i], [run.num_grades])

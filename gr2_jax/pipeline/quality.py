@@ -15,7 +15,7 @@ from gr2_jax.files import read_json, reading, write_json, write_text
 from gr2_jax.pipeline.initial_weights import docid_token_vectors
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import reading_stage
-from gr2_jax.search.bm25 import BM25
+from gr2_jax.search.bm25 import BM25, bm25_where_possible
 
 _COMPARED = 1_000_000  # documents; larger collections are not indexed, nor their docids' meanings kept in memory
 _NOTHING = 1e-6  # the vectors' numbers are about .1; the decomposition leaves less than this to tokens it never saw
@@ -47,8 +47,8 @@ class Quality:
         write_json(out / "quality.json", quality)
 
     @cached_property
-    def _index(self) -> BM25:
-        return BM25(self._run.doc_ids, [document.contents for document in self._run.corpus.documents])
+    def _index(self) -> BM25 | None:
+        return bm25_where_possible(self._run.doc_ids, [document.contents for document in self._run.corpus.documents])
 
     def _meanings(self, docids: Int[np.ndarray, "N T"], docids_dir: Path) -> Float[np.ndarray, "N F"] | None:
         """The idf-weighted sum of each docid's token vectors, in the documents' LSA space; None where all are zero."""

@@ -1,15 +1,21 @@
-"""The table: measures, significance against BM25 and cost of every row, with their provenance."""
+"""The table: measures, significance against BM25 and cost of every row, with their provenance.
+
+No row is a condition of the others: one that was left out is a line of dashes, one that found nothing a line of zeros,
+and a note below the table says why.
+"""
 
 import platform
 from collections.abc import Callable
 
 from gr2_jax.corpus import read_run
+from gr2_jax.errors import UserError
 from gr2_jax.evaluation.metrics import default_measures, mean, per_query
 from gr2_jax.evaluation.provenance import CONVENTIONS, TOPICS, package_versions
 from gr2_jax.evaluation.significance import TESTS, holm
 from gr2_jax.evaluation.table import format_table
 from gr2_jax.files import read_json, write_json, write_text
 from gr2_jax.pipeline.docids import describe
+from gr2_jax.pipeline.evaluate import found_nothing, why_left_out
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import reading_stage
 
@@ -18,30 +24,47 @@ _COSTS = {"index MB": "index_mb", "model MB": "model_mb", "train s": "train_seco
 
 
 def report(run: Run, *, part: str = "test") -> str:
-    """Scores the rows' lists on a part of the queries; writes metrics/ and report/, returns the table."""
+    """Scores the rows' lists on a part of the queries; writes metrics/ and report/, returns the table and its notes.
+
+    Raises `UserError` where every row was left out."""
     judged, paths = run.qrels(part), run.paths
     measures = run.experiment.evaluation.measures or default_measures(judged)
-    names = [row.name for row in run.rows]
+    notes = {row.name: why for row in run.rows if (why := why_left_out(paths.runs / row.name)) is not None}
     scores = {}
-    for name in names:
-        with reading_stage(paths.runs / name, f"{part}.trec") as path:
-            scores[name] = per_query(read_run(path), judged, measures)
+    for row in run.rows:
+        if row.name not in notes:
+            with reading_stage(paths.runs / row.name, f"{part}.trec") as path:
+                lists = {query: [] for query in judged} | read_run(path)
+                scores[row.name] = per_query(lists, judged, measures)
+            if (note := found_nothing(row, lists)) is not None:
+                notes[row.name] = note
+    if not scores:
+        raise UserError("no row of the table can be searched with: " + "; ".join(_lines(notes)))
     p_values, p_randomisation = (significance(scores, measures, test) for test in TESTS.values())
-    rows = {}
-    for name in names:
+    rows = {row.name: {} for row in run.rows}
+    for name in rows:
+        if name not in scores:
+            (paths.metrics / part / f"{name}.json").unlink(missing_ok=True)  # of a run in which it could be searched
+            continue
         means = {m: mean(m, values) for m, values in scores[name].items()}
         p = {f"p {_key(measures)}": p_values.get(name), "p randomisation": p_randomisation.get(name)}
         rows[name] = means | p | _cost(run, name, part)
         write_json(paths.metrics / part / f"{name}.json", scores[name])
     columns = [*measures, f"p {_key(measures)}", *_COSTS, "ms/query"]
     summary = {name: {k: v for k, v in row.items() if v is not None} for name, row in rows.items()}
+    for name, note in notes.items():
+        summary[name]["note"] = note
     summary["provenance"] = provenance(run, len(judged))
     write_json(paths.metrics / f"{part}.json", summary)
     if part == "test":
         write_json(paths.metrics / "summary.json", summary)
-    table = format_table(rows, columns)
+    table = "\n".join([format_table(rows, columns), *([""] if notes else []), *_lines(notes)])
     write_text(paths.report / f"{part}.md", [table, "\n"])
     return table
+
+
+def _lines(notes: dict[str, str]) -> list[str]:
+    return [f"{name}: {note}" for name, note in notes.items()]
 
 
 def _key(measures: tuple[str, ...]) -> str:

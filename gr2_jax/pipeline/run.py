@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from gr2_jax.array_files import load_arrays
-from gr2_jax.corpus import Collection, Qrels, Split, read_collection, read_qrels
+from gr2_jax.corpus import Collection, Qrels, Split, grade_places, read_collection, read_qrels
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.lsa import TokenSemantics
 from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer
@@ -83,9 +83,14 @@ class Run:
             return split
 
     @cached_property
-    def max_grade(self) -> int:
-        """L, the highest grade of the judgements."""
-        return self.corpus.max_grade
+    def grade_places(self) -> dict[int, int]:
+        """Each judged grade above 0 -> the number, 1 to L, by which training knows it."""
+        return grade_places(self.corpus.qrels)
+
+    @property
+    def num_grades(self) -> int:
+        """L, how many different grades above 0 the judgements have; in training the number of the best one."""
+        return len(self.grade_places)
 
     @cached_property
     def doc_ids(self) -> list[str]:

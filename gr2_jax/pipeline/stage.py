@@ -14,7 +14,7 @@ from gr2_jax.files import plain, put_in_place, read_json, reading, write_json, w
 from gr2_jax.hosts import is_first, wait_for_first
 
 STAGE_FILE = "stage.json"
-_FORMAT = 6  # raise it when a stage writes other bytes for the same settings
+_FORMAT = 7  # raise it when a stage writes other bytes for the same settings
 
 
 def fingerprint_of(value: Any) -> str:

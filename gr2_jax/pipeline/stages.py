@@ -13,7 +13,7 @@ from gr2_jax.hosts import is_first
 from gr2_jax.lock import holding
 from gr2_jax.pipeline.checks import check
 from gr2_jax.pipeline.docids import make_docids
-from gr2_jax.pipeline.evaluate import evaluate_row, write_row
+from gr2_jax.pipeline.evaluate import evaluate_row, forget_left_out, why_left_out, write_left_out, write_row
 from gr2_jax.pipeline.generated_queries import generate_queries
 from gr2_jax.pipeline.prepare import prepare
 from gr2_jax.pipeline.quality import report_docids
@@ -63,6 +63,10 @@ def run_stages(run: Run, until: str = "evaluate") -> str | None:
     run.resume_record()
     if until == "prepare":
         return None
+    if until == "evaluate":  # what these rows cannot do is then said before hours of training
+        for row in run.rows:
+            if row.reads_text_alone:
+                evaluate_row(run, row)
     make_docids(run)
     docids = report_docids(run) if is_first() else None
     if until == "docids":
@@ -72,7 +76,8 @@ def run_stages(run: Run, until: str = "evaluate") -> str | None:
         row.train(run)
     if until == "evaluate":
         for row in run.rows:
-            evaluate_row(run, row)
+            if not row.reads_text_alone:
+                evaluate_row(run, row)
     return docids
 
 
@@ -89,7 +94,9 @@ def _run_folds(run: Run, until: str) -> str | None:
         return docids[0]
     for name in (row.name for row in run.rows):
         fingerprint = fingerprint_of([current_fingerprint(paths.runs / name) for paths in folds])
-        Stage(run.paths.runs / name, fingerprint).build(partial(_merge, folds, name))
+        stage = Stage(run.paths.runs / name, fingerprint)
+        forget_left_out(stage)
+        stage.build(partial(_merge, folds, name))
     corpora = fingerprint_of([current_fingerprint(paths.corpus) for paths in folds])
     Stage(run.paths.corpus, corpora).build(partial(_merge_corpus, folds))
     write_json(run.paths.config, {"experiment": to_record(run.experiment), "folds": len(folds)})
@@ -98,7 +105,12 @@ def _run_folds(run: Run, until: str) -> str | None:
 
 
 def _merge(folds: list[Workdir], name: str, out: Path) -> None:
-    """One test run of all folds' queries; costs are means over the folds."""
+    """One test run of all folds' queries; costs are means over the folds. What a fold leaves out is left out."""
+    reasons = {i: why for i, paths in enumerate(folds, start=1) if (why := why_left_out(paths.runs / name))}
+    if reasons:
+        i, why = next(iter(reasons.items()))
+        write_left_out(out, f"{why} (fold {i} of {len(folds)})" if len(reasons) < len(folds) else why)
+        return
     runs, costs = [], []
     for paths in folds:
         with reading_stage(paths.runs / name, "test.trec") as path:

@@ -5,11 +5,20 @@ from collections.abc import Sequence
 
 from gr2_jax.errors import UserError
 from gr2_jax.search.searcher import Hit, TextIndex
-from gr2_jax.search.words import composed, word_pattern
+from gr2_jax.search.words import split_off, word_pattern
+
+
+def bm25_where_possible(doc_ids: Sequence[str], texts: Sequence[str]) -> "BM25 | None":
+    """The index; None where no document holds a word."""
+    try:
+        return BM25(doc_ids, texts)
+    except UserError:
+        return None
 
 
 class BM25(TextIndex):
-    """An index of texts: Lucene's BM25, k1 = 1.5, b = 0.75, English stop words, Porter2 stems.
+    """An index of texts: Lucene's BM25, k1 = 1.5, b = 0.75, English stop words, Porter2 stems; for scripts without
+    blanks between words see `gr2_jax.search.words`.
 
     Importing bm25s starts JAX's backend: in a program of several processes build the index after
     `jax.distributed.initialize`.
@@ -49,11 +58,13 @@ class BM25(TextIndex):
     def _tokens(self, texts: Sequence[str]) -> list[list[str]]:
         import bm25s
 
-        return bm25s.tokenize(
-            list(map(composed, texts)),
+        split = [split_off(text) for text in texts]
+        tokens = bm25s.tokenize(
+            [rest for rest, _ in split],
             token_pattern=word_pattern(),
             stopwords="en",
             stemmer=self._stemmer,
             return_ids=False,
             show_progress=False,
         )
+        return [words + pairs for words, (_, pairs) in zip(tokens, split, strict=True)]

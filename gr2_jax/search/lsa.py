@@ -1,13 +1,13 @@
 """Latent semantic analysis: an untrained dense baseline that a trained retriever should beat."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from gr2_jax.errors import UserError
 from gr2_jax.search.searcher import Hit, TextIndex
-from gr2_jax.search.words import composed, word_pattern
+from gr2_jax.search.words import stems
 
 
 class LSA(TextIndex):
@@ -38,7 +38,8 @@ class LSA(TextIndex):
                 f"LSA needs two different words, found only {self._vectorizer.get_feature_names_out()[0]!r}"
             )
         self._svd = TruncatedSVD(min(dimensions, *weights.shape), random_state=seed)
-        self._documents = normalize(self._svd.fit_transform(weights))
+        with np.errstate(invalid="ignore"):  # of identical texts it would say which share of no variance is explained
+            self._documents = normalize(self._svd.fit_transform(weights))
 
     @property
     def index_bytes(self) -> int:
@@ -53,13 +54,3 @@ class LSA(TextIndex):
     def _cosines(self, text: str) -> Float[np.ndarray, " N"]:
         vector = self._svd.transform(self._vectorizer.transform([text]))[0]
         return self._documents @ vector / max(np.linalg.norm(vector), 1e-12)
-
-
-def stems() -> Callable[[str], list[str]]:
-    """Words without scikit-learn's English stop words, reduced to Porter2 stems as in BM25."""
-    import Stemmer
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    words = CountVectorizer(stop_words="english", token_pattern=word_pattern()).build_analyzer()
-    stemmer = Stemmer.Stemmer("english")
-    return lambda text: stemmer.stemWords(words(composed(text)))

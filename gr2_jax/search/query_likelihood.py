@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from gr2_jax.errors import UserError
-from gr2_jax.search.lsa import stems
 from gr2_jax.search.searcher import Hit, TextIndex, check_depth
+from gr2_jax.search.words import stems
 
 
 class QueryLikelihood(TextIndex):

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gr2_jax.search.bm25 import BM25
-from gr2_jax.search.lsa import stems
-from gr2_jax.search.words import word_pattern
+from gr2_jax.search.words import split_off, stems, word_pattern
 
 SCRIPTS = {
     "hindi": ("हिन्दी में नदी", "नदी"),
@@ -35,4 +34,9 @@ def test_bm25_finds_a_word_of_every_script(script):
 def test_lsa_and_query_likelihood_count_the_same_words():
     words = stems()
     assert words("हिन्दी भाषा") == ["हिन्दी", "भाषा"]
-    assert words("cafe\u0301 cats 北京") == ["café", "cat", "北", "京"]
+    assert words("cafe\u0301 cats 北京") == ["café", "cat", "北京"]
+
+
+def test_runs_without_blanks_become_pairs_and_the_rest_stays():
+    assert split_off("the 北京站 in 京 2024") == ("the   in   2024", ["北京", "京站", "京"])
+    assert split_off("ที่นี่") == (" ", ["ที่นี่"])  # a letter's vowel and tone belong to it

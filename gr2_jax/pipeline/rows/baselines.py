@@ -29,6 +29,10 @@ class BM25Row(Row):
         if self.generated_queries and not run.experiment.augmentation.generated:
             raise UserError(f"row {self.name} adds generated queries, and augmentation.generated is 0")
 
+    @property
+    def reads_text_alone(self) -> bool:
+        return not self.generated_queries
+
     def fingerprint(self, run: Run) -> str:
         generated = [run.generated_fingerprint] if self.generated_queries else []
         return fingerprint_of([run.examples_fingerprint, self, *generated])
@@ -52,6 +56,8 @@ class QueryLikelihoodRow(Row):
         super().__post_init__()
         check_above_zero(self, "mu")
 
+    reads_text_alone = True
+
     def fingerprint(self, run: Run) -> str:
         return fingerprint_of([run.examples_fingerprint, self])
 
@@ -65,6 +71,8 @@ class LSARow(Row):
     """Nearest neighbour in a latent semantic space: a sanity row."""
 
     name: str = "LSA"
+
+    reads_text_alone = True
 
     def fingerprint(self, run: Run) -> str:
         return fingerprint_of([run.examples_fingerprint, self, run.experiment.seed])

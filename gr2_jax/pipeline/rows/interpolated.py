@@ -44,8 +44,13 @@ class InterpolatedRow(Row):
     def train(self, run: Run) -> None:
         """Chooses the share, into weights/<name>/."""
         stage = self._stage(run)
-        if not stage.done:  # every process opens the rows; the first alone builds
-            stage.build(partial(self._choose, run, [run.row(name).open(run) for name in self.rows]))
+        if stage.done:
+            return
+        try:
+            searchers = self._searchers(run)  # every process opens the rows; the first alone builds
+        except UserError:
+            return  # `open` says so, and the table; the run goes on
+        stage.build(partial(self._choose, run, searchers))
 
     def _choose(self, run: Run, searchers: list[Searcher], out: Path) -> None:
         write_json(out / "weight.json", best_on_validation(run, self.shares, lambda x: Interpolated(*searchers, x)))
@@ -61,10 +66,13 @@ class InterpolatedRow(Row):
     def open(self, run: Run, step: int | None = None) -> Interpolated:
         if step is not None:
             raise UserError(f"{self.name} reads two rows, each with its own steps: leave --step out")
+        searchers = self._searchers(run)
         if not self._stage(run).done:
             raise UserError(f"{self.name} has chosen no share for its rows as they are now: run the config again")
-        share = read_weight(run.paths.weight(self.name))
-        return Interpolated(*(run.row(name).open(run) for name in self.rows), share)
+        return Interpolated(*searchers, read_weight(run.paths.weight(self.name)))
+
+    def _searchers(self, run: Run) -> list[Searcher]:
+        return [run.row(name).open(run) for name in self.rows]
 
     def models(self, run: Run, step: int | None = None) -> dict[str, dict[str, str | int]]:
         return {name: model for row in self.rows for name, model in run.row(row).models(run).items()}

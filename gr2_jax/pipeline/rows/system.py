@@ -216,7 +216,7 @@ class System(Row):
             objective=self.objective_in(run),
             optimiser=self.optimiser(run),
             batch=retrieval.batch,
-            num_grades=1 if self.binary else run.max_grade,
+            num_grades=1 if self.binary else run.num_grades,
             docid_length=docids.table.shape[1],
             docid_table=docids.table,
             columns=docids.columns,

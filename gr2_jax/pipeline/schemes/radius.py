@@ -16,7 +16,7 @@ from jaxtyping import Int
 
 from gr2_jax.corpus.collection import Document
 from gr2_jax.progress import say
-from gr2_jax.search.bm25 import BM25
+from gr2_jax.search.bm25 import BM25, bm25_where_possible
 
 DOCUMENTS = 500
 _DEPTH = 100
@@ -46,7 +46,7 @@ def choose_radius(
     others = np.random.default_rng(seed).permutation(len(documents))[:DOCUMENTS]
     rows = np.array(list(dict.fromkeys([*first.tolist(), *others.tolist()]))[:DOCUMENTS], np.int64)
     asked = [documents[row] for row in rows]
-    index = BM25([d.doc_id for d in asked], [d.contents for d in asked])
+    index = bm25_where_possible([d.doc_id for d in asked], [d.contents for d in asked])
     figures = {}
     for radius in sorted(set(radii)):
         docids = write(rows, radius)
@@ -62,7 +62,9 @@ def choose_radius(
     return Choice(best, len(rows), figures)
 
 
-def _reciprocal_rank(index: BM25, docids: dict[str, str]) -> float:
+def _reciprocal_rank(index: BM25 | None, docids: dict[str, str]) -> float:
+    if index is None:  # no document holds a word, so that no radius is better than another
+        return 0.0
     found = index.search(list(docids.values()), k=_DEPTH)
     places = {own: [hit.doc_id for hit in hits] for own, hits in zip(docids, found, strict=True)}
     return sum(1 / (places[own].index(own) + 1) for own in docids if own in places[own]) / len(docids)
