@@ -80,9 +80,8 @@ WORDLESS = {"BM25", "BM25+queries", "LSA", "QL", "GR2S+BM25"}
 
 def zh(i):
     thing = f"{'苹香猫狗书车山水'[i % 8]}{'果蕉咪熊籍辆川流'[i // 8]}"
-    return Document(
-        f"d{i}", f"{thing}的介绍", f"这是一篇关于{thing}的文章，很多人喜欢{thing}。"
-    ), f"我想知道{thing}是什么"
+    text = f"这是一篇关于{thing}的文章。很多人喜欢{thing}。"
+    return Document(f"d{i}", f"{thing}的介绍", text), f"我想知道{thing}是什么"
 
 
 def emoji(i):
