@@ -67,6 +67,25 @@ def test_measures_equal_plain_loops(highest):
     assert means == pytest.approx({name: np.mean(list(values[name].values())) for name in means})
 
 
+@pytest.mark.parametrize("factor", [500, 250_000])
+def test_grades_that_the_library_cannot_take_have_the_same_measures(factor):
+    """nDCG does not change when all gains are multiplied; a threshold is multiplied with them."""
+    run, qrels = _random_task(3, 4)
+    high = {q: {doc: grade * factor for doc, grade in grades.items()} for q, grades in qrels.items()}
+    names = ("nDCG@5", "nDCG@20", "nDCG", "P@20", "AP", "Hits@10")
+    assert per_query(run, high, names) == {
+        name: pytest.approx(values, abs=1e-12) for name, values in per_query(run, qrels, names).items()
+    }
+    over, expected = per_query(run, high, [f"P(rel={2 * factor})@5"]), per_query(run, qrels, ["P(rel=2)@5"])
+    assert list(over.values()) == list(expected.values())
+    # on so long a scale a reader stops at the first document of the highest grade, and at no other
+    best = {q: [high[q].get(doc, 0) == 4 * factor for doc, _ in run[q]] for q in high}
+    ranks = {q: 1 / (1 + found.index(True)) if any(found) else 0.0 for q, found in best.items()}
+    assert per_query(run, high, ["ERR"])["ERR"] == pytest.approx(ranks)
+    with pytest.raises(UserError, match="reads the grades themselves"):
+        per_query(run, high, ["nDCG(dcg='exp-log2')@20"])
+
+
 def test_err_by_hand():
     # Grades 2, 1 of at most 2: R = 3/4, 1/4; 3/4 + 1/2 * 1/4 * 1/4.
     assert expected_reciprocal_rank([2, 1], 2) == 0.75 + 0.03125

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gr2_jax.errors import UserError
 from gr2_jax.experiment import EvaluationConfig, Experiment
 from gr2_jax.files import read_json, write_json
 from gr2_jax.pipeline.report import report
@@ -58,3 +59,51 @@ def test_the_summary_has_both_tests_of_significance(workdir):
     assert "p Hits@1" not in summary["BM25"]
     assert "paired randomisation test" in summary["provenance"]["conventions"]
     assert summary["provenance"]["queries"] == 6
+
+
+def cells_of(table):
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
+    return {
+        name.strip(): [cell.strip() for cell in cells] for _, name, *cells, _ in (line.split("|") for line in lines)
+    }
+
+
+def test_a_row_of_zeros_is_scored_and_has_a_note(workdir):
+    (workdir.runs / "BM25" / "test.trec").write_text("")
+    table = report(Run(Experiment(name="by hand", rows=ROWS), workdir.root))
+    cells, summary = cells_of(table), read_json(workdir.metrics / "summary.json")
+    assert cells["BM25"][:5] == [".0000"] * 4 + ["-"]
+    assert cells["GR2S"][0] == "1.0000*"
+    note = "found no document for any of the 6 queries: none shares a word with a document"
+    assert table.endswith(f"\n\nBM25: {note}")
+    assert summary["BM25"]["note"] == note
+    assert summary["MLE"]["p MRR@3"] < 0.05  # against zeros, six queries
+    assert read_json(workdir.metrics / "test" / "BM25.json")["MRR@3"] == dict.fromkeys((f"q{i}" for i in range(6)), 0.0)
+    assert (workdir.report / "test.md").read_text() == table + "\n"
+
+
+@pytest.mark.parametrize("name", ["BM25", "MLE"])
+def test_a_row_that_was_left_out_is_dashes_and_counts_in_no_test_and_no_star(workdir, name):
+    run = Run(Experiment(name="by hand", rows=ROWS), workdir.root)
+    report(run)
+    for file in (workdir.runs / name).iterdir():
+        file.unlink()
+    write_json(workdir.runs / name / "left_out.json", {"why": "it has no words"})
+    table = report(run)
+    cells, summary = cells_of(table), read_json(workdir.metrics / "summary.json")
+    assert set(cells[name]) == {"-"}
+    assert table.endswith(f"\n\n{name}: it has no words")
+    assert summary[name] == {"note": "it has no words"}
+    assert not (workdir.metrics / "test" / f"{name}.json").exists()  # that of the first report
+    if name == "BM25":  # nothing to compare with
+        assert cells["GR2S"][4] == cells["MLE"][4] == "-"
+        assert cells["GR2S"][0] == "1.0000*"
+    else:  # the only comparison needs no correction: six of six differ, 2 of 64 ways
+        assert summary["GR2S"]["p randomisation"] == pytest.approx(2 / 64)
+
+
+def test_without_any_row_there_is_no_table(workdir):
+    for row in ROWS:
+        write_json(workdir.runs / row.name / "left_out.json", {"why": f"{row.name} has no words"})
+    with pytest.raises(UserError, match="no row of the table can be searched with: GR2S: GR2S has no words"):
+        report(Run(Experiment(name="by hand", rows=ROWS), workdir.root))
