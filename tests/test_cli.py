@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import pytest
 
@@ -9,6 +10,7 @@ from gr2_jax import cli
 from gr2_jax.cli import main
 from gr2_jax.commands.search import _first_line
 from gr2_jax.experiment.loading import load_experiment, to_record
+from gr2_jax.lock import holding
 
 DOCUMENTS = ['{"doc_id": "d1", "title": "one", "text": "sort an array"}', '{"doc_id": "d2", "text": "a norm"}']
 QUERIES = ["q1\tsorting", "q2\tnorms", "q3\tarrays"]
@@ -371,3 +373,35 @@ def test_stopping_is_no_traceback(gr2, monkeypatch):
 )
 def test_first_line(text, line):
     assert _first_line(text, width=6 if text == "abcde fghi" else 100) == line
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (PermissionError(13, "Permission denied", "a/file"), "a/file: Permission denied"),
+        (RuntimeError("INTERNAL: No space left on device [os_error_code='28']"), "No space left on device"),
+    ],
+)
+def test_a_disk_that_no_border_named_is_still_one_sentence(refused, monkeypatch, error, said):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(cli, "_run", fail)
+    assert said in refused("run")
+
+
+def test_a_fault_of_the_program_is_not_hidden(monkeypatch):
+    def fail(*_):
+        raise KeyError("a fault")
+
+    monkeypatch.setattr(cli, "_run", fail)
+    with pytest.raises(KeyError, match="a fault"):
+        main([])
+
+
+def test_a_second_run_in_a_workdir_is_refused_and_told_of_the_first(refused, tmp_path, config):
+    with holding(tmp_path / "w"):
+        said = refused("prepare", config(), "--workdir", tmp_path / "w")
+        assert [path.name for path in (tmp_path / "w").iterdir()] == [".lock"]
+    assert f"w is in use: process {os.getpid()} on this host" in said

@@ -2,8 +2,10 @@
 
 import bz2
 import dataclasses
+import errno
 import hashlib
 import json
+import os
 import re
 
 import pytest
@@ -11,6 +13,7 @@ from synthetic_wiki import HEADER, pages, write_dump
 
 from gr2_jax.corpus.wikipedia.pairs import WikipediaOptions
 from gr2_jax.errors import UserError
+from gr2_jax.lock import holding
 
 pytest.importorskip("apache_beam")
 pipeline = pytest.importorskip("gr2_jax.corpus.wikipedia.pipeline")
@@ -190,6 +193,39 @@ def test_a_broken_dump_is_named_at_the_end_and_finished_parts_are_kept(tmp_path)
         pipeline.build_wikipedia([str(good), str(bad)], str(output), OPTIONS, ONE)
     (kept,) = (output / "articles").glob("*.json")
     assert kept.name.startswith("00000-")
+
+
+@pytest.mark.parametrize("where", ["articles", "documents", "pairs", "manifest"])
+def test_a_full_disk_is_one_sentence_and_with_room_the_bytes_are_the_same(built, tmp_path, monkeypatch, capfd, where):
+    """Not a fault of the dump: the file that could not be written is named."""
+    from gr2_jax.corpus.wikipedia import storage
+
+    dump, whole, _ = built
+    rename = storage.FileSystems.rename
+
+    def full(sources, targets):
+        if where in targets[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        rename(sources, targets)
+
+    monkeypatch.setattr(storage.FileSystems, "rename", full)
+    output = tmp_path / "out"
+    with pytest.raises(UserError, match=rf"^cannot write {output}.*: No space left on device"):
+        pipeline.build_wikipedia([str(dump)], str(output), OPTIONS, ONE)
+    assert "Traceback" not in capfd.readouterr().err
+    monkeypatch.undo()
+    pipeline.build_wikipedia([str(dump)], str(output), OPTIONS, ONE)
+    assert digests(output) == digests(whole)
+
+
+def test_a_second_build_of_the_same_folder_is_refused_and_no_lock_stays(built, tmp_path):
+    dump, _, _ = built
+    with (
+        holding(tmp_path / "out", tmp_path / "out.lock"),
+        pytest.raises(UserError, match=r"out is in use: process \d+ on this host"),
+    ):
+        pipeline.build_wikipedia([str(dump)], str(tmp_path / "out"), OPTIONS, ONE)
+    assert list(tmp_path.iterdir()) == []
 
 
 def write_two_dumps(folder):
