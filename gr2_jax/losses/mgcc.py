@@ -54,7 +54,8 @@ def mgcc_loss(
       grades: 0 = not relevant to this query (a negative), 1..num_grades = relevant, highest = most relevant. A docid
         that is judged for several queries has its grade in each of their rows; `grade_matrix` makes this matrix. A
         query with a grade above num_grades makes the loss NaN.
-      num_grades: L, the best grade of the data set's scale, whether or not it occurs in the batch.
+      num_grades: L, the best grade of the data set's scale, whether or not it occurs in the batch. Time grows with it:
+        number the different grades 1 to L. The penalty, and "grade l + 1" below, mean these numbers.
       temperature: τ.
       penalty: "rank": λ_l = 1/r², r = L - l + 1, so that the best grade has the largest weight (the paper's intent).
         "grade": λ_l = 1/l², as the paper writes it. "equal": 1, the paper's variant -λ. Or a vector with λ_l at index

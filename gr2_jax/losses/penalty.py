@@ -12,7 +12,8 @@ Penalty = Literal["rank", "grade", "equal"] | Float[Array, "L"]
 
 
 def grade_penalties(penalty: Penalty, num_grades: int) -> Float[Array, "L"]:
-    """λ_l at index l - 1: "rank" 1/(L - l + 1)², "grade" 1/l², "equal" 1, or the given vector.
+    """λ_l at index l - 1: "rank" 1/(L - l + 1)², "grade" 1/l², "equal" 1, or the given vector. In a run l is the number
+    of a grade among the different ones judged.
 
     Raises UserError for an unknown name, a vector that is not [num_grades], or num_grades below 1.
     """

@@ -46,6 +46,9 @@ class RetrievalObjective:
               alone; "query", the paper's letter, whose vectors have read the query and cannot rank
     penalty .. denominator    MGCC's, see `gr2_jax.losses.mgcc_loss`; "equal" and "off" are the paper's variants -lambda
               and -Max; "learnable" is trained with the model (`gr2_jax.losses.learnable_penalty` and its prior)
+
+    Grades, in penalties, labels and gains alike, are the numbers 1 to L of the different grades judged
+    (`gr2_jax.corpus.grade_places`), not the judged grades.
     """
 
     gamma: float = 1.0
