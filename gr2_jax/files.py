@@ -134,7 +134,9 @@ def new_directory(directory: Path) -> Iterator[Path]:
         partial.mkdir(parents=True)
         try:
             yield partial
-            put_in_place(partial, directory)
+            if directory.is_dir():  # an empty one, over which not every file system renames
+                directory.rmdir()
+            os.replace(partial, directory)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise

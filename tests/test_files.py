@@ -182,10 +182,12 @@ def test_a_file_system_that_does_not_rename_over_a_folder(tmp_path, monkeypatch)
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", strict)
-    (tmp_path / "empty").mkdir()
-    with new_directory(tmp_path / "empty") as partial:
+    for name in ("new", "new.old"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "new.old" / "mine").touch()
+    with new_directory(tmp_path / "new") as partial:
         (partial / "x").write_text("whole")
-    assert [path.name for path in tmp_path.rglob("*")] == ["empty", "x"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine", "new", "new.old", "x"]
 
 
 def test_a_folder_that_cannot_be_replaced_keeps_its_name(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """A finished run whose files are cut, emptied, flipped or lost: an answer or one sentence, never a traceback."""
 
+import dataclasses
 import itertools
 import os
 import re
@@ -10,11 +11,20 @@ from small_collection import TEXTS, over, retrieval, small_experiment, write_fol
 
 from gr2_jax.cli import main
 from gr2_jax.corpus.collection import Document
-from gr2_jax.experiment import DocidConfig, EvaluationConfig, OptimiserConfig, VocabularyConfig
+from gr2_jax.experiment import (
+    AugmentationConfig,
+    DocidConfig,
+    EvaluationConfig,
+    ModelConfig,
+    OptimiserConfig,
+    VocabularyConfig,
+)
 from gr2_jax.pipeline import quality
-from gr2_jax.pipeline.rows import BM25Row, System
-from gr2_jax.pipeline.schemes import Titles
+from gr2_jax.pipeline.rows import BM25Row, DenseRow, InterpolatedRow, SelfNegatives, System
+from gr2_jax.pipeline.schemes import PlainQueries, ResidualCodes, Titles
 from gr2_jax.pipeline.stages import run_experiment
+from gr2_jax.search.dense import DenseIndex
+from gr2_jax.search.interpolated import Interpolated
 from gr2_jax.search.retriever import Retriever
 
 _MANY = re.compile(r"/d/[0-9a-f]{32}$|\.npy$")  # of which one file of a folder stands for all
@@ -42,31 +52,41 @@ def lost(content):
 DAMAGES = (cut, emptied, flipped, lost)
 
 
-@pytest.fixture(scope="module")
-def experiment(tmp_path_factory):
+SIMPLE = small_experiment(
+    retrieval=retrieval(optimiser=OptimiserConfig(steps=4, warmup_steps=1)),
+    rows=(System("A", "title"), BM25Row()),
+    evaluation=EvaluationConfig(batch=8, beams=4, weights=(0.0, 1.0)),
+)
+_WRITER = PlainQueries(
+    model=ModelConfig(), optimiser=OptimiserConfig(steps=2), document_length=8, pairs=8, beams=2, max_length=3
+)
+RICH = dataclasses.replace(
+    SIMPLE,
+    vocabulary=VocabularyConfig(size=80, extra_ids=40),
+    docids=DocidConfig(schemes=(Titles(), ResidualCodes(levels=2, codes=8))),
+    augmentation=AugmentationConfig(generated=1, generator=_WRITER),
+    rows=(
+        System("A", "title"),
+        System("B", "title", self_negatives=SelfNegatives("A", steps=2, beams=2, depth=2, negatives=1)),
+        DenseRow(),
+        BM25Row(generated_queries=True),
+        InterpolatedRow("Both", ("A", "BM25"), shares=(0.2, 0.8)),
+    ),
+)
+
+
+def finished_run(experiment, tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
     write_folder(folder, [Document(f"d{i}", text, f"{text} again") for i, text in enumerate(TEXTS)], TEXTS)
-    experiment = small_experiment(
-        vocabulary=VocabularyConfig(size=80, extra_ids=40),
-        docids=DocidConfig(schemes=(Titles(),)),
-        retrieval=retrieval(optimiser=OptimiserConfig(steps=4, warmup_steps=1)),
-        rows=(System("A", "title"), BM25Row()),
-        evaluation=EvaluationConfig(batch=8, beams=4, weights=(0.0, 1.0)),
-    )
-    return over(experiment, folder)
-
-
-@pytest.fixture(scope="module")
-def finished(experiment, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("run") / "w"
-    run_experiment(experiment, workdir)
-    return workdir
+    run_experiment(over(experiment, folder), workdir)
+    return over(experiment, folder), workdir
 
 
-@pytest.fixture
-def _quick(monkeypatch):
+def leave_out_computing(monkeypatch):
     """What follows the reading of files is left out: the compiled search, and the picture."""
-    monkeypatch.setattr(Retriever, "search", lambda _, queries, *__, **___: [[] for _ in queries])
+    for searcher in (Retriever, DenseIndex, Interpolated):
+        monkeypatch.setattr(searcher, "search", lambda _, queries, *__, **___: [[] for _ in queries])
     monkeypatch.setattr(quality, "plot_docids", lambda *_: None)
 
 
@@ -85,11 +105,14 @@ def answer(command, capsys):
     return left.value.code, [line for line in capsys.readouterr().err.splitlines() if line.startswith("gr2: ")]
 
 
-def check_all(finished, experiment, tmp_path, capsys, monkeypatch, cases_of):
+def check_all(run, tmp_path, capsys, monkeypatch, cases_of):
     """Each kind of file with its cases, a damage and a command that comes after it; returns how many were refused."""
+    experiment, finished = run
+    leave_out_computing(monkeypatch)
     monkeypatch.setattr("gr2_jax.experiment.loading.load_experiment", lambda *_: experiment)
     work, refused = tmp_path / "w", 0
-    commands = {"search": ["search", "sort"], "run": ["run", "config.py"]}
+    commands = {row.name: ["search", "sort", "--row", row.name] for row in experiment.rows}
+    commands["run"] = ["run", "config.py"]
     for number, file in enumerate(kinds(finished)):
         for damage, command in cases_of(number):
             content = damage((finished / file).read_bytes())
@@ -107,18 +130,18 @@ def check_all(finished, experiment, tmp_path, capsys, monkeypatch, cases_of):
     return refused
 
 
-CASES = list(itertools.product(DAMAGES, ("search", "run")))
+def test_every_kind_of_file_with_one_damage_and_one_command(tmp_path_factory, tmp_path, capsys, monkeypatch):
+    cases = list(itertools.product(DAMAGES, ("A", "run")))
 
-
-@pytest.mark.usefixtures("_quick")
-def test_every_kind_of_file_with_one_damage_and_one_command(finished, experiment, tmp_path, capsys, monkeypatch):
     def one(number):
-        return [CASES[3 * number % len(CASES)]]
+        return [cases[3 * number % len(cases)]]
 
-    assert check_all(finished, experiment, tmp_path, capsys, monkeypatch, one) > 10
+    run = finished_run(SIMPLE, tmp_path_factory)
+    assert check_all(run, tmp_path, capsys, monkeypatch, one) > 10
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_quick")
-def test_every_kind_of_file_with_every_damage_and_command(finished, experiment, tmp_path, capsys, monkeypatch):
-    assert check_all(finished, experiment, tmp_path, capsys, monkeypatch, lambda _: CASES) > 80
+def test_every_kind_of_file_with_every_damage_and_command(tmp_path_factory, tmp_path, capsys, monkeypatch):
+    cases = list(itertools.product(DAMAGES, ("B", "Dense", "Both", "run")))
+    run = finished_run(RICH, tmp_path_factory)
+    assert check_all(run, tmp_path, capsys, monkeypatch, lambda _: cases) > 80
