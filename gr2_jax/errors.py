@@ -35,16 +35,17 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # only writing m
 _SHOWN = 300  # characters of another library's message
 
 
-def disk_fault(error: BaseException) -> str | None:
+def disk_fault(error: BaseException | None) -> str | None:
     """What a disk has against being written ("No space left on device"), whichever library says so and in whichever
     exception, or in the one that led to it; None for every other error."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in _DISK:
-            return os.strerror(seen.errno)
-        if found := next((os.strerror(code) for code in _DISK if os.strerror(code) in str(seen)), None):
+    chain: list[BaseException] = []
+    while error is not None and not any(error is seen for seen in chain):  # two may be each other's context
+        if isinstance(error, OSError) and error.errno in _DISK:
+            return os.strerror(error.errno)
+        if found := next((os.strerror(code) for code in _DISK if os.strerror(code) in str(error)), None):
             return found
-        seen = seen.__cause__ or seen.__context__
+        chain.append(error)
+        error = error.__cause__ or error.__context__
     return None
 
 

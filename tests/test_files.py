@@ -117,6 +117,13 @@ def test_a_full_or_read_only_disk_is_one_sentence_that_names_the_file(tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_errors_that_are_each_other_s_cause_are_looked_through_once(tmp_path):
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__context__ = second, first
+    with pytest.raises(ValueError, match="first"), writing(tmp_path):
+        raise first
+
+
 def test_writing_leaves_every_other_error_alone(tmp_path):
     for error in (ValueError("x"), OSError(errno.ENOENT, "gone", "elsewhere"), UserError("x"), Preempted("x")):
         with pytest.raises(type(error)) as raised, writing(tmp_path):
