@@ -17,7 +17,8 @@ from gr2_jax.errors import UserError
 from gr2_jax.lock import LOCK_FILE, Holder, holding
 
 HOLD = (
-    "import sys, time; from pathlib import Path; from gr2_jax.lock import holding\n"
+    "import signal, sys, time; from pathlib import Path; from gr2_jax.lock import holding\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job is born without
     "with holding(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
 )
 ELSEWHERE = {"host": "far-away", "machine": "another machine", "boot": "another boot"}

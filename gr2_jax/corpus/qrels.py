@@ -1,5 +1,6 @@
 """Graded judgements in files: TREC's qrels and BEIR's tables, and the writer of qrels."""
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -49,11 +50,11 @@ def read_beir_qrels(*paths: str | Path) -> Qrels:
     return _collect(paths, _beir_rows)
 
 
-def check_grade(grade: int, place: str) -> int:
+def check_grade(grade: float, place: str) -> float:
     """Returns the grade; raises `UserError` outside the bound that all readers share."""
     if abs(grade) > HIGHEST_GRADE:
         # of a number with thousands of digits a sentence shows no more than these; int to str would refuse it
-        shown = str(grade) if abs(grade) < 10**20 else "of more than 20 digits"
+        shown = f"{grade:.0f}" if abs(grade) < 10**20 else "of more than 20 digits"
         raise UserError(f"{place}: the grade is {shown}: it must be from {-HIGHEST_GRADE:,} to {HIGHEST_GRADE:,}")
     return grade
 
@@ -81,10 +82,11 @@ def _collect(paths: Iterable[str | Path], rows: Callable[[Path], Iterator[Row]])
     qrels: Qrels = {}
     for place, query, doc, grade in (row for path in paths for row in rows(Path(path))):
         number = _files.number(grade)
-        if not number.is_integer():
+        whole = number.is_integer() or (math.isinf(number) and grade.lstrip("+-").isdecimal())  # of hundreds of digits
+        if not whole:
             raise UserError(f"{place}: the grade must be a whole number, found {_files.shown(grade)}")
+        check_grade(number, place)
         value = int(number)
-        check_grade(value, place)
         before = qrels.setdefault(query, {}).setdefault(doc, value)
         if before != value:
             raise UserError(f"{place}: query {query!r} judges {doc!r} as {value}, but as {before} above")

@@ -24,7 +24,7 @@ def test_whole_grades_may_be_written_as_floats(tmp_path):
 @pytest.mark.parametrize("grade", ["2.5", "1_0", "1_0.0", "\u0661", "nan", "inf", "1e999", "0x1", "1,0", "9" * 5000])
 def test_other_grades_are_refused(tmp_path, grade):
     (tmp_path / "qrels").write_text(f"1 0 b 1\n1 0 a {grade}\n")
-    with pytest.raises(UserError, match=r"qrels, line 2: the grade (must be a whole number, found|is) '") as error:
+    with pytest.raises(UserError, match=r"qrels, line 2: the grade (must be a whole number, found '|is )") as error:
         read_qrels(tmp_path / "qrels")
     assert len(str(error.value)) < 300
 

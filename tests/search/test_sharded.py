@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from gr2_jax.errors import Preempted
+from gr2_jax.errors import Preempted, UserError
 from gr2_jax.hosts import Preemption
 from gr2_jax.search import sharded
 from gr2_jax.search.searcher import Hit, SearchOptions
@@ -99,7 +99,7 @@ def test_processes_share_the_parts(tmp_path, monkeypatch):
     monkeypatch.setattr("gr2_jax.hosts._SEEN_WITHIN", 0.3)
     hosts = [Answers(), Answers()]
     monkeypatch.setattr(sharded.jax, "process_index", lambda: 1)
-    with pytest.raises(FileNotFoundError):  # nobody waits here: the other process's parts are missing
+    with pytest.raises(UserError, match=r"part-00000\.json"):  # nobody waits for the other process's parts
         search_sharded(hosts[1], QUERIES, 3, tmp_path)
     monkeypatch.setattr(sharded.jax, "process_index", lambda: 0)
     assert search_sharded(hosts[0], QUERIES, 3, tmp_path).run == expected(3)
