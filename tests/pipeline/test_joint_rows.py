@@ -138,7 +138,7 @@ def test_a_share_that_was_chosen_for_other_rows_is_refused(finished, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(finished, workdir)
     shutil.rmtree(workdir / "weights/GR2S+BM25")
-    with pytest.raises(UserError, match=r"GR2S\+BM25 has chosen no share for its rows as they are now"):
+    with pytest.raises(UserError, match=r"GR2S\+BM25 in .* has chosen no share for its rows as they are now"):
         open_row(workdir, "GR2S+BM25")
 
 

@@ -120,7 +120,10 @@ class DenseRow(Row):
             raise UserError(f"{self.name} has document vectors only for its last step: leave --step out")
         stage, experiment = run.training(self.name), run.experiment
         if not stage.done and not (stage.directory / VECTORS).is_file():
-            raise UserError(f"{self.name} has no vectors of its documents yet: run the same command again to finish it")
+            raise UserError(
+                f"{self.name} in {run.paths.root} has no vectors of its documents yet: run the same command again to "
+                "finish it"
+            )
         tokenizer, end = run.tokenizer, experiment.retrieval.model.input_end
         check_fingerprints(run, stage, {"vocabulary": tokenizer.fingerprint})
         model, params = _restored(stage.directory, trained_config(stage))

@@ -68,7 +68,10 @@ class InterpolatedRow(Row):
             raise UserError(f"{self.name} reads two rows, each with its own steps: leave --step out")
         searchers = self._searchers(run)
         if not self._stage(run).done:
-            raise UserError(f"{self.name} has chosen no share for its rows as they are now: run the config again")
+            raise UserError(
+                f"{self.name} in {run.paths.root} has chosen no share for its rows as they are now: run the config "
+                "again"
+            )
         return Interpolated(*searchers, read_weight(run.paths.weight(self.name)))
 
     def _searchers(self, run: Run) -> list[Searcher]:
