@@ -15,18 +15,18 @@ from gr2_jax.errors import Preempted, UserError, disk_fault, reason_of
 
 
 @contextmanager
-def reading(place: str | Path, hint: str = "") -> Iterator[None]:
+def reading(place: str | Path, hint: str = "", *, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Whatever goes wrong in the block is the file's fault: it becomes a `UserError` that names `place` and ends with
-    `hint`. For the calls that read a file and what is made of its contents at once; a library raises too many types for
-    a damaged file to name them."""
+    `hint`, how to make the file again. For the calls that read a file and what is made of its contents at once; a
+    library raises too many types for a damaged file to name them. Errors of the types `passing` are no file's fault."""
     try:
         yield
-    except (ImportError, NameError, Preempted):  # of no file
+    except (ImportError, NameError, Preempted, *passing):
         raise
     except UserError as error:
         raise (UserError(f"{error}{hint}") if hint else error) from error.__cause__
     except MemoryError as error:
-        raise UserError(f"{place} does not fit into memory: {reason_of(error)}{hint}") from error
+        raise UserError(f"{place} does not fit into memory: {reason_of(error)}") from error
     except OSError as error:
         raise UserError(f"cannot read {place}: {reason_of(error)}{hint}") from error
     except Exception as error:

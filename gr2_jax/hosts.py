@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import TypeVar
 
 from gr2_jax.errors import UserError
 from gr2_jax.progress import be_quiet, say
 
+T = TypeVar("T")
 _VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 _CLUSTER = "GR2_CLUSTER"
 _PATIENCE = 60  # seconds to wait for the other processes
@@ -120,6 +122,18 @@ def true_on_all(here: bool) -> bool:
     from jax.experimental import multihost_utils
 
     return bool(multihost_utils.process_allgather(np.array([here])).all())
+
+
+def on_all(make: Callable[[], T]) -> T:
+    """What `make` returns on this process; where it raises `UserError` on one process, every process does, so that
+    none waits for one that has turned back."""
+    try:
+        made, error = make(), None
+    except UserError as raised:
+        made, error = None, raised
+    if not true_on_all(error is None):
+        raise error or UserError("another process of this job cannot do it, and says why")
+    return made
 
 
 def of_first(value: int) -> int:

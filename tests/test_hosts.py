@@ -90,3 +90,17 @@ def test_hosts_agree_or_all_refuse(tmp_path, folders, settings, said):
     assert all(said in lines[0] for lines in sentences if said)
     assert [process.returncode for process in processes] == [0, 0]
     assert [path.name for folder in set(folders) for path in (tmp_path / folder).iterdir()] == []
+
+
+def test_what_fails_on_one_process_fails_on_all(monkeypatch):
+    def refuse():
+        raise UserError("no words")
+
+    assert hosts.on_all(lambda: 3) == 3
+    with pytest.raises(UserError, match="no words"):
+        hosts.on_all(refuse)
+    monkeypatch.setattr(hosts, "true_on_all", lambda here: False)
+    with pytest.raises(UserError, match="no words"):
+        hosts.on_all(refuse)
+    with pytest.raises(UserError, match="another process"):
+        hosts.on_all(lambda: 3)

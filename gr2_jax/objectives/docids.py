@@ -18,8 +18,8 @@ Parts = dict[str, Float[Array, ""]]
 class FusionObjective:
     """Eq. 3: L_QG + L_AE + alpha L_Rel + beta L_Div, of representations of unit length.
 
-    The defaults are the letter of the paper. Its source, SpaceFusion, has likelihoods per token, a cap on L_Div and
-    noise in training; beta = 30 is in its units.
+    The defaults follow the paper to the letter. SpaceFusion, from which the paper takes the approach, has likelihoods
+    per token, a cap on L_Div and noise in training.
 
     temperature    of Eq. 1
     margin         similarity at which Eq. 2 stops to push two documents or two queries apart; None: never

@@ -9,7 +9,7 @@ from gr2_jax.corpus import write_run
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import Row
 from gr2_jax.files import read_json, write_json
-from gr2_jax.hosts import is_first
+from gr2_jax.hosts import is_first, on_all
 from gr2_jax.pipeline.run import PARTS, Run
 from gr2_jax.pipeline.stage import Stage
 from gr2_jax.progress import say
@@ -27,7 +27,7 @@ def evaluate_row(run: Run, row: Row) -> None:
         return
     say(f"searching with {row.name}")
     try:
-        searcher = row.open(run)
+        searcher = on_all(lambda: row.open(run))
     except UserError as error:
         say(f"  {row.name} is left out: {error}")
         forget_left_out(stage)

@@ -19,6 +19,8 @@ from gr2_jax.training.mesh import make_mesh, replicated
 
 _NEWEST = 2
 
+_OF_NO_FILE = (jax.errors.JaxRuntimeError,)  # of a device without room, or of a process that is gone
+
 
 class Checkpoints:
     """`directory`/<step>/{params,opt_state,meta}; `restore` never sees a save that was killed half-way.
@@ -75,7 +77,7 @@ class Checkpoints:
         for step in steps:
             try:
                 found, error = self._restore(step, params, opt_state), None
-            except Preempted:
+            except (Preempted, *_OF_NO_FILE):
                 raise
             except Exception as raised:  # orbax and its storage raise many kinds for a damaged file
                 found, error = None, raised
@@ -130,10 +132,10 @@ def restore_params(
     if not directory.is_dir():
         raise UserError(f"there is no checkpoint in {directory}: train first")
     silence()
-    with reading(directory), ocp.CheckpointManager(directory.absolute()) as manager:
+    with reading(directory, passing=_OF_NO_FILE), ocp.CheckpointManager(directory.absolute()) as manager:
         at = _existing_step(manager, directory, step)
         hint = f"; to train it again, delete {directory} and start the run's command"
-        with reading(directory / str(at), hint):
+        with reading(directory / str(at), hint, passing=_OF_NO_FILE):
             check_claim(directory / str(at) / "params", template)
             return _restore_params(manager, at, template, on_host)
 

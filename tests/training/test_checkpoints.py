@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 import pytest
 
 from gr2_jax.errors import UserError
@@ -265,3 +266,16 @@ def test_no_checkpoint(tmp_path):
     checkpoints = Checkpoints(tmp_path / "new" / "run")
     assert checkpoints.latest_step() is None
     checkpoints.close()
+
+
+def test_a_device_without_room_or_a_process_that_is_gone_is_no_fault_of_the_files(directory, monkeypatch):
+    """A damaged checkpoint is deleted, or one is advised to."""
+
+    def refuse(*_, **__):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    monkeypatch.setattr(ocp.CheckpointManager, "restore", refuse)
+    for restore in (lambda: restore_params(directory, _state(0)[0]), lambda: _newest(directory)):
+        with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
+            restore()
+    assert {path.name for path in directory.iterdir()} == {"40", "60"}

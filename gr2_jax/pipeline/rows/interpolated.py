@@ -7,6 +7,7 @@ from pathlib import Path
 from gr2_jax.errors import SettingError, UserError
 from gr2_jax.experiment import Row
 from gr2_jax.files import write_json
+from gr2_jax.hosts import on_all
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of
 from gr2_jax.pipeline.validation import best_on_validation, read_weight
@@ -47,7 +48,7 @@ class InterpolatedRow(Row):
         if stage.done:
             return
         try:
-            searchers = self._searchers(run)  # every process opens the rows; the first alone builds
+            searchers = on_all(lambda: self._searchers(run))  # every process opens the rows; the first alone builds
         except UserError:
             return  # `open` says so, and the table; the run goes on
         stage.build(partial(self._choose, run, searchers))

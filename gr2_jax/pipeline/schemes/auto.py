@@ -3,6 +3,7 @@
 import dataclasses
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -20,6 +21,7 @@ from gr2_jax.pipeline.schemes.text import Titles
 from gr2_jax.progress import say
 
 _SLICE = 65536
+_SAMPLE = 10_000  # documents that are asked whether they have a telling word
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,28 +60,25 @@ class OpenAuto:
 
     @property
     def reads_as_text(self) -> bool:
-        return self._chosen.reads_as_text
+        return self._choice.opened.reads_as_text
 
     def candidates(self, rows: Int[np.ndarray, "n"], sample: int = 0) -> Candidates:
-        return self._chosen.candidates(rows, sample)
+        return self._choice.opened.candidates(rows, sample)
 
     def held_out(self) -> None:
         return None
 
     def write_extras(self, out: Path) -> None:
-        chosen, why = self._choice
-        write_json(out / "auto.json", {"chosen": chosen.name, "why": why})
-        self._chosen.write_extras(out)
+        write_json(out / "auto.json", {"chosen": self._choice.name, "why": self._choice.why})
+        self._choice.opened.write_extras(out)
 
     @cached_property
-    def _chosen(self) -> OpenScheme:
-        chosen, why = self._choice
-        say(f"  {self._scheme.name} takes {chosen.name}: {why}")
-        return chosen.open(self._run)
+    def _choice(self) -> "_Choice":
+        choice = self._chosen()
+        say(f"  {self._scheme.name} takes {choice.name}: {choice.why}")
+        return choice
 
-    @cached_property
-    def _choice(self) -> tuple[Scheme, str]:
-        """The scheme, and why."""
+    def _chosen(self) -> "_Choice":
         run, scheme = self._run, self._scheme
         titles, keywords = Titles(), scheme.keywords
         try:
@@ -87,25 +86,33 @@ class OpenAuto:
         except UserError:
             why = "not every document has a title"
         else:
-            distinct = self._distinct(titles.open(run))
+            opened = titles.open(run)
+            distinct = self._distinct(opened)
             if distinct >= scheme.distinctive:
-                return titles, f"{distinct:.0%} of the titles are whole and like no other"
+                return _Choice(titles.name, opened, f"{distinct:.0%} of the titles are whole and like no other")
             why = f"only {distinct:.0%} of the titles are whole and like no other"
-        opened = keywords.open(run)
-        worded = np.concatenate([opened.candidates(rows).any(axis=(1, 2)) for rows in self._slices()]).mean()
+        opened, documents = keywords.open(run), len(run.doc_ids)
+        sample = np.unique(np.linspace(0, documents - 1, min(documents, _SAMPLE)).astype(np.int64))
+        worded = opened.candidates(sample).any(axis=(1, 2)).mean()
         if worded >= scheme.distinctive:
-            return keywords, why
-        return scheme.codes, f"{why}, and {1 - worded:.0%} of the documents have no telling word"
+            return _Choice(keywords.name, opened, why)
+        why = f"{why}, and {1 - worded:.0%} of the documents have no telling word"
+        scheme.codes.check_corpus(run)
+        return _Choice(scheme.codes.name, scheme.codes.open(run), why)
 
     def _distinct(self, opened: OpenScheme) -> float:
         """The share of documents whose first candidate fits `docids.max_length` and no other document has."""
         longest = self._run.experiment.docids.max_length
-        hashes = []
-        for rows in self._slices():
-            first = opened.candidates(rows)[:, 0]
+        documents, hashes = len(self._run.doc_ids), []
+        for start in range(0, documents, _SLICE):
+            first = opened.candidates(np.arange(start, min(start + _SLICE, documents)))[:, 0]
             hashes.append(np.where(np.count_nonzero(first, axis=1) <= longest, hash_docids(first), 0))
-        return count_alone(np.concatenate(hashes)) / len(self._run.doc_ids)
+        return count_alone(np.concatenate(hashes)) / documents
 
-    def _slices(self) -> list[Int[np.ndarray, "n"]]:
-        count = len(self._run.doc_ids)
-        return [np.arange(start, min(start + _SLICE, count)) for start in range(0, count, _SLICE)]
+
+class _Choice(NamedTuple):
+    """The scheme's name, the scheme as it was opened, and why it was taken."""
+
+    name: str
+    opened: OpenScheme
+    why: str
