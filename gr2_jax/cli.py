@@ -14,6 +14,7 @@ from gr2_jax.terminal import PIPE_CLOSED, escape_what_stdout_cannot_encode, flus
 
 COMMANDS = (
     "quickstart",
+    "index",
     "collection",
     "wikipedia",
     "run",

@@ -5,10 +5,11 @@ from gr2_jax.corpus.augment import pseudo_queries
 from gr2_jax.corpus.checks import validate
 from gr2_jax.corpus.collection import Collection, CollectionStream, Document
 from gr2_jax.corpus.folder import read_collection, write_collection
+from gr2_jax.corpus.known_items import lend_sentences
 from gr2_jax.corpus.qrels import Qrels, check_grades, grade_places, read_qrels, write_qrels
 from gr2_jax.corpus.runs import Run, read_run, write_run
 from gr2_jax.corpus.sources import load_collection, open_collection, source_fingerprint
-from gr2_jax.corpus.splits import Split, fold_split, sample_queries, split_queries
+from gr2_jax.corpus.splits import Split, fold_split, halves, sample_queries, split_queries
 from gr2_jax.corpus.subsets import subset
 from gr2_jax.corpus.surveys import Survey, survey
 from gr2_jax.corpus.topics import read_topics
@@ -40,5 +41,7 @@ __all__ = [
     "split_queries",
     "fold_split",
     "sample_queries",
+    "halves",
+    "lend_sentences",
     "pseudo_queries",
 ]

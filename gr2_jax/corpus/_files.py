@@ -216,7 +216,12 @@ def text_field(record: dict, name: str, place: str) -> str:
     value = record[name]
     if not isinstance(value, str):
         raise UserError(f"{place}: the field {name!r} must be a string, found {shown(json.dumps(value))}")
-    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    return clean(value)
+
+
+def clean(text: str) -> str:
+    """Returns the text with `?` for half a surrogate pair, which JSON can hold and UTF-8 cannot."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def optional_text(record: dict, name: str, place: str) -> str:

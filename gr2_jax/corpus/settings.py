@@ -13,8 +13,12 @@ class CorpusConfig:
     documents         keep all judged documents, and a random sample of the others, up to this number in all
                       (`gr2_jax.corpus.subset`)
     training_queries  low resource: a random subset of this size of the training queries; smaller ones are nested in
-                      larger ones
+                      larger ones; with 0 training has the augmentation alone
     folds             every query is tested in one of the folds, and `test_queries` is not used
+    known_items       of a collection without queries: this many documents lend a sentence each, which is taken out of
+                      their text, as queries for validation and tests alike (`gr2_jax.corpus.lend_sentences`). Training
+                      then has the augmentation alone. None: the collection must have queries
+    unknown           judgements of documents or queries that are not there
     """
 
     source: str = "apidocs"
@@ -22,14 +26,17 @@ class CorpusConfig:
     training_queries: int | None = None
     empty_documents: Literal["error", "drop"] = "error"
     unjudged_queries: Literal["error", "drop"] = "error"
+    unknown: Literal["error", "drop"] = "error"
     validation_queries: int = 300
     test_queries: int = 300
     folds: int = 0
+    known_items: int | None = None
 
     def __post_init__(self):
         check_choices(self)
-        check_least(self, 0, "validation_queries", "folds")
-        check_least(self, 1, *(name for name in ("documents", "training_queries") if getattr(self, name) is not None))
+        optional = [name for name in ("training_queries", "known_items") if getattr(self, name) is not None]
+        check_least(self, 0, "validation_queries", "folds", *optional)
+        check_least(self, 1, *(["documents"] if self.documents is not None else []))
         if self.test_queries < 1 and not self.folds:
             raise SettingError(self, "test_queries", "must be at least 1: the results table evaluates them")
         if self.folds == 1:

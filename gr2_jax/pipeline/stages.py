@@ -18,7 +18,7 @@ from gr2_jax.pipeline.generated_queries import generate_queries
 from gr2_jax.pipeline.prepare import prepare
 from gr2_jax.pipeline.quality import report_docids
 from gr2_jax.pipeline.report import docid_lines, report
-from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.run import PARTS, Run
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of, reading_stage
 from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.progress import say
@@ -31,9 +31,9 @@ def run_experiment(
 ) -> str | None:
     """Brings the run in `directory` up to the stage `until`, doing only what is not yet done.
 
-    Returns the table of measures after `evaluate`, that of docids after `docids` (the first fold's), else None. Every
-    process of a job calls this with the same arguments; the tables are the first's. `UserError` while another job is at
-    work in the directory.
+    Returns the table of measures after `evaluate`, that of docids after `docids` (the first fold's), else None; None
+    also where there are no queries to measure. Every process of a job calls this with the same arguments; the tables
+    are the first's. `UserError` while another job is at work in the directory.
     """
     if until not in STAGES:
         raise UserError(f"there is no stage '{until}': {nearest(until, STAGES)}")
@@ -54,7 +54,9 @@ def run_experiment(
             return None
         if until == "docids":
             return docids
-        return "\n".join([report(run, part=part), *docid_lines(run)]) if until == "evaluate" else None
+        if until != "evaluate" or not run.qrels(part):
+            return None
+        return "\n".join([report(run, part=part), *docid_lines(run)])
 
 
 def run_stages(run: Run, until: str = "evaluate") -> str | None:
@@ -63,7 +65,8 @@ def run_stages(run: Run, until: str = "evaluate") -> str | None:
     run.resume_record()
     if until == "prepare":
         return None
-    if until == "evaluate":  # what these rows cannot do is then said before hours of training
+    evaluates = until == "evaluate" and any(map(run.queries, PARTS))
+    if evaluates:  # what these rows cannot do is then said before hours of training
         for row in run.rows:
             if row.reads_text_alone:
                 evaluate_row(run, row)
@@ -74,7 +77,7 @@ def run_stages(run: Run, until: str = "evaluate") -> str | None:
     generate_queries(run)
     for row in run.rows:
         row.train(run)
-    if until == "evaluate":
+    if evaluates:
         for row in run.rows:
             if not row.reads_text_alone:
                 evaluate_row(run, row)
