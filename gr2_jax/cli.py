@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from types import ModuleType
 
+from gr2_jax.compilation_cache import keep_compiled_programs
 from gr2_jax.errors import LOST, RESTART, Preempted, UserError, disk_fault, nearest, reason_of
 from gr2_jax.terminal import PIPE_CLOSED, escape_what_stdout_cannot_encode, flush_or_silence, reader_has_left, warn
 
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _leave)
     escape_what_stdout_cannot_encode()
+    keep_compiled_programs()
     code = _exit_code(sys.argv[1:] if arguments is None else list(arguments))
     flush_or_silence()
     sys.exit(code)

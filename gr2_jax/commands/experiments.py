@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gr2_jax.errors import UserError
+from gr2_jax.errors import UserError, nearest
 from gr2_jax.files import read_json
 from gr2_jax.terminal import show, show_json
 
@@ -25,6 +25,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", help="where the run goes (default: the config's)")
+    parser.add_argument("--rows", help="of the table, separated by commas: these alone are trained and measured")
     parser.add_argument("--validation", action="store_true", help="score the validation queries, not the test ones")
     parser.add_argument("--json", action="store_true", help="the measures as one JSON object instead of a table")
 
@@ -49,18 +50,32 @@ def run_settings(experiment: "Settings", options: argparse.Namespace, settings: 
     if options.validation and until != "evaluate":
         raise UserError("--validation is for commands that score: run, evaluate and quickstart")
     experiment = override(experiment, settings)
+    if options.rows is not None:
+        experiment = _with_rows(experiment, options.rows.split(","))
     if options.workdir:
         experiment = dataclasses.replace(experiment, workdir=options.workdir)
     return {Experiment: _fine_tune, Pretraining: _pretrain}[type(experiment)](experiment, options, until)
 
 
+def _with_rows(experiment: "Settings", names: Sequence[str]) -> "Settings":
+    """With these rows alone, in the experiment's order."""
+    rows = {row.name: row for row in experiment.rows}
+    for name in names:
+        if name not in rows:
+            raise UserError(f"--rows names '{name}', which is no row of {experiment.name}: {nearest(name, rows)}")
+    return dataclasses.replace(experiment, rows=tuple(row for name, row in rows.items() if name in names))
+
+
 def _fine_tune(experiment: "Experiment", options: argparse.Namespace, until: str) -> int:
+    from gr2_jax.hosts import is_first
     from gr2_jax.pipeline.stages import run_experiment
 
     paths = _join(experiment)
     part = "validation" if options.validation else "test"
     table = run_experiment(experiment, paths.root, until=until, part=part)
     if table is None:
+        if until == "evaluate" and is_first() and not options.json:
+            _show_next(experiment, paths)
         return 0
     if until == "docids":
         return _show_docids(experiment, paths, table, options.json)
@@ -70,10 +85,16 @@ def _fine_tune(experiment: "Experiment", options: argparse.Namespace, until: str
         return 0
     show(f"\n{table}\n")
     show(f"table    {paths.report}/{part}.md\nmeasures {measures}\nruns     {paths.runs}/<row>/{part}.trec")
-    if not experiment.corpus.folds:
-        query = "indices that would sort an array" if experiment.corpus.source.startswith("apidocs") else "a query"
-        show(f'\nnext: gr2 search "{query}" --workdir {paths.root}')
+    _show_next(experiment, paths)
     return 0
+
+
+def _show_next(experiment: "Experiment", paths: "Workdir") -> None:
+    """What to type to search the run."""
+    if experiment.corpus.folds:
+        return
+    query = "indices that would sort an array" if experiment.corpus.source.startswith("apidocs") else "a query"
+    show(f'\nnext: gr2 search "{query}" --workdir {paths.root}')
 
 
 def _show_docids(experiment: "Experiment", paths: "Workdir", table: str, as_json: bool) -> int:

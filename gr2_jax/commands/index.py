@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--known-items",
         type=int,
-        help="without queries: this many documents lend a sentence to measure by (default: a fifth of them, at most 200)",
+        help="without queries: this many documents lend a sentence to measure by (default: a fifth, at most 200)",
     )
     parser.add_argument(
         "--strict",

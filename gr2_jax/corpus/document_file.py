@@ -96,24 +96,22 @@ def _chain(first: str, rest: io.TextIOWrapper) -> Iterator[str]:
 
 
 def _documents(rows: "csv._reader", path: Path) -> Iterator[Document]:
-    names: tuple[str, ...] | None = None
-    number = 0
+    names: tuple[str, ...] = ()
+    headed, number = False, 0
     for row in rows:
         if not any(field.strip() for field in row):
             continue
-        if names is None:
-            named = fields_of(row)
-            if "text" in named or "title" in named:
-                names = tuple(row)
+        if not names:
+            headed = not {"text", "title"}.isdisjoint(fields_of(row))
+            names = tuple(row) if headed else _POSITIONS[min(len(row), 3)]
+            if headed:
                 continue
-            names = _POSITIONS[min(len(row), 3)]
         number += 1
-        if len(row) > len(names) and set(names) <= {"id", "title", "text"}:
-            row = [*row[: len(names) - 1], " ".join(row[len(names) - 1 :])]
-        place = f"{path}, line {rows.line_num}"
-        if len(row) != len(names):
+        place, last = f"{path}, line {rows.line_num}", len(names) - 1
+        fields = row if headed else [*row[:last], " ".join(row[last:])]
+        if len(fields) != len(names):
             raise UserError(f"{place}: {len(row)} fields, and {len(names)} in the first row")
-        yield document_of(dict(zip(names, row, strict=True)), place, number)
+        yield document_of(dict(zip(names, fields, strict=True)), place, number)
 
 
 def _text_lines(path: Path) -> Iterator[Document]:

@@ -1,7 +1,7 @@
 """Our own layout of a collection's folder: documents.jsonl[.gz], queries.tsv, qrels.txt and provenance.json."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gr2_jax import files
@@ -32,6 +32,12 @@ def write_collection(collection: Collection | CollectionStream, directory: str |
     about = {"name": stream.name, "provenance": stream.provenance, "entities": stream.entities}
     about_lines = json.dumps(about, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     files.write_text(directory / "provenance.json", [about_lines])
+
+
+def write_documents(path: Path, documents: Iterable[Document]) -> Path:
+    """Writes a documents.jsonl, which appears whole or not at all, and returns its path."""
+    files.write_text(path, map(_document_line, documents))
+    return path
 
 
 def _check_queries_and_qrels(stream: CollectionStream) -> None:

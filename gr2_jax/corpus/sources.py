@@ -42,6 +42,13 @@ def open_collection(source: str) -> CollectionStream:
     return KINDS[kind].open(rest) if kind in KINDS else _open_path(source)
 
 
+def names_a_collection(source: str) -> bool:
+    """Whether this is a source, rather than another file or nothing: the prefix of one, a folder, or a file of
+    documents."""
+    path = Path(source.partition("#")[0])
+    return source.partition(":")[0] in KINDS or path.is_dir() or is_document_file(path)
+
+
 def load_collection(
     source: str, *, empty_documents: Treatment = "error", unjudged_queries: Treatment = "error"
 ) -> Collection:

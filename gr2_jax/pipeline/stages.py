@@ -43,7 +43,7 @@ def run_experiment(
         raise UserError(f"{run.paths.config} exists and is not the config.json of a run: give another --workdir")
     if part == "validation" and experiment.corpus.folds:
         raise UserError("the folds' validation queries overlap and are not scored together: use --corpus.folds 0")
-    if part == "validation" and not experiment.corpus.validation_queries:
+    if part == "validation" and not (experiment.corpus.validation_queries or experiment.corpus.known_items):
         raise UserError("there are no validation queries to score: --corpus.validation_queries is 0")
     run.paths.create()
     with holding(run.paths.root), writing(run.paths.root):

@@ -1,19 +1,70 @@
 """An experiment for any collection, sized by what the collection holds: what `gr2 index` trains."""
 
 import dataclasses
+import os
 import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
-from gr2_jax.corpus import CollectionStream, open_collection, survey
+from gr2_jax.compilation_cache import keep_compiled_programs
+from gr2_jax.corpus import CollectionStream, document_of, open_collection, survey, write_documents
 from gr2_jax.experiment import BatchConfig, CorpusConfig, DocidConfig, Experiment, VocabularyConfig
-from gr2_jax.pipeline.rows import BM25Row, System
-from gr2_jax.pipeline.schemes import Auto
+from gr2_jax.experiment.loading import override
+from gr2_jax.pipeline.open_run import RunRetriever, open_row
+from gr2_jax.pipeline.rows import BASELINES, BM25Row, System
+from gr2_jax.pipeline.schemes import Auto, Keywords
+from gr2_jax.pipeline.stages import run_experiment
 from gr2_jax.progress import say
-from gr2_jax.recipes.scratch import EVALUATION, retrieval
+from gr2_jax.recipes.scratch import EVALUATION, LIKELIHOODS, retrieval
 
 _FEWEST_STEPS, _MOST_STEPS, _DOCUMENTS_PER_STEP = 400, 2000, 16
 _LENT_SHARE, _MOST_LENT = 0.2, 200  # documents that lend a sentence, where there are no queries
 _KNOWN_ITEM_MEASURES = ("MRR@10", "Hits@1", "Hits@10")
 _HELD_OUT_SHARE, _MOST_HELD_OUT = 0.2, 300  # of the judged queries, for tests; half as many for validation
+
+
+def index(
+    source: str | os.PathLike | Iterable[str | Mapping[str, Any]],
+    workdir: str | os.PathLike | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    known_items: int | None = None,
+    strict: bool = False,
+) -> RunRetriever:
+    """Trains a retriever over documents, in minutes, and returns it: `gr2_jax.index(texts).search("a query")`.
+
+    The same call again trains nothing: it opens what it finds. See `gr2_jax.open_retriever` to open it elsewhere.
+
+    Args:
+        source: What `gr2_jax.corpus.open_collection` opens, such as a folder; or documents, each a text or a mapping
+            with a text and perhaps an id, a title and a url, under any of their usual names.
+        workdir: Of the run; by default runs/<name of the source>, of documents runs/index.
+        settings: Changes to the experiment, as on the command line: `{"retrieval.optimiser.steps": 1000}`.
+        known_items: Documents that lend a sentence as a query to measure by, where there are no queries; by default a
+            fifth of the documents, at most 200.
+        strict: Refuse what is otherwise left out: empty documents, queries without a positive judgement, judgements of
+            unknown documents and queries.
+
+    Raises:
+        UserError: The source cannot be read, or has no document with text.
+    """
+    keep_compiled_programs()
+    if not isinstance(source, str | os.PathLike):
+        documents = [document_of(record, f"document {i}", i) for i, record in enumerate(source, start=1)]
+        workdir = Path("runs/index" if workdir is None else workdir)
+        source = write_documents(workdir / "source" / "documents.jsonl", documents)
+    experiment = surveyed_experiment(os.fspath(source), known_items=known_items, strict=strict)
+    changes = [word for name, value in (settings or {}).items() for word in (f"--{name}", _written(value))]
+    experiment = override(experiment, changes)
+    workdir = Path(experiment.workdir if workdir is None else workdir)
+    run_experiment(dataclasses.replace(experiment, workdir=str(workdir)), workdir)
+    return open_row(workdir)
+
+
+def _written(value: Any) -> str:
+    """A setting's value as the command line takes it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def index_experiment(source: str, name: str, *, documents: int, queries: int, known_items: int | None) -> Experiment:
@@ -42,7 +93,7 @@ def index_experiment(source: str, name: str, *, documents: int, queries: int, kn
             known_items=None if queries else lent,
         ),
         vocabulary=VocabularyConfig(size=8192 if documents <= 20_000 else 32_768),
-        docids=DocidConfig(schemes=(Auto(),), max_length=16),
+        docids=DocidConfig(schemes=(Auto(keywords=Keywords(least=8, most=12)),), max_length=24),
         retrieval=retrieval(
             steps=min(_MOST_STEPS, _FEWEST_STEPS + documents // _DOCUMENTS_PER_STEP),
             batch=BatchConfig(pseudo_share=0.6),
@@ -54,6 +105,11 @@ def index_experiment(source: str, name: str, *, documents: int, queries: int, kn
             measures=() if queries else _KNOWN_ITEM_MEASURES,
         ),
     )
+
+
+def compared(experiment: Experiment) -> Experiment:
+    """With the rows that GR2S is compared with: MLE, which has no graded loss, and the untrained ones."""
+    return dataclasses.replace(experiment, rows=(experiment.rows[0], System("MLE", "auto", LIKELIHOODS), *BASELINES))
 
 
 def surveyed_experiment(source: str, *, known_items: int | None = None, strict: bool = False) -> Experiment:
