@@ -15,6 +15,8 @@ class CorpusConfig:
     training_queries  low resource: a random subset of this size of the training queries; smaller ones are nested in
                       larger ones
     folds             every query is tested in one of the folds, and `test_queries` is not used
+    split_seed        draws the split, the sample of documents and that of training queries; the experiment's own seed
+                      moves none of them, so that runs of several seeds are tested on the same queries
     """
 
     source: str = "apidocs"
@@ -25,10 +27,11 @@ class CorpusConfig:
     validation_queries: int = 300
     test_queries: int = 300
     folds: int = 0
+    split_seed: int = 0
 
     def __post_init__(self):
         check_choices(self)
-        check_least(self, 0, "validation_queries", "folds")
+        check_least(self, 0, "validation_queries", "folds", "split_seed")
         check_least(self, 1, *(name for name in ("documents", "training_queries") if getattr(self, name) is not None))
         if self.test_queries < 1 and not self.folds:
             raise SettingError(self, "test_queries", "must be at least 1: the results table evaluates them")

@@ -93,6 +93,7 @@ def provenance(run: Run, queries: int) -> dict:
     return {
         "queries": queries,
         "seed": run.experiment.seed,
+        "split_seed": run.experiment.corpus.split_seed,
         "corpus": corpus,
         "python": platform.python_version(),
         "versions": package_versions(),
