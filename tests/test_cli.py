@@ -9,6 +9,7 @@ import pytest
 from gr2_jax import cli
 from gr2_jax.cli import main
 from gr2_jax.commands.search import _first_line
+from gr2_jax.evaluation.few_queries import rough_means
 from gr2_jax.experiment.loading import load_experiment, to_record
 from gr2_jax.lock import holding
 
@@ -278,7 +279,8 @@ def test_the_table_of_several_runs(gr2, compared):
     assert cells[2:5] == [["first", "1.0000*"], ["second", ".7500"], ["third", ".0000"]]
     assert cells[6] == ["against second", "p MRR@3"]
     assert [row[0] for row in cells[8:10]] == ["first", "third"]
-    assert out.splitlines()[-1].startswith("(paired t-test, two-sided, Holm-corrected")
+    assert out.splitlines()[10].startswith("(paired t-test, two-sided, Holm-corrected")
+    assert out.splitlines()[11:] == ["", rough_means(6)]
 
 
 @pytest.mark.parametrize("json_", [[], ["--json"]])

@@ -77,6 +77,9 @@ class Workdir:
     def fold(self, number: int) -> "Workdir":
         return Workdir(self.root / f"fold-{number}")
 
+    def seed(self, number: int) -> "Workdir":
+        return Workdir(self.root / f"seed-{number}")
+
     def create(self) -> None:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
