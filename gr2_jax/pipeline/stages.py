@@ -14,8 +14,9 @@ from gr2_jax.hosts import is_first
 from gr2_jax.lock import holding
 from gr2_jax.pipeline.checks import check
 from gr2_jax.pipeline.docids import make_docids
-from gr2_jax.pipeline.evaluate import evaluate_row, forget_left_out, why_left_out, write_left_out, write_row
+from gr2_jax.pipeline.evaluate import evaluate_row, make_way, why_left_out, write_left_out, write_row
 from gr2_jax.pipeline.generated_queries import generate_queries
+from gr2_jax.pipeline.old_runs import put_away_others
 from gr2_jax.pipeline.prepare import prepare
 from gr2_jax.pipeline.quality import report_docids
 from gr2_jax.pipeline.report import docid_lines, report
@@ -81,6 +82,8 @@ def _run_seeds(run: Run, runs: dict[int, Run], until: str) -> str | None:
         one.paths.create()
         with holding(one.paths.root):
             docids.append(_run_split_or_folds(one, until))
+    if until == "evaluate":
+        put_away_others(run.paths, lists=(), scores=_names(run))
     return docids[0]
 
 
@@ -119,7 +122,12 @@ def run_stages(run: Run, until: str = "evaluate") -> str | None:
         for row in run.rows:
             if not row.reads_text_alone:
                 evaluate_row(run, row)
+        put_away_others(run.paths, lists=_names(run), scores=_names(run))
     return docids
+
+
+def _names(run: Run) -> list[str]:
+    return [row.name for row in run.rows]
 
 
 def _run_folds(run: Run, until: str) -> str | None:
@@ -131,11 +139,12 @@ def _run_folds(run: Run, until: str) -> str | None:
         paths.create()
         docids.append(run_stages(Run(run.experiment, paths.root, fold=i), until))
     if is_first() and until == "evaluate":
-        for name in (row.name for row in run.rows):
+        for name in _names(run):
             fingerprint = fingerprint_of([current_fingerprint(paths.runs / name) for paths in folds])
             stage = Stage(run.paths.runs / name, fingerprint)
-            forget_left_out(stage)
+            make_way(run.paths, name)
             stage.build(partial(_merge, folds, name))
+        put_away_others(run.paths, lists=_names(run), scores=_names(run))
         corpora = fingerprint_of([current_fingerprint(paths.corpus) for paths in folds])
         Stage(run.paths.corpus, corpora).build(partial(_merge_corpus, folds))
         write_json(run.paths.config, {"experiment": to_record(run.experiment), "folds": len(folds)})

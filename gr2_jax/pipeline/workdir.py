@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from gr2_jax.errors import UserError
+from gr2_jax.experiment.row import OLD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +61,14 @@ class Workdir:
     @property
     def runs(self) -> Path:
         return self.root / "runs"
+
+    @property
+    def old_runs(self) -> Path:
+        """What the table no longer reads; no row has this name."""
+        return self.runs / OLD
+
+    def old_run(self, row: str, fingerprint: str) -> Path:
+        return self.old_runs / f"{row}-{fingerprint}"
 
     @property
     def metrics(self) -> Path:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import shutil
 
 import pytest
 from small_collection import TEXTS, over, retrieval, small_experiment, write_folder
@@ -116,6 +117,25 @@ def test_one_of_them_is_a_run_of_its_own(gr2, finished):
     code, _, err = gr2("train", "config.py", "--workdir", root, "--seed", "2")
     assert code == 0
     assert "training" not in err
+
+
+def test_after_cleaning_nothing_is_made_again_and_a_search_is_the_same(gr2, finished):
+    workdir, _, _ = finished
+    root, query = workdir.seed(2).root, ["search", "how to sort", "-k", "5", "--workdir"]
+    code, hits, _ = gr2(*query, root)
+    training = open_run(root).training("GR2S").directory
+    shutil.copytree(training, training.with_name("GR2S-0123456789abcdef"))  # as of other settings
+    code, shown, _ = gr2("clean", workdir.root)
+    assert training.with_name("GR2S-0123456789abcdef").is_dir()
+    code, freed, _ = gr2("clean", workdir.root, "--yes")
+    assert [line.split()[2] for line in freed.splitlines()[:-1]] == [str(root / "checkpoints/GR2S-0123456789abcdef")]
+    assert shown.splitlines()[:-1] == freed.splitlines()[:-1]
+    assert sorted(path.name for path in (root / "checkpoints").iterdir()) == [training.name]
+    assert gr2(*query, root)[:2] == (0, hits)
+    code, _, err = gr2("run", "config.py", "--workdir", workdir.root, "--seeds", "0,2")
+    assert code == 0
+    assert "training" not in err
+    assert "searching" not in err
 
 
 def test_an_unfinished_run_of_seeds_is_known_as_one_and_goes_on(experiment, tmp_path, monkeypatch):
