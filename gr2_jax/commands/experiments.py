@@ -108,7 +108,7 @@ def _show_docids(experiment: "Experiment", paths: "Workdir", table: str, as_json
     if experiment.corpus.folds:
         paths = paths.fold(0)
     if seeds or experiment.corpus.folds:
-        print(f"the docids in {paths.root}, the first:", file=sys.stderr)
+        print(f"the docids of {paths.root}, the first of several:", file=sys.stderr)
     if as_json:
         names = [scheme.name for scheme in experiment.docids.schemes]
         files = {name: paths.quality(name) / "quality.json" for name in names}

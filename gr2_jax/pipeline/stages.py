@@ -56,12 +56,12 @@ def run_experiment(
         raise UserError("there are no validation queries to score: --corpus.validation_queries is 0")
     run.paths.create()
     with holding(run.paths.root), writing(run.paths.root):
-        runs = {seed: _of_seed(run, seed) for seed in seeds}
-        docids = _run_seeds(run, runs, until) if seeds else _run_split_or_folds(run, until)
+        docids = _run_seeds(run, seeds, until) if seeds else _run_split_or_folds(run, until)
         if not is_first():
             return None
         if until != "evaluate":
             return docids if until == "docids" else None
+        runs = {seed: _of_seed(run, seed) for seed in seeds}
         table = report_seeds(run, runs, part=part) if seeds else report(run, part=part)
         return "\n".join([table, *_docid_lines(run, seeds)])
 
@@ -72,13 +72,14 @@ def _of_seed(run: Run, seed: int) -> Run:
     return Run(dataclasses.replace(run.experiment, seed=seed, workdir=str(root)), root)
 
 
-def _run_seeds(run: Run, runs: dict[int, Run], until: str) -> str | None:
+def _run_seeds(run: Run, seeds: tuple[int, ...], until: str) -> str | None:
     """Each seed in seed-<n>/; returns the first's table of docids."""
     if is_first():  # before the work, so that an unfinished run of several seeds is known as one
-        write_json(run.paths.config, {"experiment": to_record(run.experiment), "seeds": list(runs)})
+        write_json(run.paths.config, {"experiment": to_record(run.experiment), "seeds": seeds})
     docids = []
-    for i, (seed, one) in enumerate(runs.items(), start=1):
-        say(f"seed {seed}, {i} of {len(runs)}")
+    for i, seed in enumerate(seeds, start=1):
+        say(f"seed {seed}, {i} of {len(seeds)}")
+        one = _of_seed(run, seed)
         one.paths.create()
         with holding(one.paths.root):
             docids.append(_run_split_or_folds(one, until))
