@@ -21,8 +21,8 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
 
     found = clean(options.workdir, remove=options.yes)
     for path, size, why in found:
-        show(f"{_megabytes(size):>12}  {path}  ({why})")
-    total = _megabytes(sum(leftover.size for leftover in found))
+        show(f"{_readable(size):>12}  {path}  ({why})")
+    total = _readable(sum(leftover.size for leftover in found))
     if not found:
         show(f"nothing to free: {options.workdir} holds only what its rows, searches and resumed runs need")
     elif options.yes:
@@ -32,5 +32,5 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     return 0
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
+def _readable(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"

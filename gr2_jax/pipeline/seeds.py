@@ -50,9 +50,9 @@ def _mean_scores(scores: Sequence[dict[str, dict[str, float]]]) -> dict[str, dic
 
 
 def _mean_values(values: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
-    """Key -> the mean over the seeds; None where a seed has none."""
+    """Key -> the mean over the seeds, of equal values that value; None where a seed has none."""
     together = {key: [own.get(key) for own in values] for key in values[0]}
-    return {key: None if None in found else statistics.fmean(found) for key, found in together.items()}
+    return {key: None if None in found else statistics.mean(found) for key, found in together.items()}
 
 
 def _notes(run: Run, scored: dict[int, Scored]) -> dict[str, str]:

@@ -103,8 +103,8 @@ def test_the_command_shows_first_and_removes_when_told(gr2, workdir):
     code, out, _ = gr2("clean", workdir)
     lines = out.splitlines()
     assert (code, len(lines)) == (0, len(FREED) + 1)
-    assert f"      0.0 MB  {workdir}/checkpoints/GR2S-{B}  (a training that no row of the table has)" in lines
-    assert f"      0.0 MB  {workdir}/runs/old  (lists that the table no longer reads)" in lines
+    assert f"      0.0 kB  {workdir}/checkpoints/GR2S-{B}  (a training that no row of the table has)" in lines
+    assert f"      0.0 kB  {workdir}/runs/old  (lists that the table no longer reads)" in lines
     assert lines[-1].endswith("would be freed: nothing is removed yet; to remove it, add --yes")
     assert there(workdir) == sorted((*KEPT, *FREED))
     code, again, _ = gr2("clean", workdir, "--yes")

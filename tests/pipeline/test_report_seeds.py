@@ -8,7 +8,7 @@ from gr2_jax.experiment import EvaluationConfig, Experiment
 from gr2_jax.files import read_json, write_json
 from gr2_jax.pipeline.rows import BM25Row, System
 from gr2_jax.pipeline.run import Run
-from gr2_jax.pipeline.seeds import report_seeds
+from gr2_jax.pipeline.seeds import _mean_values, report_seeds
 from gr2_jax.pipeline.workdir import Workdir
 
 FOUND = {
@@ -69,6 +69,7 @@ def test_the_summary_holds_mean_deviation_and_each_seeds_value(table, tmp_path):
     assert row["seeds"]["8"] == pytest.approx({"Hits@1": 4 / 6, "P@2": 4 / 12})
     assert row["train s"] == 55.0
     assert summary["BM25"]["sd"] == {"Hits@1": 0.0, "P@2": 0.0}  # not nearly: its lists are the same
+    assert {measure: summary["BM25"][measure] for measure in ("Hits@1", "P@2")} == summary["BM25"]["seeds"]["3"]
     about = summary["provenance"]
     assert (about["seeds"], about["queries"]) == ([3, 8], 6)
     assert "seed" not in about
@@ -88,6 +89,11 @@ def test_the_tests_pair_the_queries_means_over_the_seeds(table, tmp_path):
     smaller, larger = sorted(raw, key=raw.get)
     assert summary[smaller]["p Hits@1"] == pytest.approx(2 * raw[smaller])  # Holm, over two rows
     assert summary[larger]["p Hits@1"] == pytest.approx(max(raw[larger], 2 * raw[smaller]))
+
+
+def test_the_mean_of_equal_values_is_that_value():
+    """0.675 + 0.675 + 0.675 divided by 3 is not."""
+    assert _mean_values([{"m": 0.675}] * 3) == {"m": 0.675}
 
 
 def test_a_row_that_a_seed_leaves_out_is_left_out_with_the_seed(seeds, tmp_path):
