@@ -26,6 +26,7 @@ COMMANDS = (
     "evaluate",
     "search",
     "metrics",
+    "clean",
     "convert",
 )
 """Modules of `gr2_jax.commands`, each with HELP, `add_arguments(parser)` and `run(options, settings) -> exit code`."""

@@ -19,6 +19,8 @@ class CorpusConfig:
                       their text, as queries for validation and tests alike (`gr2_jax.corpus.lend_sentences`). Training
                       then has the augmentation alone. None: the collection must have queries
     unknown           judgements of documents or queries that are not there
+    split_seed        draws the split, the sample of documents and that of training queries; the experiment's own seed
+                      moves none of them, so that runs of several seeds are tested on the same queries
     """
 
     source: str = "apidocs"
@@ -31,11 +33,17 @@ class CorpusConfig:
     test_queries: int = 300
     folds: int = 0
     known_items: int | None = None
+    split_seed: int = 0
+
+    @property
+    def validates(self) -> bool:
+        """Whether there may be validation queries."""
+        return bool(self.validation_queries or self.known_items)
 
     def __post_init__(self):
         check_choices(self)
         optional = [name for name in ("training_queries", "known_items") if getattr(self, name) is not None]
-        check_least(self, 0, "validation_queries", "folds", *optional)
+        check_least(self, 0, "validation_queries", "folds", "split_seed", *optional)
         check_least(self, 1, *(["documents"] if self.documents is not None else []))
         if self.test_queries < 1 and not self.folds:
             raise SettingError(self, "test_queries", "must be at least 1: the results table evaluates them")

@@ -16,6 +16,7 @@ _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"(?m)^title:[ \t]*(.+?)[ \t]*$")
 _HEADING = re.compile(r"\A\s*#{1,3}[ \t]+(.+?)[ \t]*#*[ \t]*(?:\n|\Z)")
 _RULE = re.compile(r"\A\s*([^\n]+)\n([=\-~^*#\"])\2{2,}[ \t]*(?:\n|\Z)")  # a heading of reStructuredText
+_SKIPPED = {"__pycache__", "node_modules"}
 _NUL_WITHIN = 8192  # bytes: a file with a NUL at its beginning is no text
 
 
@@ -23,8 +24,9 @@ def open_text_folder(directory: Path) -> CollectionStream:
     """Opens a folder whose text files are documents, without queries.
 
     A document's id is its path in the folder, with white space as `%20`. Its title is the first heading of a Markdown
-    or reStructuredText file, the title of an HTML page, else the words of the file's name. Hidden files and folders,
-    files that are not UTF-8 text and empty ones are left out; `provenance` says how many, and names some.
+    or reStructuredText file, the title of an HTML page, else the words of the file's name. Files that are not UTF-8
+    text and empty ones are left out; `provenance` says how many, and names some. Hidden files and folders, and what
+    programs cache or install (`__pycache__`, `node_modules`), are not looked at.
 
     Raises UserError for a folder without a text file.
     """
@@ -52,7 +54,7 @@ def _text_files(directory: Path) -> tuple[list[Path], dict[str, list[Path]]]:
     kept: list[Path] = []
     left_out: dict[str, list[Path]] = {}
     for folder, below, names in os.walk(directory):
-        below[:] = sorted(name for name in below if not name.startswith("."))
+        below[:] = sorted(name for name in below if not name.startswith(".") and name not in _SKIPPED)
         for name in sorted(name for name in names if not name.startswith(".")):
             path = Path(folder, name)
             if not path.is_file():  # a broken link, a socket

@@ -27,10 +27,9 @@ def check(run: Run) -> None:
             f"--vocabulary.extra_ids is {experiment.vocabulary.extra_ids}: it must be at least {SUFFIX_DIGITS}, the "
             "digits of the suffixes that tell equal docids apart"
         )
-    validates = experiment.corpus.validation_queries or experiment.corpus.known_items
-    if retrieval.evaluate_every and not validates:
+    if retrieval.evaluate_every and not experiment.corpus.validates:
         raise UserError("--retrieval.evaluate_every needs validation queries: --corpus.validation_queries is 0")
-    if experiment.evaluation.weights and not validates and experiment.corpus.known_items is None:
+    if experiment.evaluation.weights and not experiment.corpus.validates:
         raise UserError("--evaluation.weights needs validation queries: --corpus.validation_queries is 0")
     _check_models(run)
     generator, generated = generator_of(experiment), experiment.augmentation.generated

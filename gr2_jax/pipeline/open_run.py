@@ -19,15 +19,31 @@ from gr2_jax.search.searcher import Hit, Searcher
 
 
 def open_run(directory: str | os.PathLike) -> Run:
-    """Reads config.json of a run; `UserError` where there is none, or one of several folds."""
+    """Reads config.json of a run; `UserError` where there is none, or one of several seeds or folds."""
     paths = Workdir(Path(directory))
+    record = read_record(paths)
+    if seeds := record.get("seeds"):
+        with reading(paths.config):
+            first = paths.seed(seeds[0])
+            first = first.fold(0) if record["experiment"]["corpus"]["folds"] else first
+        raise UserError(f"{paths.root} has one run per seed: open one of them, such as {first.root}")
+    if record.get("folds"):
+        raise UserError(f"{paths.root} has one model per fold: open one of them, such as {paths.fold(0).root}")
+    return recorded_run(paths, record)
+
+
+def read_record(paths: Workdir) -> dict[str, Any]:
+    """What config.json holds; `UserError` where there is no run."""
     if not paths.config.is_file():
         raise UserError(f"{paths.root} holds no run (no config.json): make one with `gr2 quickstart --workdir ...`")
     record = read_json(paths.config)
     if not isinstance(record, dict) or "experiment" not in record:
         raise UserError(f"{paths.config} is not the config.json of a run: give the workdir of a run")
-    if record.get("folds"):
-        raise UserError(f"{paths.root} has one model per fold: open one of them, such as {paths.fold(0).root}")
+    return record
+
+
+def recorded_run(paths: Workdir, record: dict[str, Any]) -> Run:
+    """The run of a record, also one of several seeds or folds, which has no models itself."""
     kinds = {kind.__name__: kind for kind in (*ROWS, *SCHEMES)}
     with reading(paths.config):
         experiment = from_record(record["experiment"], kinds)

@@ -30,7 +30,7 @@ from gr2_jax.data.lsa import token_semantics
 from gr2_jax.data.seqio.tasks import Example, materialise, register_task, write_examples
 from gr2_jax.data.vocabulary import MODEL_NAME, VocabularyConfig, train_vocabulary
 from gr2_jax.errors import UserError
-from gr2_jax.experiment import Experiment, ModelConfig
+from gr2_jax.experiment import CorpusConfig, Experiment, ModelConfig
 from gr2_jax.files import write_json
 from gr2_jax.models import preset
 from gr2_jax.pipeline.run import DOCUMENT_LENGTH, EXAMPLE_FIELDS, EXAMPLE_TASKS, QUERY_LENGTH, Run
@@ -44,17 +44,24 @@ _MOST_GRADES = 1000  # a step's time grows with their number
 def prepare(run: Run) -> None:
     """Makes corpus/, vocabulary/ and examples/."""
     experiment, paths = run.experiment, run.paths
-    source = source_fingerprint(experiment.corpus.source)
-    corpus = Stage(paths.corpus, fingerprint_of([experiment.corpus, source, experiment.seed, run.fold]))
-    corpus.build(partial(_build_corpus, experiment, run.fold))
+    corpus = Stage(paths.corpus, _corpus_fingerprint(experiment.corpus, run.fold))
+    corpus.build(partial(_build_corpus, experiment.corpus, run.fold))
     vocabulary = vocabulary_stage(paths.vocabulary, corpus.fingerprint, experiment.vocabulary)
     vocabulary.build(lambda out: build_vocabulary(experiment.vocabulary, _vocabulary_texts(run), out))
     decides = [vocabulary.fingerprint, experiment.augmentation.entities, _width(experiment)]
+    decides += [experiment.seed] if experiment.seed else []  # runs of seed 0 from before the split had its own stay
     Stage(paths.examples, fingerprint_of(decides)).build(partial(_build_examples, run))
 
 
-def _build_corpus(experiment: Experiment, fold: int | None, out: Path) -> None:
-    config, seed = experiment.corpus, experiment.seed
+def _corpus_fingerprint(config: CorpusConfig, fold: int | None) -> str:
+    """The split's seed stands where the experiment's stood when it drew the split, so that runs of seed 0 stay."""
+    settings = {"kind": type(config).__name__, **dataclasses.asdict(config)}
+    seed = settings.pop("split_seed")
+    return fingerprint_of([settings, source_fingerprint(config.source), seed, fold])
+
+
+def _build_corpus(config: CorpusConfig, fold: int | None, out: Path) -> None:
+    seed = config.split_seed
     say(f"reading {config.source}")
     stream = open_collection(config.source)
     if config.documents is not None:

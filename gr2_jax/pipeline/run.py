@@ -236,7 +236,7 @@ class Run:
         old = read_json(self.paths.config) if self.paths.config.is_file() else {}
         with reading(self.paths.config):
             self.trainings = dict(old.get("trainings", {}))
-        if {name: old.get(name) for name in self._record} != self._record:
+        if {name: value for name, value in old.items() if name != "trainings"} != self._record:
             self.write_record()
 
     @cached_property

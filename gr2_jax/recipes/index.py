@@ -12,7 +12,7 @@ from gr2_jax.corpus import CollectionStream, document_of, open_collection, surve
 from gr2_jax.experiment import BatchConfig, CorpusConfig, DocidConfig, Experiment, VocabularyConfig
 from gr2_jax.experiment.loading import override
 from gr2_jax.pipeline.open_run import RunRetriever, open_row
-from gr2_jax.pipeline.rows import BASELINES, BM25Row, System
+from gr2_jax.pipeline.rows import BASELINES, BM25Row, InterpolatedRow, System
 from gr2_jax.pipeline.schemes import Auto, Keywords
 from gr2_jax.pipeline.stages import run_experiment
 from gr2_jax.progress import say
@@ -68,7 +68,7 @@ def _written(value: Any) -> str:
 
 
 def index_experiment(source: str, name: str, *, documents: int, queries: int, known_items: int | None) -> Experiment:
-    """One trained row, GR2S, beside BM25.
+    """One trained row, GR2S, beside BM25 and, where validation queries can weigh them, both together.
 
     Args:
         source: As of `gr2_jax.corpus.open_collection`.
@@ -81,6 +81,8 @@ def index_experiment(source: str, name: str, *, documents: int, queries: int, kn
     lent = min(_MOST_LENT, round(_LENT_SHARE * documents)) if known_items is None else known_items
     test = min(_MOST_HELD_OUT, max(1, round(_HELD_OUT_SHARE * queries)))
     validation = min(test // 2, max(0, queries - test - 1))
+    validates = bool(validation if queries else lent)
+    rows = (System("GR2S", "auto"), BM25Row())
     return Experiment(
         name=name,
         corpus=CorpusConfig(
@@ -98,18 +100,19 @@ def index_experiment(source: str, name: str, *, documents: int, queries: int, kn
             steps=min(_MOST_STEPS, _FEWEST_STEPS + documents // _DOCUMENTS_PER_STEP),
             batch=BatchConfig(pseudo_share=0.6),
         ),
-        rows=(System("GR2S", "auto"), BM25Row()),
+        rows=(*rows, InterpolatedRow("GR2S+BM25", ("GR2S", "BM25"))) if validates else rows,
         evaluation=dataclasses.replace(
             EVALUATION,
-            weights=EVALUATION.weights if validation or not queries else (),
+            weights=EVALUATION.weights if validates else (),
             measures=() if queries else _KNOWN_ITEM_MEASURES,
         ),
     )
 
 
 def compared(experiment: Experiment) -> Experiment:
-    """With the rows that GR2S is compared with: MLE, which has no graded loss, and the untrained ones."""
-    return dataclasses.replace(experiment, rows=(experiment.rows[0], System("MLE", "auto", LIKELIHOODS), *BASELINES))
+    """With more rows that GR2S is compared with: MLE, which has no graded loss, and the untrained ones."""
+    first, _, *last = experiment.rows
+    return dataclasses.replace(experiment, rows=(first, System("MLE", "auto", LIKELIHOODS), *BASELINES, *last))
 
 
 def surveyed_experiment(source: str, *, known_items: int | None = None, strict: bool = False) -> Experiment:

@@ -13,8 +13,9 @@ from gr2_jax.recipes.index import index_experiment, surveyed_experiment
 
 ANIMALS = ["otter", "heron", "badger", "falcon", "lynx", "marten", "osprey", "weasel", "beaver", "plover"]
 TINY = {"retrieval.optimiser.steps": 3, "vocabulary.size": 200, "retrieval.batch.queries": 8}
-TINY |= {"retrieval.batch.indexing_texts": 10, "evaluation.weights": (1.0, 2.0)}
-WORDS = [word for name, value in TINY.items() if name != "evaluation.weights" for word in (f"--{name}", str(value))]
+TINY |= {"retrieval.batch.indexing_texts": 10}
+WEIGHTS = {"evaluation.weights": (1.0, 2.0)}
+WORDS = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]
 
 
 def text_of(animal):
@@ -33,7 +34,7 @@ def texts():
 def indexed(texts, tmp_path_factory):
     """A retriever over ten texts without queries, and its run's folder."""
     workdir = tmp_path_factory.mktemp("indexed") / "run"
-    return gr2_jax.index(texts, workdir, settings=TINY, known_items=4), workdir
+    return gr2_jax.index(texts, workdir, settings=TINY | WEIGHTS, known_items=4), workdir
 
 
 def test_texts_alone_become_a_retriever_with_queries_that_documents_lend(indexed):
@@ -43,7 +44,7 @@ def test_texts_alone_become_a_retriever_with_queries_that_documents_lend(indexed
     assert (len(split["validation"]), len(split["test"])) == (2, 2)
     assert len(read_run(workdir / "runs/GR2S/test.trec")) == 2
     summary = json.loads((workdir / "metrics/summary.json").read_text())
-    assert set(summary) == {"GR2S", "BM25", "provenance"}
+    assert set(summary) == {"GR2S", "BM25", "GR2S+BM25", "provenance"}
     assert "MRR@10" in summary["BM25"]
     assert repr(retriever) == f"<GR2S over 10 documents, {workdir}>"
 
@@ -77,7 +78,7 @@ def test_every_row_can_be_opened_and_options_changed(indexed):
 def test_the_same_call_again_trains_nothing(indexed, texts, monkeypatch):
     _, workdir = indexed
     monkeypatch.setattr("gr2_jax.pipeline.rows.system.train", None)  # training would call it
-    again = gr2_jax.index(texts, workdir, settings=TINY, known_items=4)
+    again = gr2_jax.index(texts, workdir, settings=TINY | WEIGHTS, known_items=4)
     assert again.search("lynx", k=1)
 
 
