@@ -96,7 +96,8 @@ class Run:
     @property
     def weights(self) -> tuple[float, ...]:
         """Weights of the joint ranking to choose from; () where no validation query can choose."""
-        return self.experiment.evaluation.weights if self.split.validation else ()
+        weights = self.experiment.evaluation.weights
+        return weights if weights and self.split.validation else ()
 
     @cached_property
     def doc_ids(self) -> list[str]:
