@@ -3,14 +3,23 @@
 import argparse
 import importlib
 import os
+import platform
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import ModuleType
 
+from gr2_jax import __version__
 from gr2_jax.errors import LOST, RESTART, Preempted, UserError, disk_fault, nearest, reason_of
-from gr2_jax.terminal import PIPE_CLOSED, escape_what_stdout_cannot_encode, flush_or_silence, reader_has_left, warn
+from gr2_jax.terminal import (
+    PIPE_CLOSED,
+    escape_what_stdout_cannot_encode,
+    flush_or_silence,
+    reader_has_left,
+    show,
+    warn,
+)
 
 COMMANDS = (
     "quickstart",
@@ -27,6 +36,9 @@ COMMANDS = (
     "convert",
 )
 """Modules of `gr2_jax.commands`, each with HELP, `add_arguments(parser)` and `run(options, settings) -> exit code`."""
+
+_EPILOG = "gr2 help COMMAND, or gr2 COMMAND --help, shows the arguments of a command."
+_Plain = argparse.RawDescriptionHelpFormatter
 
 _EXTRAS = {"huggingface": ("safetensors", "transformers"), "beam": ("apache_beam", "google_crc32c")}
 
@@ -92,15 +104,27 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(message)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of all commands; options that it does not know are settings."""
-    parser = _Parser(prog="gr2", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+class _Version(argparse.Action):
+    """Prints the versions that a report of a fault needs, read from what is installed: nothing of it is imported."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_) -> None:
+        from importlib.metadata import version
+
+        show(f"gr2_jax {__version__}, Python {platform.python_version()}, jax {version('jax')}")
+        parser.exit()
+
+
+def parser(asked: Collection[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The parser of all commands; options that it does not know are settings. Only the commands that are `asked` for
+    get their arguments, which may load much: of the others it knows the names and what they are for."""
+    parser = _Parser(prog="gr2", description=__doc__, epilog=_EPILOG, allow_abbrev=False, formatter_class=_Plain)
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the versions of gr2_jax, Python and jax")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     for name in COMMANDS:
         command = _command(name)
-        command.add_arguments(
-            commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
-        )
+        own = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
+        if name in asked:
+            command.add_arguments(own)
     return parser
 
 
@@ -109,10 +133,12 @@ def _command(name: str) -> ModuleType:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["help"]:  # `gr2 help train` is `gr2 train --help`
+        arguments = [*arguments[1:2], "--help"]
     if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         raise UserError(f"there is no command '{arguments[0]}': {nearest(arguments[0], COMMANDS)}")
     try:
-        options, settings = parser().parse_known_args(arguments)
-    except SystemExit as stop:  # of --help
+        options, settings = parser(arguments[:1]).parse_known_args(arguments)
+    except SystemExit as stop:  # of --help and --version
         return stop.code
     return _command(options.command).run(options, settings)

@@ -3,9 +3,13 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
+from importlib import metadata
 
 import pytest
 
+import gr2_jax
 from gr2_jax import cli
 from gr2_jax.cli import main
 from gr2_jax.commands.search import _first_line
@@ -79,11 +83,37 @@ def test_help(gr2, arguments):
         assert set(cli.COMMANDS) <= set(listed)
 
 
+def test_help_is_a_word_too(gr2):
+    assert gr2("help") == gr2("--help")
+    assert gr2("help", "metrics") == gr2("metrics", "--help")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["help"], ["--version"]])
+def test_the_list_of_commands_and_the_versions_load_no_library_that_takes_seconds(words):
+    """Nor NumPy or anything that a command imports for its own arguments."""
+    program = (
+        "import json, sys\nfrom gr2_jax.cli import main\n"
+        f"try:\n    main({words})\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
+        "json.dump(sorted(sys.modules), sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in json.loads(done.stderr)}
+    assert not loaded & {"jax", "jaxlib", "jaxtyping", "flax", "tensorflow", "numpy"}
+
+
+def test_version(gr2):
+    code, out, err = gr2("--version")
+    assert (code, err) == (0, "")
+    python = ".".join(map(str, sys.version_info[:3]))
+    assert out == f"gr2_jax {gr2_jax.__version__}, Python {python}, jax {metadata.version('jax')}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "the following arguments are required: command"),
         (["quickstrat"], "there is no command 'quickstrat': did you mean 'quickstart'?"),
+        (["help", "quickstrat"], "there is no command 'quickstrat': did you mean 'quickstart'?"),
         (["zzz"], "there is no command 'zzz': valid here: "),
         (["run"], "the following arguments are required: config"),
         (["quickstart", "--profile", "tinny"], "--profile is 'tinny': did you mean 'tiny'?"),
