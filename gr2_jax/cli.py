@@ -23,6 +23,7 @@ from gr2_jax.terminal import (
 
 COMMANDS = (
     "quickstart",
+    "config",
     "collection",
     "wikipedia",
     "run",

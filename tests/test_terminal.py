@@ -56,6 +56,7 @@ def called(monkeypatch, command, run):
         "search": ["--workdir", "w"],
         "wikipedia": ["d", "--output", "o"],
         "plan": ["c", "--topology", "v5e:1x1"],
+        "config": ["show"],
     }
     words = required.get(
         command, [] if command == "quickstart" else ["a", "b"] if command in ("metrics", "convert") else ["a"]

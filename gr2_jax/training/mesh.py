@@ -30,7 +30,13 @@ Batches = Callable[..., dict[str, np.ndarray]]
 
 @dataclasses.dataclass(frozen=True)
 class MeshConfig:
-    """Devices along each axis; at most one axis may be -1, which takes the devices that the others leave."""
+    """Devices along each axis; at most one axis may be -1, which takes the devices that the others leave.
+
+    replica    slices of a pod: the batch is split over them
+    data       devices that the batch is split over
+    fsdp       devices that the batch, the parameters and the optimiser's state are split over
+    tensor     devices that heads, feed-forward and vocabulary are split over
+    """
 
     replica: int = 1
     data: int = -1
