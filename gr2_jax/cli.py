@@ -115,11 +115,22 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Completion(argparse.Action):
+    """Prints the script that completes commands and options in a shell."""
+
+    def __call__(self, root: argparse.ArgumentParser, options: argparse.Namespace, shell: str, *_) -> None:
+        from gr2_jax.commands.completion import completion_script
+
+        show(completion_script(parser(), shell))
+        root.exit()
+
+
 def parser(asked: Collection[str] = COMMANDS) -> argparse.ArgumentParser:
     """The parser of all commands; options that it does not know are settings. Only the commands that are `asked` for
     get their arguments, which may load much: of the others it knows the names and what they are for."""
     parser = _Parser(prog="gr2", description=__doc__, epilog=_EPILOG, allow_abbrev=False, formatter_class=_Plain)
     parser.add_argument("--version", action=_Version, nargs=0, help="show the versions of gr2_jax, Python and jax")
+    parser.add_argument("--completion", action=_Completion, metavar="SHELL", help="print completions for bash or zsh")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     for name in COMMANDS:
         command = _command(name)
