@@ -15,6 +15,7 @@ from gr2_jax.cli import main
 from gr2_jax.commands.search import _first_line
 from gr2_jax.experiment.loading import load_experiment, to_record
 from gr2_jax.lock import holding
+from gr2_jax.training.mesh import devices_in_words
 
 DOCUMENTS = ['{"doc_id": "d1", "title": "one", "text": "sort an array"}', '{"doc_id": "d2", "text": "a norm"}']
 QUERIES = ["q1\tsorting", "q2\tnorms", "q3\tarrays"]
@@ -362,7 +363,7 @@ def test_prepare_refuses_a_collection_that_will_not_do(gr2, tmp_path, config, ch
     *story, last = err.splitlines()
     assert last.startswith("gr2: ")
     assert message in last
-    assert story == [f"reading {tmp_path / 'collection'}"]
+    assert story == [devices_in_words(), f"reading {tmp_path / 'collection'}"]
     assert not list((tmp_path / "run").iterdir())
 
 
@@ -382,7 +383,7 @@ def test_prepare_with_the_advice_taken_makes_three_folders_once(gr2, tmp_path, c
     parts = {name: (tmp_path / "other" / name / "stage.json").stat() for name in ("corpus", "vocabulary", "examples")}
     assert sorted(p.name for p in (tmp_path / "other").iterdir()) == ["config.json", *sorted(parts)]
     code, _, err = gr2(*command)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"{devices_in_words()}\n")
     for name, before in parts.items():
         after = (tmp_path / "other" / name / "stage.json").stat()
         assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)

@@ -22,6 +22,7 @@ from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of, reading_stage
 from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.progress import say
+from gr2_jax.training.mesh import devices_in_words
 
 STAGES = ("prepare", "docids", "train", "evaluate")
 
@@ -47,6 +48,7 @@ def run_experiment(
         raise UserError("there are no validation queries to score: --corpus.validation_queries is 0")
     run.paths.create()
     with holding(run.paths.root), writing(run.paths.root):
+        say(devices_in_words())
         if experiment.corpus.folds:
             return _run_folds(run, until)
         docids = run_stages(run, until)
