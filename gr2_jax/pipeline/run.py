@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from gr2_jax.array_files import load_arrays
-from gr2_jax.corpus import Collection, Qrels, Split, grade_places, read_collection, read_qrels
+from gr2_jax.corpus import Collection, Document, Qrels, Split, grade_places, read_collection, read_qrels
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.lsa import TokenSemantics
 from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer
@@ -98,9 +98,9 @@ class Run:
         return [document.doc_id for document in self.corpus.documents]
 
     @cached_property
-    def texts(self) -> dict[str, str]:
-        """Document id -> text."""
-        return {document.doc_id: document.text for document in self.corpus.documents}
+    def documents(self) -> dict[str, Document]:
+        """Document id -> document."""
+        return {document.doc_id: document for document in self.corpus.documents}
 
     def queries(self, part: str) -> dict[str, str]:
         """Id -> text of the "train", "validation" or "test" queries."""
