@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from types import ModuleType
 
 from gr2_jax import __version__
-from gr2_jax.errors import LOST, RESTART, Preempted, UserError, disk_fault, nearest, reason_of
+from gr2_jax.errors import LOST, RESTART, Preempted, UserError, disk_fault, install, nearest, reason_of
 from gr2_jax.terminal import (
     PIPE_CLOSED,
     escape_what_stdout_cannot_encode,
@@ -65,7 +65,7 @@ def _exit_code(arguments: list[str]) -> int:
         return 2
     except ModuleNotFoundError as error:
         extra = next((extra for extra, names in _EXTRAS.items() if str(error.name).startswith(names)), "quickstart")
-        warn(f"{error.name} is not installed: pip install 'gr2_jax[{extra}]'")
+        warn(f"{error.name} is not installed: {install(extra)}")
         return 2
     except OSError as error:
         if isinstance(error, BrokenPipeError) and reader_has_left():
