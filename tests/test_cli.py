@@ -231,6 +231,21 @@ def test_metrics(gr2, ranked):
     assert cells[2][:2] == ["my", f"{value:.4f}".lstrip("0")]
 
 
+def test_metrics_of_query_ids_that_are_no_numbers(gr2, tmp_path):
+    """ERR of a list with the one relevant document, of the best grade 2, at rank r is 3/4 of 1/r."""
+    ids = {"q-1a": 1, "トピック": 2, "a-1": 3}
+    (tmp_path / "qrels.txt").write_text("".join(f"{q} 0 good 2\n" for q in ids), encoding="utf-8")
+    lists = {q: [*["bad1", "bad2", "bad3"][: rank - 1], "good"] for q, rank in ids.items()}
+    lines = [f"{q} Q0 {doc} {r} {-r} t\n" for q, docs in lists.items() for r, doc in enumerate(docs, 1)]
+    (tmp_path / "my.trec").write_text("".join(lines), encoding="utf-8")
+    files = [tmp_path / "my.trec", tmp_path / "qrels.txt", "--output", tmp_path / "out"]
+    code, out, _ = gr2("metrics", *files, "--measures", "ERR@20", "--json")
+    assert code == 0
+    assert json.loads(out) == {"ERR@20": pytest.approx(0.75 * (1 + 1 / 2 + 1 / 3) / 3)}
+    told = [line.split("\t") for line in (tmp_path / "out" / "my.tsv").read_text(encoding="utf-8").splitlines()]
+    assert {query: float(value) for _, query, value in told} == pytest.approx({q: 0.75 / r for q, r in ids.items()})
+
+
 @pytest.fixture
 def compared(tmp_path):
     """Three runs of six queries with one relevant document: found at rank 1, at rank 1 or 2, and never by the third,
