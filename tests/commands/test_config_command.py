@@ -72,6 +72,13 @@ def test_without_a_config_it_is_the_quickstart(config):
         (["show", "--retrieval.optimizer.steps", "3"], "has no field 'optimizer': did you mean 'optimiser'?"),
         (["show", "--retreival.optimiser.steps", "3"], "has no field 'retreival': did you mean 'retrieval'?"),
         (["show", "--retrieval.batch.document-lenght", "3"], "has no field 'document_lenght': did you mean 'document_"),
+        (
+            ["show", "--learning-rate", "3"],
+            "did you mean '--retrieval.optimiser.learning_rate'?",
+        ),
+        (["show", "--optimiser.steps", "3"], "no field 'optimiser': did you mean '--retrieval.optimiser.steps'?"),
+        (["show", "--retrieval.queries", "3"], "no field 'queries': did you mean '--retrieval.batch.queries'?"),
+        (["show", "--batch", "3"], "did you mean '--retrieval.batch' or '--evaluation.batch'?"),
         ([], "the following arguments are required: action"),
     ],
 )
