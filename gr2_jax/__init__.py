@@ -1,13 +1,15 @@
 """Generative retrieval with multi-graded relevance (GR2) in JAX and Flax."""
 
+import importlib
+
 __version__ = "0.1.0"
-__all__ = ["open_retriever"]
+__all__ = ["index", "open_retriever"]
+
+_PLACES = {"index": "gr2_jax.recipes.index", "open_retriever": "gr2_jax.pipeline.open_run"}
 
 
 def __getattr__(name: str):
-    """`open_retriever` is imported when it is asked for: `import gr2_jax.losses` loads nothing else of the package."""
-    if name == "open_retriever":
-        from gr2_jax.pipeline.open_run import open_retriever
-
-        return open_retriever
+    """A function is imported when it is asked for: `import gr2_jax.losses` loads nothing else of the package."""
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'gr2_jax' has no attribute '{name}'")

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from types import ModuleType
 
 from gr2_jax import __version__
+from gr2_jax.compilation_cache import keep_compiled_programs
 from gr2_jax.errors import LOST, RESTART, Preempted, UserError, disk_fault, install, nearest, reason_of
 from gr2_jax.terminal import (
     PIPE_CLOSED,
@@ -23,6 +24,7 @@ from gr2_jax.terminal import (
 
 COMMANDS = (
     "quickstart",
+    "index",
     "config",
     "collection",
     "wikipedia",
@@ -34,6 +36,7 @@ COMMANDS = (
     "evaluate",
     "search",
     "metrics",
+    "clean",
     "convert",
 )
 """Modules of `gr2_jax.commands`, each with HELP, `add_arguments(parser)` and `run(options, settings) -> exit code`."""
@@ -50,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _leave)
     escape_what_stdout_cannot_encode()
+    keep_compiled_programs()
     code = _exit_code(sys.argv[1:] if arguments is None else list(arguments))
     flush_or_silence()
     sys.exit(code)

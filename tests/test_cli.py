@@ -13,6 +13,7 @@ import gr2_jax
 from gr2_jax import cli
 from gr2_jax.cli import main
 from gr2_jax.commands.search import _first_line
+from gr2_jax.evaluation.few_queries import rough_means
 from gr2_jax.experiment.loading import load_experiment, to_record
 from gr2_jax.lock import holding
 from gr2_jax.training.mesh import devices_in_words
@@ -124,6 +125,16 @@ def test_version(gr2):
         (["quickstart", "--seed", "x"], "--seed is 'x', which is not a value of type int"),
         (["quickstart", "--seed"], "--seed needs a value"),
         (["quickstart", "--workdir"], "argument --workdir: expected one argument"),
+        (["quickstart", "--seeds"], "argument --seeds: expected one argument"),
+        (["quickstart", "--seeds", ""], "--seeds is '', in which a seed is empty: give whole numbers from 0"),
+        (["quickstart", "--seeds", "0,,1"], "--seeds is '0,,1', in which a seed is empty: give whole numbers from 0"),
+        (["quickstart", "--seeds", "0,1,0"], "--seeds has 0 twice: name each seed once"),
+        (["quickstart", "--seeds", "0, 00"], "--seeds has 0 twice: name each seed once"),
+        (["quickstart", "--seeds=-1,2"], "--seeds has '-1', which is no seed: give whole numbers from 0"),
+        (["quickstart", "--seeds", "1.0"], "--seeds has '1.0', which is no seed: give whole numbers from 0"),
+        (["quickstart", "--seeds", "0,two"], "--seeds has 'two', which is no seed: give whole numbers from 0"),
+        (["quickstart", "--seeds", "9999999999"], "'9999999999', which is no seed: give whole numbers from 0 to 42949"),
+        (["quickstart", "--seeds", "0,1", "--seed", "3"], "--seed and --seeds are both given"),
         (["quickstart", "tiny"], "'tiny' is no option: settings are written --section.field value"),
         (["search", "a query"], "the following arguments are required: --workdir"),
         (["search", "a query", "--workdir", "w", "--jsn"], "'--jsn' is no option of this command; see --help"),
@@ -324,7 +335,8 @@ def test_the_table_of_several_runs(gr2, compared):
     assert cells[2:5] == [["first", "1.0000*"], ["second", ".7500"], ["third", ".0000"]]
     assert cells[6] == ["against second", "p MRR@3"]
     assert [row[0] for row in cells[8:10]] == ["first", "third"]
-    assert out.splitlines()[-1].startswith("(paired t-test, two-sided, Holm-corrected")
+    assert out.splitlines()[10].startswith("(paired t-test, two-sided, Holm-corrected")
+    assert out.splitlines()[11:] == ["", rough_means(6)]
 
 
 @pytest.mark.parametrize("json_", [[], ["--json"]])

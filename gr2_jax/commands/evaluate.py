@@ -54,8 +54,8 @@ def _evaluate_run(directory: str, options: argparse.Namespace, settings: Sequenc
     from gr2_jax.hosts import join_processes
     from gr2_jax.pipeline.evaluation_job import EvaluationJob, evaluate_job
 
-    if settings or options.workdir:
-        wrong = settings[0] if settings else "--workdir"
+    if settings or options.workdir or options.seeds is not None:
+        wrong = settings[0] if settings else "--workdir" if options.workdir else "--seeds"
         raise UserError(f"'{wrong}' is for a config file, and {directory} is a run's workdir")
     is_first = join_processes()
     changes = given(options) | ({} if options.length_penalty is None else {"length_penalty": options.length_penalty})

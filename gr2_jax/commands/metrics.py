@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     refuse_settings(settings)
     from gr2_jax.corpus import read_qrels
+    from gr2_jax.evaluation.few_queries import rough_means
     from gr2_jax.evaluation.metrics import default_measures, mean
     from gr2_jax.evaluation.significance import TESTS
 
@@ -56,6 +57,9 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
         show_json({"measures": means, "p": p_values} if len(files) > 1 else means[reference])
     else:
         _print(means, p_values, reference, _TEST_NAMES[options.test])
+        fewest = min(len(_first(values)) for values in scores.values())
+        if (rough := rough_means(fewest)) is not None:
+            show(f"\n{rough}")
     return 0
 
 

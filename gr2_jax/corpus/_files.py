@@ -33,7 +33,10 @@ def existing_folder(directory: Path) -> Path:
     if directory.is_dir():
         return directory
     if directory.exists():
-        raise UserError(f"{directory} is not a folder: a collection is a folder (or name `apidocs` or `irds:<id>`)")
+        raise UserError(
+            f"{directory} is neither a folder nor a file of documents (.jsonl, .json, .csv, .tsv or .txt); or name "
+            "`apidocs` or `irds:<id>`"
+        )
     parent = next((parent for parent in directory.absolute().parents if parent.is_dir()), Path("/"))
     # A neighbour can only have been meant if the folder's own parent exists.
     near = [child.name for child in parent.iterdir() if child.is_dir()] if parent == directory.absolute().parent else []
@@ -216,7 +219,12 @@ def text_field(record: dict, name: str, place: str) -> str:
     value = record[name]
     if not isinstance(value, str):
         raise UserError(f"{place}: the field {name!r} must be a string, found {shown(json.dumps(value))}")
-    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    return clean(value)
+
+
+def clean(text: str) -> str:
+    """Returns the text with `?` for half a surrogate pair, which JSON can hold and UTF-8 cannot."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def optional_text(record: dict, name: str, place: str) -> str:

@@ -15,12 +15,18 @@ def is_beir(directory: Path) -> bool:
     return _files.is_there(_files.plain_or_gzip(directory / "corpus.jsonl"))
 
 
-def beir_files(directory: Path, selection: str) -> tuple[Path, Path, JudgementFiles]:
-    """Returns the file of the documents, the file of the queries and the selected judgement files."""
-    corpus, queries = (
-        _files.existing_file(_files.plain_or_gzip(directory / name)) for name in ("corpus.jsonl", "queries.jsonl")
+def beir_files(directory: Path, selection: str) -> tuple[Path, Path | None, JudgementFiles | None]:
+    """Returns the file of the documents, the file of the queries and the selected judgement files; the last two are
+    None where the folder holds documents alone."""
+    corpus, queries = (_files.plain_or_gzip(directory / name) for name in ("corpus.jsonl", "queries.jsonl"))
+    present = sorted(directory.glob("qrels/*.tsv*"))
+    if not _files.is_there(queries) and not present:
+        return _files.existing_file(corpus), None, None
+    return (
+        _files.existing_file(corpus),
+        _files.existing_file(queries),
+        JudgementFiles.among(directory, present, selection),
     )
-    return corpus, queries, JudgementFiles.among(directory, sorted(directory.glob("qrels/*.tsv*")), selection)
 
 
 def open_beir(directory: Path, selection: str) -> CollectionStream:
@@ -30,6 +36,9 @@ def open_beir(directory: Path, selection: str) -> CollectionStream:
     Raises UserError with file and line for anything malformed.
     """
     corpus, queries_path, judgements = beir_files(directory, selection)
+    if judgements is None:
+        about = {"source": f"{directory} (BEIR)"}
+        return CollectionStream(directory.name, _files.passes([corpus], _read_corpus), {}, {}, about)
     qrels = read_beir_qrels(*judgements.paths)
     return CollectionStream(
         name=directory.name,

@@ -1,7 +1,7 @@
 """Our own layout of a collection's folder: documents.jsonl[.gz], queries.tsv, qrels.txt and provenance.json."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gr2_jax import files
@@ -34,6 +34,12 @@ def write_collection(collection: Collection | CollectionStream, directory: str |
     files.write_text(directory / "provenance.json", [about_lines])
 
 
+def write_documents(path: Path, documents: Iterable[Document]) -> Path:
+    """Writes a documents.jsonl, which appears whole or not at all, and returns its path."""
+    files.write_text(path, map(_document_line, documents))
+    return path
+
+
 def _check_queries_and_qrels(stream: CollectionStream) -> None:
     for query, text in stream.queries.items():
         _files.check_query_text(_files.check_id("query", query, stream.name), text, stream.name)
@@ -64,22 +70,22 @@ def _one_line(text: str) -> str:
 def read_collection(directory: str | Path) -> Collection:
     """Reads a folder with documents.jsonl[.gz], queries.tsv and qrels.txt; provenance.json may be missing.
 
-    Raises UserError with file and line for anything malformed. The contents are not checked: see `validate`.
+    A folder with neither queries nor judgements is documents alone. Raises UserError with file and line for anything
+    malformed. The contents are not checked: see `validate`.
     """
     return open_folder(Path(directory)).hold()
 
 
 def open_folder(directory: Path) -> CollectionStream:
     """Opens a folder as `read_collection` does, without holding its documents in memory."""
-    directory = _files.existing_folder(directory)
-    documents, queries, qrels = (_files.existing_file(path) for path in folder_files(directory))
+    documents, *asked = map(_files.existing_file, folder_files(_files.existing_folder(directory)))
     about_path = directory / "provenance.json"
     about = _read_about(about_path) if _files.is_there(about_path) else {}
     return CollectionStream(
         name=about.get("name", directory.name),
         documents=_files.passes([documents], _read_documents),
-        queries=_read_queries(queries),
-        qrels=read_qrels(qrels),
+        queries=_read_queries(asked[0]) if asked else {},
+        qrels=read_qrels(asked[1]) if asked else {},
         provenance=about.get("provenance", {"source": str(directory)}),
         entities={doc: tuple(names) for doc, names in about.get("entities", {}).items()},
     )
@@ -105,8 +111,20 @@ def _unexpected(path: Path, name: str, expected: str, found: object) -> UserErro
     return UserError(f"{path}: {name!r} must be {expected}, found {_files.shown(json.dumps(found))}")
 
 
-def folder_files(directory: Path) -> tuple[Path, Path, Path]:
-    """Returns the files of the documents (documents.jsonl, or its .gz if only that exists), queries and qrels."""
+def is_folder(directory: Path) -> bool:
+    """Whether the folder is in our layout: it has one of its files."""
+    documents, *asked = _all_files(directory)
+    return any(map(_files.is_there, (documents, *asked)))
+
+
+def folder_files(directory: Path) -> tuple[Path, ...]:
+    """Returns the files of the documents (documents.jsonl, or its .gz if only that exists), queries and qrels; that of
+    the documents alone where it has no other."""
+    documents, *asked = _all_files(directory)
+    return (documents, *asked) if any(map(_files.is_there, asked)) else (documents,)
+
+
+def _all_files(directory: Path) -> tuple[Path, Path, Path]:
     documents = _files.plain_or_gzip(directory / "documents.jsonl")
     return documents, directory / "queries.tsv", directory / "qrels.txt"
 

@@ -1,4 +1,4 @@
-"""Where a collection comes from: the built-in API documentation, ir_datasets, or a folder in one of three layouts."""
+"""Where a collection comes from: the built-in API documentation, ir_datasets, a folder, or a file of documents."""
 
 import hashlib
 import importlib.metadata
@@ -11,8 +11,10 @@ from gr2_jax.corpus.apidocs import LIBRARIES, library_versions, read_apidocs
 from gr2_jax.corpus.beir import beir_files, is_beir, open_beir
 from gr2_jax.corpus.checks import Treatment, validate
 from gr2_jax.corpus.collection import Collection, CollectionStream
-from gr2_jax.corpus.folder import folder_files, open_folder
+from gr2_jax.corpus.document_file import is_document_file, open_document_file
+from gr2_jax.corpus.folder import folder_files, is_folder, open_folder
 from gr2_jax.corpus.irds import needs_ir_datasets, open_irds
+from gr2_jax.corpus.text_folder import open_text_folder, text_files
 from gr2_jax.corpus.trec import document_files, document_sizes, is_trec, judgement_files, open_trec, topic_files
 from gr2_jax.corpus.wikipedia.reader import read_wikipedia, wikipedia_fingerprint
 from gr2_jax.errors import UserError
@@ -27,13 +29,24 @@ def open_collection(source: str) -> CollectionStream:
     wikipedia:DIR                  the output of `gr2 wikipedia --output DIR`
     a folder                       ours (documents.jsonl[.gz], queries.tsv, qrels.txt), BEIR's (corpus.jsonl,
                                    queries.jsonl, qrels/*.tsv) or TREC's (documents/, topics*, qrels*)
+    any other folder               its text files are the documents, see `gr2_jax.corpus.text_folder`
+    a file                         of documents: .jsonl, .json, .csv, .tsv or .txt, see `gr2_jax.corpus.document_file`
     folder#test, folder#train+dev  the folder with some of its judgement files, and only the queries judged in them
+
+    A file, a folder of text files, and a folder of ours or BEIR's with documents alone have no queries.
 
     Raises UserError for a source that is missing, malformed (with file and line) or cannot be downloaded; errors in
     documents are raised when they are iterated.
     """
     kind, _, rest = source.partition(":")
     return KINDS[kind].open(rest) if kind in KINDS else _open_path(source)
+
+
+def names_a_collection(source: str) -> bool:
+    """Whether this is a source, rather than another file or nothing: the prefix of one, a folder, or a file of
+    documents."""
+    path = Path(source.partition("#")[0])
+    return source.partition(":")[0] in KINDS or path.is_dir() or is_document_file(path)
 
 
 def load_collection(
@@ -92,23 +105,34 @@ KINDS = {
 
 
 def _open_path(source: str) -> CollectionStream:
+    if is_document_file(Path(source)):
+        return open_document_file(Path(source))
     directory, selection = _folder_and_selection(source)
     if is_beir(directory):
         return open_beir(directory, selection)
-    return open_trec(directory, selection) if is_trec(directory) else open_folder(directory)
+    if is_trec(directory):
+        return open_trec(directory, selection)
+    return open_folder(directory) if is_folder(directory) else open_text_folder(directory)
 
 
 def _path_fingerprint(source: str) -> str:
+    if is_document_file(Path(source)):
+        _files.refuse_pipes([Path(source)])
+        with Path(source).open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     directory, selection = _folder_and_selection(source)
     parts = [selection.encode()] if selection else []
     if is_beir(directory):
         corpus, queries, judgements = beir_files(directory, selection)
-        contents = [corpus, queries, *judgements.paths]
+        contents = [corpus, *([] if judgements is None else [queries, *judgements.paths])]
     elif is_trec(directory):
         contents = [*topic_files(directory), *judgement_files(directory, selection).paths]
         parts.append(document_sizes(directory))
-    else:
+    elif is_folder(directory):
         contents = list(folder_files(directory))
+    else:
+        contents = text_files(directory)
+        parts += [path.relative_to(directory).as_posix().encode("utf-8", "surrogateescape") for path in contents]
     _files.refuse_pipes([*contents, *(document_files(directory) if is_trec(directory) else [])])
     # A digest of digests, so that moving bytes from the end of one file to the start of the next changes it.
     digest = hashlib.sha256()

@@ -53,15 +53,22 @@ def fold_split(query_ids: Iterable[str], *, folds: int, fold: int, validation: i
     return Split(train=tuple(rest[validation:]), validation=tuple(rest[:validation]), test=tuple(test))
 
 
+def halves(query_ids: Iterable[str], *, seed: int) -> Split:
+    """Returns a split without training queries: half for tests, of an odd number the larger, half for validation."""
+    ordered = _by_hash(query_ids, seed)
+    middle = (len(ordered) + 1) // 2
+    return Split(train=(), validation=tuple(ordered[middle:]), test=tuple(ordered[:middle]))
+
+
 def sample_queries(query_ids: Iterable[str], n: int, *, seed: int) -> tuple[str, ...]:
     """Returns a random sample of `n` queries for low-resource training; smaller samples are subsets of larger ones.
 
-    The order of the ids does not matter. Raises UserError unless `n` is from 1 to the number of queries.
+    The order of the ids does not matter. Raises UserError unless `n` is from 0 to the number of queries.
     """
     # A split with the same seed takes its test and validation queries from the start, so this order must differ.
     ordered = _by_hash(query_ids, f"{seed}/sample")
-    if not 1 <= n <= len(ordered):
-        raise UserError(f"{n} queries cannot be drawn from {len(ordered)}: use 1 to {len(ordered)}")
+    if not 0 <= n <= len(ordered):
+        raise UserError(f"{n} queries cannot be drawn from {len(ordered)}: use 0 to {len(ordered)}")
     return tuple(ordered[:n])
 
 

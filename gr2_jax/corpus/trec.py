@@ -15,8 +15,8 @@ from gr2_jax.errors import UserError, install
 
 
 def is_trec(directory: Path) -> bool:
-    """Whether the folder is in TREC's layout: it has a subfolder `documents`."""
-    return (directory / "documents").is_dir()
+    """Whether the folder is in TREC's layout: a subfolder `documents`, and topics or judgements."""
+    return (directory / "documents").is_dir() and bool(_named(directory, "topics") or _named(directory, "qrels"))
 
 
 def open_trec(directory: Path, selection: str) -> CollectionStream:

@@ -90,10 +90,11 @@ def _bucket(words: Words) -> Int[np.ndarray, "W"]:
 
 
 def tf_idf(words: Words, frequencies: DocumentFrequencies, *, common: float = 1.0) -> Float[np.ndarray, "W"]:
-    """(1 + ln tf) ln(N / df); 0 for words of more than the share `common` of the documents."""
-    found = frequencies.of(words)
-    weights = (1 + np.log(words.count)) * np.log(frequencies.documents / found)
-    return np.where(found > common * frequencies.documents, 0.0, weights)
+    """(1 + ln tf) ln(N / df); 0 for words of more than the share `common` of the documents and of more than one. A
+    document that is the only one counts as one of two."""
+    found, documents = frequencies.of(words), frequencies.documents
+    weights = (1 + np.log(words.count)) * np.log(max(documents, 2) / found)
+    return np.where(found > max(common * documents, 1), 0.0, weights)
 
 
 def keyword_candidates(

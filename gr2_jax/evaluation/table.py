@@ -3,8 +3,17 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-Cell = float | str | int | None
+
+class Spread(NamedTuple):
+    """The mean of several runs' values, and their standard deviation."""
+
+    mean: float
+    sd: float
+
+
+Cell = float | Spread | str | int | None
 
 _MEASURE = re.compile(r"[A-Za-z]\w*(\(.*\))?@\d+")
 
@@ -14,7 +23,7 @@ def format_table(rows: Mapping[str, Mapping[str, Cell]], columns: Sequence[str],
 
     A column named as a measure at a cutoff (`nDCG@20`) is written as .4103, and its best value, if two or more rows
     have one, is marked `*`; values that print alike are all marked. Other floats have four significant digits. A
-    missing value, None or NaN prints as `-`.
+    `Spread` is written as .4103 ± .0021 and marked by its mean. A missing value, None or NaN prints as `-`.
 
     Args:
         rows: Row name -> column -> value.
@@ -36,17 +45,21 @@ def format_table(rows: Mapping[str, Mapping[str, Cell]], columns: Sequence[str],
 def _column(name: str, values: Sequence[Cell]) -> list[str]:
     measure = _MEASURE.fullmatch(name) is not None
     cells = [_cell(value, measure) for value in values]
-    numbers = [value for value in values if isinstance(value, float) and not math.isnan(value)]
+    means = [value.mean if isinstance(value, Spread) else value for value in values]
+    numbers = [value for value in means if isinstance(value, float) and not math.isnan(value)]
     if not measure or len(numbers) < 2:
         return cells
     best = _cell(max(numbers), measure)
     # Unmarked cells end in a space, so that the digits stay in line.
-    return [cell + ("*" if cell == best else " ") for cell in cells]
+    marks = ["*" if _cell(value, measure) == best else " " for value in means]
+    return [cell + mark for cell, mark in zip(cells, marks, strict=True)]
 
 
 def _cell(value: Cell, measure: bool) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
+    if isinstance(value, Spread):
+        return f"{_cell(value.mean, measure)} ± {_cell(value.sd, measure)}"
     if isinstance(value, float):
         return f"{value:.4f}".removeprefix("0") if measure else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else value

@@ -3,8 +3,10 @@
 import abc
 import dataclasses
 
-from gr2_jax.errors import check_name
+from gr2_jax.errors import SettingError, check_name
 from gr2_jax.search.searcher import Searcher
+
+OLD = "old"  # the folder of runs/ for lists that the table no longer reads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Row(abc.ABC):
 
     def __post_init__(self):
         check_name(self, "name", self.name)
+        if self.name == OLD:
+            raise SettingError(self, "name", f"is '{OLD}', the folder of runs/ for earlier lists: give another")
 
     def check(self, run) -> None:  # noqa: B027, most rows have nothing to refuse
         """Raises `UserError` for settings that cannot work; called before the first stage."""

@@ -27,9 +27,9 @@ def check(run: Run) -> None:
             f"--vocabulary.extra_ids is {experiment.vocabulary.extra_ids}: it must be at least {SUFFIX_DIGITS}, the "
             "digits of the suffixes that tell equal docids apart"
         )
-    if retrieval.evaluate_every and not experiment.corpus.validation_queries:
+    if retrieval.evaluate_every and not experiment.corpus.validates:
         raise UserError("--retrieval.evaluate_every needs validation queries: --corpus.validation_queries is 0")
-    if experiment.evaluation.weights and not experiment.corpus.validation_queries:
+    if experiment.evaluation.weights and not experiment.corpus.validates:
         raise UserError("--evaluation.weights needs validation queries: --corpus.validation_queries is 0")
     _check_models(run)
     generator, generated = generator_of(experiment), experiment.augmentation.generated

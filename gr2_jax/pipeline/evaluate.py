@@ -10,8 +10,10 @@ from gr2_jax.errors import UserError
 from gr2_jax.experiment import Row
 from gr2_jax.files import read_json, write_json
 from gr2_jax.hosts import is_first, on_all
+from gr2_jax.pipeline.old_runs import put_away
 from gr2_jax.pipeline.run import PARTS, Run
 from gr2_jax.pipeline.stage import Stage
+from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.progress import say
 from gr2_jax.search.searcher import Searcher
 from gr2_jax.search.sharded import search_sharded
@@ -30,7 +32,7 @@ def evaluate_row(run: Run, row: Row) -> None:
         searcher = on_all(lambda: row.open(run))
     except UserError as error:
         say(f"  {row.name} is left out: {error}")
-        forget_left_out(stage)
+        make_way(run.paths, row.name)
         stage.build(partial(write_left_out, why=str(error)))
         return
     searched = run.paths.searched(row.name, stage.fingerprint)
@@ -38,7 +40,7 @@ def evaluate_row(run: Run, row: Row) -> None:
     costs = {f"{part}_ms_per_query": lists.ms_per_query for part, lists in found.items()}
     costs |= cost(run, row, searcher) | {"proven_share": found["test"].proven_share}
     if is_first():
-        forget_left_out(stage)
+        make_way(run.paths, row.name)
         stage.build(lambda out: write_row(out, row.name, {part: lists.run for part, lists in found.items()}, costs))
         shutil.rmtree(searched, ignore_errors=True)
         if (note := found_nothing(row, found["test"].run)) is not None:
@@ -63,10 +65,15 @@ def write_left_out(out: Path, why: str) -> None:
     write_json(out / _LEFT_OUT, {"why": why})
 
 
-def forget_left_out(stage: Stage) -> None:
-    """Removes what says that a row has no lists, so that the stage is built again."""
-    if is_first() and why_left_out(stage.directory) is not None:
-        shutil.rmtree(stage.directory)
+def make_way(paths: Workdir, row: str) -> None:
+    """Before runs/<row>/ is built anew: lists that other settings made are put away, and what says that there were none
+    is removed."""
+    if not is_first():
+        return
+    if why_left_out(paths.runs / row) is not None:
+        shutil.rmtree(paths.runs / row)
+    else:
+        put_away(paths, row)
 
 
 def cost(run: Run, row: Row, searcher: Searcher) -> dict[str, float]:

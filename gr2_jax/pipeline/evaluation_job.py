@@ -15,7 +15,7 @@ from gr2_jax.evaluation.provenance import CONVENTIONS, package_versions
 from gr2_jax.files import write_json, writing
 from gr2_jax.hosts import agree, is_first
 from gr2_jax.lock import holding
-from gr2_jax.pipeline.open_run import Opened, open_row
+from gr2_jax.pipeline.open_run import RunRetriever, open_row
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import fingerprint_of
 from gr2_jax.progress import say
@@ -129,7 +129,7 @@ def _name(job: EvaluationJob, row: str, queries: Mapping[str, str]) -> str:
 
 
 def _provenance(
-    job: EvaluationJob, opened: Opened, options: Any, found: Found, queries: Mapping[str, str]
+    job: EvaluationJob, opened: RunRetriever, options: Any, found: Found, queries: Mapping[str, str]
 ) -> dict[str, Any]:
     return {
         "run": str(job.run),

@@ -13,6 +13,8 @@ from gr2_jax.corpus import (
     Collection,
     fold_split,
     grade_places,
+    halves,
+    lend_sentences,
     open_collection,
     pseudo_queries,
     sample_queries,
@@ -28,7 +30,7 @@ from gr2_jax.data.lsa import token_semantics
 from gr2_jax.data.seqio.tasks import Example, materialise, register_task, write_examples
 from gr2_jax.data.vocabulary import MODEL_NAME, VocabularyConfig, train_vocabulary
 from gr2_jax.errors import UserError
-from gr2_jax.experiment import Experiment, ModelConfig
+from gr2_jax.experiment import CorpusConfig, Experiment, ModelConfig
 from gr2_jax.files import write_json
 from gr2_jax.models import preset
 from gr2_jax.pipeline.run import DOCUMENT_LENGTH, EXAMPLE_FIELDS, EXAMPLE_TASKS, QUERY_LENGTH, Run
@@ -42,31 +44,47 @@ _MOST_GRADES = 1000  # a step's time grows with their number
 def prepare(run: Run) -> None:
     """Makes corpus/, vocabulary/ and examples/."""
     experiment, paths = run.experiment, run.paths
-    source = source_fingerprint(experiment.corpus.source)
-    corpus = Stage(paths.corpus, fingerprint_of([experiment.corpus, source, experiment.seed, run.fold]))
-    corpus.build(partial(_build_corpus, experiment, run.fold))
+    corpus = Stage(paths.corpus, _corpus_fingerprint(experiment.corpus, run.fold))
+    corpus.build(partial(_build_corpus, experiment.corpus, run.fold))
     vocabulary = vocabulary_stage(paths.vocabulary, corpus.fingerprint, experiment.vocabulary)
     vocabulary.build(lambda out: build_vocabulary(experiment.vocabulary, _vocabulary_texts(run), out))
     decides = [vocabulary.fingerprint, experiment.augmentation.entities, _width(experiment)]
+    decides += [experiment.seed] if experiment.seed else []  # runs of seed 0 from before the split had its own stay
     Stage(paths.examples, fingerprint_of(decides)).build(partial(_build_examples, run))
 
 
-def _build_corpus(experiment: Experiment, fold: int | None, out: Path) -> None:
-    config, seed = experiment.corpus, experiment.seed
+def _corpus_fingerprint(config: CorpusConfig, fold: int | None) -> str:
+    """The split's seed stands where the experiment's stood when it drew the split, so that runs of seed 0 stay."""
+    settings = {"kind": type(config).__name__, **dataclasses.asdict(config)}
+    seed = settings.pop("split_seed")
+    return fingerprint_of([settings, source_fingerprint(config.source), seed, fold])
+
+
+def _build_corpus(config: CorpusConfig, fold: int | None, out: Path) -> None:
+    seed = config.split_seed
     say(f"reading {config.source}")
     stream = open_collection(config.source)
     if config.documents is not None:
         stream = subset(stream, config.documents, seed=seed)
+    collection = stream.hold()
+    if lent := not collection.queries and config.known_items is not None:
+        collection = lend_sentences(collection, config.known_items, seed=seed)
     collection = validate(
-        stream.hold(), empty_documents=config.empty_documents, unjudged_queries=config.unjudged_queries
+        collection,
+        empty_documents=config.empty_documents,
+        unjudged_queries=config.unjudged_queries,
+        unknown=config.unknown,
+        needs_queries=not lent,
     )
     places = _checked_places(collection)
     queries, held_out = collection.queries, config.validation_queries
-    if fold is None:
+    if lent:
+        split = halves(queries, seed=seed)
+    elif fold is None:
         split = split_queries(queries, validation=held_out, test=config.test_queries, seed=seed)
     else:
         split = fold_split(queries, folds=config.folds, fold=fold, validation=held_out, seed=seed)
-    if config.training_queries is not None:
+    if config.training_queries is not None and not lent:
         split = dataclasses.replace(split, train=sample_queries(split.train, config.training_queries, seed=seed))
     write_collection(collection, out)
     write_json(out / "split.json", split)
@@ -137,7 +155,7 @@ def _build_examples(run: Run, out: Path) -> None:
     for task in EXAMPLE_TASKS:
         write_examples(out / f"{task}.tfrecord", _examples(task, run))
     qrels = run.corpus.qrels
-    judged = max(sum(grade > 0 for grade in qrels[query].values()) for query in run.split.train)
+    judged = max((sum(grade > 0 for grade in qrels[query].values()) for query in run.split.train), default=1)
     arrays = read_tasks(run, out, judged=judged)  # all: one left out would become a negative
     np.savez(out / "examples.npz", **{f"{t}_{f}": getattr(a, f) for t, a in arrays.items() for f in EXAMPLE_FIELDS})
     texts = [row[row != 0] for task in ("documents", "queries") for row in arrays[task].tokens]
@@ -164,9 +182,10 @@ def read_tasks(run: Run, directory: Path, *, judged: int) -> dict[str, ExampleAr
 
 
 def _examples(task: str, run: Run) -> Iterator[Example]:
+    """Without training queries, the zero-resource setting, the texts of the augmentation are the queries."""
     collection, experiment = run.corpus, run.experiment
     row = {doc_id: i for i, doc_id in enumerate(run.doc_ids)}
-    if task == "queries":
+    if task == "queries" and run.split.train:
         for query, text in run.queries("train").items():
             judged = sorted(((-g, row[d]) for d, g in collection.qrels[query].items() if g > 0))
             yield Example(text, [r for _, r in judged], [run.grade_places[-g] for g, _ in judged])

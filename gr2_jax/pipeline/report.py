@@ -4,15 +4,18 @@ No row is a condition of the others: one that was left out is a line of dashes, 
 and a note below the table says why.
 """
 
+import dataclasses
 import platform
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from gr2_jax.corpus import read_run
 from gr2_jax.errors import UserError
+from gr2_jax.evaluation.few_queries import rough_means
 from gr2_jax.evaluation.metrics import default_measures, mean, per_query
 from gr2_jax.evaluation.provenance import CONVENTIONS, TOPICS, package_versions
 from gr2_jax.evaluation.significance import TESTS, holm
-from gr2_jax.evaluation.table import format_table
+from gr2_jax.evaluation.table import Cell, format_table
 from gr2_jax.files import read_json, write_json, write_text
 from gr2_jax.pipeline.docids import describe
 from gr2_jax.pipeline.evaluate import found_nothing, why_left_out
@@ -23,42 +26,98 @@ REFERENCE = "BM25"
 _COSTS = {"index MB": "index_mb", "model MB": "model_mb", "train s": "train_seconds"}  # column -> key of cost.json
 
 
+class Scored(NamedTuple):
+    """The rows of a run on a part of its queries.
+
+    scores    row -> measure -> query -> value, of the rows that were searched
+    costs     row -> column of the table -> value
+    notes     row -> why it was left out, or what its zeros mean
+    """
+
+    scores: dict[str, dict[str, dict[str, float]]]
+    costs: dict[str, dict[str, float | None]]
+    notes: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """What a table says.
+
+    scores        row -> measure -> query -> value: what the tests compare
+    values        row -> key -> value: the means and the costs, as in the summary
+    notes         row -> a line below the table
+    provenance    of all
+    shown         row -> column -> cell, where the table shows more than the summary's value
+    about         lines below the table that are about all rows
+    """
+
+    scores: dict[str, dict[str, dict[str, float]]]
+    values: dict[str, dict[str, Any]]
+    notes: dict[str, str]
+    provenance: dict[str, Any]
+    shown: dict[str, dict[str, Cell]] = dataclasses.field(default_factory=dict)
+    about: tuple[str, ...] = ()
+
+
 def report(run: Run, *, part: str = "test") -> str:
     """Scores the rows' lists on a part of the queries; writes metrics/ and report/, returns the table and its notes.
 
     Raises `UserError` where every row was left out."""
-    judged, paths = run.qrels(part), run.paths
+    scored = score_rows(run, part)
+    values = {name: means(scores) | scored.costs[name] for name, scores in scored.scores.items()}
+    return publish(run, part, Results(scored.scores, values, scored.notes, provenance(run, len(run.qrels(part)))))
+
+
+def score_rows(run: Run, part: str) -> Scored:
+    """The measures of every row that has lists, for each query, and what the row costs."""
+    judged, directory = run.qrels(part), run.paths.runs
     measures = run.experiment.evaluation.measures or default_measures(judged)
-    notes = {row.name: why for row in run.rows if (why := why_left_out(paths.runs / row.name)) is not None}
-    scores = {}
+    notes = {row.name: why for row in run.rows if (why := why_left_out(directory / row.name)) is not None}
+    scores, costs = {}, {}
     for row in run.rows:
-        if row.name not in notes:
-            with reading_stage(paths.runs / row.name, f"{part}.trec") as path:
-                lists = {query: [] for query in judged} | read_run(path)
-                scores[row.name] = per_query(lists, judged, measures)
-            if (note := found_nothing(row, lists)) is not None:
-                notes[row.name] = note
+        if row.name in notes:
+            continue
+        with reading_stage(directory / row.name, f"{part}.trec") as path:
+            lists = {query: [] for query in judged} | read_run(path)
+            scores[row.name] = per_query(lists, judged, measures)
+        costs[row.name] = _cost(run, row.name, part)
+        if (note := found_nothing(row, lists)) is not None:
+            notes[row.name] = note
+    return Scored(scores, costs, notes)
+
+
+def means(scores: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Measure -> its value over the queries."""
+    return {measure: mean(measure, by_query) for measure, by_query in scores.items()}
+
+
+def publish(run: Run, part: str, results: Results) -> str:
+    """Writes metrics/ and report/; returns the table and the lines below it. `UserError` where no row has scores."""
+    paths, scores = run.paths, results.scores
     if not scores:
-        raise UserError("no row of the table can be searched with: " + "; ".join(_lines(notes)))
+        raise UserError("no row of the table can be searched with: " + "; ".join(_lines(results.notes)))
+    measures = tuple(next(iter(scores.values())))
     p_values, p_randomisation = (significance(scores, measures, test) for test in TESTS.values())
     rows = {row.name: {} for row in run.rows}
     for name in rows:
         if name not in scores:
             (paths.metrics / part / f"{name}.json").unlink(missing_ok=True)  # of a run in which it could be searched
             continue
-        means = {m: mean(m, values) for m, values in scores[name].items()}
         p = {f"p {_key(measures)}": p_values.get(name), "p randomisation": p_randomisation.get(name)}
-        rows[name] = means | p | _cost(run, name, part)
+        rows[name] = results.values[name] | p
         write_json(paths.metrics / part / f"{name}.json", scores[name])
-    columns = [*measures, f"p {_key(measures)}", *_COSTS, "ms/query"]
     summary = {name: {k: v for k, v in row.items() if v is not None} for name, row in rows.items()}
-    for name, note in notes.items():
+    for name, note in results.notes.items():
         summary[name]["note"] = note
-    summary["provenance"] = provenance(run, len(judged))
+    summary["provenance"] = results.provenance
     write_json(paths.metrics / f"{part}.json", summary)
     if part == "test":
         write_json(paths.metrics / "summary.json", summary)
-    table = "\n".join([format_table(rows, columns), *([""] if notes else []), *_lines(notes)])
+    columns = [*measures, f"p {_key(measures)}", *_COSTS, "ms/query"]
+    cells = {name: row | results.shown.get(name, {}) for name, row in rows.items()}
+    rough = rough_means(len(scores[next(iter(scores))][measures[0]]))
+    below = [*results.about, *([] if rough is None else [rough]), *_lines(results.notes)]
+    table = "\n".join([format_table(cells, columns), *([""] if below else []), *below])
     write_text(paths.report / f"{part}.md", [table, "\n"])
     return table
 
@@ -93,6 +152,7 @@ def provenance(run: Run, queries: int) -> dict:
     return {
         "queries": queries,
         "seed": run.experiment.seed,
+        "split_seed": run.experiment.corpus.split_seed,
         "corpus": corpus,
         "python": platform.python_version(),
         "versions": package_versions(),

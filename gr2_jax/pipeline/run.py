@@ -89,8 +89,14 @@ class Run:
 
     @property
     def num_grades(self) -> int:
-        """L, how many different grades above 0 the judgements have; in training the number of the best one."""
-        return len(self.grade_places)
+        """L, how many different grades above 0 the judgements have; in training the number of the best one. Without
+        judgements it is 1, the grade of a document for its own texts."""
+        return max(1, len(self.grade_places))
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Weights of the joint ranking to choose from; () where no validation query can choose."""
+        return self.experiment.evaluation.weights if self.split.validation else ()
 
     @cached_property
     def doc_ids(self) -> list[str]:
@@ -225,7 +231,7 @@ class Run:
         old = read_json(self.paths.config) if self.paths.config.is_file() else {}
         with reading(self.paths.config):
             self.trainings = dict(old.get("trainings", {}))
-        if {name: old.get(name) for name in self._record} != self._record:
+        if {name: value for name, value in old.items() if name != "trainings"} != self._record:
             self.write_record()
 
     @cached_property

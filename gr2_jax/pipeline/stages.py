@@ -1,5 +1,6 @@
-"""All stages of an experiment, in order; folds of queries as runs of their own, merged at the end."""
+"""All stages of an experiment, in order; folds and seeds as runs of their own, which end in one table."""
 
+import dataclasses
 import shutil
 from functools import partial
 from pathlib import Path
@@ -13,12 +14,14 @@ from gr2_jax.hosts import is_first
 from gr2_jax.lock import holding
 from gr2_jax.pipeline.checks import check
 from gr2_jax.pipeline.docids import make_docids
-from gr2_jax.pipeline.evaluate import evaluate_row, forget_left_out, why_left_out, write_left_out, write_row
+from gr2_jax.pipeline.evaluate import evaluate_row, make_way, why_left_out, write_left_out, write_row
 from gr2_jax.pipeline.generated_queries import generate_queries
+from gr2_jax.pipeline.old_runs import put_away_others
 from gr2_jax.pipeline.prepare import prepare
 from gr2_jax.pipeline.quality import report_docids
 from gr2_jax.pipeline.report import docid_lines, report
-from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.run import PARTS, Run
+from gr2_jax.pipeline.seeds import report_seeds
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of, reading_stage
 from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.progress import say
@@ -28,13 +31,19 @@ STAGES = ("prepare", "docids", "train", "evaluate")
 
 
 def run_experiment(
-    experiment: Experiment, directory: Path, *, until: str = "evaluate", part: str = "test"
+    experiment: Experiment,
+    directory: Path,
+    *,
+    until: str = "evaluate",
+    part: str = "test",
+    seeds: tuple[int, ...] = (),
 ) -> str | None:
-    """Brings the run in `directory` up to the stage `until`, doing only what is not yet done.
+    """Brings the run in `directory` up to the stage `until`, doing only what is not yet done; with `seeds` one run for
+    each of them, in place of the experiment's seed.
 
-    Returns the table of measures after `evaluate`, that of docids after `docids` (the first fold's), else None. Every
-    process of a job calls this with the same arguments; the tables are the first's. `UserError` while another job is at
-    work in the directory.
+    Returns the table of measures after `evaluate`, that of docids after `docids` (the first seed's and fold's), else
+    None; None also where there are no queries to measure. Every process of a job calls this with the same arguments;
+    the tables are the first's. `UserError` while another job is at work in the directory.
     """
     if until not in STAGES:
         raise UserError(f"there is no stage '{until}': {nearest(until, STAGES)}")
@@ -44,19 +53,57 @@ def run_experiment(
         raise UserError(f"{run.paths.config} exists and is not the config.json of a run: give another --workdir")
     if part == "validation" and experiment.corpus.folds:
         raise UserError("the folds' validation queries overlap and are not scored together: use --corpus.folds 0")
-    if part == "validation" and not experiment.corpus.validation_queries:
+    if part == "validation" and not experiment.corpus.validates:
         raise UserError("there are no validation queries to score: --corpus.validation_queries is 0")
     run.paths.create()
     with holding(run.paths.root), writing(run.paths.root):
         say(devices_in_words())
-        if experiment.corpus.folds:
-            return _run_folds(run, until)
-        docids = run_stages(run, until)
+        docids = _run_seeds(run, seeds, until) if seeds else _run_split_or_folds(run, until)
         if not is_first():
             return None
-        if until == "docids":
-            return docids
-        return "\n".join([report(run, part=part), *docid_lines(run)]) if until == "evaluate" else None
+        if until != "evaluate":
+            return docids if until == "docids" else None
+        runs = {seed: _of_seed(run, seed) for seed in seeds}
+        if not next(iter(runs.values()), run).qrels(part):
+            return None
+        table = report_seeds(run, runs, part=part) if seeds else report(run, part=part)
+        return "\n".join([table, *_docid_lines(run, seeds)])
+
+
+def _of_seed(run: Run, seed: int) -> Run:
+    """A run of its own, as if it had been asked for with this seed and in this workdir."""
+    root = run.paths.seed(seed).root
+    return Run(dataclasses.replace(run.experiment, seed=seed, workdir=str(root)), root)
+
+
+def _run_seeds(run: Run, seeds: tuple[int, ...], until: str) -> str | None:
+    """Each seed in seed-<n>/; returns the first's table of docids."""
+    if is_first():  # before the work, so that an unfinished run of several seeds is known as one
+        write_json(run.paths.config, {"experiment": to_record(run.experiment), "seeds": seeds})
+    docids = []
+    for i, seed in enumerate(seeds, start=1):
+        say(f"seed {seed}, {i} of {len(seeds)}")
+        one = _of_seed(run, seed)
+        one.paths.create()
+        with holding(one.paths.root):
+            docids.append(_run_split_or_folds(one, until))
+    if until == "evaluate":
+        put_away_others(run.paths, lists=(), scores=_names(run))
+    return docids[0]
+
+
+def _run_split_or_folds(run: Run, until: str) -> str | None:
+    return _run_folds(run, until) if run.experiment.corpus.folds else run_stages(run, until)
+
+
+def _docid_lines(run: Run, seeds: tuple[int, ...]) -> list[str]:
+    """The docids' figures, of the first seed and fold."""
+    paths, whose = run.paths, ""
+    if seeds:
+        paths, whose = paths.seed(seeds[0]), "first seed's "
+    if run.experiment.corpus.folds:
+        paths, whose = paths.fold(0), f"{whose}first fold's "
+    return [f"{whose}{line}" for line in docid_lines(Run(run.experiment, paths.root))]
 
 
 def run_stages(run: Run, until: str = "evaluate") -> str | None:
@@ -65,7 +112,8 @@ def run_stages(run: Run, until: str = "evaluate") -> str | None:
     run.resume_record()
     if until == "prepare":
         return None
-    if until == "evaluate":  # what these rows cannot do is then said before hours of training
+    evaluates = until == "evaluate" and any(map(run.queries, PARTS))
+    if evaluates:  # what these rows cannot do is then said before hours of training
         for row in run.rows:
             if row.reads_text_alone:
                 evaluate_row(run, row)
@@ -76,34 +124,37 @@ def run_stages(run: Run, until: str = "evaluate") -> str | None:
     generate_queries(run)
     for row in run.rows:
         row.train(run)
-    if until == "evaluate":
+    if evaluates:
         for row in run.rows:
             if not row.reads_text_alone:
                 evaluate_row(run, row)
+        put_away_others(run.paths, lists=_names(run), scores=_names(run))
     return docids
 
 
+def _names(run: Run) -> list[str]:
+    return [row.name for row in run.rows]
+
+
 def _run_folds(run: Run, until: str) -> str | None:
-    """Each fold in fold-<i>/; their test runs, which together cover every query once, are scored as one."""
+    """Each fold in fold-<i>/; their test runs, which together cover every query once, become one. Returns the first's
+    table of docids."""
     folds, docids = [run.paths.fold(i) for i in range(run.experiment.corpus.folds)], []
     for i, paths in enumerate(folds):
         say(f"fold {i + 1} of {len(folds)}")
         paths.create()
         docids.append(run_stages(Run(run.experiment, paths.root, fold=i), until))
-    if not is_first():
-        return None
-    if until != "evaluate":
-        return docids[0]
-    for name in (row.name for row in run.rows):
-        fingerprint = fingerprint_of([current_fingerprint(paths.runs / name) for paths in folds])
-        stage = Stage(run.paths.runs / name, fingerprint)
-        forget_left_out(stage)
-        stage.build(partial(_merge, folds, name))
-    corpora = fingerprint_of([current_fingerprint(paths.corpus) for paths in folds])
-    Stage(run.paths.corpus, corpora).build(partial(_merge_corpus, folds))
-    write_json(run.paths.config, {"experiment": to_record(run.experiment), "folds": len(folds)})
-    lines = docid_lines(Run(run.experiment, folds[0].root))
-    return "\n".join([report(run), *(f"first fold's {line}" for line in lines)])
+    if is_first() and until == "evaluate":
+        for name in _names(run):
+            fingerprint = fingerprint_of([current_fingerprint(paths.runs / name) for paths in folds])
+            stage = Stage(run.paths.runs / name, fingerprint)
+            make_way(run.paths, name)
+            stage.build(partial(_merge, folds, name))
+        put_away_others(run.paths, lists=_names(run), scores=_names(run))
+        corpora = fingerprint_of([current_fingerprint(paths.corpus) for paths in folds])
+        Stage(run.paths.corpus, corpora).build(partial(_merge_corpus, folds))
+        write_json(run.paths.config, {"experiment": to_record(run.experiment), "folds": len(folds)})
+    return docids[0]
 
 
 def _merge(folds: list[Workdir], name: str, out: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gr2_jax.errors import UserError
 from gr2_jax.evaluation.metrics import default_measures, evaluate_run
 from gr2_jax.files import parse_json, read_json, read_text, reading, write_text
 from gr2_jax.hosts import is_first
@@ -61,6 +62,8 @@ def validation_scores(run: Run) -> tuple[Callable[[Searcher, int], dict[str, flo
 def best_on_validation(run: Run, weights: tuple[float, ...], make: Callable[[float], Searcher]) -> dict[str, Any]:
     """{"weight": the first of the weights whose searcher ranks the validation queries best, "measure": by which
     measure, nDCG@20 where it is measured and else the first, "scores": of each weight}."""
+    if not run.split.validation:
+        raise UserError("a weight is chosen on validation queries, and there are none")
     score, measures = validation_scores(run)
     measure = _CHOOSES if _CHOOSES in measures else measures[0]
     scores = [score(make(weight), run.experiment.evaluation.beams)[measure] for weight in weights]

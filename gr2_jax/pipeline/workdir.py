@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from gr2_jax.errors import UserError
+from gr2_jax.experiment.row import OLD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,14 @@ class Workdir:
         return self.root / "runs"
 
     @property
+    def old_runs(self) -> Path:
+        """What the table no longer reads; no row has this name."""
+        return self.runs / OLD
+
+    def old_run(self, row: str, fingerprint: str) -> Path:
+        return self.old_runs / f"{row}-{fingerprint}"
+
+    @property
     def metrics(self) -> Path:
         return self.root / "metrics"
 
@@ -76,6 +85,9 @@ class Workdir:
 
     def fold(self, number: int) -> "Workdir":
         return Workdir(self.root / f"fold-{number}")
+
+    def seed(self, number: int) -> "Workdir":
+        return Workdir(self.root / f"seed-{number}")
 
     def create(self) -> None:
         try:

@@ -29,6 +29,8 @@ from gr2_jax.search.searcher import Hit, SearchOptions, check_depth
 
 _WIDER = 4  # factor by which an adaptive search widens its beams and its list of the nearest
 _PROGRAMS = ("beams", "joint", "exhaustive", "vector program")  # what is kept of a model whose parameters change
+_SMALL = (1, 8)  # queries per device of the programs for few queries; each is compiled once
+_DEPTHS = (20, 100)  # lists of these lengths are cut to shorter ones
 _DOCIDS_FOR_A_BEAM = 3  # docids that are scored at once in the time of one beam, which goes step by step
 
 
@@ -160,6 +162,7 @@ class Retriever:
             return jax.tree.map(np.asarray, self._in_batches(search, tokens, batch, arrays, whole_batches).best(k))
 
         nearest = min(nearest, self.trie.num_docids)
+        depth = next((depth for depth in _DEPTHS if depth >= k), k)
 
         def jointly() -> Program:
             return joint_program(
@@ -168,13 +171,14 @@ class Retriever:
                 self.columns,
                 beams=beams,
                 nearest=nearest,
-                k=k,
+                k=depth,
                 candidates=options.candidates,
                 similarity=self.compares.similarity,
             )
 
-        search = self._keep(("joint", beams, nearest, k, options.candidates), jointly)
-        return self._in_batches(search, tokens, batch, self._joint_docids(), whole_batches)
+        search = self._keep(("joint", beams, nearest, depth, options.candidates), jointly)
+        found = self._in_batches(search, tokens, batch, self._joint_docids(), whole_batches)
+        return jax.tree.map(np.asarray, found.best(k))
 
     def _exhaustive(self, tokens: np.ndarray, k: int) -> SearchResult:
         similarity = self.compares.similarity if self.ranks_jointly else None
@@ -211,7 +215,7 @@ class Retriever:
         """Pads every call to one of a few shapes, so that few programs compile."""
         params, devices = self._device_params, jax.local_device_count()
         if not whole_batches:
-            batch = min(batch, _power_of_two(-(-len(tokens) // devices)))
+            batch = next((size for size in _SMALL if size * devices >= len(tokens) and size < batch), batch)
         size, parts = devices * batch, []
         for start in range(0, len(tokens), size):
             piece = tokens[start : start + size]
@@ -257,11 +261,6 @@ class DocidTexts(Sequence):
     def __getitem__(self, row: int) -> str:
         docid = self._docids[row]
         return self._decode(docid[docid != 0].tolist())
-
-
-def _power_of_two(number: int) -> int:
-    """The smallest power of two that is at least `number`."""
-    return 1 << (number - 1).bit_length()
 
 
 def _replaced(found: SearchResult, places: np.ndarray, by: SearchResult) -> SearchResult:

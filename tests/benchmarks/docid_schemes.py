@@ -81,6 +81,12 @@ def measure(experiment: Experiment, directory: Path) -> tuple[dict[str, Scores],
     return figures, queries
 
 
+def of_seed(experiment: Experiment, seed: int) -> Experiment:
+    """Trained with another seed, on another split."""
+    corpus = dataclasses.replace(experiment.corpus, split_seed=seed)
+    return dataclasses.replace(experiment, seed=seed, corpus=corpus)
+
+
 def summarise(figures: dict[str, list[Scores]]) -> dict[str, Scores]:
     """Means over seeds, and the standard deviation of nDCG@20."""
     rows = {}
@@ -102,7 +108,7 @@ def main() -> None:
     base = with_schemes(load_experiment(options.config), options.schemes, settings)
     collected, per_query = defaultdict(list), defaultdict(lambda: defaultdict(list))
     for seed in options.seeds:
-        found, queries = measure(dataclasses.replace(base, seed=seed), options.workdir / f"seed{seed}")
+        found, queries = measure(of_seed(base, seed), options.workdir / f"seed{seed}")
         for scheme, figures in found.items():
             collected[scheme].append(figures)
             print(f"seed {seed} {scheme}: {json.dumps(figures)}", flush=True)

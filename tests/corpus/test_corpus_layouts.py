@@ -156,9 +156,13 @@ def test_trec_folders_without_judgements_or_topics(trec):
         open_collection(str(trec))
     (trec / "topics.web.txt").unlink()
     (trec / "topics" / "robust").unlink()
+    write(trec / "qrels.web.txt", "1 0 d 1\n")
     for call in (open_collection, source_fingerprint):
         with pytest.raises(UserError, match="has no topics: expected files topics"):
             call(str(trec))
+    (trec / "qrels.web.txt").unlink()
+    with pytest.raises(UserError, match="holds no text file"):  # any folder may have one named documents
+        open_collection(str(trec))
 
 
 def test_the_fingerprint_of_a_trec_folder(trec):

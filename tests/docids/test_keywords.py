@@ -40,8 +40,8 @@ def plain_docids(documents, leading, pieces, *, least, most, max_length, others,
         count, first = Counter(word for _, word in words), {}
         for place, word in words:
             first.setdefault(word, place)
-        weight = {w: (1 + math.log(count[w])) * math.log(len(documents) / frequency[w]) for w in first}
-        telling = [w for w in first if weight[w] > 0 and frequency[w] <= common * len(documents)]
+        weight = {w: (1 + math.log(count[w])) * math.log(max(len(documents), 2) / frequency[w]) for w in first}
+        telling = [w for w in first if weight[w] > 0 and frequency[w] <= max(common * len(documents), 1)]
         telling.sort(key=lambda w: (first[w] >= lead, -weight[w], first[w]))
         ranked = []
         for word in telling:

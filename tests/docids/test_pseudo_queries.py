@@ -1,13 +1,12 @@
 import itertools
 import json
 import os
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import virtual_devices
 
 from gr2_jax.docids import Writing, fusion_writer, query_writer
 from gr2_jax.models import EOS_ID, PAD_ID, T5, Fusion, T5Config, shift_right
@@ -180,9 +179,7 @@ print(json.dumps([jax.device_count(), found.tolist()]))
 
 
 def test_four_devices_write_the_same_as_one(candidates):
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
-    command = [sys.executable, "-c", PROGRAM, os.path.dirname(__file__)]
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=300)
+    done = virtual_devices.run(4, "-c", PROGRAM, os.path.dirname(__file__))
     devices, found = json.loads(done.stdout)
     assert devices == 4
     assert as_lists(np.array(found)) == candidates

@@ -1,4 +1,4 @@
-from gr2_jax.evaluation.table import format_table
+from gr2_jax.evaluation.table import Spread, format_table
 
 
 def test_table():
@@ -18,3 +18,16 @@ def test_table():
 
 def test_without_rows():
     assert format_table({}, ["nDCG@5"]) == "| run | nDCG@5 |\n| --- | -----: |"
+
+
+def test_a_mean_over_runs_is_marked_by_the_mean():
+    rows = {
+        "GR2S": {"P@5": Spread(0.5, 0.125)},
+        "MLE": {"P@5": Spread(0.50001, 1.0)},
+        "BM25": {"P@5": Spread(0.4, 0.0)},
+    }
+    assert format_table(rows, ["P@5"]).splitlines()[2:] == [
+        "| GR2S |  .5000 ± .1250* |",
+        "| MLE  | .5000 ± 1.0000* |",
+        "| BM25 |  .4000 ± .0000  |",
+    ]

@@ -1,6 +1,5 @@
 """Queries and docids split over devices or processes: the same losses and gradients as on one device."""
 
-import os
 import pickle
 import socket
 import subprocess
@@ -10,13 +9,13 @@ import jax
 import numpy as np
 import pytest
 import sharded_losses
+import virtual_devices
 from sharded_losses import LOSSES, B, N
 
 
 def start(devices: int, *arguments: str) -> subprocess.Popen:
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
-    return subprocess.Popen([sys.executable, sharded_losses.__file__, *arguments], env=environment)
+    command = [sys.executable, sharded_losses.__file__, *arguments]
+    return subprocess.Popen(command, env=virtual_devices.environment(devices))
 
 
 def wait(processes: list[subprocess.Popen], seconds: float) -> None:

@@ -1,15 +1,13 @@
 """Dropout equals Flax's on one device; on a mesh each device draws its own mask."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import virtual_devices
 from flax import linen as nn
 
 from gr2_jax.models.dropout import Dropout
@@ -42,10 +40,8 @@ def test_without_a_rate_or_when_deterministic_it_does_nothing():
 
 @pytest.fixture(scope="module")
 def eight():
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     script = Path(__file__).with_name("dropout_on_mesh.py")
-    done = subprocess.run([sys.executable, str(script)], env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)
+    return json.loads(virtual_devices.run(8, str(script)).stdout)
 
 
 @pytest.mark.parametrize("mesh", ["data", "mixed"])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import virtual_devices
 from searched_run import searched_experiment
 from small_collection import TEXTS
 
@@ -296,8 +297,8 @@ def two_hosts(workdir, output, *slow):
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     shared = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
-    shared |= {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
-    return [job(workdir, output, *slow, JAX_PROCESS_ID=str(i), **shared) for i in range(2)]
+    shared = virtual_devices.environment(4) | shared
+    return [job(workdir, output, *slow, **shared, JAX_PROCESS_ID=str(i)) for i in range(2)]
 
 
 def ended(hosts):

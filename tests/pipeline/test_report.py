@@ -3,6 +3,7 @@
 import pytest
 
 from gr2_jax.errors import UserError
+from gr2_jax.evaluation.few_queries import rough_means
 from gr2_jax.experiment import EvaluationConfig, Experiment
 from gr2_jax.files import read_json, write_json
 from gr2_jax.pipeline.report import report
@@ -75,7 +76,7 @@ def test_a_row_of_zeros_is_scored_and_has_a_note(workdir):
     assert cells["BM25"][:5] == [".0000"] * 4 + ["-"]
     assert cells["GR2S"][0] == "1.0000*"
     note = "found no document for any of the 6 queries: none shares a word with a document"
-    assert table.endswith(f"\n\nBM25: {note}")
+    assert table.endswith(f"\n\n{rough_means(6)}\nBM25: {note}")
     assert summary["BM25"]["note"] == note
     assert summary["MLE"]["p MRR@3"] < 0.05  # against zeros, six queries
     assert read_json(workdir.metrics / "test" / "BM25.json")["MRR@3"] == dict.fromkeys((f"q{i}" for i in range(6)), 0.0)
@@ -92,7 +93,7 @@ def test_a_row_that_was_left_out_is_dashes_and_counts_in_no_test_and_no_star(wor
     table = report(run)
     cells, summary = cells_of(table), read_json(workdir.metrics / "summary.json")
     assert set(cells[name]) == {"-"}
-    assert table.endswith(f"\n\n{name}: it has no words")
+    assert table.endswith(f"\n\n{rough_means(6)}\n{name}: it has no words")
     assert summary[name] == {"note": "it has no words"}
     assert not (workdir.metrics / "test" / f"{name}.json").exists()  # that of the first report
     if name == "BM25":  # nothing to compare with
@@ -107,3 +108,11 @@ def test_without_any_row_there_is_no_table(workdir):
         write_json(workdir.runs / row.name / "left_out.json", {"why": f"{row.name} has no words"})
     with pytest.raises(UserError, match="no row of the table can be searched with: GR2S: GR2S has no words"):
         report(Run(Experiment(name="by hand", rows=ROWS), workdir.root))
+
+
+def test_few_queries_are_called_rough_below_the_table(workdir):
+    run = Run(Experiment(name="by hand", rows=ROWS), workdir.root)
+    assert report(run).endswith(f"\n\n{rough_means(6)}")
+    queries = range(30)
+    (workdir.corpus / "test.qrels").write_text("".join(f"q{i} 0 good 1\n" for i in queries))
+    assert "rough" not in report(run)

@@ -1,24 +1,24 @@
 """Queries shared by eight devices: the same bytes as from one."""
 
-import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import search_on_devices
+import virtual_devices
 from search_on_devices import FIELDS, JOINT, QUERIES, SEARCHES, K
 
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
     """The results of one device and of eight."""
-    folder, flags = tmp_path_factory.mktemp("searched"), "--xla_force_host_platform_device_count="
+    folder = tmp_path_factory.mktemp("searched")
     files = {devices: folder / f"{devices}.npz" for devices in (1, 8)}
     processes = [
         subprocess.Popen(
             [sys.executable, search_on_devices.__file__, str(file)],
-            env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"{flags}{devices}"},
+            env=virtual_devices.environment(devices),
         )
         for devices, file in files.items()
     ]

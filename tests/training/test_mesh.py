@@ -2,14 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import jax
 import mesh_step
 import numpy as np
 import pytest
+import virtual_devices
 
 from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.training.mesh import devices_in_words, make_mesh, put_batch
@@ -19,10 +18,8 @@ from gr2_jax.training.mesh import devices_in_words, make_mesh, put_batch
 def on_eight(request, tmp_path_factory):
     """(the loss, the directory of its run, what the process with eight devices printed)."""
     directory = tmp_path_factory.mktemp("eight")
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    command = [sys.executable, mesh_step.__file__, str(directory), request.param]
-    output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=300).stdout
-    return request.param, directory, json.loads(output)
+    done = virtual_devices.run(8, mesh_step.__file__, str(directory), request.param)
+    return request.param, directory, json.loads(done.stdout)
 
 
 def test_rows_are_split_where_they_divide_evenly(on_eight):

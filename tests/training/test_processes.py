@@ -1,6 +1,5 @@
 """Jobs of several processes: killed, preempted, and resumed by other processes on other devices."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -12,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 import sharded_cases
+import virtual_devices
 
 from gr2_jax.errors import RESTART
 from gr2_jax.training.checkpoints import restore_params
@@ -26,7 +26,6 @@ def job(directory, processes, *, steps=STEPS, mesh="data", seconds=0.0, devices=
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     command = [sys.executable, str(Path(__file__).with_name("job_process.py")), str(directory), str(steps), mesh]
-    flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
     started = []
     for place in range(processes):
         joined = {
@@ -34,7 +33,7 @@ def job(directory, processes, *, steps=STEPS, mesh="data", seconds=0.0, devices=
             "JAX_NUM_PROCESSES": str(processes),
             "JAX_PROCESS_ID": str(place),
         }
-        environment = os.environ | flags | (joined if processes > 1 else {})
+        environment = virtual_devices.environment(devices) | (joined if processes > 1 else {})
         started.append(subprocess.Popen([*command, str(seconds)], env=environment, stderr=subprocess.PIPE, text=True))
     return started
 

@@ -1,15 +1,13 @@
 """Loss and gradients on eight (simulated) devices equal those on one, however parameters and batch are split."""
 
 import json
-import os
-import subprocess
-import sys
 
 import jax
 import numpy as np
 import optax
 import pytest
 import sharded_cases
+import virtual_devices
 from sharded_cases import MESHES, STAGES
 
 from gr2_jax.errors import UserError
@@ -21,9 +19,7 @@ from gr2_jax.training.step import Step
 def eight(tmp_path_factory):
     """(arrays by `stage-mesh:path`, facts of each case)."""
     path = tmp_path_factory.mktemp("sharded") / "arrays.npz"
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    command = [sys.executable, sharded_cases.__file__, str(path)]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=600)
+    done = virtual_devices.run(8, sharded_cases.__file__, str(path))
     assert "full rematerialization" not in done.stderr  # the compiler's warning of a sharding that it cannot follow
     with np.load(path) as file:
         return dict(file), json.loads(done.stdout)

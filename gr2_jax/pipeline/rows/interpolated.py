@@ -37,7 +37,7 @@ class InterpolatedRow(Row):
         above = [row.name for row in run.rows[: run.rows.index(self)]]
         if missing := next((name for name in self.rows if name not in above), None):
             raise UserError(f"row {self.name} reads '{missing}', which is no row above it")
-        if len(self.shares) > 1 and not run.experiment.corpus.validation_queries:
+        if len(self.shares) > 1 and not run.experiment.corpus.validates:
             raise UserError(
                 f"row {self.name} chooses its share on validation queries: --corpus.validation_queries is 0"
             )
@@ -45,7 +45,7 @@ class InterpolatedRow(Row):
     def train(self, run: Run) -> None:
         """Chooses the share, into weights/<name>/."""
         stage = self._stage(run)
-        if stage.done:
+        if stage.done or (len(self.shares) > 1 and not run.split.validation):
             return
         try:
             searchers = on_all(lambda: self._searchers(run))  # every process opens the rows; the first alone builds

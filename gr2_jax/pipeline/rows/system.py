@@ -150,12 +150,12 @@ class System(Row):
         if not table.done:
             retriever = self._restored(run)  # every process restores the checkpoint; the first alone builds
             table.build(lambda out: retriever.docid_vectors.save(out))
-        if run.experiment.evaluation.weights and not weight.done:
+        if run.weights and not weight.done:
             weight.build(partial(self._choose_weight, run, self._restored(run).with_options(exact="no")))
 
     @staticmethod
     def _choose_weight(run: Run, searcher: Retriever, out: Path) -> None:
-        chosen = best_on_validation(run, run.experiment.evaluation.weights, lambda w: searcher.with_options(weight=w))
+        chosen = best_on_validation(run, run.weights, lambda w: searcher.with_options(weight=w))
         write_json(out / "weight.json", chosen)
 
     def _train(self, run: Run) -> None:
@@ -234,12 +234,12 @@ class System(Row):
     # searching
 
     def fingerprint(self, run: Run) -> str:
-        weight = [self._weight(run).fingerprint] if run.experiment.evaluation.weights else []
+        weight = [self._weight(run).fingerprint] if run.weights else []
         return list_fingerprint(run, [run.training(self.name).fingerprint, *weight])
 
     def open(self, run: Run, step: int | None = None) -> Retriever:
         retriever = self._restored(run, step)
-        if retriever.compares is None or not run.experiment.evaluation.weights:
+        if retriever.compares is None or not run.weights:
             return retriever
         weight = self._weight(run)
         if weight.done:

@@ -1,0 +1,34 @@
+"""`gr2 index SOURCE`: a trained retriever over any documents, without a config file."""
+
+import argparse
+from collections.abc import Sequence
+
+from gr2_jax.commands.experiments import add_run_options, run_settings
+
+HELP = "a retriever over your own documents: a folder, a file, or a collection"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        help="a folder of text files, of our layout, BEIR's or TREC's; a .jsonl, .csv, .tsv or .txt file of "
+        "documents; irds:<id>; apidocs",
+    )
+    parser.add_argument(
+        "--known-items",
+        type=int,
+        help="without queries: this many documents lend a sentence to measure by (default: a fifth, at most 200)",
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse empty documents, queries without judgements and judgements of unknown documents",
+    )
+    add_run_options(parser)
+
+
+def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
+    from gr2_jax.recipes.index import surveyed_experiment
+
+    experiment = surveyed_experiment(options.source, known_items=options.known_items, strict=options.strict)
+    return run_settings(experiment, options, settings, "evaluate")

@@ -1,0 +1,55 @@
+"""Compiled programs kept on disk between processes, so that only the first search or training of a kind compiles."""
+
+import hashlib
+import os
+import platform
+import sys
+from pathlib import Path
+
+VARIABLE = "GR2_COMPILATION_CACHE"
+"""A folder for compiled programs, or `off`; by default ~/.cache/gr2_jax/compiled."""
+
+_SETTINGS = {
+    "jax_compilation_cache_dir": "",  # filled in
+    "jax_compilation_cache_max_size": 2 << 30,  # bytes: what was not used for longest goes first
+    "jax_persistent_cache_min_compile_time_secs": 0.3,
+}
+
+
+def keep_compiled_programs() -> Path | None:
+    """Sets JAX's persistent compilation cache, unless it is set already or the variable GR2_COMPILATION_CACHE is `off`;
+    returns the folder that it sets. Without a folder that can be written it does nothing."""
+    asked = os.environ.get(VARIABLE, "")
+    if asked.lower() == "off" or _is_set():
+        return None
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "gr2_jax" / "compiled"
+    try:
+        folder = (Path(asked or base) / _processor()).expanduser().absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no home
+        return None
+    if not os.access(folder, os.W_OK):
+        return None
+    for name, value in (_SETTINGS | {"jax_compilation_cache_dir": str(folder)}).items():
+        if "jax" in sys.modules:
+            sys.modules["jax"].config.update(name, value)
+        else:  # JAX reads it when it is imported, which may be never
+            os.environ.setdefault(name.upper(), str(value))
+    return folder
+
+
+def _is_set() -> bool:
+    if "jax" in sys.modules:
+        return sys.modules["jax"].config.jax_compilation_cache_dir is not None
+    return "JAX_COMPILATION_CACHE_DIR" in os.environ
+
+
+def _processor() -> str:
+    """A name for the kind of processor: a program for one may use instructions that another does not have."""
+    features = platform.processor()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        features += next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    except OSError:
+        pass  # another system
+    return f"{platform.machine()}-{hashlib.blake2b(features.encode(), digest_size=4).hexdigest()}"

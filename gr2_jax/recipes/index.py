@@ -1,0 +1,147 @@
+"""An experiment for any collection, sized by what the collection holds: what `gr2 index` trains."""
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gr2_jax.compilation_cache import keep_compiled_programs
+from gr2_jax.corpus import CollectionStream, document_of, open_collection, survey, write_documents
+from gr2_jax.experiment import BatchConfig, CorpusConfig, DocidConfig, Experiment, VocabularyConfig
+from gr2_jax.experiment.loading import override
+from gr2_jax.pipeline.open_run import RunRetriever, open_row
+from gr2_jax.pipeline.rows import BASELINES, BM25Row, InterpolatedRow, System
+from gr2_jax.pipeline.schemes import Auto, Keywords
+from gr2_jax.pipeline.stages import run_experiment
+from gr2_jax.progress import say
+from gr2_jax.recipes.scratch import EVALUATION, LIKELIHOODS, retrieval
+
+_FEWEST_STEPS, _MOST_STEPS, _DOCUMENTS_PER_STEP = 400, 2000, 16
+_LENT_SHARE, _MOST_LENT = 0.2, 200  # documents that lend a sentence, where there are no queries
+_KNOWN_ITEM_MEASURES = ("MRR@10", "Hits@1", "Hits@10")
+_HELD_OUT_SHARE, _MOST_HELD_OUT = 0.2, 300  # of the judged queries, for tests; half as many for validation
+
+
+def index(
+    source: str | os.PathLike | Iterable[str | Mapping[str, Any]],
+    workdir: str | os.PathLike | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    known_items: int | None = None,
+    strict: bool = False,
+) -> RunRetriever:
+    """Trains a retriever over documents, in minutes, and returns it: `gr2_jax.index(texts).search("a query")`.
+
+    The same call again trains nothing: it opens what it finds. See `gr2_jax.open_retriever` to open it elsewhere.
+
+    Args:
+        source: What `gr2_jax.corpus.open_collection` opens, such as a folder; or documents, each a text or a mapping
+            with a text and perhaps an id, a title and a url, under any of their usual names.
+        workdir: Of the run; by default runs/<name of the source>, of documents runs/index.
+        settings: Changes to the experiment, as on the command line: `{"retrieval.optimiser.steps": 1000}`.
+        known_items: Documents that lend a sentence as a query to measure by, where there are no queries; by default a
+            fifth of the documents, at most 200.
+        strict: Refuse what is otherwise left out: empty documents, queries without a positive judgement, judgements of
+            unknown documents and queries.
+
+    Raises:
+        UserError: The source cannot be read, or has no document with text.
+    """
+    keep_compiled_programs()
+    if not isinstance(source, str | os.PathLike):
+        documents = [document_of(record, f"document {i}", i) for i, record in enumerate(source, start=1)]
+        workdir = Path("runs/index" if workdir is None else workdir)
+        source = write_documents(workdir / "source" / "documents.jsonl", documents)
+    experiment = surveyed_experiment(os.fspath(source), known_items=known_items, strict=strict)
+    changes = [word for name, value in (settings or {}).items() for word in (f"--{name}", _written(value))]
+    experiment = override(experiment, changes)
+    workdir = Path(experiment.workdir if workdir is None else workdir)
+    run_experiment(dataclasses.replace(experiment, workdir=str(workdir)), workdir)
+    return open_row(workdir)
+
+
+def _written(value: Any) -> str:
+    """A setting's value as the command line takes it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def index_experiment(source: str, name: str, *, documents: int, queries: int, known_items: int | None) -> Experiment:
+    """One trained row, GR2S, beside BM25 and, where validation queries can weigh them, both together.
+
+    Args:
+        source: As of `gr2_jax.corpus.open_collection`.
+        name: Of the experiment; its run is runs/<name>.
+        documents: Of the collection.
+        queries: Those with a positive judgement.
+        known_items: Documents that lend a sentence as a query where there are no queries, half for validation and half
+            for tests; by default a fifth of the documents, at most 200.
+    """
+    lent = min(_MOST_LENT, round(_LENT_SHARE * documents)) if known_items is None else known_items
+    test = min(_MOST_HELD_OUT, max(1, round(_HELD_OUT_SHARE * queries)))
+    validation = min(test // 2, max(0, queries - test - 1))
+    validates = bool(validation if queries else lent)
+    rows = (System("GR2S", "auto"), BM25Row())
+    return Experiment(
+        name=name,
+        corpus=CorpusConfig(
+            source=source,
+            empty_documents="drop",
+            unjudged_queries="drop",
+            unknown="drop",
+            test_queries=test,
+            validation_queries=validation,
+            known_items=None if queries else lent,
+        ),
+        vocabulary=VocabularyConfig(size=8192 if documents <= 20_000 else 32_768),
+        docids=DocidConfig(schemes=(Auto(keywords=Keywords(least=8, most=12)),), max_length=24),
+        retrieval=retrieval(
+            steps=min(_MOST_STEPS, _FEWEST_STEPS + documents // _DOCUMENTS_PER_STEP),
+            batch=BatchConfig(pseudo_share=0.6),
+        ),
+        rows=(*rows, InterpolatedRow("GR2S+BM25", ("GR2S", "BM25"))) if validates else rows,
+        evaluation=dataclasses.replace(
+            EVALUATION,
+            weights=EVALUATION.weights if validates else (),
+            measures=() if queries else _KNOWN_ITEM_MEASURES,
+        ),
+    )
+
+
+def compared(experiment: Experiment) -> Experiment:
+    """With more rows that GR2S is compared with: MLE, which has no graded loss, and the untrained ones."""
+    first, _, *last = experiment.rows
+    return dataclasses.replace(experiment, rows=(first, System("MLE", "auto", LIKELIHOODS), *BASELINES, *last))
+
+
+def surveyed_experiment(source: str, *, known_items: int | None = None, strict: bool = False) -> Experiment:
+    """`index_experiment` of a source that is read once to size it, named after it; what is odd about it is said.
+
+    With `strict` empty documents, queries without a positive judgement and judgements of unknown documents and queries
+    are refused; else they are left out. Raises UserError as `open_collection` does.
+    """
+    say(f"looking through {source}")
+    stream = open_collection(source)
+    found = survey(stream)
+    for line in found.lines():
+        say(f"  {line}")
+    for why, files in stream.provenance.items():
+        if why.startswith("left out"):
+            say(f"  {why}: {files}")
+    positive = {query for query, grades in stream.qrels.items() if max(grades.values(), default=0) > 0}
+    queries = len(positive & stream.queries.keys())
+    if stream.queries and not queries:
+        say("  none of the queries has a judgement above 0: the index is made of the documents alone")
+    experiment = index_experiment(
+        source, _name_of(stream), documents=found.documents, queries=queries, known_items=known_items
+    )
+    if strict:
+        refusing = {"empty_documents": "error", "unjudged_queries": "error", "unknown": "error"}
+        experiment = dataclasses.replace(experiment, corpus=dataclasses.replace(experiment.corpus, **refusing))
+    return experiment
+
+
+def _name_of(stream: CollectionStream) -> str:
+    """The collection's name as that of a folder."""
+    return re.sub(r"[^\w.+-]+", "-", stream.name).strip("-.") or "index"
