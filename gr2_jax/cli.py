@@ -3,19 +3,29 @@
 import argparse
 import importlib
 import os
+import platform
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import ModuleType
 
+from gr2_jax import __version__
 from gr2_jax.compilation_cache import keep_compiled_programs
-from gr2_jax.errors import LOST, RESTART, Preempted, UserError, disk_fault, nearest, reason_of
-from gr2_jax.terminal import PIPE_CLOSED, escape_what_stdout_cannot_encode, flush_or_silence, reader_has_left, warn
+from gr2_jax.errors import LOST, RESTART, Preempted, UserError, disk_fault, install, nearest, reason_of
+from gr2_jax.terminal import (
+    PIPE_CLOSED,
+    escape_what_stdout_cannot_encode,
+    flush_or_silence,
+    reader_has_left,
+    show,
+    warn,
+)
 
 COMMANDS = (
     "quickstart",
     "index",
+    "config",
     "collection",
     "wikipedia",
     "run",
@@ -30,6 +40,9 @@ COMMANDS = (
     "convert",
 )
 """Modules of `gr2_jax.commands`, each with HELP, `add_arguments(parser)` and `run(options, settings) -> exit code`."""
+
+_EPILOG = "gr2 help COMMAND, or gr2 COMMAND --help, shows the arguments of a command."
+_Plain = argparse.RawDescriptionHelpFormatter
 
 _EXTRAS = {"huggingface": ("safetensors", "transformers"), "beam": ("apache_beam", "google_crc32c")}
 
@@ -56,7 +69,7 @@ def _exit_code(arguments: list[str]) -> int:
         return 2
     except ModuleNotFoundError as error:
         extra = next((extra for extra, names in _EXTRAS.items() if str(error.name).startswith(names)), "quickstart")
-        warn(f"{error.name} is not installed: pip install 'gr2_jax[{extra}]'")
+        warn(f"{error.name} is not installed: {install(extra)}")
         return 2
     except OSError as error:
         if isinstance(error, BrokenPipeError) and reader_has_left():
@@ -96,15 +109,38 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(message)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of all commands; options that it does not know are settings."""
-    parser = _Parser(prog="gr2", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+class _Version(argparse.Action):
+    """Prints the versions that a report of a fault needs, read from what is installed: nothing of it is imported."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_) -> None:
+        from importlib.metadata import version
+
+        show(f"gr2_jax {__version__}, Python {platform.python_version()}, jax {version('jax')}")
+        parser.exit()
+
+
+class _Completion(argparse.Action):
+    """Prints the script that completes commands and options in a shell."""
+
+    def __call__(self, root: argparse.ArgumentParser, options: argparse.Namespace, shell: str, *_) -> None:
+        from gr2_jax.commands.completion import completion_script
+
+        show(completion_script(parser(), shell))
+        root.exit()
+
+
+def parser(asked: Collection[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The parser of all commands; options that it does not know are settings. Only the commands that are `asked` for
+    get their arguments, which may load much: of the others it knows the names and what they are for."""
+    parser = _Parser(prog="gr2", description=__doc__, epilog=_EPILOG, allow_abbrev=False, formatter_class=_Plain)
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the versions of gr2_jax, Python and jax")
+    parser.add_argument("--completion", action=_Completion, metavar="SHELL", help="print completions for bash or zsh")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     for name in COMMANDS:
         command = _command(name)
-        command.add_arguments(
-            commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
-        )
+        own = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
+        if name in asked:
+            command.add_arguments(own)
     return parser
 
 
@@ -113,10 +149,12 @@ def _command(name: str) -> ModuleType:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["help"]:  # `gr2 help train` is `gr2 train --help`
+        arguments = [*arguments[1:2], "--help"]
     if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         raise UserError(f"there is no command '{arguments[0]}': {nearest(arguments[0], COMMANDS)}")
     try:
-        options, settings = parser().parse_known_args(arguments)
-    except SystemExit as stop:  # of --help
+        options, settings = parser(arguments[:1]).parse_known_args(arguments)
+    except SystemExit as stop:  # of --help and --version
         return stop.code
     return _command(options.command).run(options, settings)

@@ -31,6 +31,11 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     return f"did you mean '{close[0]}'?" if close else f"valid here: {', '.join(names)}"
 
 
+def install(extra: str) -> str:
+    """How to get the libraries of an extra, for the end of a message. There is no release: they come from the clone."""
+    return f"pip install -e '.[{extra}]' in the clone"
+
+
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # only writing meets these
 _SHOWN = 300  # characters of another library's message
 

@@ -11,6 +11,7 @@ from typing import Any
 # A title or an id from elsewhere may hold them, and they can move the cursor, rename the window or paste commands.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
+LONGEST = 500  # characters of a message
 PIPE_CLOSED = 141  # the code of a program that SIGPIPE ends: 128 + 13
 
 
@@ -30,8 +31,17 @@ def show_json(value: Any, *, flush: bool = False) -> None:
 
 
 def warn(text: str) -> None:
-    """Prints one line on stderr that begins with the program's name."""
-    print(f"gr2: {printable(' '.join(text.splitlines()))}", file=sys.stderr)
+    """Prints one line on stderr that begins with the program's name; of a long one its two ends."""
+    print(f"gr2: {shortened(printable(' '.join(text.splitlines())))}", file=sys.stderr)
+
+
+def shortened(text: str) -> str:
+    """A text of at most `LONGEST` characters. A message says first what is wrong and last what would be right: what is
+    cut is its middle."""
+    if len(text) <= LONGEST:
+        return text
+    end = LONGEST // 2
+    return f"{text[: LONGEST - end - 3].rstrip()} … {text[-end:].lstrip()}"
 
 
 def escape_what_stdout_cannot_encode() -> None:

@@ -3,15 +3,20 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
+from importlib import metadata
 
 import pytest
 
+import gr2_jax
 from gr2_jax import cli
 from gr2_jax.cli import main
 from gr2_jax.commands.search import _first_line
 from gr2_jax.evaluation.few_queries import rough_means
 from gr2_jax.experiment.loading import load_experiment, to_record
 from gr2_jax.lock import holding
+from gr2_jax.training.mesh import devices_in_words
 
 DOCUMENTS = ['{"doc_id": "d1", "title": "one", "text": "sort an array"}', '{"doc_id": "d2", "text": "a norm"}']
 QUERIES = ["q1\tsorting", "q2\tnorms", "q3\tarrays"]
@@ -80,11 +85,37 @@ def test_help(gr2, arguments):
         assert set(cli.COMMANDS) <= set(listed)
 
 
+def test_help_is_a_word_too(gr2):
+    assert gr2("help") == gr2("--help")
+    assert gr2("help", "metrics") == gr2("metrics", "--help")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["help"], ["--version"]])
+def test_the_list_of_commands_and_the_versions_load_no_library_that_takes_seconds(words):
+    """Nor NumPy or anything that a command imports for its own arguments."""
+    program = (
+        "import json, sys\nfrom gr2_jax.cli import main\n"
+        f"try:\n    main({words})\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
+        "json.dump(sorted(sys.modules), sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in json.loads(done.stderr)}
+    assert not loaded & {"jax", "jaxlib", "jaxtyping", "flax", "tensorflow", "numpy"}
+
+
+def test_version(gr2):
+    code, out, err = gr2("--version")
+    assert (code, err) == (0, "")
+    python = ".".join(map(str, sys.version_info[:3]))
+    assert out == f"gr2_jax {gr2_jax.__version__}, Python {python}, jax {metadata.version('jax')}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "the following arguments are required: command"),
         (["quickstrat"], "there is no command 'quickstrat': did you mean 'quickstart'?"),
+        (["help", "quickstrat"], "there is no command 'quickstrat': did you mean 'quickstart'?"),
         (["zzz"], "there is no command 'zzz': valid here: "),
         (["run"], "the following arguments are required: config"),
         (["quickstart", "--profile", "tinny"], "--profile is 'tinny': did you mean 'tiny'?"),
@@ -209,6 +240,21 @@ def test_metrics(gr2, ranked):
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     assert cells[0] == ["run", "nDCG@5", "nDCG@20", "P@20", "ERR@20"]
     assert cells[2][:2] == ["my", f"{value:.4f}".lstrip("0")]
+
+
+def test_metrics_of_query_ids_that_are_no_numbers(gr2, tmp_path):
+    """ERR of a list with the one relevant document, of the best grade 2, at rank r is 3/4 of 1/r."""
+    ids = {"q-1a": 1, "トピック": 2, "a-1": 3}
+    (tmp_path / "qrels.txt").write_text("".join(f"{q} 0 good 2\n" for q in ids), encoding="utf-8")
+    lists = {q: [*["bad1", "bad2", "bad3"][: rank - 1], "good"] for q, rank in ids.items()}
+    lines = [f"{q} Q0 {doc} {r} {-r} t\n" for q, docs in lists.items() for r, doc in enumerate(docs, 1)]
+    (tmp_path / "my.trec").write_text("".join(lines), encoding="utf-8")
+    files = [tmp_path / "my.trec", tmp_path / "qrels.txt", "--output", tmp_path / "out"]
+    code, out, _ = gr2("metrics", *files, "--measures", "ERR@20", "--json")
+    assert code == 0
+    assert json.loads(out) == {"ERR@20": pytest.approx(0.75 * (1 + 1 / 2 + 1 / 3) / 3)}
+    told = [line.split("\t") for line in (tmp_path / "out" / "my.tsv").read_text(encoding="utf-8").splitlines()]
+    assert {query: float(value) for _, query, value in told} == pytest.approx({q: 0.75 / r for q, r in ids.items()})
 
 
 @pytest.fixture
@@ -344,7 +390,7 @@ def test_prepare_refuses_a_collection_that_will_not_do(gr2, tmp_path, config, ch
     *story, last = err.splitlines()
     assert last.startswith("gr2: ")
     assert message in last
-    assert story == [f"reading {tmp_path / 'collection'}"]
+    assert story == [devices_in_words(), f"reading {tmp_path / 'collection'}"]
     assert not list((tmp_path / "run").iterdir())
 
 
@@ -364,7 +410,7 @@ def test_prepare_with_the_advice_taken_makes_three_folders_once(gr2, tmp_path, c
     parts = {name: (tmp_path / "other" / name / "stage.json").stat() for name in ("corpus", "vocabulary", "examples")}
     assert sorted(p.name for p in (tmp_path / "other").iterdir()) == ["config.json", *sorted(parts)]
     code, _, err = gr2(*command)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"{devices_in_words()}\n")
     for name, before in parts.items():
         after = (tmp_path / "other" / name / "stage.json").stat()
         assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)

@@ -4,6 +4,7 @@ import importlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -56,6 +57,7 @@ def called(monkeypatch, command, run):
         "search": ["--workdir", "w"],
         "wikipedia": ["d", "--output", "o"],
         "plan": ["c", "--topology", "v5e:1x1"],
+        "config": ["show"],
     }
     words = required.get(
         command, [] if command == "quickstart" else ["a", "b"] if command in ("metrics", "convert") else ["a"]
@@ -130,8 +132,89 @@ def test_as_a_program(tmp_path, unbuffered):
     assert done.returncode in (0, 141)
 
 
+SEARCH = """
+from types import SimpleNamespace
+from gr2_jax import cli
+from gr2_jax.corpus import Document
+from gr2_jax.pipeline import open_run
+from gr2_jax.search.searcher import Hit
+
+hits = [Hit("d", "", 1.0, proven=True)] * 5000
+searcher = SimpleNamespace(options=None, search=lambda queries, k: [hits])
+run = SimpleNamespace(documents={"d": Document("d", "", "text")})
+open_run.open_row = lambda *_, **__: SimpleNamespace(searcher=searcher, run=run, row="r")
+cli.main(["search", "a query", "--workdir", "w"])
+"""
+
+
+@pytest.fixture
+def piped(tmp_path):
+    """What the first lines of a program's output and its stderr are, where `head -1` reads it."""
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "documents.jsonl").write_text('{"doc_id": "d1", "text": "a text"}\n')
+    (tmp_path / "corpus" / "queries.tsv").write_text("q1\ta query\n")
+    (tmp_path / "corpus" / "qrels.txt").write_text("q1 0 d1 1\n")
+    (tmp_path / "a.trec").write_text("q1 Q0 d1 1 2.0 t\n")
+    (tmp_path / "search.py").write_text(SEARCH)
+
+    def run(line):
+        done = subprocess.run(
+            f'{line} | head -1; exit "${{PIPESTATUS[0]}}"',
+            shell=True,
+            executable=shutil.which("bash"),
+            cwd=tmp_path,
+            env=os.environ | {"PYTHON": sys.executable},
+            capture_output=True,
+            text=True,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("line", "first"),
+    [
+        ("$PYTHON search.py", " 1     1.000  d\n"),
+        ("$PYTHON -u -m gr2_jax collection corpus", None),
+        ("$PYTHON -u -m gr2_jax metrics a.trec corpus/qrels.txt --measures P@1", "| run |    P@1 |\n"),
+        ("$PYTHON -u -m gr2_jax config show mesh", None),
+    ],
+)
+def test_the_first_line_alone(piped, line, first):
+    code, out, err = piped(line)
+    assert code in (0, 141)
+    assert err == ""
+    assert out.count("\n") == 1
+    assert first is None or out == first
+
+
 def test_a_title_that_the_terminal_cannot_encode(monkeypatch):
     plain = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(plain, "ascii"))
     assert called(monkeypatch, "collection", lambda: terminal.show("café…") or 0) == 0
     assert plain.getvalue() == b"caf\\xe9\\u2026\n"
+
+
+@given(text=st.text("ab/'?:", max_size=3 * terminal.LONGEST))
+def test_a_long_message_keeps_its_two_ends(text):
+    short = terminal.shortened(text)
+    assert len(short) <= terminal.LONGEST
+    assert (short == text) == (len(text) <= terminal.LONGEST)
+    if short != text:
+        start, _, end = short.partition(" … ")
+        assert text.startswith(start)
+        assert text.endswith(end)
+
+
+def test_a_message_with_a_path_of_a_thousand_characters_says_what_is_wrong_and_what_would_be_right(monkeypatch, capsys):
+    def fail():
+        raise UserError(f"there is no file /{'a/' * 500}x: did you mean 'y'?")
+
+    assert called(monkeypatch, "metrics", fail) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("gr2: there is no file /a/a")
+    assert said.endswith("a/x: did you mean 'y'?\n")
+    assert " … " in said
+    assert len(said) <= len("gr2: \n") + terminal.LONGEST

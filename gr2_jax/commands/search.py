@@ -2,14 +2,19 @@
 
 import argparse
 import dataclasses
-import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from gr2_jax.commands.experiments import refuse_settings
+from gr2_jax.commands.prompt import queries_on_stdin
 from gr2_jax.commands.search_options import add_search_options, given
 from gr2_jax.errors import UserError
 from gr2_jax.terminal import show, show_json, warn
+
+if TYPE_CHECKING:
+    from gr2_jax.corpus import Document
+    from gr2_jax.search import Hit
 
 HELP = "ranked documents for a query, or for many, one after the other"
 
@@ -30,48 +35,63 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
         raise UserError("the query is not UTF-8 text")
     if (options.query and not query.strip()) or options.k < 1:
         raise UserError("search needs a query with words in it, and -k of at least 1")
+    try:
+        return _search(options, query)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # the shell's prompt begins a line of its own
+        return 130
+
+
+def _search(options: argparse.Namespace, query: str) -> int:
     from gr2_jax.pipeline.open_run import open_row
 
-    opened = open_row(options.workdir, options.row, options=given(options))
-    searcher, code = opened.searcher, 0
-    for number, asked in enumerate([query] if options.query else _typed(), start=1):
+    opened, code = open_row(options.workdir, options.row, options=given(options)), 0
+    asked_for = [query] if options.query else queries_on_stdin(f"{len(opened.run.documents):,} documents", opened.row)
+    for number, asked in enumerate(asked_for, start=1):
         if not _is_text(asked):
             warn(f"standard input, line {number}: the query is not UTF-8 text")
             code = 2
             continue
         if not asked:
             continue
-        (hits,) = searcher.search([asked], options.k)
+        (hits,) = opened.searcher.search([asked], options.k)
         if options.json:
-            show_json({"query": asked, "hits": [dataclasses.asdict(hit) for hit in hits]}, flush=True)
-            continue
-        for rank, hit in enumerate(hits, start=1):
-            docid = f"  [{hit.docid}]" if hit.docid else ""  # a row without docids
-            show(f"{rank:2d}  {hit.score:8.3f}  {hit.doc_id}{docid}")
-            show(f"{'':14}{_first_line(opened.run.texts[hit.doc_id])}")
-        show(_certificate(hits, getattr(searcher.options, "exact", None)), flush=True)
+            show_json(_record(asked, hits, opened.run.documents), flush=True)
+        else:
+            show("\n".join(_lines(hits, opened.run.documents)))
+            show(_certificate(hits, getattr(opened.searcher.options, "exact", None)), flush=True)
     return code
+
+
+def _record(query: str, hits: "Sequence[Hit]", documents: "Mapping[str, Document]") -> dict[str, Any]:
+    """The query and its hits for a program, with the whole texts: a program cuts them by itself."""
+    told = [
+        {
+            "rank": rank,
+            **dataclasses.asdict(hit),
+            "title": documents[hit.doc_id].title,
+            "text": documents[hit.doc_id].text,
+        }
+        for rank, hit in enumerate(hits, start=1)
+    ]
+    return {"query": query, "hits": told}
+
+
+def _lines(hits: "Sequence[Hit]", documents: "Mapping[str, Document]") -> Iterator[str]:
+    for rank, hit in enumerate(hits, start=1):
+        document = documents[hit.doc_id]
+        named = [hit.doc_id]
+        if document.title.casefold() not in ("", hit.doc_id.casefold(), hit.docid.casefold()):
+            named.append(_first_line(document.title))
+        if hit.docid:  # a row may be without docids
+            named.append(f"[{hit.docid}]")
+        yield f"{rank:2d}  {hit.score:8.3f}  {'  '.join(named)}"
+        yield f"{'':14}{_first_line(document.text)}"
 
 
 def _is_text(query: str) -> bool:
     """Whether the bytes of the query were UTF-8; Python reads others as lone surrogates."""
     return query == query.encode("utf-8", "replace").decode()
-
-
-def _typed() -> Iterator[str]:
-    """Queries from a terminal, with a prompt and a line editor, or every line of a pipe."""
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
-    if not sys.stdin.isatty():
-        yield from (line.strip() for line in sys.stdin)
-        return
-    import contextlib
-
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401  (gives input() its history)
-    with contextlib.suppress(EOFError):
-        while query := input("query> ").strip():
-            yield query
 
 
 def _certificate(hits: list, exact: str | None) -> str:

@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 
-from gr2_jax.corpus.wikipedia.pairs import WikipediaOptions
 from gr2_jax.terminal import show, show_json
 
 HELP = "a Wikipedia dump into documents and graded pairs, by Apache Beam"
@@ -14,6 +13,8 @@ _GRADES = {"4": "the article itself", "3": "See also", "2": "lead section", "1":
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own arguments; all others are Beam's, to be given after the dumps."""
+    from gr2_jax.corpus.wikipedia.pairs import WikipediaOptions
+
     parser.add_argument("dumps", nargs="+", help="pages-articles dumps (.xml or .xml.bz2), paths or globs")
     parser.add_argument("--output", required=True, help="a new folder, or the folder of a build to resume")
     parser.add_argument("--json", action="store_true", help="the manifest as one JSON object instead of a table")
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     """Builds, or resumes a build, and prints its counts; `settings` go to Beam."""
+    from gr2_jax.corpus.wikipedia.pairs import WikipediaOptions
     from gr2_jax.corpus.wikipedia.pipeline import build_wikipedia
 
     names = [field.name for field in dataclasses.fields(WikipediaOptions)]

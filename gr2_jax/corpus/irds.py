@@ -10,7 +10,7 @@ from typing import Any
 from gr2_jax.corpus._named_tuples import document_of, query_text
 from gr2_jax.corpus.collection import CollectionStream, Document
 from gr2_jax.corpus.qrels import Qrels, check_grades
-from gr2_jax.errors import UserError, nearest
+from gr2_jax.errors import UserError, install, nearest
 
 
 def open_irds(ids: str) -> CollectionStream:
@@ -44,7 +44,7 @@ def open_irds(ids: str) -> CollectionStream:
 
 def needs_ir_datasets(ids: str) -> UserError:
     """The error for a missing ir_datasets library."""
-    return UserError(f"irds:{ids} needs ir_datasets: pip install 'gr2_jax[data]'")
+    return UserError(f"irds:{ids} needs ir_datasets: {install('data')}")
 
 
 def _library(ids: str) -> Any:

@@ -10,11 +10,15 @@ from gr2_jax.errors import SettingError, check_choices, check_least
 class CorpusConfig:
     """Where the collection comes from (`gr2_jax.corpus.open_collection`) and how its queries are split.
 
+    source            apidocs, irds:<id>, wikipedia:DIR, or a folder (ours, BEIR's or TREC's)
     documents         keep all judged documents, and a random sample of the others, up to this number in all
                       (`gr2_jax.corpus.subset`)
     training_queries  low resource: a random subset of this size of the training queries; smaller ones are nested in
                       larger ones; with 0 training has the augmentation alone
-    folds             every query is tested in one of the folds, and `test_queries` is not used
+    empty_documents   documents without text: "error" refuses the collection, "drop" leaves them out
+    unjudged_queries  queries without a positive judgement: the same
+    validation_queries, test_queries    queries that are held out
+    folds             0: one split; 2 or more: every query is tested in one of the folds, and `test_queries` is not used
     known_items       of a collection without queries: this many documents lend a sentence each, which is taken out of
                       their text, as queries for validation and tests alike (`gr2_jax.corpus.lend_sentences`). Training
                       then has the augmentation alone. None: the collection must have queries

@@ -11,7 +11,7 @@ from gr2_jax.corpus.collection import CollectionStream, Document
 from gr2_jax.corpus.judgement_files import JudgementFiles
 from gr2_jax.corpus.qrels import read_qrels
 from gr2_jax.corpus.topics import read_topics
-from gr2_jax.errors import UserError
+from gr2_jax.errors import UserError, install
 
 
 def is_trec(directory: Path) -> bool:
@@ -89,4 +89,4 @@ def _require_ir_datasets() -> None:
     try:
         import ir_datasets  # noqa: F401
     except ImportError as error:
-        raise UserError("TREC's document files need ir_datasets: pip install 'gr2_jax[data]'") from error
+        raise UserError(f"TREC's document files need ir_datasets: {install('data')}") from error

@@ -14,7 +14,8 @@ from gr2_jax.errors import SettingError, UserError, check_least, check_share
 class BatchConfig:
     """What a retrieval batch holds.
 
-    queries          B, real queries with up to `docids` (K) graded documents each
+    queries          B, real queries with up to `docids` graded documents each
+    docids           K, documents of a query
     indexing_texts   E, texts with one document each, for the indexing likelihood
     pseudo_share     share of `indexing_texts` drawn from the augmentation; the rest are spans of the documents' text
     query_share      share of the augmentation's texts that are queries with one docid of the best grade, for the graded

@@ -20,10 +20,14 @@ _SENTINEL = re.compile(r"▁?<extra_id_(0|[1-9][0-9]{0,8})>")
 
 @dataclasses.dataclass(frozen=True)
 class VocabularyConfig:
-    """`size` pieces learnt from at most `characters` of training text, then `extra_ids` for codes and suffixes.
+    """The vocabulary: learnt from the training text, or that of a trained model.
 
-    `model` is a SentencePiece file to use instead, such as a T5's own `spiece.model` (whose model has 100 extra ids).
-    Where the file has sentinels itself, as mT5's has, they are the extra ids: `extra_ids` may not be more than those.
+    size          pieces to learn
+    characters    training text that they are learnt from, at most
+    extra_ids     sentinels after the pieces, for codes and suffixes
+    model         a SentencePiece file to use instead, such as a T5's own `spiece.model` (whose model has 100 extra
+                  ids); where the file has sentinels itself, as mT5's has, they are the extra ids, and `extra_ids` may
+                  not be more than those
     """
 
     size: int = 8192

@@ -20,8 +20,8 @@ from gr2_jax.training.optimiser import OptimiserConfig
 class AugmentationConfig:
     """Pseudo-queries of the documents, beside their titles, leading paragraphs and leading sentences.
 
-    entities     per document
-    generated    per document, which `generator` writes (as DSI-QG does)
+    entities     names per document that are pseudo-queries
+    generated    pseudo-queries per document, which `generator` writes (as DSI-QG does)
     generator    a `gr2_jax.pipeline.schemes.PlainQueries`; None: one with the default settings
     """
 
@@ -37,6 +37,7 @@ class AugmentationConfig:
 class RetrievalConfig:
     """The retrieval model and its training (paper 4.2), for fine-tuning and pre-training alike.
 
+    model, optimiser, objective, batch    the model, its training, the loss and what a batch holds
     evaluate_every    steps after which the validation queries are searched and scored, into validation.jsonl beside the
                       checkpoints; 0: never
     """
@@ -53,7 +54,11 @@ class RetrievalConfig:
 
 @dataclasses.dataclass(frozen=True)
 class GradedPairs:
-    """One source of pre-training: the folder that `gr2 wikipedia` wrote, and its rate among the sources."""
+    """One source of pre-training.
+
+    directory    the folder that `gr2 wikipedia` wrote
+    rate         among the sources: how often a batch draws from it
+    """
 
     directory: str
     rate: float = 1.0
@@ -87,7 +92,9 @@ class PairsConfig:
 class Settings:
     """What every experiment has: what decides a run's bytes, where they go, and on which devices they are computed.
 
-    workdir    by default runs/<name>, of the name that the experiment is made with
+    name       of the experiment
+    workdir    where the run goes; by default runs/<name>, of the name that the experiment is made with
+    seed       of every random draw
     """
 
     name: str
@@ -119,7 +126,10 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment(Settings):
-    """A run over one collection: docids, trained rows, and the table that compares them."""
+    """A run over one collection: docids, trained rows, and the table that compares them.
+
+    rows    of the table, in its order
+    """
 
     corpus: CorpusConfig = CorpusConfig()
     augmentation: AugmentationConfig = AugmentationConfig()

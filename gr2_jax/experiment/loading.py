@@ -110,7 +110,10 @@ def _note(node: Any, path: str, text: str, flag: str, changes: dict) -> None:
     word, _, rest = path.partition(".")
     name, fields = word.replace("-", "_"), {field.name for field in dataclasses.fields(node)}
     if name not in fields:
-        raise UserError(f"{flag}: {type(node).__name__} has no field '{name}': {nearest(name, fields)}")
+        before, after = flag.removesuffix(path), f".{rest}" if rest else ""
+        places = [f"'{before}{place}{after}'" for place in _deeper(node, name)]
+        hint = f"did you mean {' or '.join(places)}?" if places else nearest(name, fields)
+        raise UserError(f"{flag}: {type(node).__name__} has no field '{name}': {hint}")
     value = getattr(node, name)
     if isinstance(value, tuple) and value and isinstance(value[0], Row | Scheme):
         place, rest = _named(value, rest, flag)
@@ -125,6 +128,16 @@ def _note(node: Any, path: str, text: str, flag: str, changes: dict) -> None:
         raise UserError(f"{flag}: '{name}' has no fields" + " here: it is not set" * (value is None))
     else:
         changes[name] = _parse(text, typing.get_type_hints(type(node))[name], flag)
+
+
+def _deeper(node: Any, name: str, path: str = "") -> Iterator[str]:
+    """The paths of the fields of this name in the sections within a section."""
+    for field in dataclasses.fields(node):
+        value = getattr(node, field.name)
+        if path and field.name == name:
+            yield f"{path}{name}"
+        elif dataclasses.is_dataclass(value):
+            yield from _deeper(value, name, f"{path}{field.name}.")
 
 
 def _named(items: Sequence[Row | Scheme], path: str, flag: str) -> tuple[int, str]:

@@ -14,10 +14,11 @@ class Row(abc.ABC):
     """One row of the table. A new kind of row is a subclass in `gr2_jax.pipeline.rows`: its fields are its settings.
 
     Each method is given the `gr2_jax.pipeline.run.Run` that the row belongs to.
+
+    name    in the table, and of the row's files
     """
 
     name: str
-    """In the table, and of the row's files."""
 
     def __post_init__(self):
         check_name(self, "name", self.name)

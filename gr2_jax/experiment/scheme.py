@@ -39,10 +39,11 @@ class Scheme(abc.ABC):
     """One docid scheme. A new one is a subclass in `gr2_jax.pipeline.schemes`: its fields are its settings.
 
     Methods are given the `gr2_jax.pipeline.run.Run` that the scheme belongs to.
+
+    name    what rows call it
     """
 
     name: str
-    """What rows call it."""
 
     def __post_init__(self):
         check_name(self, "name", self.name)
@@ -71,6 +72,7 @@ class Scheme(abc.ABC):
 class DocidConfig:
     """The docid schemes to make, each unique over the corpus.
 
+    schemes       one or more, which rows name
     max_length    tokens per docid at most, its end not counted
     """
 

@@ -1,8 +1,9 @@
 """The paper's objectives as pure functions on arrays: import them alone, into any JAX code.
 
 Every function computes in float32 whatever the dtype of its inputs, works under `jit`, `grad` and `vmap` (reverse mode:
-no `jvp` or `hessian` of embeddings), on one device or a mesh, and never reads array values in Python. Option strings,
-`num_grades` and the presence of optional arrays are static under `jit`.
+no `jvp` or `hessian` of embeddings), on one device or a mesh. Option strings, `num_grades` and the presence of optional
+arrays are static under `jit`. Outside of `jit` values that would make a loss NaN raise `UserError`; no function reads
+traced ones.
 
 Grades are integers: 0 = not relevant or padding, `num_grades` = the most relevant.
 """

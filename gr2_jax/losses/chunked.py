@@ -9,7 +9,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.errors import UserError
 from gr2_jax.losses.any_mesh import on_any_mesh
-from gr2_jax.losses.checks import check_choice, check_shape
+from gr2_jax.losses.checks import (
+    check_array,
+    check_choice,
+    check_embeddings,
+    check_scale,
+    check_shape,
+    check_temperature,
+)
 from gr2_jax.losses.grades import judged_columns
 from gr2_jax.losses.mgcc import MgccOptions, mgcc_terms
 from gr2_jax.losses.pairs import NOTHING, Positives, put, split
@@ -48,14 +55,19 @@ def chunked_mgcc_loss(
       judged_grades: their grades, as for `grade_matrix`.
 
     Raises:
-      UserError: an unknown option value, a chunk size below 1, or arrays whose shapes do not fit together.
+      UserError: an unknown option value, a chunk size below 1, arrays whose shapes do not fit together or, outside of
+        `jit`, a value that would make the loss NaN.
     """
     if chunk_size is not None and chunk_size < 1:
         raise UserError(f"chunk_size={chunk_size} must be at least 1")
+    check_embeddings(query_embeddings, docid_embeddings)
+    check_temperature(temperature)
     check_shape("docid_rows", docid_rows, docid_embeddings.shape[:1])
+    check_array("judged_rows", judged_rows)
     check_shape("judged_rows", judged_rows, (len(query_embeddings), *judged_rows.shape[1:]))
     check_choice("similarity", similarity, ("cosine", "dot"))
     columns, grades, docid_mask = judged_columns(docid_rows, judged_rows, judged_grades)
+    check_scale(grades, num_grades)
     size = min(chunk_size or max(128, _TILE // max(len(query_embeddings), 1)), len(docid_rows))
     missing = -len(docid_rows) % size
     scores, rest = _split_in_chunks(

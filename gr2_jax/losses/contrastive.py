@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from gr2_jax.losses.checks import check_array
 from gr2_jax.losses.mgcc import mgcc_loss
 from gr2_jax.losses.reduction import Reduction
 from gr2_jax.losses.similarity import Similarity
@@ -27,6 +28,7 @@ def supervised_contrastive_loss(
 
     Raises UserError for an unknown option or arrays whose shapes do not fit together.
     """
+    check_array("positives", positives)
     return mgcc_loss(
         query_embeddings,
         docid_embeddings,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.losses.any_mesh import on_any_mesh
-from gr2_jax.losses.checks import check_shape
+from gr2_jax.losses.checks import check_array, check_shape, check_temperature
 from gr2_jax.losses.similarity import masked_log_softmax, similarity_matrix
 
 
@@ -31,8 +31,9 @@ def relevance_loss(
     sim is divided by `temperature`; the paper has none. Between unit vectors a ratio without logarithm has a gradient
     only for temperatures of about .05 to .2: at 1 all ratios are alike, far below one is all.
 
-    Raises UserError where the arrays' shapes do not fit together.
+    Raises UserError where the arrays' shapes do not fit together or, outside of `jit`, the temperature is not above 0.
     """
+    check_temperature(temperature)
     same_query, same_document = _sameness(document_reps, query_reps, query_ids, document_ids)
     # [i, j]: some row pairs document i with query j.
     paired = jnp.matmul(same_document.astype(jnp.float32), same_query.astype(jnp.float32)) > 0
@@ -79,6 +80,7 @@ def _sameness(
     document_ids: Int[Array, "P"] | None,
 ) -> tuple[Bool[Array, "P P"], Bool[Array, "P P"]]:
     """Whether two rows hold the same query, and whether they hold the same document."""
+    check_array("document_reps", document_reps)
     check_shape("query_reps", query_reps, document_reps.shape)
     rows = jnp.arange(document_reps.shape[0])
     query_ids = rows if query_ids is None else query_ids

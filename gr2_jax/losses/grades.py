@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.losses.any_mesh import on_any_mesh
-from gr2_jax.losses.checks import check_shape
+from gr2_jax.losses.checks import check_array, check_shape
 
 
 @on_any_mesh(rows=(1, 0))
@@ -31,6 +31,8 @@ def grade_matrix(
     Raises:
       UserError: judged_grades is not shaped like judged_rows.
     """
+    check_array("docid_rows", docid_rows)
+    check_array("judged_rows", judged_rows)
     check_shape("judged_grades", judged_grades, judged_rows.shape)
     # Under jit the [B,N,J] comparison is fused into its reduction.
     judged = (judged_rows[:, None, :] == docid_rows[:, None]) & (docid_rows[:, None] >= 0)
@@ -68,6 +70,8 @@ def judged_columns(
     Raises:
       UserError: judged_grades is not shaped like judged_rows.
     """
+    check_array("docid_rows", docid_rows)
+    check_array("judged_rows", judged_rows)
     check_shape("judged_grades", judged_grades, judged_rows.shape)
     # rows ascending, a row's best grade first: an entry that repeats the row before it is a repeated judgement
     judged_rows, worst_first = jax.lax.sort((judged_rows, -judged_grades), dimension=-1, num_keys=2)
@@ -92,7 +96,7 @@ def exponential_gains(grades: Int[Array, "B N"]) -> Float[Array, "B N"]:
 
 def _first_column(docid_rows: Int[Array, "N"], rows: Int[Array, "*S"]) -> Int[Array, "*S"]:
     """The column where each row first occurs in the batch; N where it does not occur, and for padding."""
-    size = len(docid_rows)
+    docid_rows, size = jnp.asarray(docid_rows), len(docid_rows)
     order = jnp.argsort(docid_rows, stable=True)
     in_order = docid_rows[order]
     place = jnp.minimum(jnp.searchsorted(in_order, rows), size - 1)

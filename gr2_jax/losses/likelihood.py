@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.losses.any_mesh import on_any_mesh
-from gr2_jax.losses.checks import check_shape
+from gr2_jax.losses.checks import check_array, check_shape
 from gr2_jax.losses.per_grade import graded_loss
 from gr2_jax.losses.reduction import Reduction, reduce_masked
 
@@ -26,6 +26,7 @@ def label_smoothed_nll(
     Raises:
       UserError: targets or weights are not shaped like the logits without their last axis.
     """
+    check_array("logits", logits)
     check_shape("targets", targets, logits.shape[:-1])
     check_shape("weights", weights, logits.shape[:-1])
     logits, weights = logits.astype(jnp.float32), weights.astype(jnp.float32)
@@ -57,6 +58,7 @@ def query_likelihood_loss(
     Raises:
       UserError: an unknown reduction, or grades not shaped like sequence_nll.
     """
+    check_array("sequence_nll", sequence_nll)
     check_shape("grades", grades, sequence_nll.shape)
     losses = sequence_nll.astype(jnp.float32)
     return graded_loss(losses, grades, num_grades=num_grades, reduction=reduction)
@@ -73,6 +75,7 @@ def graded_likelihood_loss(
 
     Raises UserError for an unknown reduction, or grades not shaped like sequence_nll.
     """
+    check_array("sequence_nll", sequence_nll)
     check_shape("grades", grades, sequence_nll.shape)
     weights = jnp.maximum(grades, 0).astype(jnp.float32)
     total = jnp.sum(weights, axis=-1)
@@ -88,6 +91,7 @@ def indexing_loss(
 
     Raises UserError for an unknown reduction or a mask not shaped like sequence_nll.
     """
+    check_array("sequence_nll", sequence_nll)
     mask = jnp.ones(sequence_nll.shape, dtype=bool) if mask is None else mask
     check_shape("mask", mask, sequence_nll.shape)
     return reduce_masked(sequence_nll.astype(jnp.float32), mask, reduction)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.losses.any_mesh import on_any_mesh
-from gr2_jax.losses.checks import check_shape
+from gr2_jax.losses.checks import check_array, check_shape
 from gr2_jax.losses.reduction import Reduction, reduce_masked
 
 
@@ -31,6 +31,7 @@ def margin_loss(
 
     Raises UserError for an unknown reduction or arrays whose shapes do not fit together.
     """
+    check_array("scores", scores)
     check_shape("grades", grades, scores.shape)
     mask = jnp.ones(scores.shape, bool) if mask is None else mask
     check_shape("mask", mask, scores.shape)

@@ -81,7 +81,9 @@ def mgcc_loss(
       reduction: "mean", or "sum" over queries (the paper's form).
 
     Raises:
-      UserError: an unknown option, or arrays whose shapes do not fit together.
+      UserError: an unknown option, lists in place of arrays, or shapes that do not fit together. Outside of `jit`,
+        where values can be read: a temperature that is not above 0, a grade above num_grades, or a query with more
+        than max_positives relevant docids. Under `jit` the last two make the loss NaN.
     """
     return mgcc_from_scores(
         scaled_similarities(query_embeddings, docid_embeddings, temperature=temperature, similarity=similarity),

@@ -4,9 +4,11 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from gr2_jax.losses.checks import check_choice, check_num_grades, check_shape
+from gr2_jax.errors import UserError
+from gr2_jax.losses.checks import check_array, check_choice, check_num_grades, check_shape, known_value
 
 Penalty = Literal["rank", "grade", "equal"] | Float[Array, "L"]
 
@@ -35,6 +37,7 @@ def learnable_penalty(parameters: Float[Array, "L"]) -> Float[Array, "L"]:
     The paper leaves a learnable penalty open; this form is ours. Minimising the loss alone would drive the lower
     grades' weights to 0: add `penalty_prior` of the result.
     """
+    check_array("parameters", parameters)
     weights = jnp.cumsum(jax.nn.softplus(parameters.astype(jnp.float32)))
     return weights / weights[-1]
 
@@ -42,10 +45,14 @@ def learnable_penalty(parameters: Float[Array, "L"]) -> Float[Array, "L"]:
 def penalty_parameters(penalty: Penalty, num_grades: int) -> Float[Array, "L"]:
     """The θ from which `learnable_penalty` starts at this penalty ("rank", or an increasing vector), scaled to λ_L = 1.
 
-    A penalty that does not increase with the grade gives NaN. Raises UserError as `grade_penalties` does.
+    Raises UserError as `grade_penalties` does, and for a penalty that does not increase with the grade; under `jit`
+    that gives NaN.
     """
     weights = grade_penalties(penalty, num_grades)
     steps = jnp.diff(weights / weights[-1], prepend=0.0)
+    known = known_value(steps)
+    if known is not None and not np.all(known > 0):
+        raise UserError(f"the penalty {penalty!r} does not increase with the grade, as a learnt one does: use 'rank'")
     return jnp.log(jnp.expm1(jnp.where(steps > 0, steps, jnp.nan)))
 
 

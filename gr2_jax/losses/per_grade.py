@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gr2_jax.losses.checks import check_num_grades
+from gr2_jax.losses.checks import check_num_grades, check_scale
 from gr2_jax.losses.reduction import Reduction, reduce_masked
 
 _WRITTEN_OUT = 8
@@ -112,7 +112,9 @@ def graded_loss(
     """Losses averaged within each grade, then over the grades of a query; mean or sum over queries with a positive.
 
     A query that has a grade above num_grades is NaN: a wrong scale would otherwise silently drop its best documents.
+    Raises UserError for such a grade where the grades are known.
     """
+    check_scale(grades, num_grades)
     means, counts = means_and_counts(losses, grades, num_grades)
     per_query = over_grades(means, counts, 1.0)
     per_query = jnp.where(jnp.any(grades > num_grades, axis=-1), jnp.nan, per_query)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.losses.any_mesh import on_any_mesh
-from gr2_jax.losses.checks import check_shape
+from gr2_jax.losses.checks import check_array, check_shape
 from gr2_jax.losses.per_grade import graded_loss
 from gr2_jax.losses.reduction import Reduction
 
@@ -43,6 +43,8 @@ def self_negative_loss(
     Raises:
       UserError: an unknown reduction, or arrays whose shapes do not fit together.
     """
+    check_array("positive_nll", positive_nll)
+    check_array("negative_nll", negative_nll)
     check_shape("grades", grades, positive_nll.shape)
     check_shape("negative_mask", negative_mask, negative_nll.shape)
     check_shape("negative_nll", negative_nll, (positive_nll.shape[0], *negative_nll.shape[1:]))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from gr2_jax.losses.any_mesh import on_any_mesh
-from gr2_jax.losses.checks import check_choice
+from gr2_jax.losses.checks import check_choice, check_embeddings, check_temperature
 
 Similarity = Literal["cosine", "dot"]
 
@@ -35,7 +35,13 @@ def scaled_similarities(
     temperature: float | Float[Array, ""] = 0.1,
     similarity: Similarity = "cosine",
 ) -> Float[Array, "B N"]:
-    """sim(f_q, f_id) / τ of Eq. 4, in float32. Raises UserError for an unknown similarity."""
+    """sim(f_q, f_id) / τ of Eq. 4, in float32.
+
+    Raises UserError for an unknown similarity, embeddings of different widths, or a temperature that is known and not
+    above 0.
+    """
+    check_embeddings(query_embeddings, docid_embeddings)
+    check_temperature(temperature)
     return similarity_matrix(query_embeddings, docid_embeddings, similarity) / jnp.asarray(temperature, jnp.float32)
 
 

@@ -11,11 +11,17 @@ from gr2_jax.models.t5 import EOS_ID
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """A preset of `gr2_jax.models` with its depth, or the T5 of `weights`; `dropout_rate` applies in training.
+    """A preset of `gr2_jax.models` with its depth, or the T5 of `weights`.
 
-    weights       a checkpoint, a Hugging Face directory or hub name, as `gr2_jax.models.load_t5` reads them
+    preset        widths of a model without weights: "scratch" or a T5's name, such as "base"
+    num_encoder_layers, num_decoder_layers    depth of a model without weights; 0 encoder layers are the embedding alone
+    dropout_rate  in training
     lsa_start     without weights, starting values come from the corpus
-    dtype, scan_layers, remat    how it is computed, see `gr2_jax.models.T5Config`
+    weights       a checkpoint, a Hugging Face directory or hub name, as `gr2_jax.models.load_t5` reads them
+    dtype         type of the activations; parameters, softmax, norms and logits are float32
+    scan_layers   a stack is one layer in a loop, which compiles faster
+    remat         what is kept for a layer's backward pass: "none" (no rematerialisation), everything; "minimal" and
+                  "full", less for more time, see `gr2_jax.models.T5Config`
     """
 
     preset: str = "scratch"

@@ -21,11 +21,13 @@ class FusionObjective:
     The defaults follow the paper to the letter. SpaceFusion, from which the paper takes the approach, has likelihoods
     per token, a cap on L_Div and noise in training.
 
+    alpha, beta    weights of relevance (Eq. 1) and of distinctness (Eq. 2)
     temperature    of Eq. 1
     margin         similarity at which Eq. 2 stops to push two documents or two queries apart; None: never
     per_token      likelihoods are means over tokens, not sums over the tokens of a text
     noise          length of a random vector that is added to each representation before it is decoded, as a share of
                    the representation's length
+    label_smoothing    share of each token's label that is spread over the vocabulary
     """
 
     alpha: float = 1.0

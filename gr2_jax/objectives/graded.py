@@ -37,6 +37,7 @@ BY_LISTS = ("listwise", "margin")
 class RetrievalObjective:
     """Eq. 10: gamma L_MGCC + L_MLE^q + L_MLE^d. gamma = 0 is the paper's likelihood-only variant (MLE).
 
+    gamma     weight of the graded loss
     graded    L_MGCC ("mgcc") or its replacement. On f_q and f_id: "contrastive", all positives alike; "cross_entropy"
               (CE), grades as labels of one softmax over the docids of the batch; "lambdarank" (LR). On likelihoods:
               "likelihood", grades as weights of -log P(id|q); "listwise", one softmax over log P of a query's docids
@@ -44,8 +45,16 @@ class RetrievalObjective:
               pairwise loss of LTRGR)
     docid_reader    what makes f_id, see `gr2_jax.models.GR2.__call__`: "encoder" or "decoder", which read the docid
               alone; "query", the paper's letter, whose vectors have read the query and cannot rank
-    penalty .. denominator    MGCC's, see `gr2_jax.losses.mgcc_loss`; "equal" and "off" are the paper's variants -lambda
-              and -Max; "learnable" is trained with the model (`gr2_jax.losses.learnable_penalty` and its prior)
+    temperature    tau, by which similarities are divided
+    penalty        MGCC's weight of a grade, see `gr2_jax.losses.mgcc_loss`: "rank" or "grade"; "equal", the paper's
+              variant -lambda; "learnable", trained with the model (`gr2_jax.losses.learnable_penalty` and its prior)
+    constraint     MGCC's order among the losses of grades: "running_max" or "literal"; "off", the paper's variant -Max
+    bound          what MGCC's constraint compares: single pair losses or the means of grades
+    bound_gradient    whether the gradient of a loss that the constraint raises goes to the pair that raises it
+    denominator    which docids MGCC compares a relevant one with: the whole "batch", "negatives" or "lower" grades
+    similarity     of f_q and f_id: "cosine", or "dot" as the paper writes
+    margin         by how much log P of a better docid is to be larger, for "margin" alone
+    label_smoothing    share of each token's label that is spread over the vocabulary, in the likelihoods
 
     Grades, in penalties, labels and gains alike, are the numbers 1 to L of the different grades judged
     (`gr2_jax.corpus.grade_places`), not the judged grades.

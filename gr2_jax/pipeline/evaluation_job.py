@@ -18,9 +18,11 @@ from gr2_jax.lock import holding
 from gr2_jax.pipeline.open_run import RunRetriever, open_row
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import fingerprint_of
+from gr2_jax.progress import say
 from gr2_jax.search.searcher import check_depth
 from gr2_jax.search.sharded import Found, search_sharded
 from gr2_jax.terminal import warn
+from gr2_jax.training.mesh import devices_in_words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +76,7 @@ def evaluate_job(job: EvaluationJob) -> dict[str, Any]:
         output.mkdir(parents=True, exist_ok=True)
     agree(output, parts.name)
     with holding(output), writing(output):
+        say(devices_in_words())
         found = search_sharded(searcher, queries, job.k, parts)
         result = {"measures": {}, "provenance": _provenance(job, opened, searcher.options, found, queries)}
         if qrels is not None:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
 
-import jax
 import numpy as np
 from flax import traverse_util
 
@@ -39,6 +38,7 @@ from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.progress import say
 from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.training.loop import train
+from gr2_jax.training.mesh import devices_in_words
 
 _ROLES = {"pairs": "pairs", "titles": "documents"}  # seqio's tasks, and what they read of a source
 _ROWS = 1 << 27  # a wiki's page ids are below: the rows of the next source begin there
@@ -51,6 +51,7 @@ def pretrain(experiment: Pretraining, directory: Path, *, until: str = "train") 
     run.check()
     run.paths.create()
     with holding(run.paths.root), writing(run.paths.root):
+        say(devices_in_words())
         run.prepare()
         return None if until == "prepare" else run.train()
 
@@ -198,7 +199,7 @@ class PretrainingRun:
         job = self.step(model).job(experiment.name, self.batches(), experiment, self.tokenizer.decode)
         params = from_weights(random_params(model, experiment.seed), retrieval.model, model.config)
         directory = self.paths.checkpoints("pretraining", fingerprint)
-        say(f"pre-training {experiment.name}, {job.steps:,} steps on {jax.device_count()} devices")
+        say(f"pre-training {experiment.name}, {job.steps:,} steps")
         meta = train(job, params, directory)
         say(f"  {meta['seconds']:.0f} s, last loss {meta['loss']:.3f}")
         return model, restore_params(directory, params, on_host=True)[0]

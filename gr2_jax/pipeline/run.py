@@ -109,11 +109,6 @@ class Run:
         """Document id -> document."""
         return {document.doc_id: document for document in self.corpus.documents}
 
-    @cached_property
-    def texts(self) -> dict[str, str]:
-        """Document id -> text."""
-        return {document.doc_id: document.text for document in self.corpus.documents}
-
     def queries(self, part: str) -> dict[str, str]:
         """Id -> text of the "train", "validation" or "test" queries."""
         return {query: self.corpus.queries[query] for query in getattr(self.split, part)}

@@ -25,6 +25,7 @@ from gr2_jax.pipeline.seeds import report_seeds
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of, reading_stage
 from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.progress import say
+from gr2_jax.training.mesh import devices_in_words
 
 STAGES = ("prepare", "docids", "train", "evaluate")
 
@@ -56,6 +57,7 @@ def run_experiment(
         raise UserError("there are no validation queries to score: --corpus.validation_queries is 0")
     run.paths.create()
     with holding(run.paths.root), writing(run.paths.root):
+        say(devices_in_words())
         docids = _run_seeds(run, seeds, until) if seeds else _run_split_or_folds(run, until)
         if not is_first():
             return None

@@ -3,7 +3,7 @@
 import importlib.util
 import os
 
-from gr2_jax.errors import UserError
+from gr2_jax.errors import UserError, install
 
 
 def prepare_environment() -> None:
@@ -24,7 +24,7 @@ def devices_of(topology: str, slices: int = 1) -> list:
         UserError: libtpu is not installed, or does not know the topology.
     """
     if importlib.util.find_spec("libtpu") is None:
-        raise UserError("planning needs the TPU's compiler: pip install 'gr2_jax[tpu]'")
+        raise UserError(f"planning needs the TPU's compiler: {install('tpu')}")
     from jax.experimental import topologies
 
     several = {"num_slices": slices} if slices > 1 else {}

@@ -49,6 +49,8 @@ class SearchOptions:
                       searched again with 4 times the beams and the nearest, up to `max_beams`. After that, or once it
                       would cost more, all docids are scored, in a corpus of at most `exhaustive_limit` documents.
                       "exhaustive": all docids are scored, up to the same limit.
+    max_beams         beams of the widest search of "adaptive"
+    exhaustive_limit  documents of the largest corpus whose docids are all scored
     length_penalty    ranks as Hugging Face's `generate` does, by log-likelihood / length ** length_penalty; no hit is
                       proven
     """

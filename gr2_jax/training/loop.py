@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from gr2_jax.errors import Preempted
 from gr2_jax.hosts import Preemption, of_first
-from gr2_jax.progress import progress
+from gr2_jax.progress import progress, say
 from gr2_jax.training.checkpoints import Checkpoints
 from gr2_jax.training.chips import peak_flops
 from gr2_jax.training.feed import Feed
@@ -69,6 +69,8 @@ class _Training:
             self.state, self.meta = self._start(params)
         self.clock.add(self.meta["goodput"])
         self.first = self.at = self.meta["step"]
+        if 0 < self.at < job.steps:
+            say(f"{job.label} goes on from step {self.at:,} of {job.steps:,}")
         host, hosts = jax.process_index(), jax.process_count()
         feed = Feed(lambda number: put_batch(job.batches, number, self.mesh), self.at, job.steps, self.settings.ahead)
         self.feed = opened.enter_context(feed)

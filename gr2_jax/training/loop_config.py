@@ -7,7 +7,9 @@ from gr2_jax.errors import SettingError, check_least
 
 @dataclasses.dataclass(frozen=True)
 class LoopConfig:
-    """checkpoint_seconds    longest time between checkpoints, by the first host's clock, read every 20 steps
+    """What happens beside the steps of a training.
+
+    checkpoint_seconds    longest time between checkpoints, by the first host's clock, read every 20 steps
     checkpoint_steps      an additional checkpoint every this many steps; 0: none
     profile         first step to trace with JAX's profiler, and the step after the last; empty: none
     watchdog_seconds    time without a step after which the late host is named; 0: never

@@ -11,6 +11,7 @@ Rows of the batch are split over the first three. The same code runs on one CPU 
 import contextlib
 import dataclasses
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -30,7 +31,13 @@ Batches = Callable[..., dict[str, np.ndarray]]
 
 @dataclasses.dataclass(frozen=True)
 class MeshConfig:
-    """Devices along each axis; at most one axis may be -1, which takes the devices that the others leave."""
+    """Devices along each axis; at most one axis may be -1, which takes the devices that the others leave.
+
+    replica    slices of a pod: the batch is split over them
+    data       devices that the batch is split over
+    fsdp       devices that the batch, the parameters and the optimiser's state are split over
+    tensor     devices that heads, feed-forward and vocabulary are split over
+    """
 
     replica: int = 1
     data: int = -1
@@ -77,6 +84,17 @@ def make_mesh(config: MeshConfig = MeshConfig(), devices: Sequence[jax.Device] |
     else:
         laid_out = mesh_utils.create_device_mesh(sizes, devices, allow_split_physical_axes=True)
     return Mesh(laid_out, AXES, axis_types=(AxisType.Auto,) * len(AXES))  # Linen leaves it to the compiler
+
+
+def devices_in_words() -> str:
+    """Such as `on 1 CPU device (2 cores)` or `on 8 devices in 2 processes: NVIDIA H100 80GB HBM3`."""
+    devices, processes = jax.devices(), jax.process_count()
+    plural, together = "s" * (len(devices) > 1), f" in {processes} processes" * (processes > 1)
+    if devices[0].platform == "cpu":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return f"on {len(devices)} CPU device{plural}{together} ({cores} core{'s' * (cores != 1)})"
+    kinds = ", ".join(sorted({device.device_kind for device in devices}))
+    return f"on {len(devices)} device{plural}{together}: {kinds}"
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ class MetricsLog:
     """`with MetricsLog(directory, step) as log: log.write(step, {"loss": 3.2})`; only the first process writes.
 
     The run starts at `step`; lines that an earlier start wrote for later steps are removed. tensorboardX
-    (`pip install 'gr2_jax[tensorboard]'`) writes TensorBoard's files to `directory`/tensorboard. Weights & Biases gets
+    (`pip install -e '.[tensorboard]'`) writes TensorBoard's files to `directory`/tensorboard. Weights & Biases gets
     the metrics if wandb is installed and $WANDB_PROJECT names a project.
     """
 

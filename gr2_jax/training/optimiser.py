@@ -10,11 +10,16 @@ from gr2_jax.errors import check_above_zero, check_choices, check_least, check_s
 
 @dataclasses.dataclass(frozen=True)
 class OptimiserConfig:
-    """Linear warm-up over `warmup_steps` and cosine decay to 1% of `learning_rate` over `steps`, of
+    """An optimiser with linear warm-up and cosine decay to 1% of its learning rate.
 
-    adam        with decoupled weight decay (the paper's)
-    adafactor   T5's own: the rate is relative to a parameter's scale; it keeps row and column means of the second
-                moments and no first moments; `b2` is unused
+    steps            of the training, over which the rate decays
+    learning_rate    after the warm-up, the largest
+    warmup_steps     over which the rate rises from 0
+    b2               Adam's decay of the second moments
+    weight_decay     decoupled, per step, times the rate
+    kind             "adam", with decoupled weight decay (the paper's); "adafactor", T5's own: the rate is relative to a
+                     parameter's scale; it keeps row and column means of the second moments and no first moments; `b2`
+                     is unused
     """
 
     steps: int = 1000

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from gr2_jax.cli import main
+from gr2_jax.commands.search import _lines, _record
+from gr2_jax.corpus import Document
 from gr2_jax.pipeline import open_run
 from gr2_jax.search.searcher import Hit
 
@@ -23,8 +25,8 @@ class Words:
 
 @pytest.fixture
 def search(monkeypatch, capsys):
-    run = SimpleNamespace(texts={f"../{EVIL}": f"{EVIL}title\nsecond line"})
-    monkeypatch.setattr(open_run, "open_row", lambda *_, **__: SimpleNamespace(searcher=Words(), run=run))
+    run = SimpleNamespace(documents={f"../{EVIL}": Document(f"../{EVIL}", "", f"{EVIL}title\nsecond line")})
+    monkeypatch.setattr(open_run, "open_row", lambda *_, **__: SimpleNamespace(searcher=Words(), run=run, row="W"))
 
     def call(*arguments, typed=b"", encoding="utf-8"):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed), encoding))
@@ -56,3 +58,50 @@ def test_ids_docids_and_texts_reach_the_terminal_without_escapes(search):
     _, out, _ = search("a query", "--json")
     assert json.loads(out)["hits"][0]["doc_id"] == f"../{EVIL}"
     assert "\x1b" not in out
+
+
+DOCUMENTS = {
+    "d1": Document("d1", "A Title", "first line\n\nsecond line"),
+    "d2": Document("d2", "", "text"),
+    "d3": Document("d3", "Sort Array", "text"),
+    "Sorting": Document("Sorting", "sorting", "text"),
+}
+
+
+def test_a_hit_names_the_title_where_it_says_something_else_than_the_docid_and_the_id():
+    docids = ["title a", "", "sort array", "docid"]
+    hits = [Hit(name, docid, 1.5, proven=True) for name, docid in zip(DOCUMENTS, docids, strict=True)]
+    lines = list(_lines(hits, DOCUMENTS))
+    assert lines[::2] == [
+        " 1     1.500  d1  A Title  [title a]",
+        " 2     1.500  d2",
+        " 3     1.500  d3  [sort array]",
+        " 4     1.500  Sorting  [docid]",
+    ]
+    assert lines[1].strip() == "first line"
+
+
+def test_a_hit_for_a_program_has_its_rank_title_and_whole_text():
+    hits = [Hit("d2", "docid", 2.0, proven=True), Hit("d1", "docid", 1.0, proven=False, similarity=0.5)]
+    record = _record("a query", hits, DOCUMENTS)
+    assert record["query"] == "a query"
+    assert [hit["rank"] for hit in record["hits"]] == [1, 2]
+    assert record["hits"][1] == {
+        "rank": 2,
+        "doc_id": "d1",
+        "docid": "docid",
+        "score": 1.0,
+        "proven": False,
+        "log_likelihood": None,
+        "similarity": 0.5,
+        "title": "A Title",
+        "text": "first line\n\nsecond line",
+    }
+
+
+def test_ctrl_c_leaves_with_a_newline_and_its_code(search, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Words, "search", stopped)
+    assert search("a query") == (130, "", "\n")

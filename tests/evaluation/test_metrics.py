@@ -176,6 +176,22 @@ def test_names_of_the_binary_sets():
     assert values == {"MRR@3": 0.5, "MRR@20": 0.5, "Hits@1": 0.0, "Hits@10": 1.0}
 
 
+IDS = ("q-1a", "a-1", "1-a-1", "トピック", "طلب", "10.5", "-3", "q:1/x", "é")
+
+
+@pytest.mark.parametrize("highest", [2, 4, 6])
+def test_err_of_query_ids_that_are_no_numbers(highest):
+    run, qrels = _random_task(highest, highest, queries=len(IDS))
+    renamed = dict(zip(qrels, IDS, strict=True))
+    run, qrels = ({renamed[q]: own for q, own in task.items()} for task in (run, qrels))
+    values = per_query(run, qrels, ("ERR@20", "ERR(max_rel=6)@20"))
+    assert set(values["ERR@20"]) == set(IDS)
+    for q, grades in qrels.items():
+        docs = [doc for doc, _ in run[q]]
+        assert values["ERR@20"][q] == pytest.approx(_loop_err(docs, grades, 20, highest))
+        assert values["ERR(max_rel=6)@20"][q] == pytest.approx(_loop_err(docs, grades, 20, 6))
+
+
 def test_gdeval_is_never_asked():
     # It would die on grade 5 and turn "a-1" into "1".
     with pytest.raises(UserError, match="ir_measures cannot compute"):

@@ -59,7 +59,10 @@ def test_penalty_parameters_reproduce_the_penalty_by_rank(num_grades):
 
 @pytest.mark.parametrize("penalty", ["grade", "equal", [1.0, 3.0, 2.0, 4.0], [0.0, 1.0, 2.0, 3.0]])
 def test_a_penalty_that_does_not_increase_from_above_zero_has_no_parameters(penalty):
-    assert np.any(np.isnan(penalty_parameters(penalty, L)))
+    with pytest.raises(UserError, match="does not increase with the grade"):
+        penalty_parameters(penalty, L)
+    traced = jax.jit(lambda: penalty_parameters(penalty, L))()
+    assert np.any(np.isnan(traced))
 
 
 @pytest.mark.parametrize(

@@ -325,5 +325,5 @@ def test_a_missing_package_is_named_with_its_extra(tied, tmp_path, capsys, monke
     monkeypatch.setitem(sys.modules, "safetensors", None)
     code, out, err = _run(capsys, tied[0], tmp_path / "x")
     assert (code, out) == (2, "")
-    assert err == "gr2: safetensors is not installed: pip install 'gr2_jax[huggingface]'\n"
+    assert err == "gr2: safetensors is not installed: pip install -e '.[huggingface]' in the clone\n"
     assert not list(tmp_path.glob("x*"))

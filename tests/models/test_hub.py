@@ -90,7 +90,7 @@ def test_invalid_names(name, tmp_path, monkeypatch):
 def test_without_transformers(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     monkeypatch.setitem(sys.modules, "transformers.utils", None)
-    with pytest.raises(UserError, match=r"transformers\S* is needed: pip install 'gr2_jax\[huggingface\]'"):
+    with pytest.raises(UserError, match=r"transformers\S* is needed: pip install -e '\.\[huggingface\]' in the clone"):
         load_hf_t5("org/name")
 
 

@@ -139,4 +139,6 @@ def test_what_cannot_be_planned_is_said_in_one_sentence(capsys, monkeypatch):
     assert "no chip 'v9'" in refused(capsys, "--topology", "v9:4x4")
     assert "required: --topology" in refused(capsys)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert "planning needs the TPU's compiler: pip install 'gr2_jax[tpu]'" in refused(capsys, "--topology", "v5e:4x4")
+    assert "planning needs the TPU's compiler: pip install -e '.[tpu]' in the clone" in refused(
+        capsys, "--topology", "v5e:4x4"
+    )

@@ -62,7 +62,7 @@ def test_training_fits_the_data(expected):
 
 
 @pytest.mark.parametrize(("stop", "saved"), [(7, None), (40, 40), (59, 40), (STEPS - 1, 60)])
-def test_an_interrupted_run_ends_as_an_undisturbed_one(stop, saved, expected, tmp_path):
+def test_an_interrupted_run_ends_as_an_undisturbed_one(stop, saved, expected, tmp_path, capsys):
     def interrupt():
         raise InterruptedError
 
@@ -78,6 +78,8 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(stop, saved, expected, tm
         tmp_path,
     )
     assert asked == list(range(saved or 0, STEPS))
+    told = [f"toy goes on from step {saved} of {STEPS}"] if saved else []
+    assert [line for line in capsys.readouterr().err.splitlines() if "goes on" in line] == told
     _assert_same_bytes(_final(tmp_path), expected)
 
 
@@ -96,8 +98,9 @@ def test_a_killed_process_ends_as_an_undisturbed_one(expected, tmp_path):
     _assert_same_bytes(_final(tmp_path), expected)
 
 
-def test_a_finished_run_does_no_step(undisturbed, expected):
+def test_a_finished_run_does_no_step(undisturbed, expected, capsys):
     meta = train(dataclasses.replace(PLAN, batches=_never), toy_plan.start(), undisturbed)
+    assert "goes on" not in capsys.readouterr().err
     assert meta["step"] == STEPS
     assert set(meta["parts"]) == {"fit", "size"}
     np.testing.assert_allclose(meta["loss"], meta["parts"]["fit"] + meta["parts"]["size"], rtol=1e-6)

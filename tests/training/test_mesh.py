@@ -1,6 +1,8 @@
 """Eight (simulated) devices do what one does: batch placement, an update, a checkpoint restored on other devices."""
 
 import json
+import os
+from types import SimpleNamespace
 
 import jax
 import mesh_step
@@ -9,7 +11,7 @@ import pytest
 import virtual_devices
 
 from gr2_jax.training.checkpoints import restore_params
-from gr2_jax.training.mesh import make_mesh, put_batch
+from gr2_jax.training.mesh import devices_in_words, make_mesh, put_batch
 
 
 @pytest.fixture(scope="module", params=["embedding", "fusion", pytest.param("retrieval", marks=pytest.mark.slow)])
@@ -53,3 +55,21 @@ def test_one_device_resumes_from_a_checkpoint_of_eight(on_eight):
 def test_one_device_holds_everything():
     placed = put_batch(lambda step, host, hosts: {"rows": np.arange(5)}, 0, make_mesh())
     np.testing.assert_array_equal(placed["rows"], np.arange(5))
+
+
+@pytest.mark.parametrize(
+    ("platform", "kinds", "processes", "words"),
+    [
+        ("cpu", ["cpu"], 1, "on 1 CPU device (2 cores)"),
+        ("cpu", ["cpu"] * 8, 2, "on 8 CPU devices in 2 processes (2 cores)"),
+        ("gpu", ["NVIDIA H100"] * 8, 1, "on 8 devices: NVIDIA H100"),
+        ("tpu", ["TPU v5 lite"], 1, "on 1 device: TPU v5 lite"),
+        ("gpu", ["NVIDIA H200", "NVIDIA H100"], 2, "on 2 devices in 2 processes: NVIDIA H100, NVIDIA H200"),
+    ],
+)
+def test_devices_in_words(monkeypatch, platform, kinds, processes, words):
+    devices = [SimpleNamespace(platform=platform, device_kind=kind) for kind in kinds]
+    monkeypatch.setattr(jax, "devices", lambda: devices)
+    monkeypatch.setattr(jax, "process_count", lambda: processes)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    assert devices_in_words() == words

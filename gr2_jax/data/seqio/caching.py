@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gr2_jax.data.seqio.libraries import libraries
-from gr2_jax.errors import UserError, nearest
+from gr2_jax.errors import UserError, install, nearest
 
 _COMPLETED = "COMPLETED"  # seqio's mark of a finished cache
 # DirectRunner would first download a program; it falls back to this runner. Later flags override earlier ones.
@@ -77,7 +77,7 @@ def _run(missing: list, beam_arguments: Sequence[str], shards: int, register: Ca
         import google_crc32c  # noqa: F401  (seqio's Beam code needs it)
         from apache_beam.options.pipeline_options import PipelineOptions
     except ModuleNotFoundError as error:
-        raise UserError(f"caching tasks needs {error.name}: pip install 'gr2_jax[data,beam]'") from error
+        raise UserError(f"caching tasks needs {error.name}: {install('data,beam')}") from error
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     options = PipelineOptions([*(_IN_PROCESSES if register else _IN_THIS_PROCESS), *beam_arguments])
     with beam.Pipeline(options=options) as pipeline:

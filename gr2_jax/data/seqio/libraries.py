@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import NamedTuple
 
-from gr2_jax.errors import UserError
+from gr2_jax.errors import UserError, install
 
 
 class Libraries(NamedTuple):
@@ -28,7 +28,7 @@ def libraries() -> Libraries:
             tf.config.set_visible_devices([], "GPU")  # the accelerators belong to JAX
             tf.constant(0)  # starts the runtime, which logs messages of its own
     except ModuleNotFoundError as error:
-        raise UserError(f"reading data needs {error.name}: pip install 'gr2_jax[data]'") from error
+        raise UserError(f"reading data needs {error.name}: {install('data')}") from error
     return Libraries(tf, seqio)
 
 

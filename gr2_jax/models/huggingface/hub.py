@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from gr2_jax.errors import UserError
+from gr2_jax.errors import UserError, install
 from gr2_jax.models.huggingface.config import CONFIG
 from gr2_jax.models.huggingface.reading import INDEX, WEIGHTS, how_to_save_again, read_index
 
@@ -66,7 +66,7 @@ def _fetch(name: str, file: str, revision: str | None) -> Path | None:
     except ModuleNotFoundError as error:
         raise UserError(
             f"there is no folder {name} here, and to download from the Hugging Face hub {error.name} is needed: "
-            "pip install 'gr2_jax[huggingface]'"
+            f"{install('huggingface')}"
         ) from error
     try:
         found = cached_file(name, file, revision=revision, _raise_exceptions_for_missing_entries=file == CONFIG)

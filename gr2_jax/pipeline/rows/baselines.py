@@ -47,7 +47,10 @@ class BM25Row(Row):
 
 @dataclasses.dataclass(frozen=True)
 class QueryLikelihoodRow(Row):
-    """Query likelihood with Dirichlet smoothing (`gr2_jax.search.query_likelihood`)."""
+    """Query likelihood with Dirichlet smoothing (`gr2_jax.search.query_likelihood`).
+
+    mu    of the smoothing: how many words of the collection are mixed with a document's own
+    """
 
     name: str = "QL"
     mu: float = 1000.0

@@ -43,6 +43,7 @@ class DenseRow(Row):
     encoder layers it is a bag of words.
 
     steps_factor       its steps, as a multiple of `retrieval.optimiser`'s
+    temperature        by which the cosines are divided in training
     document_length    the first tokens of a document that it reads
     """
 

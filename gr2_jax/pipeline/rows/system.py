@@ -43,9 +43,8 @@ class SelfNegatives:
 
     of                      a system above this one that writes the same docids: the training starts from its weights
     steps, learning_rate    of the fine-tuning; the rest is `retrieval.optimiser`'s
-    beams, depth            width of the search over the training queries, the beams and the nearest docids, and how
-                            many of the documents found that are
-                            not judged relevant are kept for each
+    beams                   of the search over the training queries; it also tries as many of the nearest docids
+    depth                   how many of the documents found that are not judged relevant are kept for each query
     negatives               H, how many of these a batch holds per query, drawn anew each time, those that are judged
                             not relevant first
     unjudged_weight         of a document that nobody judged, which may be relevant, beside 1 for those

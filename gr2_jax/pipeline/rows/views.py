@@ -12,7 +12,10 @@ from gr2_jax.search.views import Views
 
 @dataclasses.dataclass(frozen=True)
 class ViewsRow(Row):
-    """The mean of the likelihoods that the `systems`, two or more rows of the table, give (`gr2_jax.search.views`)."""
+    """The mean of the likelihoods that several rows give (`gr2_jax.search.views`).
+
+    systems    two or more rows of the table
+    """
 
     systems: tuple[str, ...]
 

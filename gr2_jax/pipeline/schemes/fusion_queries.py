@@ -31,7 +31,8 @@ class FusionQueries(PseudoQueries):
     """The docid model of the paper: query generation and an autoencoder with one decoder.
 
     latent     how a representation enters the decoder, see `gr2_jax.models.fusion`
-    radius     |r|; with `radii`, the one of them that validation prefers, see `gr2_jax.pipeline.schemes.radius`
+    radius     |r|, where `radii` are not given
+    radii      of these |r| is the one that validation prefers, see `gr2_jax.pipeline.schemes.radius`
     relative   whether radii are shares of a representation's length, sqrt(d_model), rather than lengths
     latents    points z of the sphere per document whose candidates, `beams` each, make up its list
     resamples  further points, for documents whose candidates are all taken

@@ -19,8 +19,9 @@ _SLICE = 8192  # documents whose words are counted at a time
 
 @dataclasses.dataclass(frozen=True)
 class Keywords(Scheme):
-    """A document's most telling words, its title's first: `least` of them, and more until no document has the same.
+    """A document's most telling words, its title's first: at least some, and more until no document has the same.
 
+    least     words at least
     most      words at most
     common    share of the documents above which a word tells nothing
     """

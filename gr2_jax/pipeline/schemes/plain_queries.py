@@ -30,7 +30,10 @@ def generator_of(experiment: Experiment) -> "PlainQueries | None":
 
 @dataclasses.dataclass(frozen=True)
 class PlainQueries(PseudoQueries):
-    """A T5 that writes a query for a document, and the best that beam search finds."""
+    """A T5 that writes a query for a document, and the best that beam search finds.
+
+    label_smoothing    share of each token's label that is spread over the vocabulary
+    """
 
     name: str = "qg"
     label_smoothing: float = 0.1
