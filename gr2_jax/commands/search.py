@@ -58,7 +58,8 @@ def _search(options: argparse.Namespace, query: str) -> int:
         if options.json:
             show_json(_record(asked, hits, opened.run.documents), flush=True)
         else:
-            show("\n".join(_lines(hits, opened.run.documents)))
+            for line in _lines(hits, opened.run.documents):
+                show(line)
             show(_certificate(hits, getattr(opened.searcher.options, "exact", None)), flush=True)
     return code
 

@@ -105,3 +105,10 @@ def test_ctrl_c_leaves_with_a_newline_and_its_code(search, monkeypatch):
 
     monkeypatch.setattr(Words, "search", stopped)
     assert search("a query") == (130, "", "\n")
+
+
+def test_a_query_that_finds_nothing_has_one_line(search, monkeypatch):
+    monkeypatch.setattr(Words, "search", lambda *_: [[]])
+    code, out, err = search("a query")
+    assert (code, err, out.count("\n")) == (0, "", 1)
+    assert out.startswith("proven: the first 0 of 0")
