@@ -29,7 +29,7 @@ from gr2_jax.search.searcher import Hit, SearchOptions, check_depth
 
 _WIDER = 4  # factor by which an adaptive search widens its beams and its list of the nearest
 _PROGRAMS = ("beams", "joint", "exhaustive", "vector program")  # what is kept of a model whose parameters change
-_SMALL = (1, 8)  # queries per device of the programs for few queries; each is compiled once
+_SMALL = (1, 8)  # queries per device of an accelerator's programs for few queries
 _DEPTHS = (20, 100)  # lists of these lengths are cut to shorter ones
 _DOCIDS_FOR_A_BEAM = 3  # docids that are scored at once in the time of one beam, which goes step by step
 
@@ -213,15 +213,15 @@ class Retriever:
         advance: Callable[[int], None] = lambda queries: None,
     ) -> SearchResult:
         """Pads every call to one of a few shapes, so that few programs compile."""
-        params, devices = self._device_params, jax.local_device_count()
-        if not whole_batches:
-            batch = next((size for size in _SMALL if size * devices >= len(tokens) and size < batch), batch)
-        size, parts = devices * batch, []
-        for start in range(0, len(tokens), size):
+        params, devices, parts, start = self._device_params, jax.local_device_count(), [], 0
+        while start < len(tokens):
+            left = len(tokens) - start
+            size = devices * (batch if whole_batches else _batch_of(-(-left // devices), batch))
             piece = tokens[start : start + size]
             padded = np.pad(piece, [(0, size - len(piece)), (0, 0)])
             padded[len(piece) :, 0] = 1  # a padded query must attend to something
             parts.append(jax.tree.map(np.asarray, search(params, padded, docids)))
+            start += len(piece)
             advance(len(piece))
         return jax.tree.map(lambda *pieces: np.concatenate(pieces)[: len(tokens)], *parts)
 
@@ -243,6 +243,16 @@ class Retriever:
             for row, score, valid, sure, *own in zip(*(column[query] for column in columns), strict=True)
             if valid
         ]
+
+
+def _batch_of(queries: int, batch: int) -> int:
+    """How many queries per device a program takes of those that are left. A CPU takes as long for a batch as for its
+    queries one after the other, so that one program serves any small number; an accelerator does not."""
+    if queries >= batch:
+        return batch
+    if jax.default_backend() == "cpu":
+        return 1
+    return next((size for size in _SMALL if queries <= size < batch), batch)
 
 
 class DocidTexts(Sequence):
