@@ -13,12 +13,13 @@ from gr2_jax.experiment import BatchConfig, CorpusConfig, DocidConfig, Experimen
 from gr2_jax.experiment.loading import override
 from gr2_jax.pipeline.open_run import RunRetriever, open_row
 from gr2_jax.pipeline.rows import BASELINES, BM25Row, InterpolatedRow, System
-from gr2_jax.pipeline.schemes import Auto, Keywords
+from gr2_jax.pipeline.schemes import Auto
 from gr2_jax.pipeline.stages import run_experiment
 from gr2_jax.progress import say
 from gr2_jax.recipes.scratch import EVALUATION, LIKELIHOODS, retrieval
 
 _FEWEST_STEPS, _MOST_STEPS, _DOCUMENTS_PER_STEP = 400, 2000, 16
+_WEIGHTS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # docids of keywords want more of the similarity than titles do
 _LENT_SHARE, _MOST_LENT = 0.2, 200  # documents that lend a sentence, where there are no queries
 _KNOWN_ITEM_MEASURES = ("MRR@10", "Hits@1", "Hits@10")
 _HELD_OUT_SHARE, _MOST_HELD_OUT = 0.2, 300  # of the judged queries, for tests; half as many for validation
@@ -95,7 +96,7 @@ def index_experiment(source: str, name: str, *, documents: int, queries: int, kn
             known_items=None if queries else lent,
         ),
         vocabulary=VocabularyConfig(size=8192 if documents <= 20_000 else 32_768),
-        docids=DocidConfig(schemes=(Auto(keywords=Keywords(least=8, most=12)),), max_length=24),
+        docids=DocidConfig(schemes=(Auto(),), max_length=16),
         retrieval=retrieval(
             steps=min(_MOST_STEPS, _FEWEST_STEPS + documents // _DOCUMENTS_PER_STEP),
             batch=BatchConfig(pseudo_share=0.6),
@@ -103,7 +104,7 @@ def index_experiment(source: str, name: str, *, documents: int, queries: int, kn
         rows=(*rows, InterpolatedRow("GR2S+BM25", ("GR2S", "BM25"))) if validates else rows,
         evaluation=dataclasses.replace(
             EVALUATION,
-            weights=EVALUATION.weights if validates else (),
+            weights=_WEIGHTS if validates else (),
             measures=() if queries else _KNOWN_ITEM_MEASURES,
         ),
     )
