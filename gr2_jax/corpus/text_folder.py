@@ -24,7 +24,8 @@ def open_text_folder(directory: Path) -> CollectionStream:
     """Opens a folder whose text files are documents, without queries.
 
     A document's id is its path in the folder, with white space as `%20`. Its title is the first heading of a Markdown
-    or reStructuredText file, the title of an HTML page, else the words of the file's name. Files that are not UTF-8
+    or reStructuredText file, the title of an HTML page, else the words of the
+    names of the file and its folder. Files that are not UTF-8
     text and empty ones are left out; `provenance` says how many, and names some. Hidden files and folders, and what
     programs cache or install (`__pycache__`, `node_modules`), are not looked at.
 
@@ -87,8 +88,9 @@ def _read(path: Path, directory: Path) -> Iterator[Document]:
         title, text = words_of_page(content, b"")
     else:
         title, text = _titled(content.decode("utf-8-sig", "replace").replace("\r\n", "\n"), ending)
-    title = title or _words_of(path.stem)
-    yield Document(_id_of(path.relative_to(directory)), title, text.replace("\0", " ").strip())
+    place = path.relative_to(directory)
+    title = title or _words_of(place)
+    yield Document(_id_of(place), title, text.replace("\0", " ").strip())
 
 
 def _titled(text: str, ending: str) -> tuple[str, str]:
@@ -106,9 +108,9 @@ def _titled(text: str, ending: str) -> tuple[str, str]:
     return title, text
 
 
-def _words_of(stem: str) -> str:
-    """The words of a file's name; those with a digit are numbers of files and dates."""
-    words = re.split(r"[\W_]+", stem)
+def _words_of(place: Path) -> str:
+    """The words of a file's name and of its folder's; those with a digit are numbers of files and dates."""
+    words = re.split(r"[\W_]+", f"{place.stem} {place.parent.name}")
     return " ".join(word for word in words if word and not any(letter.isdigit() for letter in word))
 
 

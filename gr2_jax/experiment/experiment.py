@@ -21,16 +21,19 @@ class AugmentationConfig:
     """Pseudo-queries of the documents, beside their titles, leading paragraphs and leading sentences.
 
     entities     names per document that are pseudo-queries
+    passages     how many passages of 512 tokens training reads of a document, from its beginning
     generated    pseudo-queries per document, which `generator` writes (as DSI-QG does)
     generator    a `gr2_jax.pipeline.schemes.PlainQueries`; None: one with the default settings
     """
 
     entities: int = 3
+    passages: int = 1
     generated: int = 0
     generator: Scheme | None = None
 
     def __post_init__(self):
         check_least(self, 0, "entities", "generated")
+        check_least(self, 1, "passages")
 
 
 @dataclasses.dataclass(frozen=True)

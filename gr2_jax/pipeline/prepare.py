@@ -48,7 +48,8 @@ def prepare(run: Run) -> None:
     corpus.build(partial(_build_corpus, experiment.corpus, run.fold))
     vocabulary = vocabulary_stage(paths.vocabulary, corpus.fingerprint, experiment.vocabulary)
     vocabulary.build(lambda out: build_vocabulary(experiment.vocabulary, _vocabulary_texts(run), out))
-    decides = [vocabulary.fingerprint, experiment.augmentation.entities, _width(experiment)]
+    augmentation = experiment.augmentation
+    decides = [vocabulary.fingerprint, augmentation.entities, augmentation.passages, _width(experiment)]
     decides += [experiment.seed] if experiment.seed else []  # runs of seed 0 from before the split had its own stay
     Stage(paths.examples, fingerprint_of(decides)).build(partial(_build_examples, run))
 
@@ -190,11 +191,24 @@ def _examples(task: str, run: Run) -> Iterator[Example]:
             judged = sorted(((-g, row[d]) for d, g in collection.qrels[query].items() if g > 0))
             yield Example(text, [r for _, r in judged], [run.grade_places[-g] for g, _ in judged])
         return
+    if task == "documents":
+        yield from _document_examples(run)
+        return
     for i, document in enumerate(collection.documents):
-        if task == "documents":
-            yield Example(document.contents, [i], [run.num_grades])
-            continue
         entities = collection.entities.get(document.doc_id, ())
         most = experiment.augmentation.entities
         for text in pseudo_queries(document, entities=entities, seed=experiment.seed, max_entities=most):
             yield Example(text, [i], [run.num_grades])
+
+
+def _document_examples(run: Run) -> Iterator[Example]:
+    """Every document, of which the beginning will be read, then the further passages of the long ones."""
+    passages = run.experiment.augmentation.passages
+    for i, document in enumerate(run.corpus.documents):
+        yield Example(document.contents, [i], [run.num_grades])
+    if passages == 1:
+        return
+    for i, document in enumerate(run.corpus.documents):
+        tokens = run.tokenizer.encode(document.contents)[: passages * DOCUMENT_LENGTH]
+        for start in range(DOCUMENT_LENGTH, len(tokens), DOCUMENT_LENGTH):
+            yield Example(run.tokenizer.decode(tokens[start : start + DOCUMENT_LENGTH]), [i], [run.num_grades])

@@ -140,6 +140,11 @@ class Run:
             file = load_arrays(path, {f"{t}_{f}": 2 for t in EXAMPLE_TASKS for f in EXAMPLE_FIELDS})
             return {t: _examples(path, ids, *(file[f"{t}_{f}"] for f in EXAMPLE_FIELDS)) for t in EXAMPLE_TASKS}
 
+    @property
+    def document_tokens(self) -> Int[np.ndarray, "N T"]:
+        """The beginning of each document, 0-padded; further passages of long ones are examples alone."""
+        return self.examples["documents"].tokens[: len(self.doc_ids)]
+
     @cached_property
     def training_examples(self) -> dict[str, ExampleArrays]:
         """The examples, with the generated queries among the pseudo-queries where the experiment has any."""

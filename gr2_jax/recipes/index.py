@@ -9,7 +9,7 @@ from typing import Any
 
 from gr2_jax.compilation_cache import keep_compiled_programs
 from gr2_jax.corpus import CollectionStream, document_of, open_collection, survey, write_documents
-from gr2_jax.experiment import BatchConfig, CorpusConfig, DocidConfig, Experiment, VocabularyConfig
+from gr2_jax.experiment import AugmentationConfig, BatchConfig, CorpusConfig, DocidConfig, Experiment, VocabularyConfig
 from gr2_jax.experiment.loading import override
 from gr2_jax.pipeline.open_run import RunRetriever, open_row
 from gr2_jax.pipeline.rows import BASELINES, BM25Row, InterpolatedRow, System
@@ -18,7 +18,11 @@ from gr2_jax.pipeline.stages import run_experiment
 from gr2_jax.progress import say
 from gr2_jax.recipes.scratch import EVALUATION, LIKELIHOODS, retrieval
 
-_FEWEST_STEPS, _MOST_STEPS, _DOCUMENTS_PER_STEP = 400, 2000, 16
+_FEWEST_STEPS, _MOST_STEPS, _DOCUMENTS_PER_STEP = 800, 2000, 16
+_WITH_QUERIES = BatchConfig(pseudo_share=0.6)
+# What is known of the documents is then their text alone, so most of a batch is that.
+_WITHOUT_QUERIES = BatchConfig(queries=20, indexing_texts=240, pseudo_share=0.2)
+_PASSAGES = 16  # of 512 tokens
 _WEIGHTS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # docids of keywords want more of the similarity than titles do
 _LENT_SHARE, _MOST_LENT = 0.2, 200  # documents that lend a sentence, where there are no queries
 _KNOWN_ITEM_MEASURES = ("MRR@10", "Hits@1", "Hits@10")
@@ -96,10 +100,11 @@ def index_experiment(source: str, name: str, *, documents: int, queries: int, kn
             known_items=None if queries else lent,
         ),
         vocabulary=VocabularyConfig(size=8192 if documents <= 20_000 else 32_768),
+        augmentation=AugmentationConfig(passages=_PASSAGES),
         docids=DocidConfig(schemes=(Auto(),), max_length=16),
         retrieval=retrieval(
             steps=min(_MOST_STEPS, _FEWEST_STEPS + documents // _DOCUMENTS_PER_STEP),
-            batch=BatchConfig(pseudo_share=0.6),
+            batch=_WITH_QUERIES if queries else _WITHOUT_QUERIES,
         ),
         rows=(*rows, InterpolatedRow("GR2S+BM25", ("GR2S", "BM25"))) if validates else rows,
         evaluation=dataclasses.replace(

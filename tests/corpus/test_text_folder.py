@@ -38,7 +38,7 @@ def test_each_text_file_is_a_document(folder):
         Document("front.md", "Front matter", "Text."),
         Document("page.html", "A page", "one\n\ntwo"),
         Document("rest.rst", "Rest Title", "Body."),
-        Document("deep/er/2024-01-03-meeting_notes.txt", "meeting notes", "\u65e5\u672c\u8a9e\u306e\u6587\u3002"),
+        Document("deep/er/2024-01-03-meeting_notes.txt", "meeting notes er", "\u65e5\u672c\u8a9e\u306e\u6587\u3002"),
     ]
     left_out = {name: value for name, value in stream.provenance.items() if name.startswith("left out")}
     assert left_out == {

@@ -38,7 +38,7 @@ class Keywords(Scheme):
             raise SettingError(self, "most", f"is {self.most}: it must be {self.least} (least) or more")
 
     def open(self, run: Run) -> FixedCandidates:
-        tokens, documents = run.examples["documents"].tokens, run.corpus.documents
+        tokens, documents = run.document_tokens, run.corpus.documents
         special = [PAD_ID, EOS_ID, UNK_ID, *run.tokenizer.sentinels]
         pieces = pieces_of(run.tokenizer.pieces, special=special, blankless=blankless())
 

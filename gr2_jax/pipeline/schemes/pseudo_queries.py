@@ -215,5 +215,5 @@ class OpenQueries:
 
     def _document_tokens(self, rows: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n S"]:
         """As the encoder reads them, in training and in writing."""
-        tokens = self.run.examples["documents"].tokens[rows]
+        tokens = self.run.document_tokens[rows]
         return cut_inputs(tokens, self.scheme.document_length, self.scheme.model.input_end)
