@@ -68,7 +68,7 @@ def _build_corpus(config: CorpusConfig, fold: int | None, out: Path) -> None:
     if config.documents is not None:
         stream = subset(stream, config.documents, seed=seed)
     collection = stream.hold()
-    if lent := not collection.queries and config.known_items is not None:
+    if lent := config.known_items is not None and not _has_judged_queries(collection):
         collection = lend_sentences(collection, config.known_items, seed=seed)
     collection = validate(
         collection,
@@ -97,6 +97,10 @@ def _build_corpus(config: CorpusConfig, fold: int | None, out: Path) -> None:
     )
     if len(places) < collection.max_grade:
         say(f"  training numbers the {len(places)} different grades above 0 from 1 to {len(places)}")
+
+
+def _has_judged_queries(collection: Collection) -> bool:
+    return any(max(collection.qrels.get(query, {}).values(), default=0) > 0 for query in collection.queries)
 
 
 def _checked_places(collection: Collection) -> dict[int, int]:

@@ -152,6 +152,15 @@ def test_five_queries_train_with_the_judged_ones_alone(tmp_path, capsys):
     assert [len(split[part]) for part in ("train", "validation", "test")] == [4, 0, 1]
 
 
+def test_queries_without_judgements_are_as_none(tmp_path):
+    source = judged(tmp_path / "c", {"q": "otter", "p": "lynx"}, {"q": {"d1": 0}})
+    corpus = surveyed_experiment(source).corpus
+    assert (corpus.known_items, corpus.validates) == (4, True)
+    gr2_jax.index(source, tmp_path / "run", settings=TINY)
+    split = json.loads((tmp_path / "run/corpus/split.json").read_text())
+    assert {query.partition(":")[0] for part in split.values() for query in part} == {"item"}
+
+
 def test_rows_are_named_with_the_nearest(tmp_path, capsys):
     source = judged(tmp_path / "c", {"q": "x", "p": "y"}, {"q": {"d1": 1}, "p": {"d2": 1}})
     with pytest.raises(SystemExit) as stop:
