@@ -1,6 +1,7 @@
 """The command line: `gr2 <command> [config.py] [overlay.py...] [--section.field value ...]`, or `python -m gr2_jax`."""
 
 import argparse
+import gc
 import importlib
 import os
 import platform
@@ -44,6 +45,8 @@ COMMANDS = (
 _EPILOG = "gr2 help COMMAND, or gr2 COMMAND --help, shows the arguments of a command."
 _Plain = argparse.RawDescriptionHelpFormatter
 
+# Imports and tracing make many objects, nearly all of which stay: by default Python looks through them a hundred times.
+_NEW_OBJECTS = 100_000
 _EXTRAS = {"huggingface": ("safetensors", "transformers"), "beam": ("apache_beam", "google_crc32c")}
 
 
@@ -54,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(signal.SIGTERM, _leave)
     escape_what_stdout_cannot_encode()
     keep_compiled_programs()
+    gc.set_threshold(_NEW_OBJECTS)
     code = _exit_code(sys.argv[1:] if arguments is None else list(arguments))
     flush_or_silence()
     sys.exit(code)

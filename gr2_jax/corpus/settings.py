@@ -19,9 +19,9 @@ class CorpusConfig:
     unjudged_queries  queries without a positive judgement: the same
     validation_queries, test_queries    queries that are held out
     folds             0: one split; 2 or more: every query is tested in one of the folds, and `test_queries` is not used
-    known_items       of a collection without judged queries: this many documents lend a sentence each, which is taken out of
-                      their text, as queries for validation and tests alike (`gr2_jax.corpus.lend_sentences`). Training
-                      then has the augmentation alone. None: the collection must have queries
+    known_items       where no query is judged: this many documents lend a sentence each, which is taken out of their
+                      text, as queries for validation and tests alike (`gr2_jax.corpus.lend_sentences`). Training then
+                      has the augmentation alone. None: the collection must have judged queries
     unknown           judgements of documents or queries that are not there
     split_seed        draws the split, the sample of documents and that of training queries; the experiment's own seed
                       moves none of them, so that runs of several seeds are tested on the same queries
