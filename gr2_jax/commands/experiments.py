@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,7 +121,7 @@ def _show_next(experiment: "Experiment", paths: "Workdir", seeds: tuple[int, ...
         return
     query = "indices that would sort an array" if experiment.corpus.source.startswith("apidocs") else "a query"
     searched = paths.seed(seeds[0]) if seeds else paths
-    show(f'\nnext: gr2 search "{query}" --workdir {searched.root}')
+    show(f'\nnext: gr2 search "{query}" --workdir {shlex.quote(str(searched.root))}')
 
 
 def _show_docids(experiment: "Experiment", paths: "Workdir", table: str, as_json: bool, seeds: tuple[int, ...]) -> int:

@@ -2,8 +2,10 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from gr2_jax.commands.experiments import add_run_options, run_settings
+from gr2_jax.errors import UserError
 
 HELP = "a retriever over your own documents: a folder, a file, or a collection"
 
@@ -28,7 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
-    from gr2_jax.recipes.index import surveyed_experiment
+    from gr2_jax.recipes.index import refuse_another_s_workdir, surveyed_experiment
 
+    if options.known_items is not None and options.known_items < 0:
+        raise UserError(f"--known-items is {options.known_items}: it must be at least 0")
     experiment = surveyed_experiment(options.source, known_items=options.known_items, strict=options.strict)
+    refuse_another_s_workdir(Path(options.workdir or experiment.workdir), experiment.corpus.source)
     return run_settings(experiment, options, settings, "evaluate")

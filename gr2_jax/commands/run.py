@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from gr2_jax.commands.experiments import add_config, run_config, run_settings
 from gr2_jax.errors import UserError
@@ -17,8 +18,10 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     source = options.config[0]
     if not names_a_collection(source):
         return run_config(options, settings, "evaluate")
-    from gr2_jax.recipes.index import compared, surveyed_experiment
+    from gr2_jax.recipes.index import compared, refuse_another_s_workdir, surveyed_experiment
 
     if len(options.config) > 1:
         raise UserError(f"{source} is a collection: give it alone, or a config file that names it, with overlays")
-    return run_settings(compared(surveyed_experiment(source)), options, settings, "evaluate")
+    experiment = compared(surveyed_experiment(source))
+    refuse_another_s_workdir(Path(options.workdir or experiment.workdir), experiment.corpus.source)
+    return run_settings(experiment, options, settings, "evaluate")

@@ -39,11 +39,9 @@ def existing_folder(directory: Path) -> Path:
         )
     parent = next((parent for parent in directory.absolute().parents if parent.is_dir()), Path("/"))
     # A neighbour can only have been meant if the folder's own parent exists.
-    near = [child.name for child in parent.iterdir() if child.is_dir()] if parent == directory.absolute().parent else []
+    near = [child.name for child in parent.iterdir()] if parent == directory.absolute().parent else []
     hint = nearest(directory.name, near) if near else "that folder exists, its subfolder does not"
-    raise UserError(
-        f"there is no collection folder {directory}; in {parent}: {hint} (or name `apidocs` or `irds:<id>`)"
-    )
+    raise UserError(f"there is no folder or file {directory}; in {parent}: {hint} (or name `apidocs` or `irds:<id>`)")
 
 
 def existing_file(path: Path) -> Path:

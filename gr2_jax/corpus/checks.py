@@ -26,9 +26,9 @@ def validate(
     `unknown` is dropped, all judgements of unknown documents and queries. Without `needs_queries` it may have none.
 
     Raises UserError, which names the first offender, for an empty collection; an id that is empty or contains white
-    space; a repeated document id; a query without text; a grade outside the bound of `gr2_jax.corpus.qrels`; a positive
-    judgement of an unknown document; a judgement for an unknown query; and, unless these are dropped, a document
-    without text or a query without a positive judgement.
+    space; a repeated document id; a query without text; a grade outside the bound of `gr2_jax.corpus.qrels`;
+    and, unless these are dropped, a positive judgement of an unknown document, a judgement for an unknown query, a
+    document without text or a query without a positive judgement.
     """
     if not collection.documents or (needs_queries and not collection.queries):
         raise UserError(f"the collection {collection.name} has no {'queries' if collection.documents else 'documents'}")

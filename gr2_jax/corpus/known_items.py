@@ -13,21 +13,23 @@ _REMAINING = 3  # sentences that a document keeps at least
 
 
 def lend_sentences(collection: Collection, documents: int, *, seed: int) -> Collection:
-    """Returns the collection with a query for each of up to `documents` documents: a sentence of 6 to 40 words, which
-    is taken out of the document's text. The document is its only relevant one, with grade 1 (known-item search).
+    """Returns the collection with other queries: one for each of up to `documents` documents, a sentence of 6 to 40
+    words, which is taken out of the document's text. The document is its only relevant one, with grade 1 (known-item
+    search).
 
     A document lends no sentence that begins its text or that another document has, and none where fewer than three
     would remain. Which documents lend which sentences depends on the seed and the documents alone; smaller numbers lend
     a part of what larger ones lend.
     """
     texts = [document.text for document in collection.documents]
+    collapsed = [" ".join(text.split()) for text in texts]  # as `sentences` gives them
     order = random.Random(seed).sample(range(len(texts)), len(texts))
     lent: dict[int, tuple[str, str]] = {}
     for row in order:
         if len(lent) == documents:
             break
         for sentence, rest in _lendable(texts[row], f"{seed}/{collection.documents[row].doc_id}"):
-            if not any(sentence in text for place, text in enumerate(texts) if place != row):
+            if not any(sentence in text for place, text in enumerate(collapsed) if place != row):
                 lent[row] = sentence, rest
                 break
     changed = [

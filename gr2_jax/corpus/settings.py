@@ -10,7 +10,7 @@ from gr2_jax.errors import SettingError, check_choices, check_least
 class CorpusConfig:
     """Where the collection comes from (`gr2_jax.corpus.open_collection`) and how its queries are split.
 
-    source            apidocs, irds:<id>, wikipedia:DIR, or a folder (ours, BEIR's or TREC's)
+    source            apidocs, irds:<id>, wikipedia:DIR, a folder or a file of documents
     documents         keep all judged documents, and a random sample of the others, up to this number in all
                       (`gr2_jax.corpus.subset`)
     training_queries  low resource: a random subset of this size of the training queries; smaller ones are nested in
@@ -19,10 +19,10 @@ class CorpusConfig:
     unjudged_queries  queries without a positive judgement: the same
     validation_queries, test_queries    queries that are held out
     folds             0: one split; 2 or more: every query is tested in one of the folds, and `test_queries` is not used
-    known_items       where no query is judged: this many documents lend a sentence each, which is taken out of their
-                      text, as queries for validation and tests alike (`gr2_jax.corpus.lend_sentences`). Training then
-                      has the augmentation alone. None: the collection must have judged queries
-    unknown           judgements of documents or queries that are not there
+    known_items       this many documents lend a sentence each as a query, in place of the collection's own: half for
+                      validation, half for tests (`gr2_jax.corpus.lend_sentences`). A sentence is taken out of its
+                      document's text; training sees the augmentation alone. None: the collection's own queries
+    unknown           judgements of documents or queries that are not there: an error, or to be left out
     split_seed        draws the split, the sample of documents and that of training queries; the experiment's own seed
                       moves none of them, so that runs of several seeds are tested on the same queries
     """

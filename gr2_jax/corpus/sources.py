@@ -101,7 +101,7 @@ KINDS = {
     "irds": Kind(open_irds, _irds_fingerprint),
     "wikipedia": Kind(read_wikipedia, wikipedia_fingerprint),
 }
-"""The sources with a prefix; a source with none of these is a folder."""
+"""The sources with a prefix; a source with none of these is a folder or a file."""
 
 
 def _open_path(source: str) -> CollectionStream:

@@ -8,14 +8,13 @@ from urllib.parse import quote
 
 from gr2_jax.corpus import _files
 from gr2_jax.corpus.collection import CollectionStream, Document
+from gr2_jax.corpus.document_file import is_record_file, read_records
 from gr2_jax.errors import UserError
 
 _PAGES = {".html", ".htm", ".xhtml"}
 _MARKED = {".md", ".markdown", ".mdx"}
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
-_FRONT_TITLE = re.compile(r"(?m)^title:[ \t]*(.+?)[ \t]*$")
-_HEADING = re.compile(r"\A\s*#{1,3}[ \t]+(.+?)[ \t]*#*[ \t]*(?:\n|\Z)")
-_RULE = re.compile(r"\A\s*([^\n]+)\n([=\-~^*#\"])\2{2,}[ \t]*(?:\n|\Z)")  # a heading of reStructuredText
+_FRONT_TITLE = re.compile(r"(?m)^title:[ \t]*([^\s>|].*)$")
 _SKIPPED = {"__pycache__", "node_modules"}
 _NUL_WITHIN = 8192  # bytes: a file with a NUL at its beginning is no text
 
@@ -23,11 +22,13 @@ _NUL_WITHIN = 8192  # bytes: a file with a NUL at its beginning is no text
 def open_text_folder(directory: Path) -> CollectionStream:
     """Opens a folder whose text files are documents, without queries.
 
-    A document's id is its path in the folder, with white space as `%20`. Its title is the first heading of a Markdown
-    or reStructuredText file, the title of an HTML page, else the words of the
-    names of the file and its folder. Files that are not UTF-8
-    text and empty ones are left out; `provenance` says how many, and names some. Hidden files and folders, and what
-    programs cache or install (`__pycache__`, `node_modules`), are not looked at.
+    A document's id is its path in the folder, with white space as `%20`. Its title is the heading that a Markdown or
+    reStructuredText file begins with, the title of an HTML page, else the words of the names of the file and its
+    folder. A folder that holds nothing but files of records (.jsonl, .csv, ...) is the documents of all of them.
+
+    Files that cannot be read, are not UTF-8 text or are empty are left out, as are links to folders; `provenance` says
+    how many, and names some. Hidden files and folders, what programs cache or install (`__pycache__`, `node_modules`)
+    and the workdirs of runs are not looked at.
 
     Raises UserError for a folder without a text file.
     """
@@ -41,12 +42,14 @@ def open_text_folder(directory: Path) -> CollectionStream:
     for why, paths in left_out.items():
         names = ", ".join(str(path.relative_to(directory)) for path in paths[:3])
         provenance[f"left out, {why}"] = f"{len(paths)} ({names}{', ...' if len(paths) > 3 else ''})"
-    documents = _files.passes(kept, lambda path: _read(path, directory))
-    return CollectionStream(directory.resolve().name, documents, {}, {}, provenance)
+    records = all(map(is_record_file, kept))
+    documents = _files.passes(kept, read_records if records else lambda path: _read(path, directory))
+    clean = {name: _files.clean(value) for name, value in provenance.items()}
+    return CollectionStream(_files.clean(directory.resolve().name), documents, {}, {}, clean)
 
 
 def text_files(directory: Path) -> list[Path]:
-    """Returns the files of `open_text_folder`, sorted by their paths."""
+    """Returns the files of `open_text_folder`, those of a folder before those of the folders in it, each by name."""
     return _text_files(directory)[0]
 
 
@@ -54,8 +57,17 @@ def _text_files(directory: Path) -> tuple[list[Path], dict[str, list[Path]]]:
     """The files that are documents, and those that are not, by the reason."""
     kept: list[Path] = []
     left_out: dict[str, list[Path]] = {}
-    for folder, below, names in os.walk(directory):
+
+    def leave_out(why: str, path: Path) -> None:
+        left_out.setdefault(why, []).append(path)
+
+    for folder, below, names in os.walk(
+        directory, onerror=lambda error: leave_out("not readable", Path(error.filename))
+    ):
         below[:] = sorted(name for name in below if not name.startswith(".") and name not in _SKIPPED)
+        for name in [name for name in below if os.path.islink(os.path.join(folder, name))]:
+            leave_out("a link to a folder", Path(folder, name))
+        below[:] = [name for name in below if not _is_run(Path(folder, name))]
         for name in sorted(name for name in names if not name.startswith(".")):
             path = Path(folder, name)
             if not path.is_file():  # a broken link, a socket
@@ -64,19 +76,27 @@ def _text_files(directory: Path) -> tuple[list[Path], dict[str, list[Path]]]:
             if fault is None:
                 kept.append(path)
             else:
-                left_out.setdefault(fault, []).append(path)
+                leave_out(fault, path)
     return kept, left_out
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder is a run's workdir: its copy of the documents is not one of them."""
+    return (folder / "corpus" / "stage.json").is_file() or (folder / "corpus.partial").is_dir()
 
 
 def _fault(path: Path) -> str | None:
     """Why a file is no document; None where it is one."""
-    content = path.read_bytes()
-    if b"\0" in content[:_NUL_WITHIN]:
-        return "binary"
     try:
-        return None if content.decode("utf-8-sig").strip() else "empty"
+        with path.open("rb") as file:
+            start = file.read(_NUL_WITHIN)
+            if b"\0" in start:
+                return "binary or UTF-16"
+            return None if (start + file.read()).decode("utf-8-sig").strip() else "empty"
     except UnicodeDecodeError:
         return "not UTF-8"
+    except OSError:
+        return "not readable"
 
 
 def _read(path: Path, directory: Path) -> Iterator[Document]:
@@ -89,22 +109,26 @@ def _read(path: Path, directory: Path) -> Iterator[Document]:
     else:
         title, text = _titled(content.decode("utf-8-sig", "replace").replace("\r\n", "\n"), ending)
     place = path.relative_to(directory)
-    title = title or _words_of(place)
-    yield Document(_id_of(place), title, text.replace("\0", " ").strip())
+    yield Document(_id_of(place), title or _words_of(place), text.replace("\0", " ").strip())
 
 
 def _titled(text: str, ending: str) -> tuple[str, str]:
-    """The heading that a text begins with, and the rest."""
+    """The heading that a text begins with, "" where it begins with none, and the rest."""
     title = ""
     if ending in _MARKED:
         if front := _FRONT_MATTER.match(text):
             text = text[front.end() :]
             if named := _FRONT_TITLE.search(front[1]):
-                title = named[1].strip("\"'")
-        if heading := _HEADING.match(text):
-            return title or heading[1], text[heading.end() :]
-    if not title and (heading := _RULE.match(text)):
-        return heading[1].strip(), text[heading.end() :]
+                title = named[1].strip().strip("\"'")
+        first, _, rest = text.lstrip().partition("\n")
+        heading = first.lstrip("#")
+        if first != heading and heading[:1].isspace():
+            return title or heading.strip().rstrip("#").rstrip(), rest
+    elif ending == ".rst":
+        first, _, rest = text.lstrip().partition("\n")
+        rule, _, after = rest.partition("\n")
+        if len(rule.strip()) > 2 and set(rule.strip()) <= set('=-~^*#"'):
+            return first.strip(), after
     return title, text
 
 
@@ -115,6 +139,11 @@ def _words_of(place: Path) -> str:
 
 
 def _id_of(path: Path) -> str:
-    """The path as an id of a run file, which holds no white space or control character."""
-    name = path.as_posix().encode("utf-8", "replace").decode()
-    return "".join(part if _files.fits_a_run(part) else quote(part, safe="") for part in name)
+    """The path as an id of a run file, which holds no white space or control character; no two are the same."""
+    return "".join(map(_quoted, path.as_posix()))
+
+
+def _quoted(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # how Python reads a byte of a name that is not UTF-8
+        return f"%{ord(character) - 0xDC00:02X}"
+    return character if _files.fits_a_run(character) and character != "%" else quote(character, safe="")

@@ -38,27 +38,27 @@ from gr2_jax.pipeline.schemes.plain_queries import generator_of
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
 from gr2_jax.progress import say
 
+_BLOCK = 16_000  # characters
 _MOST_GRADES = 1000  # a step's time grows with their number
 
 
 def prepare(run: Run) -> None:
     """Makes corpus/, vocabulary/ and examples/."""
     experiment, paths = run.experiment, run.paths
-    corpus = Stage(paths.corpus, _corpus_fingerprint(experiment.corpus, run.fold))
+    source = source_fingerprint(experiment.corpus.source)
+    corpus = Stage(paths.corpus, fingerprint_of([experiment.corpus, source, run.fold]))
     corpus.build(partial(_build_corpus, experiment.corpus, run.fold))
     vocabulary = vocabulary_stage(paths.vocabulary, corpus.fingerprint, experiment.vocabulary)
     vocabulary.build(lambda out: build_vocabulary(experiment.vocabulary, _vocabulary_texts(run), out))
     augmentation = experiment.augmentation
-    decides = [vocabulary.fingerprint, augmentation.entities, augmentation.passages, _width(experiment)]
-    decides += [experiment.seed] if experiment.seed else []  # runs of seed 0 from before the split had its own stay
+    decides = [
+        vocabulary.fingerprint,
+        augmentation.entities,
+        augmentation.passages,
+        _width(experiment),
+        experiment.seed,
+    ]
     Stage(paths.examples, fingerprint_of(decides)).build(partial(_build_examples, run))
-
-
-def _corpus_fingerprint(config: CorpusConfig, fold: int | None) -> str:
-    """The split's seed stands where the experiment's stood when it drew the split, so that runs of seed 0 stay."""
-    settings = {"kind": type(config).__name__, **dataclasses.asdict(config)}
-    seed = settings.pop("split_seed")
-    return fingerprint_of([settings, source_fingerprint(config.source), seed, fold])
 
 
 def _build_corpus(config: CorpusConfig, fold: int | None, out: Path) -> None:
@@ -68,7 +68,7 @@ def _build_corpus(config: CorpusConfig, fold: int | None, out: Path) -> None:
     if config.documents is not None:
         stream = subset(stream, config.documents, seed=seed)
     collection = stream.hold()
-    if lent := config.known_items is not None and not _has_judged_queries(collection):
+    if lent := config.known_items is not None:
         collection = lend_sentences(collection, config.known_items, seed=seed)
     collection = validate(
         collection,
@@ -97,10 +97,6 @@ def _build_corpus(config: CorpusConfig, fold: int | None, out: Path) -> None:
     )
     if len(places) < collection.max_grade:
         say(f"  training numbers the {len(places)} different grades above 0 from 1 to {len(places)}")
-
-
-def _has_judged_queries(collection: Collection) -> bool:
-    return any(max(collection.qrels.get(query, {}).values(), default=0) > 0 for query in collection.queries)
 
 
 def _checked_places(collection: Collection) -> dict[int, int]:
@@ -151,8 +147,14 @@ def _vocabulary_texts(run: Run) -> Iterator[str]:
     documents = run.corpus.documents
     yield from (document.title for document in documents if document.title)
     yield from run.queries("train").values()
-    paragraphs = [p for document in documents for p in document.text.split("\n\n") if p.strip()]
+    paragraphs = [p for document in documents for p in _blocks(document.text) if p.strip()]
     yield from paragraphs[:: max(1, sum(map(len, paragraphs)) // run.experiment.vocabulary.characters)]
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """Paragraphs, of which SentencePiece would leave out those of more than 65,536 bytes: they are cut."""
+    for paragraph in text.split("\n\n"):
+        yield from (paragraph[start : start + _BLOCK] for start in range(0, len(paragraph), _BLOCK))
 
 
 def _build_examples(run: Run, out: Path) -> None:

@@ -1,6 +1,7 @@
 """An experiment for any collection, sized by what the collection holds: what `gr2 index` trains."""
 
 import dataclasses
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -8,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from gr2_jax.compilation_cache import keep_compiled_programs
-from gr2_jax.corpus import CollectionStream, document_of, open_collection, survey, write_documents
+from gr2_jax.corpus import CollectionStream, Document, Survey, document_of, open_collection, write_documents
+from gr2_jax.corpus.surveys import DocumentTally
+from gr2_jax.errors import UserError
 from gr2_jax.experiment import AugmentationConfig, BatchConfig, CorpusConfig, DocidConfig, Experiment, VocabularyConfig
 from gr2_jax.experiment.loading import override
+from gr2_jax.files import read_json
 from gr2_jax.pipeline.open_run import RunRetriever, open_row
 from gr2_jax.pipeline.rows import BASELINES, BM25Row, InterpolatedRow, System
 from gr2_jax.pipeline.schemes import Auto
@@ -26,11 +30,12 @@ _PASSAGES = 16  # of 512 tokens
 _WEIGHTS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # docids of keywords want more of the similarity than titles do
 _LENT_SHARE, _MOST_LENT = 0.2, 200  # documents that lend a sentence, where there are no queries
 _KNOWN_ITEM_MEASURES = ("MRR@10", "Hits@1", "Hits@10")
+_FEWEST_QUERIES = 2
 _HELD_OUT_SHARE, _MOST_HELD_OUT = 0.2, 300  # of the judged queries, for tests; half as many for validation
 
 
 def index(
-    source: str | os.PathLike | Iterable[str | Mapping[str, Any]],
+    source: str | os.PathLike | Iterable[str | Mapping[str, Any] | Document],
     workdir: str | os.PathLike | None = None,
     *,
     settings: Mapping[str, Any] | None = None,
@@ -42,9 +47,9 @@ def index(
     The same call again trains nothing: it opens what it finds. See `gr2_jax.open_retriever` to open it elsewhere.
 
     Args:
-        source: What `gr2_jax.corpus.open_collection` opens, such as a folder; or documents, each a text or a mapping
-            with a text and perhaps an id, a title and a url, under any of their usual names.
-        workdir: Of the run; by default runs/<name of the source>, of documents runs/index.
+        source: What `gr2_jax.corpus.open_collection` opens, such as a folder; or documents, each a text, a `Document`
+            or a mapping with a text and perhaps an id, a title and a url, under any of their usual names.
+        workdir: Of the run; by default runs/<name of the source>; of documents runs/index-<digest of them>.
         settings: Changes to the experiment, as on the command line: `{"retrieval.optimiser.steps": 1000}`.
         known_items: Documents that lend a sentence as a query to measure by, where there are no queries; by default a
             fifth of the documents, at most 200.
@@ -57,14 +62,22 @@ def index(
     keep_compiled_programs()
     if not isinstance(source, str | os.PathLike):
         documents = [document_of(record, f"document {i}", i) for i, record in enumerate(source, start=1)]
-        workdir = Path("runs/index" if workdir is None else workdir)
+        workdir = Path(f"runs/index-{_digest(documents)}" if workdir is None else workdir)
         source = write_documents(workdir / "source" / "documents.jsonl", documents)
     experiment = surveyed_experiment(os.fspath(source), known_items=known_items, strict=strict)
+    workdir = Path(experiment.workdir if workdir is None else workdir)
+    refuse_another_s_workdir(workdir, experiment.corpus.source)
     changes = [word for name, value in (settings or {}).items() for word in (f"--{name}", _written(value))]
     experiment = override(experiment, changes)
-    workdir = Path(experiment.workdir if workdir is None else workdir)
     run_experiment(dataclasses.replace(experiment, workdir=str(workdir)), workdir)
     return open_row(workdir)
+
+
+def _digest(documents: Iterable[Document]) -> str:
+    digest = hashlib.blake2b(digest_size=4)
+    for document in documents:
+        digest.update(repr(document).encode())
+    return digest.hexdigest()
 
 
 def _written(value: Any) -> str:
@@ -79,10 +92,11 @@ def index_experiment(source: str, name: str, *, documents: int, queries: int, kn
         source: As of `gr2_jax.corpus.open_collection`.
         name: Of the experiment; its run is runs/<name>.
         documents: Of the collection.
-        queries: Those with a positive judgement.
+        queries: Those with a relevant document; a single one cannot be split and counts as none.
         known_items: Documents that lend a sentence as a query where there are no queries, half for validation and half
             for tests; by default a fifth of the documents, at most 200.
     """
+    queries = queries if queries >= _FEWEST_QUERIES else 0
     lent = min(_MOST_LENT, round(_LENT_SHARE * documents)) if known_items is None else known_items
     test = min(_MOST_HELD_OUT, max(1, round(_HELD_OUT_SHARE * queries)))
     validation = min(test // 2, max(0, queries - test - 1))
@@ -127,18 +141,19 @@ def surveyed_experiment(source: str, *, known_items: int | None = None, strict: 
     With `strict` empty documents, queries without a positive judgement and judgements of unknown documents and queries
     are refused; else they are left out. Raises UserError as `open_collection` does.
     """
+    source = os.path.normpath(source) if Path(source).exists() else source  # one run for docs and docs/
     say(f"looking through {source}")
     stream = open_collection(source)
-    found = survey(stream)
+    found, queries = _surveyed(stream)
     for line in found.lines():
         say(f"  {line}")
     for why, files in stream.provenance.items():
         if why.startswith("left out"):
             say(f"  {why}: {files}")
-    positive = {query for query, grades in stream.qrels.items() if max(grades.values(), default=0) > 0}
-    queries = len(positive & stream.queries.keys())
-    if stream.queries and not queries:
-        say("  none of the queries has a judgement above 0: the index is made of the documents alone")
+    if stream.queries and queries < _FEWEST_QUERIES:
+        say(f"  {queries} of the queries have a relevant document here: the index is made of the documents alone")
+    if known_items is not None and queries >= _FEWEST_QUERIES:
+        raise UserError(f"--known-items is for a collection without judged queries, and {source} has {queries:,}")
     experiment = index_experiment(
         source, _name_of(stream), documents=found.documents, queries=queries, known_items=known_items
     )
@@ -146,6 +161,25 @@ def surveyed_experiment(source: str, *, known_items: int | None = None, strict: 
         refusing = {"empty_documents": "error", "unjudged_queries": "error", "unknown": "error"}
         experiment = dataclasses.replace(experiment, corpus=dataclasses.replace(experiment.corpus, **refusing))
     return experiment
+
+
+def _surveyed(stream: CollectionStream) -> tuple[Survey, int]:
+    """The survey, and how many queries have a relevant document with text, in one pass."""
+    relevant = {query: {doc for doc, grade in grades.items() if grade > 0} for query, grades in stream.qrels.items()}
+    judged, tally = set().union(*relevant.values()), DocumentTally(stream)
+    there = {document.doc_id for document in tally.watched() if document.contents and document.doc_id in judged}
+    return tally.survey(), sum(not relevant.get(query, set()).isdisjoint(there) for query in stream.queries)
+
+
+def refuse_another_s_workdir(workdir: Path, source: str) -> None:
+    """Raises UserError where the folder holds a run over another source, which this one would replace."""
+    config = workdir / "config.json"
+    if not config.is_file():
+        return
+    record = read_json(config)
+    held = record.get("experiment", {}).get("corpus", {}).get("source") if isinstance(record, dict) else None
+    if held is not None and held != source:
+        raise UserError(f"{workdir} holds a run over {held}, not {source}: name another --workdir")
 
 
 def _name_of(stream: CollectionStream) -> str:

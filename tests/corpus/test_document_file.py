@@ -49,7 +49,9 @@ def test_fields_have_any_of_their_usual_names(tmp_path, line, document):
         ("d.json", b"\xff", "not UTF-8"),
         ("d.csv", "id,text\n1,a,b,c\n", "line 2: 4 fields, and 2 in the first row"),
         ("d.csv", 'id,text\n1,"a', "line 2: unexpected end of data"),
-        ("d.csv", b"text\n\xff\n", "not UTF-8"),
+        ("d.csv", b"text\n\xff\n", "not UTF-8 text.*save it as UTF-8"),
+        ("d.csv", "id,review\n1,good\n", "line 1: a document needs one of the fields text.*found: id, review"),
+        ("d.csv", "review,label\nA fine film,1\n", "'A fine film' is no id: without a header.*columns are id, text"),
         ("d.txt", b"a\n\xff\n", "line 2: not UTF-8"),
     ],
 )
@@ -64,7 +66,9 @@ def test_a_table_with_a_header_quotes_and_line_breaks(tmp_path):
         Document("a", "One, two", 'first line\r\nsecond "line"'),
         Document("b", "", "x"),
     ]
-    assert documents(tmp_path / "d.csv", "id;text\n1;a, b\n") == [Document("1", "", "a, b")]
+    for before in ("", "\n", "sep=;\r\n"):
+        assert documents(tmp_path / "d.csv", f"{before}id;text\n1;a, b\n") == [Document("1", "", "a, b")]
+    assert documents(tmp_path / "A.CSV.GZ", gzip.compress(b"id,text\n1,a\n")) == [Document("1", "", "a")]
 
 
 def test_a_table_without_a_header_is_read_by_position(tmp_path):
@@ -118,3 +122,8 @@ def test_other_files_are_refused_with_the_nearest(tmp_path):
 def test_records_of_a_program():
     assert document_of("x", "record 1", 4) == Document("4", "", "x")
     assert document_of({"name": "T", "body": "x"}, "record 1", 4) == Document("4", "T", "x")
+    assert document_of(Document("a", "T", "x"), "record 1", 4) == Document("a", "T", "x")
+    assert document_of({"title": float("nan"), "text": None, "body": "x"}, "record 1", 4) == Document("4", "", "x")
+    assert document_of({"name": {"first": "x"}, "subject": "S", "text": "x"}, "r", 4) == Document("4", "S", "x")
+    with pytest.raises(UserError, match="record 1: expected an object or a string, found 'None'"):
+        document_of(None, "record 1", 4)

@@ -45,7 +45,8 @@ def test_the_same_seed_lends_the_same_and_fewer_are_a_part_of_more(ten):
 def test_what_is_short_common_or_broken_over_lines_is_treated_well():
     common = "Every file of this set has this very sentence in it."
     own = "Only this one file tells of penguins\nin such words."
-    texts = [f"Begin. {common} Go on. And end.", f"Start. {common} {own} On it goes. Stop.", "One sentence alone.", ""]
+    wrapped = common.replace("this very", "this\nvery")
+    texts = [f"Begin. {wrapped} Go on. And end.", f"Start. {common} {own} On it goes. Stop.", "One sentence alone.", ""]
     lent = lend_sentences(collection(texts), 9, seed=0)
     assert lent.queries == {"item:d1": " ".join(own.split())}
     assert common in lent.documents[1].text

@@ -63,7 +63,7 @@ def test_the_fingerprint_of_a_folder_depends_on_the_bytes_of_its_files(tmp_path)
     for call in (source_fingerprint, load_collection):
         with pytest.raises(UserError, match=r"no qrels.txt in"):
             call(str(tmp_path))
-    with pytest.raises(UserError, match="there is no collection folder"):
+    with pytest.raises(UserError, match="there is no folder or file"):
         source_fingerprint(str(tmp_path / "none"))
 
 

@@ -1,5 +1,7 @@
 """A folder of text files: what becomes a document, its id and its title."""
 
+import os
+
 import pytest
 
 from gr2_jax.corpus import Document, open_collection, source_fingerprint
@@ -21,11 +23,16 @@ def folder(tmp_path):
         "empty.txt": b" \n",
         ".hidden/x.txt": b"hidden",
         ".x": b"hidden",
+        "__pycache__/x.txt": b"cached",
+        "runs/old/corpus/stage.json": b"{}",
+        "runs/old/corpus/documents.jsonl": b"a copy",
     }.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     (folder / "broken").symlink_to("nowhere")
+    (folder / "linked").symlink_to("deep")
+    (folder / os.fsdecode(b"caf\xe9.bin")).write_bytes(b"\0")
     return folder
 
 
@@ -42,7 +49,8 @@ def test_each_text_file_is_a_document(folder):
     ]
     left_out = {name: value for name, value in stream.provenance.items() if name.startswith("left out")}
     assert left_out == {
-        "left out, binary": "1 (picture.png)",
+        "left out, a link to a folder": "1 (linked)",
+        "left out, binary or UTF-16": "2 (caf?.bin, picture.png)",
         "left out, empty": "1 (empty.txt)",
         "left out, not UTF-8": "1 (latin.txt)",
     }
@@ -57,6 +65,27 @@ def test_a_changed_or_renamed_file_changes_the_fingerprint(folder):
     assert changed != before
     (folder / "b.md").rename(folder / "c.md")
     assert source_fingerprint(str(folder)) not in (before, changed)
+
+
+def test_names_that_no_run_file_can_hold_stay_apart(tmp_path):
+    for name in (b"a b.txt", b"a%20b.txt", b"caf\xe9.txt", b"caf\xe8.txt", "\u65e5.txt".encode()):
+        (tmp_path / os.fsdecode(name)).write_text("text")
+    ids = sorted(document.doc_id for document in open_collection(str(tmp_path)).documents())
+    assert ids == ["a%20b.txt", "a%2520b.txt", "caf%E8.txt", "caf%E9.txt", "\u65e5.txt"]
+
+
+def test_a_folder_of_records_is_all_of_them(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"id": 1, "text": "x"}\n{"id": 2, "text": "y"}\n')
+    (tmp_path / "b.csv").write_text("id,text\n3,z\n")
+    assert [document.doc_id for document in open_collection(str(tmp_path)).documents()] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("start", ["# a" + " " * 100_000 + "b", "\n" * 100_000 + "x", "#" * 100_000])
+def test_a_strange_beginning_takes_no_time(tmp_path, start):
+    """Of a heading that a regular expression would look for again and again."""
+    (tmp_path / "a.md").write_text(f"{start}\n\nText.")
+    (document,) = open_collection(str(tmp_path)).documents()
+    assert document.text.endswith("Text.")
 
 
 def test_a_folder_without_text_is_refused(tmp_path):

@@ -127,9 +127,7 @@ def test_the_queries_of_a_collection_are_split_by_shares(tmp_path):
     assert surveyed_experiment(source, strict=True).corpus.unknown == "error"
 
 
-@pytest.mark.parametrize(
-    ("queries", "test", "validation"), [(1, 1, 0), (2, 1, 0), (5, 1, 0), (15, 3, 1), (5000, 300, 150)]
-)
+@pytest.mark.parametrize(("queries", "test", "validation"), [(2, 1, 0), (5, 1, 0), (15, 3, 1), (5000, 300, 150)])
 def test_shares_leave_a_query_for_training_where_they_can(queries, test, validation):
     experiment = index_experiment("x", "x", documents=100, queries=queries, known_items=None)
     assert (experiment.corpus.test_queries, experiment.corpus.validation_queries) == (test, validation)
@@ -156,9 +154,23 @@ def test_queries_without_judgements_are_as_none(tmp_path):
     source = judged(tmp_path / "c", {"q": "otter", "p": "lynx"}, {"q": {"d1": 0}})
     corpus = surveyed_experiment(source).corpus
     assert (corpus.known_items, corpus.validates) == (4, True)
+    gone = judged(tmp_path / "gone", {"q": "otter", "p": "lynx"}, {"q": {"x": 1}, "p": {"d1": 1}})
+    assert surveyed_experiment(gone).corpus.known_items == 4  # one query alone cannot be split
     gr2_jax.index(source, tmp_path / "run", settings=TINY)
     split = json.loads((tmp_path / "run/corpus/split.json").read_text())
     assert {query.partition(":")[0] for part in split.values() for query in part} == {"item"}
+
+
+def test_another_source_does_not_replace_a_run(indexed, texts, tmp_path, capsys):
+    _, workdir = indexed
+    (tmp_path / "notes.txt").write_text("\n".join(texts))
+    with pytest.raises(SystemExit) as stop:
+        main(["index", str(tmp_path / "notes.txt"), "--workdir", str(workdir)])
+    assert stop.value.code == 2
+    assert "holds a run over" in capsys.readouterr().err
+    queries = {f"q{i}": "x" for i in range(3)}
+    with pytest.raises(UserError, match="known-items is for a collection without"):
+        surveyed_experiment(judged(tmp_path / "c", queries, {q: {"d1": 1} for q in queries}), known_items=4)
 
 
 def test_rows_are_named_with_the_nearest(tmp_path, capsys):

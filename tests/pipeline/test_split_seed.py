@@ -11,7 +11,6 @@ from gr2_jax.corpus import (
     open_collection,
     read_collection,
     sample_queries,
-    source_fingerprint,
     split_queries,
     subset,
     write_collection,
@@ -21,7 +20,7 @@ from gr2_jax.experiment import CorpusConfig
 from gr2_jax.files import read_json
 from gr2_jax.pipeline import prepare as stage_one
 from gr2_jax.pipeline.run import Run
-from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of
+from gr2_jax.pipeline.stage import current_fingerprint
 from gr2_jax.pipeline.workdir import Workdir
 
 
@@ -73,16 +72,6 @@ def test_the_seed_of_the_split_draws_split_and_samples(prepared, folder):
     found = read_json(paths.corpus / "split.json")
     assert (tuple(found["validation"]), tuple(found["test"])) == (split.validation, split.test)
     assert tuple(found["train"]) == sample_queries(split.train, 20, seed=4)
-
-
-def test_a_run_of_seed_0_has_the_fingerprints_of_before(prepared, folder):
-    """So that nothing is trained again: the split's seed stands where the experiment's stood."""
-    paths, config = prepared(**SMALL), CorpusConfig(str(folder), **SMALL)
-    before = {name: value for name, value in dataclasses.asdict(config).items() if name != "split_seed"}
-    decides = [{"kind": "CorpusConfig", **before}, source_fingerprint(str(folder)), 0, None]
-    assert Stage(paths.corpus, fingerprint_of(decides)).done
-    vocabulary = current_fingerprint(paths.vocabulary)
-    assert current_fingerprint(paths.examples) == fingerprint_of([vocabulary, 3, stage_one._width(small_experiment())])
 
 
 def test_a_seed_of_the_split_below_0_is_refused():
