@@ -397,7 +397,7 @@ def test_prepare_refuses_a_collection_that_will_not_do(gr2, tmp_path, config, ch
 def test_prepare_refuses_a_collection_that_is_not_there(gr2, tmp_path, config):
     code, _, err = gr2("prepare", config(), "--corpus.source", tmp_path / "colection")
     assert code == 2
-    assert "there is no collection folder" in err.splitlines()[-1]
+    assert "there is no folder or file" in err.splitlines()[-1]
     assert "did you mean 'collection'?" in err.splitlines()[-1]
     assert not (tmp_path / "run" / "corpus").exists()
 

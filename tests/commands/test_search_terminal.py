@@ -1,6 +1,5 @@
 """`gr2 search` at a terminal (a pty), as a program of its own whose searcher only counts words."""
 
-import contextlib
 import os
 import select
 import subprocess
@@ -12,7 +11,8 @@ pty = pytest.importorskip("pty")
 pytest.importorskip("readline")
 
 PROGRAM = """
-import fcntl, termios
+import fcntl, signal, termios
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background inherit that it is ignored
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches the program
 from types import SimpleNamespace
 from gr2_jax.corpus import Document
@@ -70,18 +70,11 @@ class Terminal:
         self.until("proven: ")
         self.until("GR2S> ")
 
-    def leave(self, keys):
-        """Types the keys, and again where they came while the editor set the terminal up, which loses them; returns the
-        exit code."""
-        for _ in range(PATIENCE):
-            if self.process.poll() is not None:
-                break
-            self.type(keys)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(1)
+    def left(self):
+        """The exit code, once the program has left."""
         while self.more():
             pass
-        return self.process.wait(1)
+        return self.process.wait(PATIENCE)
 
 
 @pytest.fixture
@@ -106,7 +99,8 @@ def test_the_prompt_says_what_is_searched_and_how_to_leave(terminal, tmp_path, k
     assert "searching 3,000 documents with GR2S; an empty line or Ctrl-D leaves" in program.shown
     program.ask("one two three")
     assert "3.000  d1  [a docid]" in program.shown
-    assert program.leave(keys) == code
+    program.type(keys)
+    assert program.left() == code
     assert program.shown.endswith("\n")
     assert "Traceback" not in program.shown
     assert "stopped" not in program.shown
@@ -119,7 +113,8 @@ def test_what_was_asked_before_comes_back_with_the_arrow(terminal):
     program = terminal()
     program.ask("first of all")
     program.ask("another")
-    assert program.leave("\x04") == 0
+    program.type("\x04")
+    assert program.left() == 0
     program = terminal()
     program.ask("\x10\x10")  # Ctrl-P is the arrow up
     assert "3.000  d1" in program.shown
@@ -130,5 +125,6 @@ def test_without_a_history_that_can_be_kept(terminal, tmp_path, where):
     (tmp_path / "file").touch()
     program = terminal(GR2_HISTORY=where and str(tmp_path / where))
     program.ask("one")
-    assert program.leave("\x04") == 0
+    program.type("\x04")
+    assert program.left() == 0
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

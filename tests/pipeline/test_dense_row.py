@@ -117,11 +117,11 @@ def test_it_is_searched_as_any_other_row_is(finished, tmp_path, capsys):
     assert (tmp_path / "run.trec").read_bytes() == (workdir.runs / "Dense" / "test.trec").read_bytes()
     facts = read_json(tmp_path / "metrics.json")["provenance"]
     assert (facts["models"]["Dense"]["step"], facts["search"]) == (STEPS, {"batch": 64})
-    (first,) = open_retriever(workdir.root).search(["how to sort"], k=1)
+    (first,) = open_retriever(workdir.root).search("how to sort", k=1)
     with pytest.raises(SystemExit):
         main(["search", "how", "to", "sort", "--workdir", str(workdir.root), "-k", "1"])
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == f" 1  {first[0].score:8.3f}  {first[0].doc_id}"
+    assert printed[0] == f" 1  {first.score:8.3f}  {first.doc_id}  {first.title}"
 
 
 def test_a_run_without_rows_cannot_be_searched(experiment, tmp_path):

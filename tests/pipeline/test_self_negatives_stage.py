@@ -67,7 +67,7 @@ def likelihoods(finished):
     trie, table = run.docids("title").trie, run.docids("title").table
 
     def nll(system):
-        retriever = open_retriever(workdir.root, system)
+        retriever = open_retriever(workdir.root, system).searcher
         docids = np.broadcast_to(table, (len(tokens), *table.shape))
         logits = jax.jit(retriever.model.apply)({"params": retriever.params}, tokens, docids).logits
         log_probs = np.asarray(jax.nn.log_softmax(logits), np.float64)
@@ -133,9 +133,9 @@ def test_it_starts_from_the_other_system_s_weights(finished, tmp_path):
     (added,) = {path.name for path in (copy.root / "checkpoints").iterdir()} - set(before)
     assert added.startswith(TUNED)
     assert (copy.negatives("GR2S") / "rows.npy").stat().st_mtime_ns == kept
-    first, second = (open_retriever(copy.root, name).params for name in ("GR2S", TUNED))
+    first, second = (open_retriever(copy.root, name).searcher.params for name in ("GR2S", TUNED))
     jax.tree.map(np.testing.assert_array_equal, first, second)
-    kept_row = open_retriever(workdir.root, TUNED).params
+    kept_row = open_retriever(workdir.root, TUNED).searcher.params
     assert any(np.any(a != b) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(kept_row), strict=True))
 
 
@@ -168,7 +168,7 @@ def test_killed_while_mining_and_while_training_it_ends_with_the_same_bytes(fini
     assert (checkpoint / "20").is_dir()
     run_experiment(experiment, copy.root, until="train")
     np.testing.assert_array_equal(mined(copy), mined(workdir))
-    weights = (open_retriever(place.root, TUNED).params for place in (copy, workdir))
+    weights = (open_retriever(place.root, TUNED).searcher.params for place in (copy, workdir))
     jax.tree.map(np.testing.assert_array_equal, *weights)
 
 
