@@ -30,10 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
-    from gr2_jax.recipes.index import refuse_another_s_workdir, surveyed_experiment
+    from gr2_jax.recipes.index import refuse_other_source, surveyed_experiment
 
     if options.known_items is not None and options.known_items < 0:
         raise UserError(f"--known-items is {options.known_items}: it must be at least 0")
     experiment = surveyed_experiment(options.source, known_items=options.known_items, strict=options.strict)
-    refuse_another_s_workdir(Path(options.workdir or experiment.workdir), experiment.corpus.source)
+    refuse_other_source(Path(options.workdir or experiment.workdir), experiment.corpus.source)
     return run_settings(experiment, options, settings, "evaluate")

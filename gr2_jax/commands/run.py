@@ -18,10 +18,10 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     source = options.config[0]
     if not names_a_collection(source):
         return run_config(options, settings, "evaluate")
-    from gr2_jax.recipes.index import compared, refuse_another_s_workdir, surveyed_experiment
+    from gr2_jax.recipes.index import compared, refuse_other_source, surveyed_experiment
 
     if len(options.config) > 1:
         raise UserError(f"{source} is a collection: give it alone, or a config file that names it, with overlays")
     experiment = compared(surveyed_experiment(source))
-    refuse_another_s_workdir(Path(options.workdir or experiment.workdir), experiment.corpus.source)
+    refuse_other_source(Path(options.workdir or experiment.workdir), experiment.corpus.source)
     return run_settings(experiment, options, settings, "evaluate")

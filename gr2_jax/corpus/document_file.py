@@ -92,27 +92,28 @@ def _table(path: Path, delimiter: str | None) -> Iterator[Document]:
     with _files.open_bytes(path) as file:
         text = io.TextIOWrapper(file, "utf-8-sig", newline="")
         try:
-            first = next((line for line in text if line.strip()), "")
+            before, first = next(((i, line) for i, line in enumerate(text) if line.strip()), (0, ""))
             if said := _SEPARATOR.fullmatch(first.strip()):
-                delimiter, first = said[1], text.readline()
+                delimiter, before, first = said[1], before + 1, text.readline()
             if delimiter is None:
                 delimiter = max(",;", key=first.count)
             quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
             rows = csv.reader(chain([first], text), delimiter=delimiter, quoting=quoting, strict=True)
-            yield from _documents(rows, path)
+            yield from _documents(rows, path, before)
         except UnicodeDecodeError as error:
             raise UserError(f"{path} is not UTF-8 text: {error.reason}; save it as UTF-8") from None
         except csv.Error as error:
-            raise UserError(f"{path}, line {rows.line_num}: {error}") from None
+            raise UserError(f"{path}, line {before + rows.line_num}: {error}") from None
 
 
-def _documents(rows: "csv._reader", path: Path) -> Iterator[Document]:
+def _documents(rows: "csv._reader", path: Path, before: int) -> Iterator[Document]:
+    """The documents of a table's rows, which come after so many lines of the file."""
     names: tuple[str, ...] = ()
     headed, number = False, 0
     for row in rows:
         if not any(field.strip() for field in row):
             continue
-        place = f"{path}, line {rows.line_num}"
+        place = f"{path}, line {before + rows.line_num}"
         if not names:
             known = fields_of(row)
             headed = not known.keys().isdisjoint({"text", "title"})

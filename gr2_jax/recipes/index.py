@@ -66,7 +66,7 @@ def index(
         source = write_documents(workdir / "source" / "documents.jsonl", documents)
     experiment = surveyed_experiment(os.fspath(source), known_items=known_items, strict=strict)
     workdir = Path(experiment.workdir if workdir is None else workdir)
-    refuse_another_s_workdir(workdir, experiment.corpus.source)
+    refuse_other_source(workdir, experiment.corpus.source)
     changes = [word for name, value in (settings or {}).items() for word in (f"--{name}", _written(value))]
     experiment = override(experiment, changes)
     run_experiment(dataclasses.replace(experiment, workdir=str(workdir)), workdir)
@@ -171,7 +171,7 @@ def _surveyed(stream: CollectionStream) -> tuple[Survey, int]:
     return tally.survey(), sum(not relevant.get(query, set()).isdisjoint(there) for query in stream.queries)
 
 
-def refuse_another_s_workdir(workdir: Path, source: str) -> None:
+def refuse_other_source(workdir: Path, source: str) -> None:
     """Raises UserError where the folder holds a run over another source, which this one would replace."""
     config = workdir / "config.json"
     if not config.is_file():

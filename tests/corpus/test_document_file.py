@@ -49,6 +49,7 @@ def test_fields_have_any_of_their_usual_names(tmp_path, line, document):
         ("d.json", b"\xff", "not UTF-8"),
         ("d.csv", "id,text\n1,a,b,c\n", "line 2: 4 fields, and 2 in the first row"),
         ("d.csv", 'id,text\n1,"a', "line 2: unexpected end of data"),
+        ("d.csv", "\n\nsep=;\nid;text\n1;a;b\n", "line 5: 3 fields, and 2 in the first row"),
         ("d.csv", b"text\n\xff\n", "not UTF-8 text.*save it as UTF-8"),
         ("d.csv", "id,review\n1,good\n", "line 1: a document needs one of the fields text.*found: id, review"),
         ("d.csv", "review,label\nA fine film,1\n", "'A fine film' is no id: without a header.*columns are id, text"),

@@ -6,9 +6,8 @@ import pytest
 
 import gr2_jax
 from gr2_jax.cli import main
-from gr2_jax.corpus import Collection, Document, read_run, write_collection
+from gr2_jax.corpus import Collection, Document, open_collection, read_run, write_collection
 from gr2_jax.errors import UserError
-from gr2_jax.pipeline.run import Run
 from gr2_jax.recipes.index import index_experiment, surveyed_experiment
 
 ANIMALS = ["otter", "heron", "badger", "falcon", "lynx", "marten", "osprey", "weasel", "beaver", "plover"]
@@ -53,7 +52,8 @@ def test_a_string_is_one_query_and_several_give_lists_with_titles_and_texts(inde
     retriever, _ = indexed
     hits = retriever.search("otter", k=3)
     assert [hit.rank for hit in hits] == [1, 2, 3]
-    assert all(hit.text in texts or hit.text in {d.text for d in retriever.run.corpus.documents} for hit in hits)
+    for hit in hits:  # but for the sentence that a document may have lent
+        assert set(hit.text.split()) <= set(texts[int(hit.doc_id) - 1].split())
     weight = retriever.searcher.options.weight / 0.02
     assert hits[0].score == pytest.approx(hits[0].log_likelihood + weight * hits[0].similarity, rel=1e-4)
     both = retriever.search(["otter", "lynx"], k=3)
@@ -191,7 +191,6 @@ def test_texts_of_other_scripts_are_found_by_both_rows(tmp_path):
     assert words.search("السمك", k=1)[0].doc_id == "4"
 
 
-def test_the_run_keeps_what_the_index_was_made_of(indexed):
+def test_the_run_keeps_what_the_index_was_made_of(indexed, texts):
     _, workdir = indexed
-    assert (workdir / "source/documents.jsonl").is_file()
-    assert Run(surveyed_experiment(str(workdir / "source")), workdir).paths.root == workdir
+    assert [document.text for document in open_collection(str(workdir / "source")).documents()] == texts
