@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 
@@ -37,7 +38,8 @@ class SearchResult(NamedTuple):
         """The first k results; `pruned_bound` then covers the results left out."""
         if k >= self.rows.shape[1]:
             return self
-        bound = jnp.maximum(self.pruned_bound, self.scores[:, k])
+        maximum = np.maximum if isinstance(self.scores, np.ndarray) else jnp.maximum  # NumPy's compiles nothing
+        bound = maximum(self.pruned_bound, self.scores[:, k])
         first = SearchResult(*(None if field is None else field[:, :k] for field in self._replace(pruned_bound=None)))
         return first._replace(pruned_bound=bound)
 

@@ -15,7 +15,7 @@ from gr2_jax.experiment import PairsConfig, Settings
 from gr2_jax.models import GR2, T5Config
 from gr2_jax.pipeline.initial_weights import random_params
 from gr2_jax.pipeline.retrieval_step import RetrievalStep
-from gr2_jax.search.compiled_search import beam_search_function
+from gr2_jax.search.compiled_search import Beams, beam_search_function
 from gr2_jax.training.mesh import batch_parts, batch_sharding, using
 from gr2_jax.training.optimiser import make_optimiser
 from gr2_jax.training.step import Step
@@ -88,7 +88,7 @@ def search_step(t5: T5Config, devices: list, *, queries: int, beams: int, query_
     rng = np.random.default_rng(0)
     docids = np.unique(rng.integers(3, VOCABULARY, (_TRIE_DOCIDS, 8)), axis=0)
     trie, model = DocidTrie.from_sequences(docids), GR2(t5)
-    search = beam_search_function(model, trie, np.arange(VOCABULARY), beams, None)
+    search = beam_search_function(model, Beams.over(trie, beams), np.arange(VOCABULARY))
     mesh = Mesh(np.array(devices), ("data",))
     whole, split = (NamedSharding(mesh, spec) for spec in (PartitionSpec(), PartitionSpec("data")))
 

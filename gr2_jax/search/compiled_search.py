@@ -47,18 +47,31 @@ def on_every_device(tree: Any) -> Any:
     return jax.tree.map(put, tree)
 
 
+class Beams(NamedTuple):
+    """How many beams search a trie, and what of the trie the compiled search is made for: its depth, the children of
+    its root, and the most that `count` other nodes of one level have together."""
+
+    count: int
+    depth: int
+    widths: tuple[int, int]
+
+    @classmethod
+    def over(cls, trie: DocidTrie, count: int) -> "Beams":
+        return cls(count, trie.max_depth, trie.widths(count))
+
+
 def beam_program(
-    model: GR2, trie: DocidTrie, columns: Int[np.ndarray, "V"], beams: int, length_penalty: float | None
+    model: GR2, beams: Beams, columns: Int[np.ndarray, "V"], length_penalty: float | None = None
 ) -> Program:
     """The best docids that the beams find; takes `TrieArrays` as docids."""
-    return on_each_device(beam_search_function(model, trie, columns, beams, length_penalty), _SPLIT)
+    return on_each_device(beam_search_function(model, beams, columns, length_penalty), _SPLIT)
 
 
 def beam_search_function(
-    model: GR2, trie: DocidTrie, columns: Int[np.ndarray, "V"], beams: int, length_penalty: float | None
+    model: GR2, beams: Beams, columns: Int[np.ndarray, "V"], length_penalty: float | None = None
 ) -> Program:
     """`beam_program` for one device, before compilation."""
-    search_memory = _beam_search(model, trie, columns, beams, length_penalty)
+    search_memory = _beam_search(model, beams, columns, length_penalty)
 
     def search(params: Any, tokens: Int[Array, "B Tq"], arrays: TrieArrays) -> SearchResult:
         apply = functools.partial(model.apply, {"params": params})
@@ -68,19 +81,19 @@ def beam_search_function(
 
 
 def _beam_search(
-    model: GR2, trie: DocidTrie, columns: Int[np.ndarray, "V"], beams: int, length_penalty: float | None
+    model: GR2, beams: Beams, columns: Int[np.ndarray, "V"], length_penalty: float | None = None
 ) -> Callable[[Callable, Any, int, TrieArrays], SearchResult]:
     """(the model's apply, the queries' memory, their number, trie) -> the docids that the beams find."""
-    depth, widths = trie.max_depth, trie.widths(beams)
 
     def search(apply: Callable, memory: Any, batch: int, arrays: TrieArrays) -> SearchResult:
-        tail = min(_LONGEST_TAIL, depth, _ROWS_AT_ONCE // (batch * beams))
+        count, depth, widths = beams
+        tail = min(_LONGEST_TAIL, depth, _ROWS_AT_ONCE // (batch * count))
         return constrained_beam_search(
             lambda last, position, cache: apply(last, position, cache, memory, method="step"),
             empty_cache(model.config, batch, 1, depth + max(tail, 1) - 1),
             arrays,
             batch=batch,
-            beams=beams,
+            beams=count,
             max_length=depth,
             widths=widths,
             tail=tail if tail > 1 else 0,
@@ -93,17 +106,16 @@ def _beam_search(
 
 def joint_program(
     model: GR2,
-    trie: DocidTrie,
+    beams: Beams,
     columns: Int[np.ndarray, "V"],
     *,
-    beams: int,
     nearest: int,
     k: int,
     candidates: Candidates,
     similarity: Similarity,
 ) -> Program:
     """The best k by the joint score, of what the beams find and of the `nearest` docids; takes `JointDocids`."""
-    search_memory = None if candidates == "nearest" else _beam_search(model, trie, columns, beams, None)
+    search_memory = None if candidates == "nearest" else _beam_search(model, beams, columns)
     places = jnp.asarray(columns)
 
     def search(params: Any, tokens: Int[Array, "B Tq"], docids: JointDocids) -> SearchResult:

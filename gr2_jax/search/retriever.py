@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.models import GR2
 from gr2_jax.progress import progress
 from gr2_jax.search.compiled_search import (
+    Beams,
     JointDocids,
     Program,
     beam_program,
@@ -26,6 +27,7 @@ from gr2_jax.search.compiled_search import (
 )
 from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings, make_vectors, vector_program
 from gr2_jax.search.searcher import Hit, SearchOptions, check_depth
+from gr2_jax.search.traced_programs import kept_program
 
 _WIDER = 4  # factor by which an adaptive search widens its beams and its list of the nearest
 _PROGRAMS = ("beams", "joint", "exhaustive", "vector program")  # what is kept of a model whose parameters change
@@ -152,33 +154,29 @@ class Retriever:
         """By both roads where the ranking is joint, else by the beams."""
         options = self.options
         batch = max(1, options.batch * options.beams // beams)
+
+        def made(program: Callable[..., Program], **settings: Any) -> Program:
+            arguments = self.model, Beams.over(self.trie, beams), self.columns
+            # few queries are what a new process starts with
+            return (program if whole_batches else partial(kept_program, program))(*arguments, **settings)
+
         if not self.ranks_jointly:
-
-            def by_beams() -> Program:
-                return beam_program(self.model, self.trie, self.columns, beams, options.length_penalty)
-
-            search = self._keep(("beams", beams, options.length_penalty), by_beams)
+            penalty = options.length_penalty
+            name = ("beams", beams, penalty, whole_batches)
+            search = self._keep(name, lambda: made(beam_program, length_penalty=penalty))
             arrays = self._keep(("trie",), lambda: on_every_device(self.trie.arrays))
-            return jax.tree.map(np.asarray, self._in_batches(search, tokens, batch, arrays, whole_batches).best(k))
+            return self._in_batches(search, tokens, batch, arrays, whole_batches).best(k)
 
-        nearest = min(nearest, self.trie.num_docids)
-        depth = next((depth for depth in _DEPTHS if depth >= k), k)
-
-        def jointly() -> Program:
-            return joint_program(
-                self.model,
-                self.trie,
-                self.columns,
-                beams=beams,
-                nearest=nearest,
-                k=depth,
-                candidates=options.candidates,
-                similarity=self.compares.similarity,
-            )
-
-        search = self._keep(("joint", beams, nearest, depth, options.candidates), jointly)
+        settings = {
+            "nearest": min(nearest, self.trie.num_docids),
+            "k": next((depth for depth in _DEPTHS if depth >= k), k),
+            "candidates": options.candidates,
+            "similarity": self.compares.similarity,
+        }
+        name = ("joint", beams, *settings.values(), whole_batches)
+        search = self._keep(name, lambda: made(joint_program, **settings))
         found = self._in_batches(search, tokens, batch, self._joint_docids(), whole_batches)
-        return jax.tree.map(np.asarray, found.best(k))
+        return found.best(k)
 
     def _exhaustive(self, tokens: np.ndarray, k: int) -> SearchResult:
         similarity = self.compares.similarity if self.ranks_jointly else None
