@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -163,8 +164,15 @@ def new_directory(directory: Path) -> Iterator[Path]:
                 directory.rmdir()
             os.replace(partial, directory)
         except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
+            _discard(partial)
             raise
+
+
+def _discard(directory: Path) -> None:
+    """Deletes a folder into which the threads of the library that failed may write for a moment yet."""
+    for pause in (0.0, 0.1, 0.5):
+        time.sleep(pause)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def put_in_place(partial: Path, directory: Path, old: Path | None = None) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TypeVar
 
+from gr2_jax import buckets
 from gr2_jax.errors import UserError
 from gr2_jax.progress import be_quiet, say
 
@@ -158,14 +159,20 @@ def agree(directory: Path, settings: str) -> None:
     mark = directory / f".shared-{number:08x}"
     if is_first():
         mark.touch()
+        buckets.push(mark)
+    multihost_utils.sync_global_devices(f"marked {mark.name}")
+    buckets.pull(mark)
     wait_until_seen(mark)
     mine = np.array([mark.exists(), int(settings[:8], 16)], np.int64)
     all_of_them = multihost_utils.process_allgather(mine)
     if is_first():
         mark.unlink()
+        buckets.push(mark)
     for host, (sees, fingerprint) in enumerate(all_of_them.tolist()):
         if not sees:
-            raise UserError(f"host {host} does not see {directory} of host 0: all hosts must share the workdir")
+            raise UserError(
+                f"host {host} does not see {buckets.shown(directory)} of host 0: all hosts must share the workdir"
+            )
         if fingerprint != all_of_them[0, 1]:
             raise UserError(f"host {host} was started with other settings than host 0: all hosts need the same")
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gr2_jax import buckets
+from gr2_jax.buckets import shown, url_of
 from gr2_jax.errors import UserError
 from gr2_jax.files import writing
 from gr2_jax.hosts import is_first, of_first
@@ -89,12 +91,12 @@ def holding(directory: Path, lock: Path | None = None) -> Iterator[None]:
         except (UserError, OSError) as error:
             refused = error  # the others have to hear of it before this process leaves
     if (refused is not None and not job) or (job and not of_first(refused is None)):
-        raise refused or UserError(f"{directory} is in use, as the first process of this job says")
+        raise refused or UserError(f"{shown(directory)} is in use, as the first process of this job says")
     try:
         yield
     finally:
         if first and _text(path) == _record(me):
-            path.unlink(missing_ok=True)
+            _remove(path)
 
 
 def _acquire(path: Path, me: Holder, directory: Path) -> None:
@@ -104,7 +106,7 @@ def _acquire(path: Path, me: Holder, directory: Path) -> None:
         holder = None if text is None else _parsed(text)
         if holder is not None and holder.is_gone(me):
             if _taken_over(path, text, me):
-                say(f"{directory} was left by process {holder.pid} on {holder.host}, which is gone: going on")
+                say(f"{shown(directory)} was left by process {holder.pid} on {holder.host}, which is gone: going on")
                 return
         elif text is not None and time.monotonic() > deadline:
             raise UserError(_refusal(path, holder, me, directory))
@@ -114,6 +116,8 @@ def _acquire(path: Path, me: Holder, directory: Path) -> None:
 def _created(path: Path, me: Holder) -> bool:
     """Whether the lock is now ours; False where there is one. It appears with its contents, where files can have two
     names."""
+    if url_of(path) is not None:
+        return buckets.write(path, _record(me), new=True)
     own = _own(path, me)
     try:
         own.write_text(_record(me))
@@ -143,6 +147,8 @@ def _created_in_place(path: Path, me: Holder) -> bool:
 def _taken_over(path: Path, text: str, me: Holder) -> bool:
     """Replaces the lock with that `text`; False where another process was faster. Only processes of one host, or of one
     job, take over the same lock: flock keeps the former apart, and of a job only the first comes here."""
+    if url_of(path) is not None:
+        return buckets.write(path, _record(me))
     own = _own(path, me)
     try:
         with path.open("r+") as file:
@@ -164,11 +170,12 @@ def _taken_over(path: Path, text: str, me: Holder) -> bool:
 
 def _refusal(path: Path, holder: Holder | None, me: Holder, directory: Path) -> str:
     if holder is None:
-        return f"{directory} is in use, but {path} does not say by whom: if nobody is at work there, remove {path}"
+        where = f"{shown(directory)} is in use, but {shown(path)} does not say by whom"
+        return f"{where}: if nobody is at work there, remove {shown(path)}"
     there = "on this host" if holder.is_neighbour(me) else f"on host {holder.host}"
     who = f"process {holder.pid} {there} has worked there since {holder.since} ({holder.command})"
-    hint = "" if holder.is_neighbour(me) else f"; if it is gone, remove {path}"
-    return f"{directory} is in use: {who}: wait for it, or name another folder{hint}"
+    hint = "" if holder.is_neighbour(me) else f"; if it is gone, remove {shown(path)}"
+    return f"{shown(directory)} is in use: {who}: wait for it, or name another folder{hint}"
 
 
 def _own(path: Path, me: Holder) -> Path:
@@ -181,10 +188,19 @@ def _record(holder: Holder) -> str:
 
 def _text(path: Path) -> str | None:
     """The lock's contents; None where there is none."""
+    if url_of(path) is not None:
+        return buckets.read(path)
     try:
         return path.read_text("utf-8", "replace")
     except FileNotFoundError:
         return None
+
+
+def _remove(path: Path) -> None:
+    if url_of(path) is None:
+        path.unlink(missing_ok=True)
+    else:
+        buckets.remove(path)
 
 
 def _parsed(text: str) -> Holder | None:

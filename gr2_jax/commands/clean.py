@@ -2,22 +2,26 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
+from gr2_jax.buckets import is_in_bucket
 from gr2_jax.commands.experiments import refuse_settings
+from gr2_jax.errors import UserError
 from gr2_jax.terminal import show
 
 HELP = "frees what a workdir holds and no row of its table needs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("workdir", type=Path, help="a run, also of several seeds or folds")
+    parser.add_argument("workdir", help="a run, also of several seeds or folds")
     parser.add_argument("--yes", action="store_true", help="remove; without, what would be removed is only shown")
 
 
 def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     refuse_settings(settings)
     from gr2_jax.pipeline.clean import clean
+
+    if is_in_bucket(options.workdir):
+        raise UserError(f"{options.workdir} is in a bucket: gr2 clean frees folders on disk only")
 
     found = clean(options.workdir, remove=options.yes)
     for path, size, why in found:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from gr2_jax.buckets import is_in_bucket, local_copy
 from gr2_jax.commands.experiments import add_config, run_config
 from gr2_jax.commands.search_options import OPTIONS, add_search_options, given
 from gr2_jax.errors import UserError
@@ -19,25 +20,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     job = parser.add_argument_group("for a run's workdir instead of a config file")
     job.add_argument("--row", help="of its table (default: the first)")
     job.add_argument("--step", type=int, help="of a checkpoint (default: the newest)")
-    job.add_argument(
-        "--queries", type=Path, help="TREC topics or `id<TAB>text` lines (default: the run's test queries)"
-    )
-    job.add_argument("--qrels", type=Path, help="TREC judgements of them")
+    job.add_argument("--queries", help="TREC topics or `id<TAB>text` lines (default: the run's test queries)")
+    job.add_argument("--qrels", help="TREC judgements of them")
     job.add_argument("-k", type=int, help="documents per query (default: 20)")
     add_search_options(job)
     job.add_argument("--length-penalty", type=float, help="rank by likelihood / length ** this")
     job.add_argument("--measures", nargs="+", help="ir_measures' names (default: the paper's)")
-    job.add_argument("--output", type=Path, help="a folder for run.trec, metrics.json, per_query.tsv")
+    job.add_argument("--output", help="a folder for run.trec, metrics.json, per_query.tsv")
 
 
 def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
-    directory = next((word for word in options.config if Path(word).is_dir()), None)
+    directory = next((word for word in options.config if _is_run(word)), None)
     if directory is None:
         _reject_run_options(options)
         return run_config(options, settings, "evaluate")
     if len(options.config) > 1:
         raise UserError(f"{directory} is a run's workdir: it is evaluated alone, as it was trained")
     return _evaluate_run(directory, options, settings)
+
+
+def _is_run(word: str) -> bool:
+    return not word.endswith(".py") if is_in_bucket(word) else Path(word).is_dir()
 
 
 def _reject_run_options(options: argparse.Namespace) -> None:
@@ -60,11 +63,11 @@ def _evaluate_run(directory: str, options: argparse.Namespace, settings: Sequenc
     is_first = join_processes()
     changes = given(options) | ({} if options.length_penalty is None else {"length_penalty": options.length_penalty})
     job = EvaluationJob(
-        run=Path(directory),
+        run=directory,
         row=options.row,
         step=options.step,
-        queries=options.queries,
-        qrels=options.qrels,
+        queries=None if options.queries is None else local_copy(options.queries),
+        qrels=None if options.qrels is None else local_copy(options.qrels),
         part="validation" if options.validation else "test",
         k=20 if options.k is None else options.k,
         options=changes,

@@ -6,9 +6,9 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gr2_jax.buckets import local_copy, shown
 from gr2_jax.errors import UserError, nearest
 from gr2_jax.files import read_json
 from gr2_jax.terminal import show, show_json
@@ -110,7 +110,8 @@ def _fine_tune(experiment: "Experiment", options: argparse.Namespace, until: str
         return 0
     show(f"\n{table}\n")
     runs = paths.root / "seed-<n>" / "runs" if seeds else paths.runs
-    show(f"table    {paths.report}/{part}.md\nmeasures {measures}\nruns     {runs}/<row>/{part}.trec")
+    show(f"table    {shown(paths.report)}/{part}.md\nmeasures {shown(measures)}")
+    show(f"runs     {shown(runs)}/<row>/{part}.trec")
     _show_next(experiment, paths, seeds)
     return 0
 
@@ -121,7 +122,7 @@ def _show_next(experiment: "Experiment", paths: "Workdir", seeds: tuple[int, ...
         return
     query = "indices that would sort an array" if experiment.corpus.source.startswith("apidocs") else "a query"
     searched = paths.seed(seeds[0]) if seeds else paths
-    show(f'\nnext: gr2 search "{query}" --workdir {shlex.quote(str(searched.root))}')
+    show(f'\nnext: gr2 search "{query}" --workdir {shlex.quote(shown(searched.root))}')
 
 
 def _show_docids(experiment: "Experiment", paths: "Workdir", table: str, as_json: bool, seeds: tuple[int, ...]) -> int:
@@ -175,7 +176,7 @@ def _join(experiment: "Settings", seeds: tuple[int, ...]) -> "Workdir":
     if on_cpu_only():
         keep_freed_memory()
     make_mesh(experiment.mesh)  # refuses a mesh that does not fit before the work begins
-    paths = Workdir(Path(experiment.workdir))
+    paths = Workdir(local_copy(experiment.workdir))
     paths.create()
     agree(paths.root, fingerprint_of([experiment, seeds]))
     return paths

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from gr2_jax.commands.experiments import add_run_options, run_settings
 from gr2_jax.errors import UserError
@@ -35,5 +34,5 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     if options.known_items is not None and options.known_items < 0:
         raise UserError(f"--known-items is {options.known_items}: it must be at least 0")
     experiment = surveyed_experiment(options.source, known_items=options.known_items, strict=options.strict)
-    refuse_other_source(Path(options.workdir or experiment.workdir), experiment.corpus.source)
+    refuse_other_source(options.workdir or experiment.workdir, experiment.corpus.source)
     return run_settings(experiment, options, settings, "evaluate")

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from gr2_jax.commands.experiments import add_config, run_config, run_settings
 from gr2_jax.errors import UserError
@@ -23,5 +22,5 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     if len(options.config) > 1:
         raise UserError(f"{source} is a collection: give it alone, or a config file that names it, with overlays")
     experiment = compared(surveyed_experiment(source))
-    refuse_other_source(Path(options.workdir or experiment.workdir), experiment.corpus.source)
+    refuse_other_source(options.workdir or experiment.workdir, experiment.corpus.source)
     return run_settings(experiment, options, settings, "evaluate")

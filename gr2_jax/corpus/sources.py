@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gr2_jax.buckets import is_in_bucket, local_copy
 from gr2_jax.corpus import _files
 from gr2_jax.corpus.apidocs import LIBRARIES, library_versions, read_apidocs
 from gr2_jax.corpus.beir import beir_files, is_beir, open_beir
@@ -32,6 +33,7 @@ def open_collection(source: str) -> CollectionStream:
     any other folder               its text files are the documents, see `gr2_jax.corpus.text_folder`
     a file                         of documents: .jsonl, .json, .csv, .tsv or .txt, see `gr2_jax.corpus.document_file`
     folder#test, folder#train+dev  the folder with some of its judgement files, and only the queries judged in them
+    gs://..., s3://...             any of these folders and files in a bucket, of which a copy is made on this host
 
     A file, a folder of text files, and a folder of ours or BEIR's with documents alone have no queries.
 
@@ -39,14 +41,16 @@ def open_collection(source: str) -> CollectionStream:
     documents are raised when they are iterated.
     """
     kind, _, rest = source.partition(":")
-    return KINDS[kind].open(rest) if kind in KINDS else _open_path(source)
+    return KINDS[kind].open(rest) if kind in KINDS else _open_path(_on_disk(source))
 
 
 def names_a_collection(source: str) -> bool:
     """Whether this is a source, rather than another file or nothing: the prefix of one, a folder, or a file of
     documents."""
-    path = Path(source.partition("#")[0])
-    return source.partition(":")[0] in KINDS or path.is_dir() or is_document_file(path)
+    if source.partition(":")[0] in KINDS:
+        return True
+    path = Path(source) if source.endswith(".py") else Path(_on_disk(source).partition("#")[0])
+    return path.is_dir() or is_document_file(path)
 
 
 def load_collection(
@@ -70,7 +74,15 @@ def source_fingerprint(source: str) -> str:
     Raises UserError for a missing library, folder or file, as `load_collection` does.
     """
     kind, _, rest = source.partition(":")
-    return KINDS[kind].fingerprint(rest) if kind in KINDS else _path_fingerprint(source)
+    return KINDS[kind].fingerprint(rest) if kind in KINDS else _path_fingerprint(_on_disk(source))
+
+
+def _on_disk(source: str) -> str:
+    """The source or, of a bucket's folder or file, its copy on this host's disk."""
+    if not is_in_bucket(source):
+        return source
+    url, mark, selection = source.partition("#")
+    return f"{local_copy(url)}{mark}{selection}"
 
 
 def _libraries(names: str) -> Sequence[str]:

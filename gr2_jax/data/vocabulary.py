@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gr2_jax.buckets import local_copy
 from gr2_jax.data.seqio.libraries import libraries
 from gr2_jax.errors import UserError, check_least
 from gr2_jax.files import reading, replacing
@@ -41,7 +42,7 @@ class VocabularyConfig:
 
     def content(self) -> bytes | None:
         """The bytes of `model`, checked; None if the vocabulary is to be learnt."""
-        return None if self.model is None else read_vocabulary(Path(self.model), extra_ids=self.extra_ids)
+        return None if self.model is None else read_vocabulary(local_copy(self.model), extra_ids=self.extra_ids)
 
 
 def train_vocabulary(texts: Iterable[str], path: Path, *, size: int) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType, UnionType
 from typing import Any, Literal, TypeVar
 
+from gr2_jax.buckets import local_copy
 from gr2_jax.errors import SettingError, UserError, nearest
 from gr2_jax.experiment.experiment import Experiment, Settings
 from gr2_jax.experiment.row import Row
@@ -24,14 +25,14 @@ def load_experiment(path: str | Path, *overlays: str | Path) -> Settings:
     Raises `UserError` for a file that is missing, does not load or holds the wrong one of the two, and for an overlay
     that fails or returns something else than it was given.
     """
-    module = _run_file(Path(path))
+    module = _run_file(local_copy(path))
     experiment = getattr(module, "experiment", None)
     if not isinstance(experiment, Settings):
         if callable(getattr(module, "overlay", None)):
             raise UserError(f"{path} is an overlay, which changes an experiment: give a config file before it")
         raise UserError(f"{path} defines no `experiment = Experiment(...)` or `Pretraining(...)`")
     for overlay in overlays:
-        experiment = _lay_over(Path(overlay), experiment)
+        experiment = _lay_over(local_copy(overlay), experiment)
     return experiment
 
 

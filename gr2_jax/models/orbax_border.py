@@ -6,10 +6,10 @@ import math
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
+from etils import epath
 
 from gr2_jax.errors import UserError
 
@@ -27,12 +27,16 @@ def silence() -> None:
     sys.unraisablehook = functools.partial(_unless_of_orbax, sys.unraisablehook)
 
 
-def check_claim(folder: Path, tree: Any) -> None:
+def check_claim(folder: os.PathLike, tree: Any) -> None:
     """Raises `UserError` where arrays of the shapes that a file names are more than the folder's files can hold."""
     claimed = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    held = _size(epath.Path(folder))
     if claimed > max(_ALWAYS, _RATIO * held):
         raise UserError(f"{folder} is damaged: it promises arrays of {claimed:,} bytes and has {held:,}")
+
+
+def _size(folder: epath.Path) -> int:
+    return sum(_size(path) if path.is_dir() else path.stat().length for path in folder.iterdir())
 
 
 def _is_no_failure(record: logging.LogRecord) -> bool:

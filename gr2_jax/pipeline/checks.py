@@ -1,7 +1,6 @@
 """Checks across the sections of an experiment, before the first stage."""
 
-from pathlib import Path
-
+from gr2_jax.buckets import local_copy
 from gr2_jax.data.vocabulary import Tokenizer
 from gr2_jax.errors import UserError
 from gr2_jax.models import preset
@@ -61,4 +60,4 @@ def check_weights(vocabulary, place: str, model) -> None:
             f"--{place}.model.weights need --vocabulary.model, the SentencePiece file that numbers their rows"
         )
     vocabulary.content()
-    model.t5(Tokenizer(Path(vocabulary.model), extra_ids=vocabulary.extra_ids).size)
+    model.t5(Tokenizer(local_copy(vocabulary.model), extra_ids=vocabulary.extra_ids).size)

@@ -4,6 +4,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+from gr2_jax.buckets import push
 from gr2_jax.corpus import Run as Lists
 from gr2_jax.corpus import write_run
 from gr2_jax.errors import UserError
@@ -43,6 +44,7 @@ def evaluate_row(run: Run, row: Row) -> None:
         make_way(run.paths, row.name)
         stage.build(lambda out: write_row(out, row.name, {part: lists.run for part, lists in found.items()}, costs))
         shutil.rmtree(searched, ignore_errors=True)
+        push(searched)
         if (note := found_nothing(row, found["test"].run)) is not None:
             say(f"  {row.name} {note}")
 

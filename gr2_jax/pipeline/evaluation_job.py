@@ -1,6 +1,7 @@
 """Evaluation as a job of its own: a run's row, any of its checkpoints, any queries, and a folder of results."""
 
 import dataclasses
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import jax
 
+from gr2_jax.buckets import local_copy, push, shown
 from gr2_jax.corpus import Qrels, read_qrels, read_topics, write_run
 from gr2_jax.errors import UserError
 from gr2_jax.evaluation.metrics import check_measures, default_measures, mean, per_query, write_per_query
@@ -41,7 +43,7 @@ class EvaluationJob:
     output      a folder for run.trec, metrics.json and per_query.tsv
     """
 
-    run: Path
+    run: str | os.PathLike
     row: str | None = None
     step: int | None = None
     queries: Path | None = None
@@ -50,7 +52,7 @@ class EvaluationJob:
     k: int = 20
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     measures: Sequence[str] = ()
-    output: Path | None = None
+    output: str | os.PathLike | None = None
 
     def __post_init__(self):
         if self.measures:
@@ -69,7 +71,9 @@ def evaluate_job(job: EvaluationJob) -> dict[str, Any]:
     opened = open_row(job.run, job.row, step=job.step, options=job.options)
     queries, qrels = _run_queries(job, opened.run) if given is None else given
     searcher = opened.searcher
-    output = job.output or Path(job.run) / "evaluations" / _name(job, opened.row, queries)
+    output = opened.run.paths.root / "evaluations" / _name(job, opened.row, queries)
+    if job.output is not None:
+        output = local_copy(job.output)
     decides = [opened.run.row(opened.row), opened.run.examples_fingerprint, opened.models]
     parts = output / "parts" / fingerprint_of([decides, list(queries.items()), job.k, searcher.options])
     with writing(output):
@@ -89,7 +93,8 @@ def evaluate_job(job: EvaluationJob) -> dict[str, Any]:
                 write_per_query(output / "per_query.tsv", scores)
             write_json(output / "metrics.json", result)
             shutil.rmtree(output / "parts")
-    return result | {"output": str(output)}
+            push(output)
+    return result | {"output": shown(output)}
 
 
 def _run_queries(job: EvaluationJob, run: Run) -> tuple[dict[str, str], Qrels]:
@@ -132,7 +137,7 @@ def _provenance(
     job: EvaluationJob, opened: RunRetriever, options: Any, found: Found, queries: Mapping[str, str]
 ) -> dict[str, Any]:
     return {
-        "run": str(job.run),
+        "run": os.fspath(job.run),
         "row": opened.row,
         "models": opened.models,
         "queries": len(queries),

@@ -3,9 +3,9 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, overload
 
+from gr2_jax.buckets import local_copy
 from gr2_jax.compilation_cache import keep_compiled_programs
 from gr2_jax.corpus import Document
 from gr2_jax.errors import SettingError, UserError
@@ -20,7 +20,7 @@ from gr2_jax.search.searcher import Hit, Searcher
 
 def open_run(directory: str | os.PathLike) -> Run:
     """Reads config.json of a run; `UserError` where there is none, or one of several seeds or folds."""
-    paths = Workdir(Path(directory))
+    paths = Workdir(local_copy(directory))
     record = read_record(paths)
     if seeds := record.get("seeds"):
         with reading(paths.config):

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from flax import traverse_util
 
+from gr2_jax.buckets import local_copy
 from gr2_jax.corpus.wikipedia.pairs import ITSELF
 from gr2_jax.corpus.wikipedia.reader import wikipedia_documents, wikipedia_files, wikipedia_fingerprint
 from gr2_jax.data.batches import GradedBatches
@@ -60,7 +61,7 @@ class PretrainingRun:
     """A pre-training in one directory; what its stages left is read at most once."""
 
     def __init__(self, experiment: Pretraining, directory: Path):
-        self.experiment, self.paths = experiment, Workdir(Path(directory))
+        self.experiment, self.paths = experiment, Workdir(local_copy(directory))
 
     def check(self) -> None:
         """Raises `UserError` for settings that cannot work."""

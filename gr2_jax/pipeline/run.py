@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from gr2_jax.array_files import load_arrays
+from gr2_jax.buckets import local_copy, push
 from gr2_jax.corpus import Collection, Document, Qrels, Split, grade_places, read_collection, read_qrels
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.lsa import TokenSemantics
@@ -19,7 +20,7 @@ from gr2_jax.errors import UserError, nearest
 from gr2_jax.experiment import Experiment, Row, Scheme
 from gr2_jax.experiment.loading import to_record
 from gr2_jax.files import read_json, reading, write_json
-from gr2_jax.hosts import of_first
+from gr2_jax.hosts import is_first, of_first
 from gr2_jax.models import EOS_ID
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, reading_stage
 from gr2_jax.pipeline.workdir import Workdir
@@ -45,7 +46,7 @@ class Run:
     def __init__(
         self, experiment: Experiment, directory: Path, *, fold: int | None = None, trainings: dict | None = None
     ):
-        self.experiment, self.paths, self.fold = experiment, Workdir(Path(directory)), fold
+        self.experiment, self.paths, self.fold = experiment, Workdir(local_copy(directory)), fold
         self.trainings: dict[str, str] = dict(trainings or {})
         self._docids: dict[str, Docids] = {}
         self._newest: dict[str, int] = {}
@@ -230,6 +231,8 @@ class Run:
 
     def write_record(self) -> None:
         write_json(self.paths.config, self._record | {"trainings": self.trainings})
+        if is_first():
+            push(self.paths.config)
 
     def resume_record(self) -> None:
         """Takes over the trainings that config.json names, and writes it where the experiment is another. A row that

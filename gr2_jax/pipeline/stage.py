@@ -4,16 +4,19 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gr2_jax.buckets import pull, push, shown, url_of
 from gr2_jax.errors import UserError
 from gr2_jax.files import plain, put_in_place, read_json, reading, write_json, writing
 from gr2_jax.hosts import is_first, wait_for_first
 
 STAGE_FILE = "stage.json"
+_BETWEEN_LOOKS = 1.0  # seconds between looks into a bucket
 _FORMAT = 7  # raise it when a stage writes other bytes for the same settings
 
 
@@ -56,9 +59,9 @@ class Stage:
         if self.done:
             return False
         if not is_first():
-            wait_for_first(lambda: self.done, str(self.directory))
+            wait_for_first(self._arrived, shown(self.directory))
             return True
-        if self.directory.exists() and not (self.directory / STAGE_FILE).exists():
+        if self.directory.exists() and url_of(self.directory) is None and not (self.directory / STAGE_FILE).exists():
             raise UserError(f"{self.directory} already exists and was not created by gr2: give another --workdir")
         partial = self.directory.with_name(self.directory.name + ".partial")
         with writing(self.directory):
@@ -68,18 +71,33 @@ class Stage:
                 make(partial)
                 write_json(partial / STAGE_FILE, {"fingerprint": self.fingerprint})
                 put_in_place(partial, self.directory)
+                push(self.directory)
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
         return True
 
+    def _arrived(self) -> bool:
+        """Whether the first process is done; where the workdir is in a bucket, what it made is here then, too."""
+        if url_of(self.directory) is not None:
+            time.sleep(_BETWEEN_LOOKS)
+            pull(self.directory / STAGE_FILE)
+            if self.done:
+                pull(self.directory)
+        return self.done
+
     def begin(self, about: dict[str, Any]) -> None:
         """Writes what readers of unfinished work need, such as the model's shape; the stage is not done by that."""
-        write_json(self.directory / STAGE_FILE, about)
+        self._write(about)
 
     def finish(self, meta: dict[str, Any]) -> None:
         """Adds `meta` to what `begin` wrote, and with the fingerprint the stage is done."""
-        write_json(self.directory / STAGE_FILE, {**self.meta, **meta, "fingerprint": self.fingerprint})
+        self._write({**self.meta, **meta, "fingerprint": self.fingerprint})
+
+    def _write(self, record: dict[str, Any]) -> None:
+        write_json(self.directory / STAGE_FILE, record)
+        if is_first():
+            push(self.directory)
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -97,7 +115,7 @@ def current_fingerprint(directory: Path) -> str:
 def reading_stage(directory: Path, file: str) -> Iterator[Path]:
     """Yields the path of a file that a stage left in `directory`; what goes wrong with it in the block becomes a
     `UserError` that says how to make it again."""
-    with reading(directory / file, f"; to make it again, delete {directory} and start the run's command"):
+    with reading(directory / file, f"; to make it again, delete {shown(directory)} and start the run's command"):
         yield directory / file
 
 

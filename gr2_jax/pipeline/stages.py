@@ -5,6 +5,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+from gr2_jax.buckets import push, shown
 from gr2_jax.corpus import read_run
 from gr2_jax.errors import UserError, nearest
 from gr2_jax.experiment import Experiment
@@ -67,19 +68,21 @@ def run_experiment(
         if not next(iter(runs.values()), run).qrels(part):
             return None
         table = report_seeds(run, runs, part=part) if seeds else report(run, part=part)
+        push(run.paths.root)
         return "\n".join([table, *_docid_lines(run, seeds)])
 
 
 def _of_seed(run: Run, seed: int) -> Run:
     """A run of its own, as if it had been asked for with this seed and in this workdir."""
     root = run.paths.seed(seed).root
-    return Run(dataclasses.replace(run.experiment, seed=seed, workdir=str(root)), root)
+    return Run(dataclasses.replace(run.experiment, seed=seed, workdir=shown(root)), root)
 
 
 def _run_seeds(run: Run, seeds: tuple[int, ...], until: str) -> str | None:
     """Each seed in seed-<n>/; returns the first's table of docids."""
     if is_first():  # before the work, so that an unfinished run of several seeds is known as one
         write_json(run.paths.config, {"experiment": to_record(run.experiment), "seeds": seeds})
+        push(run.paths.config)
     docids = []
     for i, seed in enumerate(seeds, start=1):
         say(f"seed {seed}, {i} of {len(seeds)}")

@@ -4,8 +4,10 @@ import dataclasses
 import os
 from pathlib import Path
 
+from gr2_jax.buckets import push, shown, url_of
 from gr2_jax.errors import UserError
 from gr2_jax.experiment.row import OLD
+from gr2_jax.hosts import process_count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +92,19 @@ class Workdir:
         return Workdir(self.root / f"seed-{number}")
 
     def create(self) -> None:
+        url = url_of(self.root)
+        if url is not None and not url.startswith("gs://") and process_count() > 1:
+            raise UserError(
+                f"{url} takes the checkpoints of one process only: give several a workdir in gs:// or on a shared disk"
+            )
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.root / f".writable-{os.getpid()}"
             probe.touch()
+            push(probe)
             probe.unlink()
+            push(probe)
         except OSError as error:
-            raise UserError(f"the workdir {self.root} cannot be written ({error.strerror}): give another") from error
+            raise UserError(
+                f"the workdir {shown(self.root)} cannot be written ({error.strerror}): give another"
+            ) from error

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gr2_jax.buckets import local_copy
 from gr2_jax.compilation_cache import keep_compiled_programs
 from gr2_jax.corpus import CollectionStream, Document, Survey, document_of, open_collection, write_documents
 from gr2_jax.corpus.surveys import DocumentTally
@@ -62,14 +63,14 @@ def index(
     keep_compiled_programs()
     if not isinstance(source, str | os.PathLike):
         documents = [document_of(record, f"document {i}", i) for i, record in enumerate(source, start=1)]
-        workdir = Path(f"runs/index-{_digest(documents)}" if workdir is None else workdir)
-        source = write_documents(workdir / "source" / "documents.jsonl", documents)
+        workdir = f"runs/index-{_digest(documents)}" if workdir is None else workdir
+        source = write_documents(local_copy(workdir) / "source" / "documents.jsonl", documents)
     experiment = surveyed_experiment(os.fspath(source), known_items=known_items, strict=strict)
-    workdir = Path(experiment.workdir if workdir is None else workdir)
+    workdir = os.fspath(experiment.workdir if workdir is None else workdir)
     refuse_other_source(workdir, experiment.corpus.source)
     changes = [word for name, value in (settings or {}).items() for word in (f"--{name}", _written(value))]
     experiment = override(experiment, changes)
-    run_experiment(dataclasses.replace(experiment, workdir=str(workdir)), workdir)
+    run_experiment(dataclasses.replace(experiment, workdir=workdir), workdir)
     return open_row(workdir)
 
 
@@ -171,9 +172,9 @@ def _surveyed(stream: CollectionStream) -> tuple[Survey, int]:
     return tally.survey(), sum(not relevant.get(query, set()).isdisjoint(there) for query in stream.queries)
 
 
-def refuse_other_source(workdir: Path, source: str) -> None:
+def refuse_other_source(workdir: str, source: str) -> None:
     """Raises UserError where the folder holds a run over another source, which this one would replace."""
-    config = workdir / "config.json"
+    config = local_copy(workdir) / "config.json"
     if not config.is_file():
         return
     record = read_json(config)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 
+from gr2_jax.buckets import pull, push, shown
 from gr2_jax.corpus.runs import Run
 from gr2_jax.errors import Preempted
 from gr2_jax.files import read_json, reading, write_text
@@ -37,6 +38,7 @@ def search_sharded(searcher: Searcher, queries: dict[str, str], k: int, director
         Preempted: SIGTERM arrived; the finished parts are in `directory`.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    pull(directory)
     ids, size = list(queries), searcher.options.batch * _BATCHES_PER_PART
     parts = [ids[start : start + size] for start in range(0, len(ids), size)]
     files = [directory / f"part-{i:05}.json" for i in range(len(parts))]
@@ -57,11 +59,13 @@ def search_sharded(searcher: Searcher, queries: dict[str, str], k: int, director
             started = time.perf_counter()
             hits = searcher.search(texts, k, whole_batches=True)
             _write(files[i], parts[i], hits, time.perf_counter() - started)
+            push(files[i])
             bar.advance(len(texts))
         _leave_if_asked(preemption, files)  # the caller would not notice a SIGTERM during the last part
-    wait_for_all(f"searched {directory}")
+    wait_for_all(f"searched {shown(directory)}")
+    pull(directory)  # the other hosts' parts
     found = _read(files, len(ids))
-    wait_for_all(f"read {directory}")  # after this the caller may delete it
+    wait_for_all(f"read {shown(directory)}")  # after this the caller may delete it
     return found
 
 

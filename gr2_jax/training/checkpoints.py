@@ -8,8 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
+from gr2_jax.buckets import url_of
 from gr2_jax.errors import Preempted, UserError, reason_of
 from gr2_jax.files import reading, writing
 from gr2_jax.hosts import true_on_all
@@ -37,7 +39,7 @@ class Checkpoints:
         self._directory = directory
         silence()
         with writing(directory):
-            self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
+            self._manager = ocp.CheckpointManager(place_of(directory), options=options)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -117,7 +119,15 @@ class Checkpoints:
 
 def checkpoint_steps(directory: Path) -> list[int]:
     """The steps of the complete checkpoints in `directory`, ascending."""
-    return sorted(ocp.utils.checkpoint_steps(directory)) if directory.is_dir() else []
+    place = place_of(directory)
+    return sorted(ocp.utils.checkpoint_steps(place)) if place.is_dir() else []
+
+
+def place_of(directory: Path) -> epath.Path:
+    """Where Orbax keeps the checkpoints of `directory`: itself or, where it is the copy of a folder in one of Google's
+    buckets, that folder, so that every host writes and reads its own parts of the arrays."""
+    url = url_of(directory)
+    return epath.Path(url if url is not None and url.startswith("gs://") else directory.absolute())
 
 
 def restore_params(
@@ -129,18 +139,19 @@ def restore_params(
     `template` (arrays or their shapes) gives structure, shapes and dtypes; other trained parameters stay on disk.
     Raises `UserError` if there is no checkpoint, none of that step, or a damaged one.
     """
-    if not directory.is_dir():
-        raise UserError(f"there is no checkpoint in {directory}: train first")
+    place = place_of(directory)
+    if not place.is_dir():
+        raise UserError(f"there is no checkpoint in {place}: train first")
     silence()
-    with reading(directory, passing=_OF_NO_FILE), ocp.CheckpointManager(directory.absolute()) as manager:
-        at = _existing_step(manager, directory, step)
-        hint = f"; to train it again, delete {directory} and start the run's command"
-        with reading(directory / str(at), hint, passing=_OF_NO_FILE):
-            check_claim(directory / str(at) / "params", template)
+    with reading(place, passing=_OF_NO_FILE), ocp.CheckpointManager(place) as manager:
+        at = _existing_step(manager, place, step)
+        hint = f"; to train it again, delete {place} and start the run's command"
+        with reading(place / str(at), hint, passing=_OF_NO_FILE):
+            check_claim(place / str(at) / "params", template)
             return _restore_params(manager, at, template, on_host)
 
 
-def _existing_step(manager: ocp.CheckpointManager, directory: Path, step: int | None) -> int:
+def _existing_step(manager: ocp.CheckpointManager, directory: epath.Path, step: int | None) -> int:
     if manager.latest_step() is None:
         raise UserError(f"there is no complete checkpoint in {directory}: train first")
     if step is not None and step not in manager.all_steps():

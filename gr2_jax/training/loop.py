@@ -8,6 +8,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from gr2_jax.buckets import push
 from gr2_jax.errors import Preempted
 from gr2_jax.hosts import Preemption, of_first
 from gr2_jax.progress import progress, say
@@ -49,6 +50,7 @@ def train(job: TrainingJob, params: Any, directory: Path) -> dict:
             raise Preempted(
                 f"{job.label}: preempted, and saved at step {training.at:,}; run the same command to resume"
             )
+    training.push()
     return training.meta
 
 
@@ -61,6 +63,7 @@ class _Training:
 
     def __init__(self, job: TrainingJob, params: Any, directory: Path, opened: ExitStack):
         self.job, self.settings, self.mesh = job, job.loop, make_mesh(job.mesh)
+        self._directory = directory
         self._step = Step(job.loss, job.optimiser, job.seed, self.mesh, params)
         self.preemption = opened.enter_context(Preemption())
         self.checkpoints = opened.enter_context(Checkpoints(directory, job.best))
@@ -135,6 +138,7 @@ class _Training:
             self.watchdog.note(self.at, "checkpoint")
             with self.clock("checkpoint"):
                 self.checkpoints.save(self.at, self.state.params, self.state.opt_state, self.meta, scores)
+                self.push()
             self.saved = time.monotonic()
 
     def save_what_was_done(self) -> None:
@@ -145,6 +149,12 @@ class _Training:
         meta = _meta(self.at, self.report, self.clock)
         self.checkpoints.save(self.at, self.state.params, self.state.opt_state, meta)
         self.checkpoints.wait()
+        self.push()
+
+    def push(self) -> None:
+        """The logs and, where Orbax does not write to the bucket itself, the checkpoints that are whole by now."""
+        if jax.process_index() == 0:
+            push(self._directory)
 
 
 def _queueing_deadlocks() -> bool:

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from gr2_jax.buckets import local_copy
 from gr2_jax.errors import UserError, install
 from gr2_jax.models.huggingface.config import CONFIG
 from gr2_jax.models.huggingface.reading import INDEX, WEIGHTS, how_to_save_again, read_index
@@ -28,7 +29,7 @@ def local_directory(source: str | os.PathLike) -> Path:
         UserError: `source` is neither a folder nor the name of a model in the hub or the cache that has a config and
             safetensors weights.
     """
-    path = Path(source)
+    path = local_copy(source)
     if path.is_dir():
         return path
     if path.exists():
