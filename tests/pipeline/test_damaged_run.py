@@ -108,7 +108,7 @@ def state(searcher):
         return searcher.doc_ids, searcher.vectors.tobytes()
     if isinstance(searcher, Retriever):
         arrays = [*jax.tree.leaves(searcher.params), searcher.columns, searcher.trie.docids()]
-        vectors = None if searcher.vectors is None else searcher.vectors.values.tobytes()
+        vectors = searcher.docid_vectors.values.tobytes()  # made again where their stage is lost
         texts = searcher.encode(["sort a list"]).tobytes()
         return searcher.doc_ids, searcher.options, vectors, texts, [np.asarray(array).tobytes() for array in arrays]
     return None
@@ -123,11 +123,11 @@ def kinds(workdir):
 
 
 def answer(command, capsys):
-    """The exit code, the lines of stderr that are the program's last word, and what it printed."""
+    """The exit code, the lines of stderr that are the program's last word, what it printed, and all of stderr."""
     with pytest.raises(SystemExit) as left:
         main(command)
     printed = capsys.readouterr()
-    return left.value.code, [line for line in printed.err.splitlines() if line.startswith("gr2: ")], printed.out
+    return left.value.code, [line for line in printed.err.splitlines() if line.startswith("gr2: ")], *printed
 
 
 def measures(printed):
@@ -149,7 +149,7 @@ def check_all(run, tmp_path, capsys, monkeypatch, cases_of):
     sound = {}
     for name, command in commands.items():
         shutil.copytree(finished, work)
-        code, _, printed = answer([*command, "--workdir", str(work)], capsys)
+        code, _, printed, _ = answer([*command, "--workdir", str(work)], capsys)
         assert code == 0
         sound[name] = searched.pop() if name != "run" and searched else printed
         assert not searched
@@ -163,13 +163,13 @@ def check_all(run, tmp_path, capsys, monkeypatch, cases_of):
             if content is not None:
                 (work / file).write_bytes(content)
             searched.clear()
-            code, said, printed = answer([*commands[command], "--workdir", str(work)], capsys)
+            code, said, printed, notes = answer([*commands[command], "--workdir", str(work)], capsys)
             what = f"{file}, {damage.__name__}, {command}: {code} {said}"
             assert code in (0, 2), what
             assert len(said) == (code == 2), what
             assert code == 0 or str(work) in said[0], what
             refused += code == 2
-            if code == 0 and command != "run":
+            if code == 0 and command != "run" and "is not chosen yet" not in notes:
                 assert (searched[-1] if searched else printed) == sound[command], what
             if code == 0 and command == "run" and not searched:
                 assert measures(printed) == measures(sound["run"]), what
