@@ -29,9 +29,11 @@ def checksums_of(folder: Path, files: Iterable[Path]) -> dict[str, int]:
 
 
 def check_files(folder: Path, noted: dict[str, int]) -> None:
-    """Raises `UserError` that names the first file of `noted`, which `checksums_of` wrote down, that is missing or has
-    other bytes now."""
+    """Raises `UserError` that names the first file of `noted`, which `checksums_of` wrote down, that is missing, has
+    other bytes now, or is not of the folder."""
     for name, checksum in noted.items():
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            raise UserError(f"{folder} is damaged: it names {name!r}, which is not in it")
         if not (folder / name).is_file():
             raise UserError(f"{folder} is damaged: {name} is missing")
         if crc32_of(folder / name) != checksum:
