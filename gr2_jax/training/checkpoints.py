@@ -75,8 +75,9 @@ class Checkpoints:
     def _write_checksums(self) -> None:
         """Orbax's thread calls this when a step's files are whole and before the step gets its name."""
         if is_first():
-            (folder,) = self._directory.glob(f"{self._saving}{ocp.utils.TMP_DIR_SUFFIX}*")
-            write_json(folder / _CHECKSUMS, checksums_of(folder, _files(folder)))
+            # one folder, or also one that a killed save left
+            for folder in self._directory.glob(f"{self._saving}{ocp.utils.TMP_DIR_SUFFIX}*"):
+                write_json(folder / _CHECKSUMS, checksums_of(folder, _files(folder)))
 
     def latest_step(self) -> int | None:
         return self._manager.latest_step()

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import resource
 import shutil
@@ -17,6 +18,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from gr2_jax.errors import UserError
+from gr2_jax.models.orbax_border import silence
 from gr2_jax.training.checkpoints import Checkpoints, restore_params
 
 OPTIMISER = optax.adamw(0.1)
@@ -307,3 +309,13 @@ def test_a_device_without_room_or_a_process_that_is_gone_is_no_fault_of_the_file
         with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
             restore()
     assert {path.name for path in directory.iterdir()} == {"40", "60"}
+
+
+def test_what_orbax_and_its_storage_log_of_a_failure_is_not_shown_and_the_rest_is(caplog):
+    """The failure is raised as well. asyncio logs it again when a future that nobody waits for is deleted."""
+    silence()
+    log = logging.getLogger("asyncio")
+    log.error("Future exception was never retrieved\nfuture: <... [tensorstore_spec='{}']>")
+    log.error("Task was destroyed but it is pending! %s", f"file {os.sep}orbax{os.sep}x.py")
+    log.error("another program's future")
+    assert [record.getMessage() for record in caplog.records] == ["another program's future"]
