@@ -5,6 +5,7 @@ import datetime
 import fcntl
 import json
 import os
+import re
 import shlex
 import socket
 import sys
@@ -28,11 +29,13 @@ _SHOWN = 160  # characters of a command
 
 @dataclasses.dataclass(frozen=True)
 class Holder:
-    """A process: where it runs, since when, for which job, and what was typed.
+    """A process: where it runs, since when, for which job and which start of it, and what was typed.
 
     machine    the machine, and its space of process ids, which a container has for itself; "" where unknown
     boot       changes when the machine starts again
     started    when the process started, in ticks since then; tells it from a later one of the same number
+    job        "" without one; GR2_JOB, or the number of Slurm's job
+    start      how often Slurm had put its job back into the queue; -1 for GR2_JOB, whose starts nobody counts
     """
 
     host: str
@@ -41,19 +44,22 @@ class Holder:
     pid: int
     started: str
     job: str
+    start: int
     since: str
     command: str
 
     @classmethod
     def here(cls) -> "Holder":
         machine, space = _read("/etc/machine-id"), _link("/proc/self/ns/pid")
+        job, start = _job()
         return cls(
             host=socket.gethostname(),
             machine=f"{machine} {space}" if machine and space else "",
             boot=_read("/proc/sys/kernel/random/boot_id"),
             pid=os.getpid(),
             started=_start_of(os.getpid()),
-            job=os.environ.get(JOB) or os.environ.get("SLURM_JOB_ID", ""),
+            job=job,
+            start=start,
             since=datetime.datetime.now().astimezone().isoformat(" ", "seconds"),
             command=_typed()[:_SHOWN],
         )
@@ -65,7 +71,8 @@ class Holder:
     def is_gone(self, me: "Holder") -> bool:
         """Whether this process certainly runs no more, as `me` sees it. Clocks play no part."""
         if not self.is_neighbour(me):
-            return bool(self.job) and self.job == me.job
+            # one job of Slurm may run several programs at once; before it starts again it has ended all of them
+            return bool(self.job) and self.job == me.job and (me.start < 0 or self.start < me.start)
         if self.boot != me.boot:
             return bool(self.machine)  # else another machine may have the same name
         return not _runs(self.pid) or _start_of(self.pid) != self.started
@@ -213,6 +220,14 @@ def _parsed(text: str) -> Holder | None:
     except (ValueError, AttributeError, RecursionError):
         pass
     return None
+
+
+def _job() -> tuple[str, int]:
+    """The job that this process belongs to, and which start of it this is."""
+    if given := os.environ.get(JOB):
+        return given, -1
+    restarts = os.environ.get("SLURM_RESTART_COUNT", "")
+    return os.environ.get("SLURM_JOB_ID", ""), int(restarts) if re.fullmatch("[0-9]{1,9}", restarts) else 0
 
 
 def _typed() -> str:

@@ -19,6 +19,7 @@ TOP = (
     "terminal",
     "progress",
     "files",
+    "checksums",
     "array_files",
     "hosts",
     "lock",

@@ -1,5 +1,6 @@
 """NumPy's files of a stranger: numbers or one sentence, in no more memory than the file has bytes."""
 
+import ast
 import contextlib
 import io
 import tracemalloc
@@ -100,6 +101,54 @@ def test_pickles_are_never_read(tmp_path):
     ):
         with pytest.raises(UserError, match="not numbers"):
             read()
+
+
+RUNS_CODE = {"eval", "exec", "compile", "__import__", "execfile"}
+UNPICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "runpy", "yaml"}
+LOADS = {"load", "fromfile", "loadtxt", "genfromtxt", "read_pickle"}  # attributes of np and others that may unpickle
+
+
+def runs_or_unpickles(tree):
+    """(line, what) of every call or import that can run what a file holds."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from ((node.lineno, name.name) for name in names if name.name.split(".")[0] in UNPICKLES)
+            case ast.ImportFrom(module=str(module)) if module.split(".")[0] in UNPICKLES:
+                yield node.lineno, module
+            case ast.Call(func=ast.Name(id=name)) if name in RUNS_CODE:
+                yield node.lineno, name
+            case ast.Call(func=ast.Attribute(attr="exec_module" | "run_path" | "run_module" as name)):
+                yield node.lineno, name
+            case ast.Call(func=ast.Attribute(attr=name, value=ast.Name(id="np" | "numpy" | "torch" | "pd"))) if (
+                name in LOADS
+            ):
+                yield node.lineno, f"np.{name}"
+            case ast.Call(keywords=keywords) if any(word.arg == "allow_pickle" for word in keywords):
+                value = next(word.value for word in keywords if word.arg == "allow_pickle")
+                if not (isinstance(value, ast.Constant) and value.value is False):
+                    yield node.lineno, "allow_pickle"
+
+
+def test_the_scan_finds_what_it_seeks():
+    code = (
+        "import pickle\nfrom joblib import load\neval('1')\nnp.load(x)\nnp.save(x, y, allow_pickle=True)\n"
+        "exec('')\nimport os.path, shelve\nf(allow_pickle=z)\nloader.exec_module(x)\n"
+        "re.compile('')\njson.load(x)\nnp.save(x, allow_pickle=False)"
+    )
+    found = sorted(runs_or_unpickles(ast.parse(code)))
+    assert [line for line, _ in found] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+def test_nothing_that_a_file_holds_is_run():
+    """No pickle is read, no code but that of config files, which are Python that the user wrote."""
+    package = Path(__file__).parents[1] / "gr2_jax"
+    found = {
+        (path.relative_to(package).as_posix(), what)
+        for path in package.rglob("*.py")
+        for _, what in runs_or_unpickles(ast.parse(path.read_text("utf-8")))
+    }
+    assert found == {("array_files.py", "np.load"), ("experiment/loading.py", "exec_module")}
 
 
 def test_no_module_reads_arrays_elsewhere():

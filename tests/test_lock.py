@@ -119,6 +119,30 @@ def test_an_earlier_start_of_the_same_job_on_a_lost_host_is_no_obstacle(tmp_path
         pass
 
 
+def test_a_job_of_slurm_that_runs_on_two_hosts_at_once_excludes_itself(tmp_path, monkeypatch):
+    """Two `srun` of one allocation have one number. Only an earlier start of the job, before it went back into the
+    queue, is known to be gone."""
+    monkeypatch.delenv("GR2_JOB", raising=False)
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.delenv("SLURM_RESTART_COUNT", raising=False)
+    write_lock(tmp_path, **ELSEWHERE)
+    with pytest.raises(UserError, match="on host far-away"), holding(tmp_path):
+        pass
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    with holding(tmp_path):
+        found = json.loads((tmp_path / LOCK_FILE).read_text())
+        assert (found["job"], found["start"]) == ("17", 1)
+    write_lock(tmp_path, **ELSEWHERE)
+    with pytest.raises(UserError, match="on host far-away"), holding(tmp_path):
+        pass  # it was started again on both
+    write_lock(tmp_path, **ELSEWHERE, start=2)
+    with pytest.raises(UserError, match="on host far-away"), holding(tmp_path):
+        pass
+    write_lock(tmp_path, **ELSEWHERE, start=0, job="16")
+    with pytest.raises(UserError, match="on host far-away"), holding(tmp_path):
+        pass
+
+
 def test_two_starts_of_one_job_on_one_host_still_exclude_each_other(tmp_path, monkeypatch):
     monkeypatch.setenv("GR2_JOB", "gr2-7")
     with holding(tmp_path), pytest.raises(UserError, match="in use"), holding(tmp_path):
@@ -194,19 +218,22 @@ def test_of_processes_that_come_at_once_one_gets_the_folder(tmp_path, stale):
             "boot": st.sampled_from(["", "b", "c"]),
             "alive": st.booleans(),
             "job": st.sampled_from(["", "j", "k"]),
+            "start": st.sampled_from([-1, 0, 1, 2]),
         }
     ),
     st.sampled_from(["", "m"]),
     st.sampled_from(["", "j"]),
+    st.sampled_from([-1, 0, 1]),
 )
-def test_a_living_process_is_never_gone(their, machine, job):
-    """Whatever is known: only a process of this machine that does not run, or the same job's elsewhere, is gone."""
+def test_a_living_process_is_never_gone(their, machine, job, start):
+    """Whatever is known: only a process of this machine that does not run, or of an earlier start of the same job
+    elsewhere, is gone."""
     fields = dataclasses.asdict(Holder.here())
-    me = Holder(**fields | {"host": "here", "machine": machine, "boot": "b", "job": job})
+    me = Holder(**fields | {"host": "here", "machine": machine, "boot": "b", "job": job, "start": start})
     alive = their.pop("alive")
     holder = Holder(**fields | their | ({} if alive else {"started": "1"}))
     gone = holder.is_gone(me)
     if holder.host == "here" and holder.machine == machine and holder.boot == "b":
         assert gone == (not alive)
     elif (holder.host, holder.machine) != ("here", machine):
-        assert gone == (bool(job) and holder.job == job)
+        assert gone == (bool(job) and holder.job == job and (start == -1 or holder.start < start))

@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -23,6 +24,7 @@ T = TypeVar("T")
 _BROKEN_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
 
 _GZIP = b"\x1f\x8b"
+_LONGEST = 1 << 28  # bytes of a line: a packed file may hold a thousand times its own
 _NAMED = 10  # neighbours of a missing file
 # Those that are not white space, and the byte order mark: C libraries end a text at NUL, and readers drop the mark.
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufeff]")
@@ -130,12 +132,14 @@ def open_bytes(path: Path) -> Iterator[io.BufferedReader]:
 def lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yields (number from 1, line) for the lines that are not blank, without line ends (LF, CRLF) or byte order mark.
 
-    Raises UserError for a missing file, a line that is not UTF-8 or a damaged gzip file.
+    Raises UserError for a missing file, a line that is not UTF-8 or endless, or a damaged gzip file.
     """
     number = 0
     with open_bytes(path) as file:
         try:
-            for number, raw in enumerate(file, 1):
+            for number, raw in enumerate(iter(partial(file.readline, _LONGEST + 1), b""), 1):
+                if len(raw) > _LONGEST:
+                    raise UserError(f"{path}, line {number}: it is longer than {_LONGEST:,} bytes")
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
                 if line.strip():
                     yield number, line

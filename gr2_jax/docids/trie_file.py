@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gr2_jax.array_files import map_array
+from gr2_jax.checksums import crc32_of
 from gr2_jax.decoding.trie_arrays import TrieArrays
 from gr2_jax.docids.trie_check import is_trie
 from gr2_jax.errors import UserError
@@ -42,7 +43,7 @@ def write_trie(path: Path, arrays: TrieArrays, eos_id: int, vocabulary: str | No
             "vocabulary": vocabulary,
             "eos_id": eos_id,
             "counts": {"docids": len(arrays.row), "nodes": len(arrays.token)},
-            "crc32": {name: _crc32(partial / f"{name}.npy") for name in TrieArrays._fields},
+            "crc32": {name: crc32_of(partial / f"{name}.npy") for name in TrieArrays._fields},
         }
         (partial / _HEADER).write_text(_as_text(header), encoding="utf-8")
         put_in_place(partial, path, old)
@@ -132,17 +133,9 @@ def _map_array(path: Path, name: str, checksum: int) -> np.ndarray:
     file = path / f"{name}.npy"
     if not file.is_file():
         raise UserError(f"the docid trie at {path} is damaged: {file.name} is missing")
-    if _crc32(file) != checksum:
+    if crc32_of(file) != checksum:
         raise UserError(f"the docid trie at {path} is damaged: {file.name} is truncated or changed")
     return np.asarray(map_array(file, ndim=2 if name == "wide" else 1))
-
-
-def _crc32(file: Path) -> int:
-    checksum = 0
-    with file.open("rb") as opened:
-        while chunk := opened.read(1 << 20):
-            checksum = zlib.crc32(chunk, checksum)
-    return checksum
 
 
 def _remove(path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from flax import traverse_util
 
+from gr2_jax.checksums import check_files, checksums_of, sealed, unsealed
 from gr2_jax.errors import UserError
 from gr2_jax.files import new_directory, read_json, reading
 from gr2_jax.models.config import T5Config
@@ -86,7 +87,8 @@ def save_t5(
             copy_companions(origin, folder)
         files = {str(path.relative_to(folder)): path.stat().st_size for path in _files(folder / _PARAMS)}
         description = {"format": _FORMAT, "config": architecture(config), "files": files}
-        (folder / _DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n")
+        description |= {"crc32": checksums_of(folder, _files(folder / _PARAMS))}
+        (folder / _DESCRIPTION).write_text(json.dumps(sealed(description), indent=1) + "\n")
 
 
 def copy_companions(origin: Path, destination: Path) -> None:
@@ -99,13 +101,15 @@ def copy_companions(origin: Path, destination: Path) -> None:
 def _load(directory: Path) -> tuple[T5Config, dict]:
     import orbax.checkpoint as ocp
 
-    config, files = _read_description(directory / _DESCRIPTION)
+    config, files, checksums = _read_description(directory / _DESCRIPTION)
     for name, size in files.items():
         path = directory / name
         if not path.is_file():
             raise UserError(f"{directory} is damaged: {name} is missing")
         if path.stat().st_size != size:
             raise UserError(f"{directory} is damaged: {name} has {path.stat().st_size} bytes, not {size}")
+    with reading(directory):
+        check_files(directory, checksums)
     folder = (directory / _PARAMS).resolve()
     silence()
     with reading(directory / _PARAMS), ocp.StandardCheckpointer(multiprocessing_options=_alone()) as reader:
@@ -130,22 +134,29 @@ def _alone():
     )
 
 
-def _read_description(path: Path) -> tuple[T5Config, dict[str, int]]:
+def _read_description(path: Path) -> tuple[T5Config, dict[str, int], dict[str, int]]:
+    """The config, and each file's size and checksum; an earlier version noted no checksums."""
     raw = read_json(path)
     if not isinstance(raw, dict) or not isinstance(raw.get("format"), int):
         raise UserError(f"{path} is damaged: it has no 'format'")
     if raw["format"] != _FORMAT:
         raise UserError(f"{path} has format {raw['format']}, but this version of gr2_jax reads format {_FORMAT}")
-    values, files = raw.get("config"), raw.get("files")
+    raw = unsealed(raw, path)
+    values, files, checksums = raw.get("config"), raw.get("files"), raw.get("crc32", {})
     expected = architecture(T5Config())
-    if not isinstance(values, dict) or values.keys() != expected.keys() or not isinstance(files, dict):
+    if (
+        not isinstance(values, dict)
+        or values.keys() != expected.keys()
+        or not isinstance(files, dict)
+        or not isinstance(checksums, dict)
+    ):
         raise UserError(f"{path} is damaged: it does not describe a T5")
     tied = values["tie_word_embeddings"]
     if not isinstance(tied, bool):
         raise UserError(f"{path}: tie_word_embeddings is {tied!r}, not true or false")
     for name in values.keys() - {"tie_word_embeddings"}:
         check_value(path, name, name, values[name])
-    return T5Config(**values), files
+    return T5Config(**values), files, checksums
 
 
 def _files(folder: Path) -> list[Path]:

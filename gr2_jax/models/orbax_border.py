@@ -14,6 +14,7 @@ from etils import epath
 from gr2_jax.errors import UserError
 
 _ORBAX = f"{os.sep}orbax{os.sep}"
+_STORAGE = "tensorstore_spec"  # in what Orbax's storage says of itself
 # Bytes in memory: always as many as the first, and at most the second times those on disk, where zeros shrink so far.
 _ALWAYS, _RATIO = 1 << 28, 1000
 
@@ -40,7 +41,8 @@ def _size(folder: epath.Path) -> int:
 
 
 def _is_no_failure(record: logging.LogRecord) -> bool:
-    return record.levelno < logging.ERROR or _ORBAX not in record.pathname + record.getMessage()
+    said = record.pathname + record.getMessage()
+    return record.levelno < logging.ERROR or (_ORBAX not in said and _STORAGE not in said)
 
 
 def _unless_of_orbax(before: Callable[[Any], None], unraisable: Any) -> None:

@@ -13,7 +13,7 @@ from gr2_jax.files import read_json, write_json
 from gr2_jax.hosts import is_first, on_all
 from gr2_jax.pipeline.old_runs import put_away
 from gr2_jax.pipeline.run import PARTS, Run
-from gr2_jax.pipeline.stage import Stage
+from gr2_jax.pipeline.stage import Stage, reading_stage
 from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.progress import say
 from gr2_jax.search.searcher import Searcher
@@ -59,8 +59,10 @@ def found_nothing(row: Row, lists: Lists) -> str | None:
 
 def why_left_out(directory: Path) -> str | None:
     """Why runs/<row>/ holds no lists; None where it does."""
-    file = directory / _LEFT_OUT
-    return read_json(file)["why"] if file.is_file() else None
+    if not (directory / _LEFT_OUT).is_file():
+        return None
+    with reading_stage(directory, _LEFT_OUT) as path:
+        return str(read_json(path)["why"])
 
 
 def write_left_out(out: Path, why: str) -> None:

@@ -18,6 +18,7 @@ from gr2_jax.files import reading
 from gr2_jax.models import GR2, T5Config, load_t5, lsa_start, stack_layers, start_from_t5, unstack_layers
 from gr2_jax.models.checkpoint import model_directory
 from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.stage import reading_stage
 
 _END = 1 << 20  # bytes at a file's beginning and end
 HEAD_FILE = "head.npz"
@@ -70,8 +71,8 @@ def docid_token_vectors(semantics: TokenSemantics, docids: Path | None) -> Float
     """The tokens' vectors, with those of the sentinels that the docids in this folder are written in."""
     vectors = np.array(semantics.token_vectors)
     if docids is not None and (docids / SENTINEL_VECTORS).is_file():
-        with reading(docids / SENTINEL_VECTORS):
-            file = load_arrays(docids / SENTINEL_VECTORS, {"ids": 1, "vectors": 2})
+        with reading_stage(docids, SENTINEL_VECTORS) as path:
+            file = load_arrays(path, {"ids": 1, "vectors": 2})
             vectors[file["ids"]] = file["vectors"]
     return vectors
 

@@ -32,12 +32,14 @@ class Quality:
         documents, decode = run.corpus.documents, run.tokenizer.decode
         docids = run.docids(scheme.name).trie.docids()
         compared = len(documents) <= _COMPARED
+        with reading_stage(docids_dir, "figures.json") as path:
+            assignment = read_json(path)
         quality = docid_quality(
             docids,
             doc_ids=run.doc_ids,
             documents=_Lazily(lambda row: documents[row].contents, len(documents)),
             docid_texts=_Lazily(lambda row: decode(docids[row][docids[row] != 0]), len(documents)),
-            assignment=read_json(docids_dir / "figures.json"),
+            assignment=assignment,
             index=self._index if opened.reads_as_text and compared else None,
             positions=not opened.reads_as_text,
             vectors=self._meanings(docids, docids_dir) if compared else None,

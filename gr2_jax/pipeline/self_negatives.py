@@ -56,8 +56,10 @@ def mined_negatives(run: Run, row: str, retriever: Retriever, *, beams: int, dep
     Stage(directory, fingerprint_of([run.training(row).fingerprint, options, depth])).build(build)
     with reading_stage(directory, "figures.json") as path:
         seconds = float(read_json(path)["seconds"])
+    with reading_stage(directory, "judged.npy") as path:
+        judged = np.array(map_array(path, ndim=2))
     with reading_stage(directory, "rows.npy") as path:
-        rows, judged = np.array(map_array(path, ndim=2)), np.array(map_array(directory / "judged.npy", ndim=2))
+        rows = np.array(map_array(path, ndim=2))
         if rows.shape != judged.shape or len(rows) != len(run.examples["queries"].tokens):
             raise UserError(f"{path} is damaged: it is not of the run's training queries")
     return Mined(rows, judged, seconds)

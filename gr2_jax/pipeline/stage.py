@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from gr2_jax.buckets import pull, push, shown, url_of
+from gr2_jax.checksums import check_files, checksums_of, sealed, unsealed
 from gr2_jax.errors import UserError
 from gr2_jax.files import plain, put_in_place, read_json, reading, write_json, writing
 from gr2_jax.hosts import is_first, wait_for_first
 
 STAGE_FILE = "stage.json"
 _BETWEEN_LOOKS = 1.0  # seconds between looks into a bucket
+_CHECKSUMS = "crc32"
 _FORMAT = 7  # raise it when a stage writes other bytes for the same settings
 
 
@@ -69,7 +71,7 @@ class Stage:
             partial.mkdir(parents=True)
             try:
                 make(partial)
-                write_json(partial / STAGE_FILE, {"fingerprint": self.fingerprint})
+                _write_record(partial, _with_checksums(partial, {"fingerprint": self.fingerprint}))
                 put_in_place(partial, self.directory)
                 push(self.directory)
             except BaseException:
@@ -92,17 +94,18 @@ class Stage:
 
     def finish(self, meta: dict[str, Any]) -> None:
         """Adds `meta` to what `begin` wrote, and with the fingerprint the stage is done."""
-        self._write({**self.meta, **meta, "fingerprint": self.fingerprint})
+        record = {**self.meta, **meta, "fingerprint": self.fingerprint}
+        self._write(_with_checksums(self.directory, record))
 
     def _write(self, record: dict[str, Any]) -> None:
-        write_json(self.directory / STAGE_FILE, record)
+        _write_record(self.directory, record)
         if is_first():
             push(self.directory)
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What stage.json holds; `UserError` where there is none."""
-        return _record(self.directory)
+        """What was noted of the stage; `UserError` where there is no stage.json, or a damaged one."""
+        return {key: value for key, value in _record(self.directory).items() if key != _CHECKSUMS}
 
 
 def current_fingerprint(directory: Path) -> str:
@@ -113,14 +116,29 @@ def current_fingerprint(directory: Path) -> str:
 
 @contextmanager
 def reading_stage(directory: Path, file: str) -> Iterator[Path]:
-    """Yields the path of a file that a stage left in `directory`; what goes wrong with it in the block becomes a
-    `UserError` that says how to make it again."""
+    """Yields the path of a file that a stage left in `directory`, or of the directory for the name ""; what goes wrong
+    with it in the block becomes a `UserError` that says how to make it again, as does a file whose bytes are no longer
+    those that the stage wrote."""
     with reading(directory / file, f"; to make it again, delete {shown(directory)} and start the run's command"):
+        if (directory / STAGE_FILE).is_file():
+            noted = _record(directory).get(_CHECKSUMS, {})
+            check_files(directory, {name: noted[name] for name in noted if file in ("", name)})
         yield directory / file
+
+
+def _with_checksums(directory: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """With those of the files in the directory; what lies in folders of it, tries, examples and checkpoints, has
+    checksums of its own."""
+    files = (path for path in directory.iterdir() if path.is_file() and path.name != STAGE_FILE)
+    return record | {_CHECKSUMS: checksums_of(directory, files)}
+
+
+def _write_record(directory: Path, record: dict[str, Any]) -> None:
+    write_json(directory / STAGE_FILE, sealed(record))
 
 
 def _record(directory: Path) -> dict[str, Any]:
     record = read_json(directory / STAGE_FILE)
     if not isinstance(record, dict):
         raise UserError(f"{directory / STAGE_FILE} is not the record of a stage")
-    return record
+    return unsealed(record, directory / STAGE_FILE)

@@ -12,14 +12,16 @@ from etils import epath
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
 from gr2_jax.buckets import url_of
+from gr2_jax.checksums import check_files, checksums_of
 from gr2_jax.errors import Preempted, UserError, reason_of
-from gr2_jax.files import reading, writing
-from gr2_jax.hosts import true_on_all
+from gr2_jax.files import read_json, reading, write_json, writing
+from gr2_jax.hosts import is_first, true_on_all
 from gr2_jax.models.orbax_border import check_claim, silence
 from gr2_jax.progress import say
 from gr2_jax.training.mesh import make_mesh, replicated
 
 _NEWEST = 2
+_CHECKSUMS = "checksums.json"  # of a step's files
 
 _OF_NO_FILE = (jax.errors.JaxRuntimeError,)  # of a device without room, or of a process that is gone
 
@@ -35,8 +37,12 @@ class Checkpoints:
         if best is not None:
             by_score = operator.itemgetter(best)
             kept.append(keep.BestN(get_metric_fn=by_score, n=1, keep_checkpoints_without_metrics=False))
-        options = ocp.CheckpointManagerOptions(preservation_policy=keep.AnyPreservationPolicy(kept), create=True)
-        self._directory = directory
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=keep.AnyPreservationPolicy(kept),
+            create=True,
+            async_options=ocp.AsyncOptions(post_finalization_callback=self._write_checksums),
+        )
+        self._directory, self._saving = directory, -1
         silence()
         with writing(directory):
             self._manager = ocp.CheckpointManager(place_of(directory), options=options)
@@ -56,6 +62,8 @@ class Checkpoints:
         if step == self.latest_step():
             return
         with writing(self._directory):
+            self._manager.wait_until_finished()
+            self._saving = step
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -65,6 +73,14 @@ class Checkpoints:
                 ),
                 metrics=scores,
             )
+
+    def _write_checksums(self) -> None:
+        """Orbax's thread calls this when a step's files are whole and before the step gets its name. In Google's
+        buckets, which check what they hold, there are no checksums of ours."""
+        if is_first():
+            # one folder, or also one that a killed save left
+            for folder in self._directory.glob(f"{self._saving}{ocp.utils.TMP_DIR_SUFFIX}*"):
+                write_json(folder / _CHECKSUMS, checksums_of(folder, _files(folder)))
 
     def latest_step(self) -> int | None:
         return self._manager.latest_step()
@@ -77,13 +93,15 @@ class Checkpoints:
         """
         steps, broken = sorted(self._manager.all_steps(), reverse=True), {}
         for step in steps:
-            try:
-                found, error = self._restore(step, params, opt_state), None
-            except (Preempted, *_OF_NO_FILE):
-                raise
-            except Exception as raised:  # orbax and its storage raise many kinds for a damaged file
-                found, error = None, raised
+            found, error = None, self._changed(step)
             if true_on_all(error is None):
+                try:
+                    found = self._restore(step, params, opt_state)
+                except (Preempted, *_OF_NO_FILE):
+                    raise
+                except Exception as raised:  # orbax and its storage raise many kinds for a damaged file
+                    error = raised
+            if true_on_all(found is not None):
                 for other in broken:
                     say(f"checkpoint {other} is unreadable and is deleted; resuming from step {step}")
                     self._manager.delete(other)
@@ -94,6 +112,16 @@ class Checkpoints:
             f"no checkpoint in {self._directory} is readable (steps {', '.join(map(str, steps))}); the newest fails "
             f"with: {reasons[0] if reasons else 'another host cannot read it'}"
         )
+
+    def _changed(self, step: int) -> UserError | None:
+        """What the first process has against the bytes of a step's files, which every process sees."""
+        if is_first():
+            try:
+                with reading(self._directory / str(step)):
+                    _check_files(self._directory / str(step))
+            except UserError as error:
+                return error
+        return None
 
     def _restore(self, step: int, params: Any, opt_state: Any) -> tuple[Any, Any, dict]:
         restored = self._manager.restore(
@@ -147,8 +175,22 @@ def restore_params(
         at = _existing_step(manager, place, step)
         hint = f"; to train it again, delete {place} and start the run's command"
         with reading(place / str(at), hint, passing=_OF_NO_FILE):
+            _check_files(directory / str(at), ("params", "meta"))
             check_claim(place / str(at) / "params", template)
             return _restore_params(manager, at, template, on_host)
+
+
+def _files(step: Path) -> list[Path]:
+    """The files of a step's items; Orbax notes the time beside them later."""
+    return [path for item in step.iterdir() if item.is_dir() for path in item.rglob("*") if path.is_file()]
+
+
+def _check_files(step: Path, items: tuple[str, ...] = ()) -> None:
+    """Raises `UserError` where a file of the step, or of these items of it, is no longer what was saved. An earlier
+    version noted no checksums."""
+    if (step / _CHECKSUMS).is_file():
+        noted = read_json(step / _CHECKSUMS)
+        check_files(step, {name: noted[name] for name in noted if not items or name.split("/")[0] in items})
 
 
 def _existing_step(manager: ocp.CheckpointManager, directory: epath.Path, step: int | None) -> int:

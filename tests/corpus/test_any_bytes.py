@@ -1,6 +1,7 @@
 """Whatever bytes a file holds, a reader gives a value or a `UserError`, never another exception."""
 
 import gzip
+import tracemalloc
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -102,6 +103,20 @@ def test_any_bytes_are_read_or_refused(kind, data, tmp_path_factory):
     path.write_bytes(data.draw(broken(path.read_bytes(), reader.words)))
     with suppress(UserError):
         reader.read(folder if reader.takes_a_folder else path)
+
+
+def test_a_packed_line_without_an_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
+    """Eight megabytes of blanks are eight kilobytes when packed."""
+    monkeypatch.setattr("gr2_jax.corpus._files._LONGEST", 1 << 20)
+    path = tmp_path / "qrels"
+    path.write_bytes(gzip.compress(b"q1 0 d 1\nq1 0 e" + b" " * (8 << 20)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"qrels, line 2: it is longer than 1,048,576 bytes$"):
+            read_qrels(path)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("kind", READERS)

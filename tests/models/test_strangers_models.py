@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gr2_jax.checksums import sealed
 from gr2_jax.errors import UserError
 from gr2_jax.models import T5, T5Config, load_hf_t5, load_t5, save_hf_t5, save_t5
 from gr2_jax.models.config import config_from
@@ -102,7 +103,7 @@ def test_a_config_of_a_model_that_no_memory_holds(theirs, ours, tmp_path, field)
     folder = shutil.copytree(ours, tmp_path / "y")
     raw = json.loads((folder / "t5.json").read_text())
     raw["config"][{"num_layers": "num_encoder_layers"}.get(field, field)] = HUGE
-    (folder / "t5.json").write_text(json.dumps(raw))
+    (folder / "t5.json").write_text(json.dumps(sealed(raw)))
     with at_most(16 << 20), pytest.raises(UserError, match=rf"is {HUGE}, which no T5 has"):
         load_t5(folder)
 

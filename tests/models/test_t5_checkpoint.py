@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gr2_jax.checksums import SEAL, sealed
 from gr2_jax.errors import UserError
 from gr2_jax.models import T5, T5Config, load_t5, save_hf_t5, save_t5
 
@@ -152,7 +153,7 @@ def test_wrong_description(saved, changes, message):
     raw = json.loads(path.read_text())
     for name, value in changes.items():
         (raw if name in raw else raw["config"])[name] = value
-    path.write_text(json.dumps(raw))
+    path.write_text(json.dumps(sealed(raw)))  # as another program might write it
     with pytest.raises(UserError, match=message):
         load_t5(saved)
 
@@ -184,8 +185,36 @@ def test_files_of_the_right_size_with_other_content(saved):
     for path in (saved / "params").rglob("*"):
         if path.is_file():
             path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(UserError, match=r"saved is damaged: params/\S+ was changed after it was written$"):
+        load_t5(saved)
+    describe(saved, crc32={})
     with pytest.raises(UserError, match=r"params is damaged: "):
         load_t5(saved)
+
+
+def describe(folder, **changes):
+    """A changed description with a matching checksum, as another program might write it."""
+    raw = json.loads((folder / "t5.json").read_text()) | changes
+    (folder / "t5.json").write_text(json.dumps(sealed(raw)))
+
+
+def test_every_bit_counts(whole, saved):
+    """One bit of each file, and of the description: Orbax alone reads most of them as other numbers."""
+    files = [path.relative_to(whole) for path in whole.rglob("*") if path.is_file()]
+    for file in files:
+        content = bytearray((whole / file).read_bytes())
+        content[len(content) // 2] ^= 4
+        (saved / file).write_bytes(content)
+        with pytest.raises(UserError, match=r"damaged|is not JSON|has format"):
+            load_t5(saved)
+        shutil.copyfile(whole / file, saved / file)
+    load_t5(saved)
+
+
+def test_a_checkpoint_from_before_there_were_checksums_is_read(saved, params):
+    raw = json.loads((saved / "t5.json").read_text())
+    (saved / "t5.json").write_text(json.dumps({key: raw[key] for key in raw if key not in ("crc32", SEAL)}))
+    jax.tree.map(np.testing.assert_array_equal, load_t5(saved)[1], params)
 
 
 def test_no_params_at_all(saved):

@@ -18,6 +18,7 @@ from searched_run import searched_experiment
 from small_collection import TEXTS
 
 from gr2_jax import open_retriever
+from gr2_jax.checksums import sealed
 from gr2_jax.cli import main
 from gr2_jax.corpus import read_qrels, read_run
 from gr2_jax.errors import RESTART, UserError
@@ -154,7 +155,7 @@ def test_what_cannot_be_evaluated_is_said_in_one_sentence(finished, tmp_path, ca
     (stage,) = (workdir.root / "checkpoints").glob("GR2S-*/stage.json")
     original = stage.read_text()
     for name in ("vocabulary", "docids"):
-        write_json(stage, json.loads(original) | {name: "another"})
+        write_json(stage, sealed(json.loads(original) | {name: "another"}))
         assert command(workdir.root) == 2
         assert f"was trained with {name} another, but" in capsys.readouterr().err
     stage.write_text(original)

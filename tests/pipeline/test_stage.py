@@ -8,7 +8,7 @@ import pytest
 
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import CorpusConfig
-from gr2_jax.pipeline.stage import STAGE_FILE, Stage, current_fingerprint, fingerprint_of
+from gr2_jax.pipeline.stage import STAGE_FILE, Stage, current_fingerprint, fingerprint_of, reading_stage
 from gr2_jax.pipeline.workdir import Workdir
 
 
@@ -154,6 +154,44 @@ def test_a_fingerprint_tells_values_apart():
 def test_a_fingerprint_refuses_what_has_no_fixed_order():
     with pytest.raises(TypeError, match="set cannot be written"):
         fingerprint_of({"a": {1, 2}})
+
+
+def test_a_file_whose_bytes_changed_is_refused_when_it_is_read(tmp_path):
+    def build(out):
+        (out / "numbers").write_bytes(bytes(range(9)))
+        (out / "others").write_text("x")
+
+    stage = Stage(tmp_path / "stage", "a")
+    stage.build(build)
+    with reading_stage(stage.directory, "numbers") as path:
+        assert path.read_bytes() == bytes(range(9))
+    (stage.directory / "numbers").write_bytes(bytes(9))
+    said = rf"numbers was changed after it was written; to make it again, delete {stage.directory} and start"
+    for name in ("numbers", ""):
+        with pytest.raises(UserError, match=said), reading_stage(stage.directory, name):
+            pytest.fail("it was read")
+    with reading_stage(stage.directory, "others"):
+        pass
+    (stage.directory / "numbers").write_bytes(bytes(range(9)))
+    (stage.directory / "others").unlink()
+    with pytest.raises(UserError, match="others is missing; to make it again"), reading_stage(stage.directory, ""):
+        pass
+
+
+def test_a_record_that_changed_is_no_record(tmp_path):
+    stage = Stage(tmp_path / "stage", "a")
+    stage.begin({"t5": {"d_model": 8}})
+    stage.finish({"seconds": 3.0})
+    record = stage.directory / STAGE_FILE
+    whole = record.read_text()
+    record.write_text(whole.replace("3.0", "2.0"))
+    assert not stage.done
+    with pytest.raises(UserError, match=r"stage\.json is damaged: it does not match its checksum"):
+        stage.meta  # noqa: B018
+    record.write_text('{"fingerprint": "a"}')  # of an earlier version
+    assert stage.done
+    with reading_stage(stage.directory, "anything"):
+        pass
 
 
 def test_a_training_begins_and_finishes(tmp_path):

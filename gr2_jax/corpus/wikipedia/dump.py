@@ -11,6 +11,7 @@ from gr2_jax.errors import UserError
 Opener = Callable[[str], BinaryIO]  # opens a path for reading raw (still compressed) bytes; the file must be seekable
 
 _BLOCK = 256 << 10
+_UNPACKED = 1 << 20  # bytes of a bz2 stream's text in memory: repetitions shrink a million times
 _STREAM = re.compile(rb"BZh[1-9]1AY&SY")  # a bz2 stream's header and the magic number of its first block
 _EMPTY_STREAM = re.compile(rb"BZh[1-9]\x17rE8P\x90")
 _HEADER = 10  # bytes of either
@@ -113,11 +114,12 @@ def _read_stream(file: BinaryIO, path: str, pending: bytes, stream: int, owned: 
     position = consumed = 0
     while not decompressor.eof:
         place = f"the bz2 stream that begins at byte {stream}, {position} bytes into its text"
-        pending = pending or file.read(_BLOCK)
-        if not pending:
-            raise UserError(f"{path}: the file ends inside {place}; copy it again")
+        if decompressor.needs_input:
+            pending = pending or file.read(_BLOCK)
+            if not pending:
+                raise UserError(f"{path}: the file ends inside {place}; copy it again")
         try:
-            data = decompressor.decompress(pending)
+            data = decompressor.decompress(pending, _UNPACKED)
         except (OSError, ValueError):
             raise UserError(f"{path}: damaged bz2 data after {place}; copy it again") from None
         consumed += len(pending)

@@ -13,6 +13,7 @@ from gr2_jax.errors import UserError
 # (offset of the bz2 stream in the file, offset in its decompressed bytes); (None, offset in the file) if uncompressed
 Offset = tuple[int | None, int]
 
+_LONGEST = 64 << 20  # bytes of a page; a wiki's own bound for the text of one is 2 MiB
 _OPEN, _CLOSE, _END = b"<page>", b"</page>", b"</mediawiki>"
 _PAGE_ID, _NAMESPACE = re.compile(r"\s*[0-9]{1,18}\s*", re.ASCII), re.compile(r"\s*-?[0-9]{1,9}\s*", re.ASCII)
 _LAST = frozenset({"model", "text"})  # the last of several elements counts; for all other names, the first
@@ -87,6 +88,11 @@ def _read_elements(part: Part, on_warning: Callable[[str], None], open: Opener) 
         if at and not chunk.owned:
             return
         rest, origin = buffer[at:], where(at)
+        if len(rest) > _LONGEST:
+            raise UserError(
+                f"{_place(part.path, origin)}: a page of more than {_LONGEST:,} bytes; expected a dump of the pages' "
+                "last revisions (pages-articles), not of their history"
+            )
         owned = len(rest) if chunk.owned else owned
     if origin and (check is not _check_first_gap or _begins_page(rest, owned) or not rest.strip()):
         _check_end(rest, check, _place(part.path, origin), on_warning)

@@ -263,11 +263,11 @@ class System(Row):
 
     @staticmethod
     def _vectors(run: Run, directory: Path) -> DocidVectors:
-        with reading_stage(directory, "vectors.npy") as path:
-            vectors = DocidVectors.load(directory)
+        with reading_stage(directory, "") as path:
+            vectors = DocidVectors.load(path)
             if len(vectors.values) != len(run.doc_ids):
                 raise UserError(
-                    f"{path} is damaged: it has {len(vectors.values)} rows for {len(run.doc_ids)} documents"
+                    f"{path} is damaged: it has {len(vectors.values)} vectors for {len(run.doc_ids)} documents"
                 )
             return vectors
 

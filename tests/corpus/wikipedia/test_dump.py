@@ -1,6 +1,7 @@
 """Cutting and reading dumps that the tests write, complete and broken in every way."""
 
 import bz2
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -278,6 +279,30 @@ def test_any_damage_is_a_warning_or_one_error(tmp_path_factory, data, compressed
         found, said = [], [str(error)]
     assert len(found) <= 6
     assert all(str(path) in sentence and "\n" not in sentence for sentence in said)
+
+
+def test_a_stream_that_unpacks_to_a_thousand_times_its_bytes_takes_no_more_memory(tmp_path):
+    path = tmp_path / "dump.xml.bz2"
+    path.write_bytes(bz2.compress(document(page(1), end=" " * (24 << 20)).encode()))
+    assert path.stat().st_size < 2000
+    tracemalloc.start()
+    try:
+        assert sum(len(chunk.data) for chunk in read_chunks(Part(str(path)))) > 24 << 20
+        assert tracemalloc.get_traced_memory()[1] < 12 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_page_that_does_not_end_is_refused_before_it_fills_the_memory(write, compressed, monkeypatch):
+    monkeypatch.setattr("gr2_jax.corpus.wikipedia.xml_pages._LONGEST", 1 << 20)
+    path = write(document(page(1), page(2, "a " * (3 << 19))), compressed=compressed)
+    with pytest.raises(
+        UserError, match=r"byte \d+.*: a page of more than 1,048,576 bytes; expected a dump of the pages'"
+    ):
+        pages(path)
+    monkeypatch.setattr("gr2_jax.corpus.wikipedia.xml_pages._LONGEST", 4 << 20)
+    assert [p.page_id for p in pages(path)[0]] == [1, 2]
 
 
 def test_an_opener_may_be_given(write):
