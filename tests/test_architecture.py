@@ -14,7 +14,19 @@ import pytest
 from gr2_jax.cli import COMMANDS
 
 PACKAGE = Path(__file__).parents[1] / "gr2_jax"
-TOP = ("errors", "terminal", "progress", "files", "array_files", "hosts", "lock", "memory", "compilation_cache")
+TOP = (
+    "errors",
+    "terminal",
+    "progress",
+    "files",
+    "array_files",
+    "hosts",
+    "heartbeat",
+    "roll_call",
+    "lock",
+    "memory",
+    "compilation_cache",
+)
 ROOMS = (
     TOP,
     ("corpus",),
