@@ -33,6 +33,7 @@ COMMANDS = (
     "prepare",
     "docids",
     "train",
+    "check",
     "plan",
     "evaluate",
     "search",

@@ -23,6 +23,7 @@ _PATIENCE = 60  # seconds to wait for the other processes
 _CLUSTER_PATIENCE = 600  # on a cluster they may still be loading their image
 _CONNECTS_WITHIN = 15  # seconds for JAX, once all processes have answered
 _SEEN_WITHIN = 20  # seconds within which a network file system shows another host's files
+_TEXT = 2000  # bytes of a text that processes exchange
 _watch: Watch | None = None
 _turns = itertools.count()  # numbers the checks for preemption in this process: processes agree on the one to stop at
 
@@ -89,6 +90,8 @@ def _initialise(given: dict[str, str], patience: int) -> None:
         heartbeat_timeout_seconds=seconds,
     )
     joined = distributed.global_state
+    if joined.process_id == 0:
+        say(f"all {joined.num_processes} processes have joined")
     _watch = Watch(joined.client, joined.process_id, joined.num_processes, seconds)
     _watch.start()
 
@@ -168,6 +171,20 @@ def on_all(make: Callable[[], T]) -> T:
     if not true_on_all(error is None):
         raise error or UserError("another process of this job cannot do it, and says why")
     return made
+
+
+def texts_of_all(text: str) -> list[str]:
+    """The text of every process, in their order; each gets the same list. Texts are cut after 2,000 bytes of UTF-8."""
+    if process_count() == 1:
+        return [text]
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    row = np.zeros(_TEXT, np.uint8)
+    written = np.frombuffer(text.encode()[:_TEXT], np.uint8)
+    row[: len(written)] = written
+    rows = multihost_utils.process_allgather(row)
+    return [bytes(each).rstrip(b"\0").decode("utf-8", "ignore") for each in rows]
 
 
 def of_first(value: int) -> int:
