@@ -1,5 +1,7 @@
 """The programs of a config, by shapes alone: no weights, no vocabulary and no data are read."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -71,7 +73,7 @@ def _trained_shapes(retrieval: RetrievalStep) -> dict:
 def lowered_step(retrieval: RetrievalStep, judged: int, mesh: Mesh) -> tuple[Step, jax.stages.Lowered]:
     """The step on the mesh, and lowered for it. Raises `UserError` where the mesh does not divide batch or model."""
     _check_batch(retrieval.batch, batch_parts(mesh))
-    step = sharded_step(retrieval, mesh)
+    step = Step(retrieval.loss, make_optimiser(retrieval.optimiser), 0, mesh, _trained_shapes(retrieval))
     rows = batch_sharding(mesh)
     arrays = {
         name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=rows)
@@ -82,9 +84,11 @@ def lowered_step(retrieval: RetrievalStep, judged: int, mesh: Mesh) -> tuple[Ste
         return step, step.compiled.lower(step.abstract, arrays, number)
 
 
-def sharded_step(retrieval: RetrievalStep, mesh: Mesh) -> Step:
-    """The step on the mesh, by shapes."""
-    return Step(retrieval.loss, make_optimiser(retrieval.optimiser), 0, mesh, _trained_shapes(retrieval))
+def state_bytes(retrieval: RetrievalStep) -> int:
+    """Bytes of a checkpoint: all parameters, and the optimiser's state."""
+    params = _trained_shapes(retrieval)
+    state = params, jax.eval_shape(make_optimiser(retrieval.optimiser).init, params)
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
 
 
 def example_batches(retrieval: RetrievalStep, judged: int) -> GradedBatches:

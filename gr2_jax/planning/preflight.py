@@ -1,7 +1,6 @@
 """The pre-flight: what a run needs from its machines, tried in a minute or less, before hours are paid."""
 
 import dataclasses
-import math
 import secrets
 import shutil
 import time
@@ -25,7 +24,7 @@ from gr2_jax.pipeline.rows.training import graded_batches
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import STAGE_FILE, fingerprint_of
 from gr2_jax.pipeline.workdir import Workdir
-from gr2_jax.planning.lowered_steps import check_mesh, example_batches, judged_of, sharded_step, step_of
+from gr2_jax.planning.lowered_steps import check_mesh, example_batches, judged_of, state_bytes, step_of
 from gr2_jax.training.mesh import Batches, batch_parts, devices_in_words, make_mesh, put_batch
 
 _CHECKPOINTS = 3  # of a training: the two newest that are kept, and the one that is being written
@@ -135,11 +134,9 @@ def _hosts(experiment: Settings, directory: Path, token: str) -> str:
 
 
 def _disk(experiment: Settings, directory: Path) -> str:
-    step = sharded_step(step_of(experiment), make_mesh(experiment.mesh)).shapes
-    state = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves((step.params, step.opt_state)))
     trained = [row for row in experiment.rows if not row.reads_text_alone] if experiment.rows else [None]
     folds = experiment.corpus.folds if isinstance(experiment, Experiment) else 0
-    needed = _CHECKPOINTS * state * len(trained) * max(1, folds)
+    needed = _CHECKPOINTS * state_bytes(step_of(experiment)) * len(trained) * max(1, folds)
     free = shutil.disk_usage(directory).free
     figures = f"{free / 1e9:,.1f} GB are free at {directory}, and checkpoints take about {needed / 1e9:,.1f} GB"
     if free < needed:
