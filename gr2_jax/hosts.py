@@ -56,7 +56,9 @@ def join_processes() -> bool:
         raise UserError(f"{said}: {error}") from error
     except RuntimeError as error:
         raise UserError(f"could not join the others ({said}): {' '.join(str(error).split())}") from error
-    if jax.default_backend() == "cpu":  # programs that other processes compiled hang in their first collective
+    if jax.default_backend() == "cpu":
+        # host 0 alone writes to the cache; what it loads later and what the others compile exchange arrays of other
+        # sizes in their first collective, or wait for each other for ever
         jax.config.update("jax_enable_compilation_cache", False)
     if jax.process_index():
         be_quiet()

@@ -23,8 +23,8 @@ WITHIN = 15.0  # seconds
 _CONFIG = """
 import dataclasses, pathlib, sys
 sys.path.append({pipeline!r})
-from searched_run import searched_experiment
-found = searched_experiment(pathlib.Path({corpus!r}))
+from searched_run import EXPERIMENT, over
+found = over(EXPERIMENT, pathlib.Path({corpus!r}))
 optimiser = dataclasses.replace(found.retrieval.optimiser, steps={steps})
 experiment = dataclasses.replace(
     found,
@@ -46,10 +46,14 @@ class Blow(NamedTuple):
 
 
 def write_config(folder: Path, steps: int) -> Path:
-    """A config of the small run, with a checkpoint at every fifth step."""
+    """A config of the small run, with a checkpoint at every fifth step, and its collection."""
     path = folder / "small.py"
     (folder / "corpus").mkdir(exist_ok=True)
     pipeline, corpus = str(ROOT / "tests" / "pipeline"), str(folder / "corpus")
+    sys.path.append(pipeline)
+    from searched_run import searched_experiment
+
+    searched_experiment(folder / "corpus")  # once: processes that load the config must not all write it
     path.write_text(_CONFIG.format(pipeline=pipeline, corpus=corpus, steps=steps))
     return path
 
