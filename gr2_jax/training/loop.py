@@ -62,7 +62,7 @@ class _Training:
     """
 
     def __init__(self, job: TrainingJob, params: Any, directory: Path, opened: ExitStack):
-        began = time.time()
+        begun = time.monotonic()
         self.job, self.settings, self.mesh = job, job.loop, make_mesh(job.mesh)
         self._step = Step(job.loss, job.optimiser, job.seed, self.mesh, params)
         self.preemption = opened.enter_context(Preemption())
@@ -77,7 +77,8 @@ class _Training:
         host, hosts = jax.process_index(), jax.process_count()
         feed = Feed(lambda number: put_batch(job.batches, number, self.mesh), self.at, job.steps, self.settings.ahead)
         self.feed = opened.enter_context(feed)
-        self.log = opened.enter_context(MetricsLog(directory, self.at, first=host == 0, began=began))
+        log = MetricsLog(directory, self.at, first=host == 0, since=time.monotonic() - begun)
+        self.log = opened.enter_context(log)
         watchdog = Watchdog(directory / "hosts", host, hosts, self.settings.watchdog_seconds)
         self.watchdog = opened.enter_context(watchdog)
         self.profile = opened.enter_context(Profile(directory / "profile", self.settings.profile))

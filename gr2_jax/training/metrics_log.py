@@ -17,16 +17,16 @@ class MetricsLog:
     """`with MetricsLog(directory, step) as log: log.write(step, {"loss": 3.2})`; only the first process writes.
 
     The run starts at `step`; lines that an earlier start wrote for later steps are removed. A line also gets `time` (of
-    `time.time`), `wall`, the seconds since the run's first start, and `starts`, their number; this one `began` then. A
-    start that was killed before its first line does not count.
+    `time.time`), `wall`, the seconds since the run's first start, and `starts`, their number. This start began `since`
+    seconds ago; one that was killed before its first line does not count.
 
     tensorboardX (`pip install -e '.[tensorboard]'`) writes TensorBoard's files to `directory`/tensorboard. Weights &
     Biases gets the metrics if wandb is installed and $WANDB_PROJECT names a project.
     """
 
-    def __init__(self, directory: Path, step: int, *, first: bool = True, began: float | None = None):
+    def __init__(self, directory: Path, step: int, *, first: bool = True, since: float = 0.0):
         self._directory, self._step, self._first = directory, step, first
-        self._began, self._starts = time.time() if began is None else began, 1
+        self._began, self._starts = time.time() - since, 1
 
     def __enter__(self) -> "MetricsLog":
         self._others = []
