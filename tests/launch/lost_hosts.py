@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,20 +71,28 @@ def run(folder: Path, workdir: str, processes: int, config: Path, crashes: int =
         return subprocess.Popen(command, env=environment(), cwd=ROOT, stdout=log, stderr=log)
 
 
-def strike(job: subprocess.Popen, log: Path, kind: signal.Signals, host: int, after: float) -> Blow | None:
-    """Sends the signal to one process, `after` seconds from now, and waits for the end of the others; None if the job
-    was done by then. A process is stopped only when all have joined: before, nothing tells it from one that is slow.
-    Raises `TimeoutError` if one of the others is still there after 40 seconds."""
+def strike(
+    job: subprocess.Popen,
+    log: Path,
+    kind: signal.Signals,
+    host: int,
+    after: float,
+    ready: Callable[[], bool] = lambda: True,
+) -> Blow | None:
+    """Sends the signal to one process, `after` seconds from now and once it is `ready`, and waits for the end of the
+    others; None if the job was done by then. A process is stopped only when all have joined: before, nothing tells it
+    from one that is slow. Raises `TimeoutError` if one of the others is still there after 40 seconds."""
     begun = time.monotonic()
     while (
         time.monotonic() - begun < after
         or host not in (alive := _processes(job))
-        or (kind == signal.SIGSTOP and not _joined(log))
+        or (kind == signal.SIGSTOP and not joined(log))
+        or not ready()
     ):
         if job.poll() is not None:
             return None
         time.sleep(0.05)
-    joined = _joined(log)
+    had_joined = joined(log)
     os.kill(alive[host], kind)
     struck = time.monotonic()
     others = [pid for place, pid in alive.items() if place != host]
@@ -92,10 +100,10 @@ def strike(job: subprocess.Popen, log: Path, kind: signal.Signals, host: int, af
         if time.monotonic() - struck > 40:
             raise TimeoutError(f"{kind.name} of host {host} was not noticed")
         time.sleep(0.02)
-    return Blow(kind.name, host, round(struck - begun, 1), joined, round(time.monotonic() - struck, 2))
+    return Blow(kind.name, host, round(struck - begun, 1), had_joined, round(time.monotonic() - struck, 2))
 
 
-def _joined(log: Path) -> bool:
+def joined(log: Path) -> bool:
     """Whether the processes of the newest start have joined."""
     text = log.read_text("utf-8", "replace")
     return text.rfind("processes have joined") > max(map(text.rfind, ("joins the others at", "restarting")))
