@@ -161,7 +161,7 @@ def results(workdir: Path) -> dict[str, bytes]:
     files = {str(path.relative_to(workdir)): path.read_bytes() for path in sorted(workdir.glob("runs/*/*.trec"))}
     import jax
 
-    leaves = jax.tree_util.tree_leaves_with_path(open_retriever(workdir).params)
+    leaves = jax.tree_util.tree_leaves_with_path(open_retriever(workdir).searcher.params)
     return files | {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}
 
 
