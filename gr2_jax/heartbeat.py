@@ -162,8 +162,9 @@ class Watch:
         while True:
             try:
                 sentence = self._client.blocking_key_value_get(f"{_NEWS}/{self._host}/{self._told}", _FOREVER)
-            except Exception:
-                if not self._over.is_set() and not self._named.is_set():
+            except Exception as error:
+                # cancelled: this process has left JAX's service itself
+                if not (self._over.is_set() or self._named.is_set() or "CANCELLED" in str(error)):
                     self._say(f"{self._first} is gone")
                 return
             if not sentence:

@@ -52,7 +52,7 @@ class Store:
     """What JAX's client offers of the key-value store; `fail()` ends it like the end of host 0."""
 
     def __init__(self):
-        self.values, self.changed, self.failed = {}, threading.Condition(), False
+        self.values, self.changed, self.failed = {}, threading.Condition(), ""
 
     def key_value_set(self, key, value, allow_overwrite=False):
         with self.changed:
@@ -77,14 +77,14 @@ class Store:
             self._check()
             return self.values[key]
 
-    def fail(self):
+    def fail(self, error="UNAVAILABLE: Socket closed"):
         with self.changed:
-            self.failed = True
+            self.failed = error
             self.changed.notify_all()
 
     def _check(self):
         if self.failed:
-            raise RuntimeError("UNAVAILABLE: Socket closed")
+            raise RuntimeError(self.failed)
 
 
 @pytest.fixture
@@ -139,6 +139,14 @@ def test_the_end_of_host_0_is_said_by_the_others(job, capsys):
     time.sleep(0.3)
     store.fail()
     assert "gr2: host 0 (node) is gone\n" in said(capsys, "is gone")
+
+
+def test_leaving_the_service_is_no_loss(job, capsys):
+    store, watches = job(0, 1, hosts=2)
+    time.sleep(0.3)
+    store.fail("CANCELLED: CANCELLED")
+    watches[1]._threads[-1].join(10)
+    assert "is gone" not in capsys.readouterr().err
 
 
 def test_a_silent_host_0_is_named_by_the_others(job, capsys):
