@@ -11,6 +11,7 @@ import functools
 import hashlib
 import itertools
 import json
+import logging
 import os
 import posixpath
 import re
@@ -77,8 +78,15 @@ def url_of(path: Path) -> str | None:
 
 
 def shown(path: Path) -> str:
-    """The path, or the URL that it is a copy of: what a message names."""
+    """The path, or the URL that it is a copy of: what a user knows it by."""
     return url_of(path) or str(path)
+
+
+def with_urls(text: str) -> str:
+    """A message with the URLs in place of the paths of their copies."""
+    for copy in _copies.values():
+        text = text.replace(str(copy.path), copy.url)
+    return text
 
 
 def push(path: Path) -> None:
@@ -288,6 +296,14 @@ def _file_system(url: str) -> Any:
         raise UserError(f"{url} needs {package}: pip install -e '.[{scheme}]'") from error
     # Orbax goes through the same package, and not through TensorFlow's file systems, where TensorFlow is installed
     os.environ.setdefault("EPATH_USE_TF", "false")
+    for name in (
+        "gcsfs",
+        "google.auth",
+        "s3fs",
+        "botocore",
+        "aiobotocore",
+    ):  # what they log of a failure is raised, too
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return files
 
 
@@ -298,5 +314,7 @@ def _reaching(url: str) -> Iterator[None]:
         yield
     except UserError:
         raise
+    except FileNotFoundError as error:
+        raise UserError(f"{url} is not there, or its bucket is not") from error
     except Exception as error:  # each store's package raises types of its own
         raise UserError(f"{url} cannot be reached or is refused: {reason_of(error)}") from error

@@ -13,7 +13,7 @@ from types import ModuleType
 
 from gr2_jax import __version__
 from gr2_jax.compilation_cache import keep_compiled_programs
-from gr2_jax.errors import LOST, RESTART, Preempted, UserError, disk_fault, install, nearest, reason_of
+from gr2_jax.errors import LOST, RESTART, Lost, Preempted, UserError, disk_fault, install, nearest, reason_of
 from gr2_jax.terminal import (
     PIPE_CLOSED,
     escape_what_stdout_cannot_encode,
@@ -33,6 +33,7 @@ COMMANDS = (
     "prepare",
     "docids",
     "train",
+    "check",
     "plan",
     "evaluate",
     "search",
@@ -84,23 +85,30 @@ def _exit_code(arguments: list[str]) -> int:
     except Preempted as stopped:
         warn(str(stopped))
         return RESTART
+    except Lost as missing:
+        warn(str(missing))
+        return LOST
     except Exception as error:
         if (fault := disk_fault(error)) is not None:
             warn(f"cannot write a file: {fault}")
             return 2
-        if not isinstance(error, RuntimeError) or _is_alone():
+        if not _may_be_of_a_lost_host(error):
             raise
+        from gr2_jax.hosts import wait_for_name
+
         warn(f"another process of this job is gone: {' '.join(str(error).split())[:300]}")
+        wait_for_name()
         os._exit(LOST)  # an orderly exit would wait for it
     except KeyboardInterrupt:
         warn("stopped; the same command resumes from here")
         return 130
 
 
-def _is_alone() -> bool:
+def _may_be_of_a_lost_host(error: Exception) -> bool:
+    """Whether this process is one of several, and JAX or its collectives ended with the error."""
     from gr2_jax.hosts import process_count
 
-    return process_count() == 1
+    return process_count() > 1 and (isinstance(error, RuntimeError) or "Gloo" in str(error))  # which is a ValueError
 
 
 def _leave(number, frame) -> None:

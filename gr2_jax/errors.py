@@ -113,5 +113,9 @@ RESTART = 75  # sysexits' EX_TEMPFAIL: the caller should start the command again
 LOST = 134  # the code of an aborted program: another process of the job is gone; start the job again
 
 
+class Lost(Exception):
+    """Other hosts of the job are missing, in one sentence that names them: exit code `LOST`, to start the job again."""
+
+
 class Preempted(Exception):
     """Raised by work that was asked to stop and has saved its progress: exit code `RESTART`."""

@@ -4,24 +4,28 @@ import itertools
 import os
 import secrets
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gr2_jax import buckets
 from gr2_jax.errors import UserError
+from gr2_jax.heartbeat import Watch, heartbeat_seconds
 from gr2_jax.progress import be_quiet, say
+from gr2_jax.roll_call import call_roll, wait_for_answer
 
 T = TypeVar("T")
 _VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 _CLUSTER = "GR2_CLUSTER"
 _PATIENCE = 60  # seconds to wait for the other processes
 _CLUSTER_PATIENCE = 600  # on a cluster they may still be loading their image
+_CONNECTS_WITHIN = 15  # seconds for JAX, once all processes have answered
 _SEEN_WITHIN = 20  # seconds within which a network file system shows another host's files
+_TEXT = 2000  # bytes of a text that processes exchange
+_watch: Watch | None = None
 _turns = itertools.count()  # numbers the checks for preemption in this process: processes agree on the one to stop at
 
 
@@ -32,6 +36,7 @@ def join_processes() -> bool:
 
     Raises:
         UserError: A variable is missing or not a number, or nobody answers at the address within a minute.
+        Lost: Some processes have not joined within a minute (ten on a cluster); the sentence names them.
     """
     import jax
 
@@ -47,36 +52,70 @@ def join_processes() -> bool:
         )
     said = ", ".join(f"{name}={value}" for name, value in given.items()) or f"{_CLUSTER}=auto"
     try:
-        address, count, place = given.values() if given else (None, None, None)
-        numbers = (None, None) if count is None else (int(count), int(place))
-        if address is not None:
-            say(f"process {place} of {count} joins the others at {address}")
-            if int(place):
-                _wait_for_answer(address)
-        jax.distributed.initialize(address, *numbers, initialization_timeout=_PATIENCE if given else _CLUSTER_PATIENCE)
+        _initialise(given, _PATIENCE if given else _CLUSTER_PATIENCE)
     except ValueError as error:
         raise UserError(f"{said}: {error}") from error
     except RuntimeError as error:
         raise UserError(f"could not join the others ({said}): {' '.join(str(error).split())}") from error
-    if jax.default_backend() == "cpu":  # programs that other processes compiled hang in their first collective
+    if jax.default_backend() == "cpu":
+        # host 0 alone writes to the cache; what it loads later and what the others compile exchange arrays of other
+        # sizes in their first collective, or wait for each other for ever
         jax.config.update("jax_enable_compilation_cache", False)
     if jax.process_index():
         be_quiet()
     return jax.process_index() == 0
 
 
-def _wait_for_answer(address: str) -> None:
-    """Waits for the first process; JAX's own client also waits, but aborts the program if nobody answers."""
-    host, _, port = address.rpartition(":")
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            socket.create_connection((host, int(port)), timeout=5).close()
-            return
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise UserError(f"nobody answers at {address} within {_PATIENCE} s: {error}") from error
-        time.sleep(0.5)
+def _initialise(given: dict[str, str], patience: int) -> None:
+    """Starts `jax.distributed`, once all processes have called host 0, and the watch that names lost hosts."""
+    import jax
+    from jax._src import distributed  # JAX has no public name for its client; Orbax takes it from there as well
+
+    global _watch
+    seconds = heartbeat_seconds()
+    if given:
+        address, count, place = given.values()
+        count, place, devices = int(count), int(place), None
+        say(f"process {place} of {count} joins the others at {address}")
+    else:
+        address, count, place, devices = _detected(patience)
+    if address is not None:
+        call_roll(address, count, place, patience)
+        if place:
+            wait_for_answer(address, patience)
+        patience = max(_CONNECTS_WITHIN, seconds)  # all are there
+    jax.distributed.initialize(
+        address,
+        count,
+        place,
+        local_device_ids=devices,
+        initialization_timeout=patience,
+        heartbeat_timeout_seconds=seconds,
+    )
+    joined = distributed.global_state
+    if joined.process_id == 0:
+        say(f"all {joined.num_processes} processes have joined")
+    _watch = Watch(joined.client, joined.process_id, joined.num_processes, seconds)
+    _watch.start()
+
+
+def _detected(patience: int) -> tuple[str | None, int | None, int | None, Any]:
+    """(address of host 0, number of processes, this one's, its devices) as JAX would find them; all None where this
+    JAX is not asked so, and then JAX joins alone."""
+    try:
+        from jax._src.clusters import ClusterEnv
+
+        found = ClusterEnv.auto_detect_unset_distributed_params(None, None, None, None, None, patience)
+    except (ImportError, AttributeError, TypeError):
+        return None, None, None, None
+    return found if None not in found[:3] else (None, None, None, None)
+
+
+def wait_for_name() -> None:
+    """Returns once a lost host has been named on stderr, or would have ended this process: call it before leaving
+    because of an error that another host's end may have caused."""
+    if _watch is not None:
+        _watch.wait_for_name()
 
 
 def is_first() -> bool:
@@ -135,6 +174,20 @@ def on_all(make: Callable[[], T]) -> T:
     if not true_on_all(error is None):
         raise error or UserError("another process of this job cannot do it, and says why")
     return made
+
+
+def texts_of_all(text: str) -> list[str]:
+    """The text of every process, in their order; each gets the same list. Texts are cut after 2,000 bytes of UTF-8."""
+    if process_count() == 1:
+        return [text]
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    row = np.zeros(_TEXT, np.uint8)
+    written = np.frombuffer(text.encode()[:_TEXT], np.uint8)
+    row[: len(written)] = written
+    rows = multihost_utils.process_allgather(row)
+    return [bytes(each).rstrip(b"\0").decode("utf-8", "ignore") for each in rows]
 
 
 def of_first(value: int) -> int:

@@ -8,6 +8,8 @@ import select
 import sys
 from typing import Any
 
+from gr2_jax.buckets import with_urls
+
 # A title or an id from elsewhere may hold them, and they can move the cursor, rename the window or paste commands.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -16,8 +18,9 @@ PIPE_CLOSED = 141  # the code of a program that SIGPIPE ends: 128 + 13
 
 
 def printable(text: str) -> str:
-    r"""The text with escapes, such as `\x1b`, in place of control characters other than line ends and tabs."""
-    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    r"""The text with escapes, such as `\x1b`, in place of control characters other than line ends and tabs, and with
+    URLs in place of the folders on this disk that are copies of a bucket's."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), with_urls(text))
 
 
 def show(text: str, *, flush: bool = False) -> None:

@@ -12,7 +12,7 @@
 #   --python PATH     the interpreter (the clone's .venv, else python3)
 #   --port N          port on which the first process listens (a free one)
 #   --gpus            process i gets GPU i; without it each process takes all GPUs of the machine
-#   --patience N      seconds between the first failure and killing the others (150)
+#   --patience N      seconds between the first failure and killing the others (GR2_HEARTBEAT_SECONDS and 1, 13)
 #   --restarts N      at most N restarts after exit code 75, preempted (100)
 #   --crashes N       at most N restarts after a kill (10)
 #   --dry-run         print the commands without running them
@@ -23,7 +23,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=launch/common.sh
 source "$here/common.sh"
 
-processes=2 python="" port="" gpus="" patience=150
+processes=2 python="" port="" gpus="" patience=""
 while [[ $# -gt 0 && $1 != -- ]]; do
   case $1 in
     --processes | --port | --patience)
@@ -55,6 +55,11 @@ if [[ -z $python ]]; then
   [[ -x $python ]] || python=python3
 fi
 [[ $dry_run ]] || need "$python"
+
+if [[ -z $patience ]]; then # a lost host is noticed in less, but for one that had not joined yet
+  number GR2_HEARTBEAT_SECONDS "${GR2_HEARTBEAT_SECONDS:-12}"
+  patience=$((10#${GR2_HEARTBEAT_SECONDS:-12} + 1))
+fi
 
 command=("$python" -m gr2_jax "$@")
 children=()

@@ -21,11 +21,13 @@ TOP = (
     "files",
     "checksums",
     "array_files",
+    "buckets",
     "hosts",
+    "heartbeat",
+    "roll_call",
     "lock",
     "memory",
     "compilation_cache",
-    "buckets",
 )
 ROOMS = (
     TOP,

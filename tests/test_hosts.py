@@ -47,6 +47,26 @@ def test_a_variable_that_is_not_a_number_is_named(monkeypatch):
         hosts.join_processes()
 
 
+def test_a_cluster_is_found_as_jax_finds_it(monkeypatch):
+    """Each process then knows whom to call before JAX connects them."""
+    found = {"JOB_ID": "4711", "STEP_NODELIST": "node[3-4]", "NTASKS": "2", "STEP_NUM_TASKS": "2", "PROCID": "1"}
+    for name, value in {**found, "LOCALID": "0", "JOB_NODELIST": "node[3-4]"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    address, count, place, devices = hosts._detected(5)
+    assert address.startswith("node3:")
+    assert (count, place, devices) == (2, 1, [0])
+
+
+def test_what_this_jax_does_not_detect_is_left_to_it(monkeypatch):
+    def other_signature():
+        raise AssertionError
+
+    from jax._src.clusters import ClusterEnv
+
+    monkeypatch.setattr(ClusterEnv, "auto_detect_unset_distributed_params", other_signature)
+    assert hosts._detected(5) == (None, None, None, None)
+
+
 PROGRAM = """
 import sys
 from pathlib import Path

@@ -30,6 +30,7 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
 
     experiment = override(load_experiment(*options.config), settings)
     pod = Pod.of(options.topology, options.slices)
+    _refuse_indivisible(experiment, pod, options, settings)
     training = plan_training(experiment, pod, neighbours=options.search, quick=options.quick)
     search = None if options.no_search_step else plan_search(experiment, pod, quick=options.quick)
     if options.json:
@@ -37,7 +38,30 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
         show_json(plan)
         return 0
     _print(options, training, search)
-    return 0 if next(iter(training.values()))["fits"] else 1
+    if next(iter(training.values()))["fits"]:
+        return 0
+    from gr2_jax.planning.overlays import fitting_overlays
+
+    others = fitting_overlays(options.config, settings, len(pod.devices), options.slices, pod.chip.name)
+    if others:
+        show(f"overlays with another mesh for {options.topology}: {', '.join(others[:4])}")
+    return 1
+
+
+def _refuse_indivisible(experiment: Any, pod: Any, options: argparse.Namespace, settings: Sequence[str]) -> None:
+    """Raises `UserError` where the mesh of the config does not fit the pod, its batch or its model, with the overlays
+    that do."""
+    from gr2_jax.errors import UserError
+    from gr2_jax.planning.overlays import check_division, fitting_overlays
+
+    try:
+        check_division(experiment, len(pod.devices), options.slices)
+    except UserError as error:
+        found = fitting_overlays(options.config, settings, len(pod.devices), options.slices, pod.chip.name)
+        if not found:
+            raise
+        others = f" (or {', '.join(found[1:4])})" if found[1:] else ""
+        raise UserError(f"{error}; the overlay {found[0]}{others} fits {options.topology}: add it") from error
 
 
 def _print(options: argparse.Namespace, training: dict[str, dict[str, Any]], search: dict[str, Any] | None) -> None:

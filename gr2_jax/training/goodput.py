@@ -1,7 +1,7 @@
 """How a training run spends its time."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 KINDS = ("start", "data", "step", "checkpoint", "evaluation")
@@ -56,3 +56,19 @@ class Goodput:
         now = time.monotonic()
         self._seconds[kind] += now - self._last
         self._last = now
+
+
+def summary(lines: Sequence[Mapping[str, float]]) -> str:
+    """The goodput of a run in one sentence, from the lines of its metrics.jsonl (at least one): the share of the wall
+    time, from the first start to the last line, that went into steps which count. Steps that a kill undid and the time
+    between two starts do not. The MFU is the mean over the lines that have one."""
+    last = lines[-1]
+    wall = max(last["wall"], last["seconds"], 1e-9)
+    counted = {kind: last[f"goodput/{kind}"] * last["seconds"] for kind in KINDS}
+    shares = {kind: counted[kind] / wall for kind in KINDS if kind != "step"}
+    shares["lost or between starts"] = 1 - last["seconds"] / wall
+    others = ", ".join(f"{kind} {share:.0%}" for kind, share in shares.items())
+    starts = f"{last['starts']:.0f} start{'s' * (last['starts'] > 1)}"
+    text = f"goodput {counted['step'] / wall:.0%}: {counted['step']:,.0f} s in steps of {wall:,.0f} s in {starts}"
+    measured = [line["mfu"] for line in lines if line.get("mfu")]
+    return f"{text} ({others})" + (f"; MFU in steps {sum(measured) / len(measured):.1%}" if measured else "")

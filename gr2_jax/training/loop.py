@@ -15,15 +15,16 @@ from gr2_jax.progress import progress, say
 from gr2_jax.training.checkpoints import Checkpoints
 from gr2_jax.training.chips import peak_flops
 from gr2_jax.training.feed import Feed
-from gr2_jax.training.goodput import Goodput
+from gr2_jax.training.goodput import Goodput, summary
 from gr2_jax.training.job import TrainingJob, refuse_non_finite
 from gr2_jax.training.mesh import make_mesh, put_batch, replicated
-from gr2_jax.training.metrics_log import MetricsLog
+from gr2_jax.training.metrics_log import FILE, MetricsLog, read_lines
 from gr2_jax.training.profile import Profile
 from gr2_jax.training.step import Report, State, Step
 from gr2_jax.training.watchdog import Watchdog
 
 _TEXTS = ("query_tokens", "indexing_tokens", "document_tokens")  # of a batch, each row one example
+_SUMMARISED_AFTER = 60  # seconds: the goodput of a shorter training is that of its compilation
 _STEPS_BETWEEN_LOOKS = 20  # at the loss and the clock: reading them at every step would stall the device
 
 
@@ -50,6 +51,7 @@ def train(job: TrainingJob, params: Any, directory: Path) -> dict:
             raise Preempted(
                 f"{job.label}: preempted, and saved at step {training.at:,}; run the same command to resume"
             )
+    _say_goodput(directory)
     training.push()
     return training.meta
 
@@ -62,6 +64,7 @@ class _Training:
     """
 
     def __init__(self, job: TrainingJob, params: Any, directory: Path, opened: ExitStack):
+        begun = time.monotonic()
         self.job, self.settings, self.mesh = job, job.loop, make_mesh(job.mesh)
         self._directory = directory
         self._step = Step(job.loss, job.optimiser, job.seed, self.mesh, params)
@@ -77,7 +80,8 @@ class _Training:
         host, hosts = jax.process_index(), jax.process_count()
         feed = Feed(lambda number: put_batch(job.batches, number, self.mesh), self.at, job.steps, self.settings.ahead)
         self.feed = opened.enter_context(feed)
-        self.log = opened.enter_context(MetricsLog(directory, self.at, first=host == 0))
+        log = MetricsLog(directory, self.at, first=host == 0, since=time.monotonic() - begun)
+        self.log = opened.enter_context(log)
         watchdog = Watchdog(directory / "hosts", host, hosts, self.settings.watchdog_seconds)
         self.watchdog = opened.enter_context(watchdog)
         self.profile = opened.enter_context(Profile(directory / "profile", self.settings.profile))
@@ -157,6 +161,12 @@ class _Training:
             push(self._directory)
 
 
+def _say_goodput(directory: Path) -> None:
+    lines = [line for line in read_lines(directory / FILE) if "wall" in line]  # not those of an earlier version
+    if lines and (lines[-1]["wall"] > _SUMMARISED_AFTER or lines[-1]["starts"] > 1):
+        say(f"  {summary(lines)}")
+
+
 def _queueing_deadlocks() -> bool:
     """Gloo, which connects CPU processes, deadlocks when devices of one process are steps apart."""
     return jax.process_count() > 1 and jax.default_backend() == "cpu"
@@ -189,6 +199,7 @@ def _line(job: TrainingJob, meta: dict, clock: Goodput, batch: dict) -> dict[str
         "loss": meta["loss"],
         **{f"loss/{name}": value for name, value in meta["parts"].items()},
         "gradient_norm": meta["gradient_norm"],
+        "seconds": sum(meta["goodput"].values()),
         "steps_per_second": rate,
         "examples_per_second": rate * examples,
         **_utilisation(rate * job.flops / jax.device_count()),

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,25 @@ FILE = "metrics.jsonl"
 class MetricsLog:
     """`with MetricsLog(directory, step) as log: log.write(step, {"loss": 3.2})`; only the first process writes.
 
-    The run starts at `step`; lines that an earlier start wrote for later steps are removed. tensorboardX
-    (`pip install -e '.[tensorboard]'`) writes TensorBoard's files to `directory`/tensorboard. Weights & Biases gets
-    the metrics if wandb is installed and $WANDB_PROJECT names a project.
+    The run starts at `step`; lines that an earlier start wrote for later steps are removed. A line also gets `time` (of
+    `time.time`), `wall`, the seconds since the run's first start, and `starts`, their number. This start began `since`
+    seconds ago; one that was killed before its first line does not count.
+
+    tensorboardX (`pip install -e '.[tensorboard]'`) writes TensorBoard's files to `directory`/tensorboard. Weights &
+    Biases gets the metrics if wandb is installed and $WANDB_PROJECT names a project.
     """
 
-    def __init__(self, directory: Path, step: int, *, first: bool = True):
+    def __init__(self, directory: Path, step: int, *, first: bool = True, since: float = 0.0):
         self._directory, self._step, self._first = directory, step, first
+        self._began, self._starts = time.time() - since, 1
 
     def __enter__(self) -> "MetricsLog":
         self._others = []
         if self._first:
             self._directory.mkdir(parents=True, exist_ok=True)
+            for line in read_lines(self._directory / FILE):
+                self._began = min(self._began, line.get("time", self._began) - line.get("wall", 0.0))
+                self._starts = max(self._starts, line.get("starts", 0) + 1)
             forget_after(self._directory / FILE, self._step)
             self._file = (self._directory / FILE).open("a")
             self._others = [*self._tensorboard(), *self._wandb()]
@@ -43,7 +51,9 @@ class MetricsLog:
         if not self._first:
             return
         with writing(self._directory / FILE):
-            self._file.write(json.dumps({"step": step, **values}) + "\n")
+            now = time.time()
+            times = {"time": now, "wall": max(now - self._began, 0.0), "starts": self._starts}
+            self._file.write(json.dumps({"step": step, **values, **times}) + "\n")
             self._file.flush()
         for write, _ in self._others:
             write(step, values)
@@ -71,13 +81,20 @@ class MetricsLog:
 
 def forget_after(path: Path, step: int) -> None:
     """Removes the lines of later steps, and a last line that a kill cut short."""
+    if path.is_file():
+        write_text(path, (json.dumps(line) + "\n" for line in read_lines(path) if line["step"] <= step))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl, up to one that a kill cut short; none where there is no file."""
     if not path.is_file():
-        return
-    kept = []
-    for line in path.read_text("utf-8", "replace").splitlines():
+        return []
+    lines = []
+    for text in path.read_text("utf-8", "replace").splitlines():
         try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
+            line = json.loads(text)
+            float(line["step"])  # raises where it is no line
         except (ValueError, LookupError, TypeError, RecursionError):
             break
-    write_text(path, kept)
+        lines.append(line)
+    return lines

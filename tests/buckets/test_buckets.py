@@ -5,6 +5,7 @@ import pytest
 
 from gr2_jax import buckets
 from gr2_jax.errors import UserError
+from gr2_jax.terminal import printable
 
 
 def names(url):
@@ -194,3 +195,9 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(fsspec, "filesystem", refuse)
     with pytest.raises(UserError, match=r"s3fs.*pip install -e"):
         buckets.local_copy("s3://bucket/never-opened")
+
+
+def test_messages_name_the_url_and_not_the_copy(folder):
+    here = buckets.local_copy(folder)
+    assert printable(f"{here / 'config.json'} is damaged") == f"{folder}/config.json is damaged"
+    assert buckets.shown(here / "x") == f"{folder}/x"

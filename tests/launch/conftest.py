@@ -42,7 +42,7 @@ class Shell:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         assert done.returncode == code, done.stdout + done.stderr
         return done

@@ -167,7 +167,7 @@ def test_two_real_processes_run_what_one_does(shell, tmp_path_factory, monkeypat
         done = shell("laptop.sh", *words, "--workdir", f"run{processes}", **_jax_variables())
         assert done.stdout.count("| GR2S ") == done.stdout.count("| BM25 ") == 1  # the first process prints the table
         retriever = open_retriever(shell.folder / f"run{processes}")
-        found[processes] = jax.tree.map(np.asarray, retriever.params)
+        found[processes] = jax.tree.map(np.asarray, retriever.searcher.params)
     one, two = (np.concatenate([x.ravel() for x in jax.tree.leaves(params)]) for params in found.values())
     assert np.mean(np.abs(one - two) > 1e-3) < 0.01
     losses = [

@@ -92,6 +92,39 @@ def test_goodput_adds_up(monkeypatch):
     assert times.shares() == {kind: seconds / 121 for kind, seconds in expected.items()}
 
 
+def test_the_summary_is_of_the_wall_time():
+    """Of 200 s, 10 were lost with a killed start or lay before the next, and the clock counted 190."""
+    shares = {"start": 0.1, "data": 0.05, "step": 0.8, "checkpoint": 0.05, "evaluation": 0.0}
+    line = {"wall": 200.0, "seconds": 190.0, "starts": 2} | {f"goodput/{kind}": s for kind, s in shares.items()}
+    said = goodput.summary([{"mfu": 0.0}, {"mfu": 0.25}, {"mfu": 0.35}, line])
+    assert said == (
+        "goodput 76%: 152 s in steps of 200 s in 2 starts (start 10%, data 5%, checkpoint 5%, evaluation 0%, "
+        "lost or between starts 5%); MFU in steps 30.0%"
+    )
+    assert goodput.summary([line | {"starts": 1}]).endswith(
+        "in 1 start (start 10%, data 5%, checkpoint 5%, evaluation 0%, lost or between starts 5%)"
+    )
+
+
+def test_the_goodput_counts_every_start(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("gr2_jax.training.loop._SUMMARISED_AFTER", 1e9)
+    train(dataclasses.replace(toy_plan.PLAN, steps=40), toy_plan.start(), tmp_path)
+    assert "goodput" not in capsys.readouterr().err  # a short training
+    first = lines(tmp_path)
+    assert {line["starts"] for line in first} == {1}
+    assert first[-1]["wall"] >= first[-1]["seconds"] > 0
+    with (tmp_path / FILE).open("a") as file:  # of a start that was killed, and an hour passed
+        began = first[-1]["time"] - first[-1]["wall"] - 3600
+        file.write(json.dumps({"step": 60, "time": began + 10, "wall": 10.0, "starts": 2}) + "\n")
+    train(toy_plan.PLAN, toy_plan.start(), tmp_path)
+    last = lines(tmp_path)[-1]
+    assert last["starts"] == 3
+    assert last["wall"] == pytest.approx(last["time"] - began)
+    said = capsys.readouterr().err
+    assert "goodput 0%" in said
+    assert "s in 3 starts (" in said
+
+
 def lines(directory):
     return [json.loads(line) for line in (directory / FILE).read_text().splitlines()]
 
