@@ -1,6 +1,7 @@
 """One search on many devices: each runs the same program on its own queries, and nothing is exchanged."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,15 +13,16 @@ def local_devices() -> Mesh:
     return Mesh(np.array(jax.local_devices()), ("data",))
 
 
-def on_each_device(search: Callable, split: Sequence[bool], mesh: Mesh | None = None) -> Callable:
+def on_each_device(search: Callable, split: Sequence[Any], mesh: Mesh | None = None) -> Callable:
     """Compiles `search` for every device of the mesh (default: this process's own).
 
     Args:
         search: Arrays in, arrays out; its loops stop when the device's own queries are done.
-        split: For each argument, whether its rows are divided over the devices; the other arguments are replicated.
+        split: For each argument, or for each part of one, whether its rows are divided over the devices; all others
+            are replicated.
         mesh: A mesh with the single axis `data`.
     """
-    places = tuple(PartitionSpec("data") if rows else PartitionSpec() for rows in split)
+    places = jax.tree.map(lambda rows: PartitionSpec("data") if rows else PartitionSpec(), tuple(split))
     # no check_vma: a search's loops start from constants, which are replicated, and end in values that are not
     return jax.jit(
         jax.shard_map(

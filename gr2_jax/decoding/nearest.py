@@ -24,17 +24,25 @@ class Nearest(NamedTuple):
     similarities: Float[Array, "B k"]
 
 
-def nearest_docids(queries: Float[Array, "B F"], vectors: Vectors, k: int, *, block: int = _BLOCK) -> Nearest:
-    """The k documents whose vectors have the largest product with each query's.
+def nearest_docids(
+    queries: Float[Array, "B F"],
+    vectors: Vectors,
+    k: int,
+    *,
+    count: int | Int[Array, ""] | None = None,
+    block: int = _BLOCK,
+) -> Nearest:
+    """The k documents whose vectors have the largest product with each query's, of the first `count` (default: all).
 
     Nothing of the size [B, N] is held: `block` documents are compared at once and merged with the best so far.
     """
-    vectors, count = jax.tree.map(jnp.asarray, vectors), len(vectors.values)
-    block = -(-count // -(-count // min(block, count)))
-    places = jnp.arange(-(-count // block) * block, dtype=jnp.int32).reshape(-1, block)
+    vectors, held = jax.tree.map(jnp.asarray, vectors), len(vectors.values)
+    count = held if count is None else count
+    block = -(-held // -(-held // min(block, held)))
+    places = jnp.arange(-(-held // block) * block, dtype=jnp.int32).reshape(-1, block)
 
     def merge(best: Nearest, rows: Int[Array, "block"]) -> tuple[Nearest, None]:
-        found = jnp.where(rows < count, similarities_of_all(queries, vectors, jnp.minimum(rows, count - 1)), -jnp.inf)
+        found = jnp.where(rows < count, similarities_of_all(queries, vectors, jnp.minimum(rows, held - 1)), -jnp.inf)
         both = jnp.concatenate([best.similarities, jnp.where(found == 0, 0.0, found)], axis=1)  # top_k ranks 0 above -0
         similarities, chosen = lax.top_k(both, k)  # of equal ones the first: the lower row
         both_rows = jnp.concatenate([best.rows, jnp.broadcast_to(rows, found.shape)], axis=1)
@@ -51,10 +59,7 @@ def similarities_of_all(queries: Float[Array, "B F"], vectors: Vectors, rows: In
     return found if vectors.scales is None else found * vectors.scales[rows]
 
 
-def similarities_of_each(
-    queries: Float[Array, "B F"], vectors: Vectors, rows: Int[Array, "B n"]
-) -> Float[Array, "B n"]:
-    """Products of every query with rows of its own, in float32."""
-    own = vectors.values[rows].astype(jnp.float32)
-    found = jnp.einsum("bf,bnf->bn", queries, own, precision=lax.Precision.HIGHEST)
-    return found if vectors.scales is None else found * vectors.scales[rows]
+def similarities_of_each(queries: Float[Array, "B F"], own: Vectors) -> Float[Array, "B n"]:
+    """Products of every query with vectors of its own, [B, n, F] with scales [B, n], in float32."""
+    found = jnp.einsum("bf,bnf->bn", queries, own.values.astype(jnp.float32), precision=lax.Precision.HIGHEST)
+    return found if own.scales is None else found * own.scales

@@ -5,6 +5,7 @@ stops when its own queries are done, and a query's result is the same bytes on a
 """
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,11 +19,12 @@ from gr2_jax.decoding import SearchResult, TrieArrays, constrained_beam_search, 
 from gr2_jax.decoding.devices import local_devices, on_each_device
 from gr2_jax.decoding.joint import rank_jointly
 from gr2_jax.decoding.nearest import Vectors, nearest_docids, similarities_of_all, similarities_of_each
+from gr2_jax.decoding.sharded_table import nearest_over, rows_over
 from gr2_jax.decoding.teacher_forced import log_likelihoods
 from gr2_jax.docids import DocidTrie
 from gr2_jax.models import GR2, empty_cache
 from gr2_jax.search.docid_vectors import Similarity, unit_length
-from gr2_jax.search.searcher import Candidates
+from gr2_jax.search.searcher import Candidates, Table
 
 Program = Callable[[Any, Int[Array, "Q Tq"], Any], SearchResult]
 """(parameters, query tokens, docids) -> result; Q is a multiple of the number of devices."""
@@ -58,6 +60,14 @@ class Beams(NamedTuple):
     @classmethod
     def over(cls, trie: DocidTrie, count: int) -> "Beams":
         return cls(count, trie.max_depth, trie.widths(count))
+
+
+def divided_over_devices(table: np.ndarray) -> Array:
+    """Divides the rows over the devices of this process, as many on each; the last ones are padded with 0."""
+    mesh = local_devices()
+    padding = -len(table) % mesh.size
+    padded = np.pad(table, [(0, padding)] + [(0, 0)] * (table.ndim - 1)) if padding else table
+    return jax.device_put(padded, NamedSharding(mesh, PartitionSpec("data")))
 
 
 def beam_program(
@@ -113,10 +123,14 @@ def joint_program(
     k: int,
     candidates: Candidates,
     similarity: Similarity,
+    documents: int,
+    table: Table = "replicated",
 ) -> Program:
-    """The best k by the joint score, of what the beams find and of the `nearest` docids; takes `JointDocids`."""
+    """The best k by the joint score, of what the beams find and of the `nearest` docids; takes `JointDocids`, whose
+    docids and vectors are `divided_over_devices` where the table is sharded."""
     search_memory = None if candidates == "nearest" else _beam_search(model, beams, columns)
-    places = jnp.asarray(columns)
+    places, sharded = jnp.asarray(columns), table == "sharded"
+    take = functools.partial(rows_over, "data") if sharded else operator.getitem
 
     def search(params: Any, tokens: Int[Array, "B Tq"], docids: JointDocids) -> SearchResult:
         apply = functools.partial(model.apply, {"params": params})
@@ -125,26 +139,29 @@ def joint_program(
         by_beams = near = None
         if search_memory is not None:
             by_beams = search_memory(apply, apply(states, mask, method="memory_of"), len(tokens), docids.trie)
-        if candidates != "beams":
+        if candidates != "beams" and sharded:
+            near = nearest_over("data", vectors, docids.vectors, documents, nearest)
+        elif candidates != "beams":
             near = nearest_docids(vectors, docids.vectors, nearest)
 
-        def log_likelihoods_of(rows: Int[Array, "B n"]) -> Float[Array, "B n"]:
-            some = docids.docids[rows]
+        def log_likelihoods_of(some: Int[Array, "B n T"]) -> Float[Array, "B n"]:
             return log_likelihoods(apply(states, mask, some, method="docid_logits_of_each"), some, places)
 
         room = _LOGITS // (len(tokens) * docids.docids.shape[1] * _outputs(model))
         return rank_jointly(
             by_beams,
             near,
-            log_likelihoods=functools.partial(_in_parts, log_likelihoods_of, most=max(1, room)),
-            similarities=lambda rows: similarities_of_each(vectors, docids.vectors, rows),
+            log_likelihoods=lambda rows: _in_parts(log_likelihoods_of, take(docids.docids, rows), most=max(1, room)),
+            similarities=lambda rows: similarities_of_each(
+                vectors, jax.tree.map(lambda x: take(x, rows), docids.vectors)
+            ),
             weight=docids.weight,
-            documents=len(docids.docids),
+            documents=documents,
             k=k,
             largest=docids.longest * jnp.linalg.norm(vectors, axis=-1),
         )
 
-    return on_each_device(search, _SPLIT)
+    return on_each_device(search, (False, True, JointDocids(False, sharded, sharded, False, False)))
 
 
 def exhaustive_program(
@@ -209,12 +226,13 @@ def _outputs(model: GR2) -> int:
     return model.config.vocab_size if model.docid_vocabulary is None else len(model.docid_vocabulary)
 
 
-def _in_parts(function: Callable[[Array], Array], rows: Int[Array, "B n"], *, most: int) -> Float[Array, "B n"]:
-    """`function` of at most `most` columns at a time, one after the other."""
-    count = rows.shape[1]
+def _in_parts(function: Callable[[Array], Array], docids: Int[Array, "B n T"], *, most: int) -> Float[Array, "B n"]:
+    """`function` of at most `most` docids of each query at a time, one part after the other."""
+    batch, count, length = docids.shape
     parts = -(-count // most)
     if parts == 1:
-        return function(rows)
+        return function(docids)
     size = -(-count // parts)
-    padded = jnp.pad(rows, [(0, 0), (0, parts * size - count)]).reshape(len(rows), parts, size).swapaxes(0, 1)
-    return jax.lax.map(function, padded).swapaxes(0, 1).reshape(len(rows), -1)[:, :count]
+    padded = jnp.pad(docids, [(0, 0), (0, parts * size - count), (0, 0)])
+    padded = padded.reshape(batch, parts, size, length).swapaxes(0, 1)
+    return jax.lax.map(function, padded).swapaxes(0, 1).reshape(batch, -1)[:, :count]

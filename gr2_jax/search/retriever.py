@@ -19,6 +19,7 @@ from gr2_jax.search.compiled_search import (
     JointDocids,
     Program,
     beam_program,
+    divided_over_devices,
     docids_by_length,
     docids_with_ends,
     exhaustive_program,
@@ -26,7 +27,7 @@ from gr2_jax.search.compiled_search import (
     on_every_device,
 )
 from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings, make_vectors, vector_program
-from gr2_jax.search.searcher import Hit, SearchOptions, check_depth
+from gr2_jax.search.searcher import Hit, SearchOptions, Table, check_depth
 from gr2_jax.search.traced_programs import kept_program
 
 _WIDER = 4  # factor by which an adaptive search widens its beams and its list of the nearest
@@ -172,10 +173,12 @@ class Retriever:
             "k": next((depth for depth in _DEPTHS if depth >= k), k),
             "candidates": options.candidates,
             "similarity": self.compares.similarity,
+            "documents": self.trie.num_docids,
+            "table": options.table,
         }
         name = ("joint", beams, *settings.values(), whole_batches)
         search = self._keep(name, lambda: made(joint_program, **settings))
-        found = self._in_batches(search, tokens, batch, self._joint_docids(), whole_batches)
+        found = self._in_batches(search, tokens, batch, self._joint_docids(options.table), whole_batches)
         return found.best(k)
 
     def _exhaustive(self, tokens: np.ndarray, k: int) -> SearchResult:
@@ -183,21 +186,24 @@ class Retriever:
         name = ("exhaustive", k, similarity)
         search = self._keep(name, lambda: exhaustive_program(self.model, self.columns, k, similarity))
         docids = self._keep(("docids",), lambda: on_every_device(docids_by_length(self.trie)))
-        docids = docids, self._joint_docids() if self.ranks_jointly else None
+        docids = docids, self._joint_docids("replicated") if self.ranks_jointly else None
         # one query against many docids at once keeps a device busy
         with progress(len(tokens), "scoring every docid") as bar:
             return self._in_batches(search, tokens, 1, docids, True, bar.advance)
 
-    def _joint_docids(self) -> JointDocids:
+    def _joint_docids(self, how: Table) -> JointDocids:
         trie = self._keep(("trie",), lambda: on_every_device(self.trie.arrays))
 
         def table() -> JointDocids:
             vectors = self.docid_vectors
             longest = np.float32(vectors.longest() * (1 + 1e-6))
             docids = docids_with_ends(self.trie)
-            return on_every_device(JointDocids(None, docids, vectors.arrays, longest, np.float32(0)))
+            if how == "replicated":
+                return on_every_device(JointDocids(None, docids, vectors.arrays, longest, np.float32(0)))
+            docids, arrays = jax.tree.map(divided_over_devices, (docids, vectors.arrays))
+            return JointDocids(None, docids, arrays, on_every_device(longest), np.float32(0))
 
-        kept = self._keep(("table", self.options.vectors), table)
+        kept = self._keep(("table", self.options.vectors, how), table)
         weight = np.float32(self.options.weight / self.compares.temperature)
         return kept._replace(trie=trie, weight=on_every_device(weight))
 

@@ -12,6 +12,7 @@ from gr2_jax.errors import SettingError, UserError, check_choices, check_least, 
 
 Candidates = Literal["both", "beams", "nearest"]
 VectorType = Literal["float32", "bfloat16", "int8"]
+Table = Literal["replicated", "sharded"]
 Exact = Literal["no", "adaptive", "exhaustive"]
 _MOST = 10_000  # upper limit of beams, and of documents in a list
 
@@ -43,6 +44,8 @@ class SearchOptions:
                       without a beam search; "both"
     nearest           how many of the nearest
     vectors           type of the table of docid vectors
+    table             of docids and their vectors: "replicated" on every device, or "sharded", divided over the devices
+                      of each process, which exchange queries and what they found; for tables that no device can hold
     beams             hypotheses kept at each step; more beams miss fewer documents
     batch             queries per device and call; fewer when a search widens its beams
     exact             "no": the list that is found; each hit says whether it is proven. "adaptive": an unproven list is
@@ -60,6 +63,7 @@ class SearchOptions:
     candidates: Candidates = "both"
     nearest: int = 100
     vectors: VectorType = "float32"
+    table: Table = "replicated"
     beams: int = 20
     batch: int = 50
     exact: Exact = "no"

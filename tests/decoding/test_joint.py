@@ -73,7 +73,7 @@ def search(tables, trie, docids, queries, vectors, weight, beams, nearest, k, la
         by_beams,
         near,
         log_likelihoods=log_likelihoods_of,
-        similarities=lambda rows: similarities_of_each(queries, vectors, rows),
+        similarities=lambda rows: similarities_of_each(queries, jax.tree.map(lambda x: x[rows], vectors)),
         weight=weight,
         documents=DOCUMENTS,
         k=k,
@@ -163,5 +163,5 @@ def test_scaled_int8_vectors_are_their_product_with_the_scale():
     expected = queries @ (values * scales[:, None]).T
     vectors, rows = Vectors(jnp.asarray(values), jnp.asarray(scales)), jnp.arange(6)
     np.testing.assert_allclose(similarities_of_all(queries, vectors, rows), expected, rtol=1e-5)
-    each = similarities_of_each(queries, vectors, jnp.stack([rows, rows]))
+    each = similarities_of_each(queries, jax.tree.map(lambda x: x[jnp.stack([rows, rows])], vectors))
     np.testing.assert_allclose(each, expected, rtol=1e-5)

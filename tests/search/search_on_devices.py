@@ -13,7 +13,7 @@ from gr2_jax.search.retriever import Retriever
 from gr2_jax.search.searcher import SearchOptions
 
 CONFIG = T5Config(vocab_size=32, d_model=8, d_kv=4, d_ff=16, num_heads=2, num_encoder_layers=1, num_decoder_layers=1)
-QUERIES, DOCUMENTS, K = 11, 40, 2
+QUERIES, DOCUMENTS, K = 11, 43, 2  # eight devices hold 6 documents each, and the last one holds 1
 FIELDS = ("rows", "scores", "valid", "pruned_bound")
 SEARCHES = {
     "beams": {},
@@ -25,7 +25,11 @@ JOINT = {
     "joint": {"nearest": 5},
     "joint, adaptive": {"nearest": 5, "exact": "adaptive", "max_beams": 32, "exhaustive_limit": 0},
     "joint, exhaustive": {"exact": "exhaustive"},
+    "joint, nearest": {"nearest": 9, "candidates": "nearest"},
+    "joint, int8": {"nearest": 5, "vectors": "int8"},
 }
+SHARDED = {f"{name}, sharded": changes | {"table": "sharded"} for name, changes in JOINT.items()}
+"""The same with the table divided over the devices."""
 
 
 def retriever() -> Retriever:
@@ -55,7 +59,7 @@ def main(output: str) -> None:
         result = base.with_options(**changes).search_tokens(tokens, K, whole_batches=True)
         seen |= {f"{name}/{field}": array for field, array in zip(FIELDS, result, strict=False)}
     joint = dataclasses.replace(base, compares=VectorSettings("encoder", 0.5, "cosine"))
-    for name, changes in JOINT.items():
+    for name, changes in (JOINT | SHARDED).items():
         result = joint.with_options(**changes).search_tokens(tokens, K, whole_batches=True)
         seen |= {f"{name}/{field}": array for field, array in result._asdict().items()}
     few = base.search_tokens(tokens[:3], K)  # fewer than a call on eight devices takes

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import search_on_devices
 import virtual_devices
-from search_on_devices import FIELDS, JOINT, QUERIES, SEARCHES, K
+from search_on_devices import FIELDS, JOINT, QUERIES, SEARCHES, SHARDED, K
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,19 @@ def searched(tmp_path_factory):
     return found[1], found[8]
 
 
-@pytest.mark.parametrize("name", [*SEARCHES, *JOINT])
+@pytest.mark.parametrize("name", [*SEARCHES, *JOINT, *SHARDED])
 def test_eight_devices_give_the_bytes_of_one(searched, name):
     for field in FIELDS:
         one, eight = (seen[f"{name}/{field}"] for seen in searched)
         assert len(one) == QUERIES
         assert one.tobytes() == eight.tobytes()
+
+
+@pytest.mark.parametrize("name", JOINT)
+def test_a_table_that_is_divided_over_eight_devices_gives_the_bytes_of_a_whole_one(searched, name):
+    one, eight = searched
+    for field in (*FIELDS, "log_likelihoods", "similarities"):
+        assert eight[f"{name}, sharded/{field}"].tobytes() == one[f"{name}/{field}"].tobytes(), field
 
 
 def test_the_searches_differ_as_they_should(searched):
