@@ -217,4 +217,4 @@ def test_a_command_has_its_help_its_arguments_and_its_run_and_no_other_public_na
 
 def test_every_command_has_a_file_and_every_file_is_a_command_or_what_commands_share():
     files = {path.stem for path in (PACKAGE / "commands").glob("*.py")}
-    assert files == {*COMMANDS, "__init__", "completion", "experiments", "prompt", "search_options"}
+    assert files == {*COMMANDS, "__init__", "ahead", "completion", "experiments", "prompt", "search_options"}

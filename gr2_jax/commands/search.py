@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gr2_jax.commands.ahead import ahead
 from gr2_jax.commands.experiments import refuse_settings
 from gr2_jax.commands.prompt import queries_on_stdin
 from gr2_jax.commands.search_options import add_search_options, given
@@ -46,15 +47,20 @@ def _search(options: argparse.Namespace, query: str) -> int:
     from gr2_jax.pipeline.open_run import open_row
 
     opened, code = open_row(options.workdir, options.row, options=given(options)), 0
+
+    def answer(asked: str) -> "list[Hit] | None":
+        """None where there is nothing to search."""
+        return opened.searcher.search([asked], options.k)[0] if asked and _is_text(asked) else None
+
     asked_for = [query] if options.query else queries_on_stdin(f"{len(opened.run.documents):,} documents", opened.row)
-    for number, asked in enumerate(asked_for, start=1):
+    one_by_one = options.query or sys.stdin.isatty()
+    answers = ((asked, answer(asked)) for asked in asked_for) if one_by_one else ahead(answer, asked_for)
+    for number, (asked, hits) in enumerate(answers, start=1):
         if not _is_text(asked):
             warn(f"standard input, line {number}: the query is not UTF-8 text")
             code = 2
+        if hits is None:
             continue
-        if not asked:
-            continue
-        (hits,) = opened.searcher.search([asked], options.k)
         if options.json:
             show_json(_record(asked, hits, opened.run.documents), flush=True)
         else:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 from gr2_jax.errors import SettingError, check_least
 from gr2_jax.evaluation.metrics import check_measures
@@ -26,6 +27,12 @@ class EvaluationConfig(SearchOptions):
     def search(self) -> SearchOptions:
         """The part that a searcher takes."""
         return SearchOptions(**{field.name: getattr(self, field.name) for field in dataclasses.fields(SearchOptions)})
+
+    @property
+    def decides(self) -> dict[str, Any]:
+        """What decides the lists, for fingerprints: not where the table of docids is."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "table"}
+        return {"kind": type(self).__name__} | fields
 
     def __post_init__(self):
         super().__post_init__()

@@ -58,7 +58,7 @@ class InterpolatedRow(Row):
 
     def _stage(self, run: Run) -> Stage:
         read = [run.row(name).fingerprint(run) for name in self.rows]
-        decides = [read, self, current_fingerprint(run.paths.corpus), run.experiment.evaluation]
+        decides = [read, self, current_fingerprint(run.paths.corpus), run.experiment.evaluation.decides]
         return Stage(run.paths.weight(self.name), fingerprint_of(decides))
 
     def fingerprint(self, run: Run) -> str:

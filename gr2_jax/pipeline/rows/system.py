@@ -184,7 +184,11 @@ class System(Row):
         return Stage(run.paths.vectors(self.name), fingerprint_of(made_of))
 
     def _weight(self, run: Run) -> Stage:
-        chosen_by = [self._table(run).fingerprint, current_fingerprint(run.paths.corpus), run.experiment.evaluation]
+        chosen_by = [
+            self._table(run).fingerprint,
+            current_fingerprint(run.paths.corpus),
+            run.experiment.evaluation.decides,
+        ]
         return Stage(run.paths.weight(self.name), fingerprint_of(chosen_by))
 
     def _training_fingerprint(self, run: Run) -> str:

@@ -1,6 +1,5 @@
 """What rows with a training have in common."""
 
-import dataclasses
 from typing import Any
 
 from gr2_jax.data.batches import GradedBatches
@@ -14,7 +13,7 @@ from gr2_jax.pipeline.stage import STAGE_FILE, Stage, fingerprint_of
 
 def list_fingerprint(run: Run, decides: list) -> str:
     """The fingerprint of a row's lists: of what decides them, and of how the experiment searches."""
-    return fingerprint_of([decides, dataclasses.replace(run.experiment.evaluation, measures=())])
+    return fingerprint_of([decides, run.experiment.evaluation.decides | {"measures": ()}])
 
 
 def trained_config(training: Stage) -> T5Config:
