@@ -22,6 +22,19 @@ need() { command -v "$1" >/dev/null || refuse "$1 is not installed here; --dry-r
 # value OPTION VALUES...: checks that an option has a value.
 value() { [[ $# -ge 2 && -n $2 && $2 != --* ]] || refuse "$1 needs a value; see --help"; }
 
+# in_bucket WORDS...: whether gr2's words have a --workdir in a bucket, which all hosts see without a shared folder.
+in_bucket() {
+  local before="" word
+  for word in "$@"; do
+    case $before$word in
+      --workdir=gs://* | "--workdir gs://"*) return 0 ;;
+    esac
+    before=""
+    [[ $word != --workdir ]] || before="--workdir "
+  done
+  return 1
+}
+
 number() { [[ $2 =~ ^[0-9]+$ ]] || refuse "$1 is '$2' and must be a whole number"; }
 
 # name OPTION VALUE MOST: the name of something in a cluster, with MOST characters, so that what the cluster appends to it

@@ -20,7 +20,8 @@
 #   --topology AxB        topology of the slice
 #   --hosts N             hosts of the slice: its chips divided by --chips
 #   --chips N             chips of each host (4)
-#   --claim NAME          a PersistentVolumeClaim, ReadWriteMany (Filestore or Lustre), mounted at /shared
+#   --claim NAME          a PersistentVolumeClaim, ReadWriteMany (Filestore or Lustre), mounted at /shared; not needed
+#                         where gr2's words have --workdir gs://...: the command then runs in the image's /gr2
 #   --spot                use spot nodes
 #   --namespace NAME      (kubectl's own setting)
 #   --xpk CLUSTER         submit by `xpk workload create` to that cluster; --claim is then replaced by:
@@ -63,6 +64,7 @@ while [[ $# -gt 0 && $1 != -- ]]; do
   esac
 done
 required="name image accelerator topology hosts claim"
+[[ $claim ]] || ! in_bucket "$@" || required="name image accelerator topology hosts"
 [[ -z $xpk ]] || required="name image type storage shared"
 for option in $required; do
   [[ ${!option} ]] || refuse "--$option is missing; see --help"
@@ -77,7 +79,7 @@ if [[ $xpk ]]; then
   for option in xpk storage; do name "--$option" "${!option}" 63; done
   label --type "$type"
 else
-  dns_name --claim "$claim"
+  [[ -z $claim ]] || dns_name --claim "$claim"
   label --accelerator "$accelerator"
   [[ $topology =~ ^[0-9]+(x[0-9]+)+$ ]] || refuse "--topology is '$topology' and must be numbers, such as 4x4"
   ((hosts > 0 && chips > 0)) || refuse "--hosts and --chips must be at least 1"
@@ -117,7 +119,13 @@ fill ACCELERATOR "$accelerator"
 fill TOPOLOGY "$topology"
 fill HOSTS "$hosts"
 fill CHIPS "$chips"
-fill CLAIM "$claim"
+if [[ $claim ]]; then
+  fill VOLUME "persistentVolumeClaim: {claimName: \"$claim\"}"
+  fill FOLDER /shared
+else
+  fill VOLUME "emptyDir: {}"
+  fill FOLDER /gr2
+fi
 fill CRASHES "$crashes"
 fill SPOT "${spot:+cloud.google.com/gke-spot: \"true\"}"
 fill ARGUMENTS "$(arguments "$@")"

@@ -14,7 +14,8 @@
 #   --zone ZONE
 #   --type TYPE       such as v5litepod-16, v6e-16, v4-32
 #   --runtime IMAGE   TPU software version for that type
-#   --nfs HOST:/PATH  a shared file system (Filestore or another NFS), mounted at /shared
+#   --nfs HOST:/PATH  a shared file system (Filestore or another NFS), mounted at /shared; not needed where gr2's words
+#                     have --workdir gs://...: the command then runs in this clone's copy on the hosts
 #   --mount COMMAND   instead of --nfs: a command that puts a shared folder at /shared on a host (Lustre, gcsfuse)
 #   --project ID      (gcloud's own setting)
 #   --spot            a spot slice: cheaper, but may be preempted
@@ -57,7 +58,11 @@ name --name "$name" 63
 for option in zone type runtime project; do
   [[ -z ${!option} ]] || lower "--$option" "${!option}"
 done
-[[ $nfs || $mount ]] || refuse "--nfs or --mount is missing: the hosts need one folder in common; see --help"
+at=/shared
+# shellcheck disable=SC2016 # the hosts expand it
+[[ $nfs || $mount ]] || at='$HOME/gr2_jax' # with configs; the workdir is in a bucket
+[[ $nfs || $mount ]] || in_bucket "$@" ||
+  refuse "--nfs or --mount is missing: the hosts need one folder in common, or --workdir gs://...; see --help"
 [[ $# -gt 1 ]] || refuse "nothing to run. Give gr2's command after --, such as: -- train configs/wikipedia.py"
 shift
 command=("$@")
@@ -70,10 +75,12 @@ if [[ $nfs ]]; then
   mount="sudo apt-get update -q && sudo apt-get install -q -y nfs-common && sudo mount -t nfs $(quoted "$nfs") /shared"
 fi
 # The TPU images' own Python is too old for gr2_jax.
-setup="sudo mkdir -p /shared && { mountpoint -q /shared || { $mount; }; } && rm -rf ~/gr2_jax && mkdir ~/gr2_jax && \
+setup=""
+[[ $at != /shared ]] || setup="sudo mkdir -p /shared && { mountpoint -q /shared || { $mount; }; } && "
+setup+="rm -rf ~/gr2_jax && mkdir ~/gr2_jax && \
 tar -xzf ~/gr2_jax.tar.gz -C ~/gr2_jax && python3 -m pip install -q --user uv && \
 ~/.local/bin/uv venv -q --clear --python 3.12 ~/gr2_venv && \
-~/.local/bin/uv pip install -q --python ~/gr2_venv/bin/python \"\$HOME/gr2_jax[quickstart,huggingface,tpu]\""
+~/.local/bin/uv pip install -q --python ~/gr2_venv/bin/python \"\$HOME/gr2_jax[quickstart,huggingface,gs,tpu]\""
 
 if [[ $direct ]]; then
   kind=tpu-vm field=state
@@ -148,7 +155,7 @@ everywhere_once() {
   have_slice || return
   [[ $dry_run ]] || label=$(date +%s)-$((++round))
   # The hosts' shell runs this, so that ~ is theirs.
-  install && on_all_hosts "cd /shared && GR2_CLUSTER=auto GR2_JOB=$name ~/gr2_jax/launch/host.sh $label \
+  install && on_all_hosts "cd $at && GR2_CLUSTER=auto GR2_JOB=$name ~/gr2_jax/launch/host.sh $label \
 ~/gr2_venv/bin/python -m gr2_jax $(quoted "${command[@]}")" || code=$?
   # A slice that is gone was preempted, whatever its hosts returned.
   if [[ -z $dry_run && $code != 0 && $(state) != READY ]]; then code=75; fi

@@ -201,3 +201,16 @@ def test_messages_name_the_url_and_not_the_copy(folder):
     here = buckets.local_copy(folder)
     assert printable(f"{here / 'config.json'} is damaged") == f"{folder}/config.json is damaged"
     assert buckets.shown(here / "x") == f"{folder}/x"
+
+
+def test_a_folder_whose_name_begins_alike_is_another(folder):
+    here, beside = buckets.local_copy(folder), buckets.local_copy(f"{folder}-2")
+    (here / "one").write_text("1")
+    (beside / "two").write_text("2")
+    buckets.push(here)
+    buckets.push(beside)
+    buckets.pull(here)
+    assert [path.name for path in here.iterdir()] == ["one"]
+    assert names(folder) == {"one": b"1"}
+    buckets.push(here / "on")
+    assert names(folder) == {"one": b"1"}

@@ -113,3 +113,13 @@ def test_by_xpk(shell):
     assert call.startswith("xpk workload create --cluster cluster --workload gr2 --tpu-type v5litepod-16 ")
     assert "--max-restarts 9 --restart-on-exit-codes 1,75 " in call
     assert call.endswith(r"--command cd /data && exec python -m gr2_jax train my\ c.py")
+
+
+def test_with_a_workdir_in_a_bucket_no_claim_is_needed(shell):
+    options = [*OPTIONS[: OPTIONS.index("--claim")], "--dry-run", "--", "train", "configs/wikipedia.py"]
+    text = shell("gke.sh", *options, "--workdir", "gs://bucket/run").stdout
+    manifest = yaml.safe_load(text[text.index("apiVersion") : text.rindex("END")])
+    pod = manifest["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    assert pod["volumes"] == [{"name": "shared", "emptyDir": {}}]
+    assert pod["containers"][0]["workingDir"] == "/gr2"
+    assert "--claim is missing" in shell("gke.sh", *options, "--workdir", "/disk", code=2).stderr
