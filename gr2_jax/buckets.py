@@ -25,11 +25,12 @@ from gr2_jax.errors import UserError, reason_of
 SCHEMES = ("gs", "s3")
 VARIABLE = "GR2_BUCKETS"
 """The folder of the copies; by default ~/.cache/gr2_jax/buckets."""
-RECORDS = ("stage.json", "config.json", "manifest.json")
-"""Files that say that the others of their folder are whole."""
+_RECORDS = ("stage.json", "manifest.json")  # they say that the others of their folder are whole
+_LAST = (*_RECORDS, "config.json", "checksums.json", "_CHECKPOINT_METADATA")
 
 _PACKAGES = {"gs": "gcsfs", "s3": "s3fs"}
-_OURS = re.compile(r"\.(bucket|lock)|candidates$|.*\.(partial|old)$|.*\.orbax-checkpoint-tmp")  # stay on this host
+# Names of a workdir's files and folders that stay on this host.
+_OURS = re.compile(r"\.lock(\..*)?|candidates|.*\.(partial|old)|.*\.orbax-checkpoint-tmp.*")
 _STEP = re.compile(r"(.*/)?checkpoints/[^/]+/[0-9]+(\..*)?/")  # Orbax keeps checkpoints in Google's buckets itself
 _copies: dict[str, "_Copy"] = {}
 
@@ -54,9 +55,9 @@ def is_in_bucket(place: str | os.PathLike) -> bool:
     return str(place).partition("://")[0] in SCHEMES and "://" in str(place)
 
 
-def local_copy(place: str | os.PathLike) -> Path:
+def local_copy(place: str | os.PathLike, *, workdir: bool = False) -> Path:
     """The path of a folder or file on this host's disk: of a bucket's, a copy that this process alone works on, equal
-    to the bucket's now; of any other, its own path.
+    to the bucket's now; of any other, its own path. Of a `workdir` unfinished work stays on either side.
 
     Raises:
         UserError: The bucket cannot be read, or the package for it is not installed.
@@ -66,7 +67,7 @@ def local_copy(place: str | os.PathLike) -> Path:
     url = str(place).rstrip("/")
     if url not in _copies:
         with _reaching(url):
-            _copies[url] = _Copy.make(url)
+            _copies[url] = _Copy.make(url, workdir)
             _copies[url].pull("")
     return _copies[url].path
 
@@ -137,18 +138,18 @@ def remove(path: Path) -> None:
 class _Copy:
     """The copy of one folder, or of one file, under a URL."""
 
-    def __init__(self, url: str, files: Any, path: Path, stamps: Path):
-        self.url, self.files, self.path, self._file = url, files, path, stamps
+    def __init__(self, url: str, files: Any, path: Path, stamps: Path, workdir: bool = False):
+        self.url, self.files, self.path, self._file, self._workdir = url, files, path, stamps, workdir
         self.base = url.partition("://")[2]
         self._stamps = self._read_stamps()
 
     @classmethod
-    def make(cls, url: str) -> "_Copy":
+    def make(cls, url: str, workdir: bool) -> "_Copy":
         files, folder = _file_system(url), _own_folder(url)
         path = folder / posixpath.basename(url)
         if not files.isfile(url.partition("://")[2]):
             path.mkdir(parents=True, exist_ok=True)
-        return cls(url, files, path, folder / ".bucket.json")
+        return cls(url, files, path, folder / ".bucket.json", workdir)
 
     def at(self, name: str) -> str:
         """The bucket's name of a file or folder."""
@@ -172,11 +173,11 @@ class _Copy:
         here = list(self._here(under))
         gone = [name for name in self._stamps if _is_under(name, under) and name not in set(here)]
         changed = [name for name in here if name not in self._stamps or not self._stamps[name].is_of(self.path / name)]
-        last = [name for name in changed if posixpath.basename(name) in RECORDS]
+        last = [name for name in changed if posixpath.basename(name) in _LAST]
         first = [name for name in changed if name not in last]
-        folders = {posixpath.dirname(name) for name in first + gone}
+        records = [name for name in last if posixpath.basename(name) in _RECORDS and name in self._stamps]
         self._remove(  # what they vouch for changes
-            name for name in last if name in self._stamps and posixpath.dirname(name) in folders and name not in gone
+            name for name in records if any(_is_under(other, posixpath.dirname(name)) for other in first + gone)
         )
         self._put(first)
         self._remove(gone)
@@ -187,6 +188,12 @@ class _Copy:
             self._stamp({name: there[name] for name in changed if name in there})
 
     def _put(self, names: list[str]) -> None:
+        try:
+            self._put_all(names)
+        except FileNotFoundError:  # a checkpoint that Orbax's thread has deleted meanwhile
+            self._put_all([name for name in names if (self.path / name).is_file()])
+
+    def _put_all(self, names: list[str]) -> None:
         if names:
             self.files.put([str(self.path / name) for name in names], [self.at(name) for name in names])
 
@@ -216,9 +223,11 @@ class _Copy:
                     yield name
 
     def _is_copied(self, name: str) -> bool:
+        if not self._workdir:
+            return True
         if self.url.startswith("gs://") and _STEP.match(name):
             return False
-        return not any(map(_OURS.match, name.split("/")))
+        return not any(map(_OURS.fullmatch, name.split("/")))
 
     def _is_current(self, name: str, key: str) -> bool:
         stamp = self._stamps.get(name)

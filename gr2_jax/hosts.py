@@ -76,6 +76,8 @@ def _initialise(given: dict[str, str], patience: int) -> None:
     if given:
         address, count, place = given.values()
         count, place, devices = int(count), int(place), None
+        if not 0 <= place < count:
+            raise ValueError(f"the process's number must be from 0 to {count - 1}")
         say(f"process {place} of {count} joins the others at {address}")
     else:
         address, count, place, devices = _detected(patience)

@@ -24,6 +24,7 @@ from gr2_jax.progress import say
 LOCK_FILE = ".lock"
 JOB = "GR2_JOB"  # the launch scripts name the job, which they start again only when its processes are gone
 _LEAVES_WITHIN = 2.0  # seconds for a process that was asked to leave, or that is writing its lock
+_SETTLES = 1.0  # seconds between writing a bucket's lock and reading it back
 _SHOWN = 160  # characters of a command
 
 
@@ -99,6 +100,7 @@ def holding(directory: Path, lock: Path | None = None) -> Iterator[None]:
             refused = error  # the others have to hear of it before this process leaves
     if (refused is not None and not job) or (job and not of_first(refused is None)):
         raise refused or UserError(f"{shown(directory)} is in use, as the first process of this job says")
+    buckets.pull(directory)  # another job may have worked there since the copy was made
     try:
         yield
     finally:
@@ -155,7 +157,9 @@ def _taken_over(path: Path, text: str, me: Holder) -> bool:
     """Replaces the lock with that `text`; False where another process was faster. Only processes of one host, or of one
     job, take over the same lock: flock keeps the former apart, and of a job only the first comes here."""
     if url_of(path) is not None:
-        return buckets.write(path, _record(me))
+        buckets.write(path, _record(me))
+        time.sleep(_SETTLES)  # of several that found the same lock the last one to write has it
+        return buckets.read(path) == _record(me)
     own = _own(path, me)
     try:
         with path.open("r+") as file:

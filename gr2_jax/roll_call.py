@@ -103,6 +103,8 @@ def _call(host: str, port: int, place: int, patience: float, address: str) -> No
             return
         if answer:
             raise Lost(answer)
+        if time.monotonic() > deadline:
+            raise Lost(f"{address} answers, but not as host 0 of this job, within {patience:.0f} s")
         time.sleep(0.5)  # host 0 hung up before all were there: it may be starting again
 
 

@@ -15,7 +15,7 @@
 #   --image IMAGE         an image with this clone; its Dockerfile may be
 #                           FROM python:3.12
 #                           COPY . /gr2
-#                           RUN pip install '/gr2[quickstart,huggingface,tpu]'
+#                           RUN pip install '/gr2[quickstart,huggingface,gs,tpu]'
 #   --accelerator NAME    GKE's name of the TPU: tpu-v5-lite-podslice, tpu-v6e-slice, tpu-v4-podslice
 #   --topology AxB        topology of the slice
 #   --hosts N             hosts of the slice: its chips divided by --chips

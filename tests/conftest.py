@@ -8,6 +8,8 @@ from typing import NamedTuple
 # Most of a test's time is compilation. LLVM's optimisations come after what nearly all of them test, and would take a
 # third of the time; tests/pipeline/test_quickstart.py runs with them, as users do.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Read once, when etils first sees a path: the tests of buckets go through gcsfs and s3fs, as gr2 does.
+os.environ.setdefault("EPATH_USE_TF", "false")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # before jax reads its settings
     # What one process of this test run compiled, the others load.
     _compiled = tempfile.TemporaryDirectory(prefix="gr2-tests-", ignore_cleanup_errors=True)

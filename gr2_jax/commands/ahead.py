@@ -1,5 +1,6 @@
 """Work on the next items of a stream while the results of earlier ones are used."""
 
+import itertools
 import os
 import queue
 import threading
@@ -11,11 +12,15 @@ Item, Made = TypeVar("Item"), TypeVar("Made")
 
 
 def ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[tuple[Item, Made]]:
-    """Yields (item, make(item)) in the items' order. A thread for each core, and one more, makes; items are read as
-    they come, a few ahead, and a result is yielded as soon as it is made and its turn has come.
+    """Yields (item, make(item)) in the items' order. The first is made alone, with all that is made once. Then a thread
+    for each core, and one more, makes; items are read as they come, a few ahead, and a result is yielded as soon as it
+    is made and its turn has come.
 
     What reading or making an item raises, is raised in its turn.
     """
+    items = iter(items)
+    for item in itertools.islice(items, 1):
+        yield item, make(item)
     workers = (os.cpu_count() or 1) + 1
     waiting: queue.Queue = queue.Queue(2 * workers)
     with ThreadPoolExecutor(workers) as threads:

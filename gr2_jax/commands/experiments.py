@@ -176,7 +176,7 @@ def _join(experiment: "Settings", seeds: tuple[int, ...]) -> "Workdir":
     if on_cpu_only():
         keep_freed_memory()
     make_mesh(experiment.mesh)  # refuses a mesh that does not fit before the work begins
-    paths = Workdir(local_copy(experiment.workdir))
+    paths = Workdir(local_copy(experiment.workdir, workdir=True))
     paths.create()
     agree(paths.root, fingerprint_of([experiment, seeds]))
     return paths

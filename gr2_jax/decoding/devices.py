@@ -1,4 +1,4 @@
-"""One search on many devices: each runs the same program on its own queries, and nothing is exchanged."""
+"""One search on many devices: each runs the same program on its own queries."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -73,7 +73,7 @@ def evaluate_job(job: EvaluationJob) -> dict[str, Any]:
     searcher = opened.searcher
     output = opened.run.paths.root / "evaluations" / _name(job, opened.row, queries)
     if job.output is not None:
-        output = local_copy(job.output)
+        output = local_copy(job.output, workdir=True)
     decides = [opened.run.row(opened.row), opened.run.examples_fingerprint, opened.models]
     parts = output / "parts" / fingerprint_of([decides, list(queries.items()), job.k, searcher.options])
     with writing(output):

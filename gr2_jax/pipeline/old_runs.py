@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from gr2_jax.buckets import push
 from gr2_jax.errors import UserError
 from gr2_jax.files import put_in_place, reading
 from gr2_jax.hosts import is_first
@@ -29,6 +30,8 @@ def put_away(paths: Workdir, row: str) -> None:
     old = paths.old_run(row, _fingerprint(directory))
     old.parent.mkdir(parents=True, exist_ok=True)
     put_in_place(directory, old)
+    push(old)  # before the bucket's lists are replaced
+    push(paths.metrics)
 
 
 def put_away_others(paths: Workdir, lists: Collection[str], scores: Collection[str]) -> None:
@@ -47,6 +50,7 @@ def put_away_others(paths: Workdir, lists: Collection[str], scores: Collection[s
                 old = paths.old_run(file.stem, digest)
                 old.mkdir(parents=True, exist_ok=True)
                 os.replace(file, old / f"{part}.json")
+                push(old)
 
 
 def _scores(paths: Workdir, part: str, row: str) -> Path:

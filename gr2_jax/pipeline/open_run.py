@@ -20,7 +20,7 @@ from gr2_jax.search.searcher import Hit, Searcher
 
 def open_run(directory: str | os.PathLike) -> Run:
     """Reads config.json of a run; `UserError` where there is none, or one of several seeds or folds."""
-    paths = Workdir(local_copy(directory))
+    paths = Workdir(local_copy(directory, workdir=True))
     record = read_record(paths)
     if seeds := record.get("seeds"):
         with reading(paths.config):

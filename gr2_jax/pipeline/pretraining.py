@@ -61,7 +61,7 @@ class PretrainingRun:
     """A pre-training in one directory; what its stages left is read at most once."""
 
     def __init__(self, experiment: Pretraining, directory: Path):
-        self.experiment, self.paths = experiment, Workdir(local_copy(directory))
+        self.experiment, self.paths = experiment, Workdir(local_copy(directory, workdir=True))
 
     def check(self) -> None:
         """Raises `UserError` for settings that cannot work."""

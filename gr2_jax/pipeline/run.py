@@ -46,7 +46,7 @@ class Run:
     def __init__(
         self, experiment: Experiment, directory: Path, *, fold: int | None = None, trainings: dict | None = None
     ):
-        self.experiment, self.paths, self.fold = experiment, Workdir(local_copy(directory)), fold
+        self.experiment, self.paths, self.fold = experiment, Workdir(local_copy(directory, workdir=True)), fold
         self.trainings: dict[str, str] = dict(trainings or {})
         self._docids: dict[str, Docids] = {}
         self._newest: dict[str, int] = {}

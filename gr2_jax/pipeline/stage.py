@@ -127,9 +127,10 @@ def reading_stage(directory: Path, file: str) -> Iterator[Path]:
 
 
 def _with_checksums(directory: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """With those of the files in the directory; what lies in folders of it, tries, examples and checkpoints, has
-    checksums of its own."""
-    files = (path for path in directory.iterdir() if path.is_file() and path.name != STAGE_FILE)
+    """With those of the files in the directory, but for logs and what other processes are writing; folders in it,
+    tries, examples and checkpoints, have checksums of their own."""
+    files = (path for path in directory.iterdir() if not path.name.startswith(STAGE_FILE) and path.suffix != ".jsonl")
+    files = (path for path in files if path.is_file() and path.suffix != ".partial")
     return record | {_CHECKSUMS: checksums_of(directory, files)}
 
 

@@ -63,9 +63,11 @@ def run_experiment(
         if not is_first():
             return None
         if until != "evaluate":
+            push(run.paths.root)
             return docids if until == "docids" else None
         runs = {seed: _of_seed(run, seed) for seed in seeds}
         if not next(iter(runs.values()), run).qrels(part):
+            push(run.paths.root)
             return None
         table = report_seeds(run, runs, part=part) if seeds else report(run, part=part)
         push(run.paths.root)

@@ -7,7 +7,9 @@ from pathlib import Path
 from gr2_jax.buckets import push, shown, url_of
 from gr2_jax.errors import UserError
 from gr2_jax.experiment.row import OLD
-from gr2_jax.hosts import process_count
+from gr2_jax.hosts import is_first, process_count
+
+_MARK = ".gr2"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +99,8 @@ class Workdir:
             raise UserError(
                 f"{url} takes the checkpoints of one process only: give several a workdir in gs:// or on a shared disk"
             )
+        if url is not None and is_first():
+            self._mark(url)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.root / f".writable-{os.getpid()}"
@@ -108,3 +112,14 @@ class Workdir:
             raise UserError(
                 f"the workdir {shown(self.root)} cannot be written ({error.strerror}): give another"
             ) from error
+
+    def _mark(self, url: str) -> None:
+        """Marks a bucket's folder as a run's, so that what an interrupted push left there is known to be ours. Raises
+        `UserError` for a folder with other files: a stage would replace those in folders of its name."""
+        mark = self.root / _MARK
+        if mark.is_file():
+            return
+        if any(self.root.iterdir()) and not self.config.is_file():
+            raise UserError(f"{url} holds files of something else: give another --workdir")
+        mark.touch()
+        push(mark)

@@ -9,8 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import jax
+from etils import epath
 
-from gr2_jax.buckets import local_copy, pull, push
+from gr2_jax.buckets import local_copy, pull, push, shown
 from gr2_jax.corpus import open_collection, source_fingerprint
 from gr2_jax.corpus.wikipedia.reader import wikipedia_documents, wikipedia_files
 from gr2_jax.errors import UserError, reason_of
@@ -26,6 +27,7 @@ from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import STAGE_FILE, fingerprint_of
 from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.planning.lowered_steps import check_mesh, example_batches, judged_of, state_bytes, step_of
+from gr2_jax.training.checkpoints import place_of
 from gr2_jax.training.mesh import Batches, batch_parts, devices_in_words, make_mesh, put_batch
 
 _CHECKPOINTS = 3  # of a training: the two newest that are kept, and the one that is being written
@@ -44,7 +46,7 @@ class Finding:
 def preflight(experiment: Settings) -> list[Finding]:
     """Tries each thing that the config needs here and says how it went. Every process of a job calls this, and gets the
     same findings: what fails on one host is wrong, and the sentence names the host."""
-    directory, token = local_copy(experiment.workdir), secrets.token_hex(8)
+    directory, token = local_copy(experiment.workdir, workdir=True), secrets.token_hex(8)
     checks: dict[str, Callable[[], str]] = {
         "devices": devices_in_words,
         "settings": lambda: _settings(experiment, directory),
@@ -143,6 +145,8 @@ def _disk(experiment: Settings, directory: Path) -> str:
     trained = [row for row in experiment.rows if not row.reads_text_alone] if experiment.rows else [None]
     folds = experiment.corpus.folds if isinstance(experiment, Experiment) else 0
     needed = _CHECKPOINTS * state_bytes(step_of(experiment)) * len(trained) * max(1, folds)
+    if (place_of(directory)) != epath.Path(directory.absolute()):
+        return f"checkpoints of about {needed / 1e9:,.1f} GB go to {shown(directory)}"
     free = shutil.disk_usage(directory).free
     figures = f"{free / 1e9:,.1f} GB are free at {directory}, and checkpoints take about {needed / 1e9:,.1f} GB"
     if free < needed:

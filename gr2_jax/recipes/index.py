@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gr2_jax.buckets import local_copy
+from gr2_jax.buckets import local_copy, push
 from gr2_jax.compilation_cache import keep_compiled_programs
 from gr2_jax.corpus import CollectionStream, Document, Survey, document_of, open_collection, write_documents
 from gr2_jax.corpus.surveys import DocumentTally
@@ -20,6 +20,7 @@ from gr2_jax.pipeline.open_run import RunRetriever, open_row
 from gr2_jax.pipeline.rows import BASELINES, BM25Row, InterpolatedRow, System
 from gr2_jax.pipeline.schemes import Auto
 from gr2_jax.pipeline.stages import run_experiment
+from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.progress import say
 from gr2_jax.recipes.scratch import EVALUATION, LIKELIHOODS, retrieval
 
@@ -64,7 +65,10 @@ def index(
     if not isinstance(source, str | os.PathLike):
         documents = [document_of(record, f"document {i}", i) for i, record in enumerate(source, start=1)]
         workdir = f"runs/index-{_digest(documents)}" if workdir is None else workdir
-        source = write_documents(local_copy(workdir) / "source" / "documents.jsonl", documents)
+        paths = Workdir(local_copy(workdir, workdir=True))
+        paths.create()
+        source = write_documents(paths.root / "source" / "documents.jsonl", documents)
+        push(paths.root / "source")
     experiment = surveyed_experiment(os.fspath(source), known_items=known_items, strict=strict)
     workdir = os.fspath(experiment.workdir if workdir is None else workdir)
     refuse_other_source(workdir, experiment.corpus.source)
@@ -174,7 +178,7 @@ def _surveyed(stream: CollectionStream) -> tuple[Survey, int]:
 
 def refuse_other_source(workdir: str, source: str) -> None:
     """Raises UserError where the folder holds a run over another source, which this one would replace."""
-    config = local_copy(workdir) / "config.json"
+    config = local_copy(workdir, workdir=True) / "config.json"
     if not config.is_file():
         return
     record = read_json(config)

@@ -1,7 +1,8 @@
 """The compiled searches of a retrieval model, by beams or over every docid, on all devices of this process.
 
-Every device runs the same program on its own queries, with model and docids replicated. Devices exchange nothing, each
-stops when its own queries are done, and a query's result is the same bytes on any number of devices.
+Every device runs the same program on its own queries, with the model and the trie replicated, and stops when its own
+queries are done. Only where the table of docids and vectors is divided do devices exchange anything. A query's result
+is the same bytes on any number of devices.
 """
 
 import functools

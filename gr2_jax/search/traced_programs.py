@@ -18,6 +18,7 @@ from jax import export
 
 from gr2_jax.decoding import SearchResult, TrieArrays
 from gr2_jax.decoding.nearest import Vectors
+from gr2_jax.errors import UserError
 from gr2_jax.files import replacing
 from gr2_jax.search.compiled_search import JointDocids, Program
 
@@ -48,7 +49,8 @@ def kept_program(make: Callable[..., Program], *settings: Any, **named: Any) -> 
 
     def program(*arguments: Any) -> SearchResult:
         leaves, tree = jax.tree.flatten(arguments)
-        shapes = f"{tree} {[(leaf.shape, leaf.dtype.name) for leaf in leaves]}"
+        flags = [f"{name}={getattr(jax.config, name)}" for name in _FLAGS]
+        shapes = f"{tree} {[(leaf.shape, leaf.dtype.name) for leaf in leaves]} {flags}"
         if shapes not in programs:
             name = _digest("\n".join([*about, shapes, _surroundings()]).encode()).hex()
             path = folder / f"{name}.program"
@@ -80,8 +82,8 @@ def _surroundings() -> str:
     package = Path(__file__).parents[1]
     sources = b"".join(path.read_bytes() for path in sorted(package.rglob("*.py")))
     libraries = [f"{name} {version(name)}" for name in _LIBRARIES]
-    flags = [f"{name}={getattr(jax.config, name)}" for name in _FLAGS]
-    return "\n".join([jax.default_backend(), _digest(sources).hex(), *libraries, *flags])
+    platform = f"{jax.default_backend()} {jax.devices()[0].client.platform_version}"
+    return "\n".join([platform, _digest(sources).hex(), *libraries])
 
 
 def _read(path: Path) -> export.Exported | None:
@@ -102,7 +104,7 @@ def _write(path: Path, program: bytes) -> None:
             partial.write_bytes(_digest(program) + program)
         for old in sorted(path.parent.glob("*.program"), key=lambda file: file.stat().st_mtime)[:-_KEPT]:
             old.unlink(missing_ok=True)
-    except OSError:
+    except (OSError, UserError):
         pass
 
 

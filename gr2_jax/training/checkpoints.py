@@ -188,6 +188,8 @@ def _files(step: Path) -> list[Path]:
 def _check_files(step: Path, items: tuple[str, ...] = ()) -> None:
     """Raises `UserError` where a file of the step, or of these items of it, is no longer what was saved. An earlier
     version noted no checksums."""
+    if url_of(step) is not None and place_of(step) == epath.Path(step.absolute()) and not (step / _CHECKSUMS).is_file():
+        raise UserError(f"{step} was not wholly sent to the bucket")
     if (step / _CHECKSUMS).is_file():
         noted = read_json(step / _CHECKSUMS)
         check_files(step, {name: noted[name] for name in noted if not items or name.split("/")[0] in items})

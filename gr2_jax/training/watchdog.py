@@ -8,11 +8,16 @@ import json
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from gr2_jax.buckets import pull, push
+from gr2_jax.errors import UserError
 from gr2_jax.files import write_json
 from gr2_jax.progress import say
+
+_SECONDS_BETWEEN_PUSHES = 10.0  # of a note, where the notes are in a bucket
 
 
 class Watchdog:
@@ -42,15 +47,21 @@ class Watchdog:
         self._last = {"step": step, "doing": doing, "name": socket.gethostname(), "time": time.time()}
 
     def _watch(self) -> None:
-        written, said = None, self._noted
+        written, said, sent = None, self._noted, 0.0
         while not self._over.wait(min(1.0, self._patience / 4)):
+            path = self._directory / f"{self._host}.json"
             if self._last is not written:
                 written = self._last
-                path = self._directory / f"{self._host}.json"
                 write_json(path, written)
+            if time.monotonic() - sent > _SECONDS_BETWEEN_PUSHES:
+                sent = time.monotonic()
+                with suppress(UserError):  # the next one may arrive
+                    push(path)
             since = max(self._noted, said)
             if self._host == 0 and time.monotonic() - since > self._patience:
                 said = time.monotonic()
+                with suppress(UserError):
+                    pull(self._directory)
                 say(f"no step for {time.monotonic() - self._noted:.0f} s: {late_hosts(self._directory, self._hosts)}")
 
 

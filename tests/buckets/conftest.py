@@ -1,8 +1,11 @@
 """Object stores on loopback: Google's and Amazon's, as real servers that keep everything in memory."""
 
+import contextlib
+import functools
 import importlib.util
 import itertools
 import logging
+from http.server import HTTPServer
 
 import fsspec
 import pytest
@@ -27,9 +30,12 @@ def store(request):
 
 
 def _google():
+    from gcp_storage_emulator.handlers import objects
     from gcp_storage_emulator.server import create_server
 
     logging.getLogger("gcp_storage_emulator").setLevel(logging.CRITICAL)
+    HTTPServer.request_queue_size = 128  # Orbax opens dozens of connections at once, and this server takes one by one
+    objects.download = functools.partial(_with_generation, objects.download)
     server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="bucket")
     server.start()
     port = server._api._httpd.server_address[1]
@@ -41,6 +47,14 @@ def _google():
         "NO_GCE_CHECK": "true",
         "EPATH_USE_TF": "false",
     }
+
+
+def _with_generation(download, request, response, storage, *rest, **named):
+    """Google's header that Orbax writes its manifests by, and that this server does not send."""
+    download(request, response, storage, *rest, **named)
+    with contextlib.suppress(Exception):  # there is no such object, as the answer says
+        found = storage.get_file_obj(request.params["bucket_name"], request.params["object_id"])
+        response["x-goog-generation"] = found["generation"]
 
 
 def _amazon():

@@ -11,7 +11,8 @@ import pytest
 
 from gr2_jax import buckets, open_retriever
 from gr2_jax.errors import UserError
-from gr2_jax.lock import holding
+from gr2_jax.lock import Holder, _taken_over, holding
+from gr2_jax.pipeline.workdir import Workdir
 
 PROGRAM = Path(__file__).with_name("bucket_run.py")
 _PATH = os.pathsep.join([str(PROGRAM.parents[1] / "pipeline"), os.environ.get("PYTHONPATH", "")])
@@ -128,7 +129,7 @@ def _of_two(workdir, source, copies, code=0):
 
 
 def test_a_second_job_is_kept_out(folder, tmp_path, monkeypatch):
-    here = buckets.local_copy(folder)
+    here = buckets.local_copy(folder, workdir=True)
     with holding(here):
         assert buckets.read(here / ".lock")
         monkeypatch.setattr("gr2_jax.lock._LEAVES_WITHIN", 0.0)
@@ -137,3 +138,34 @@ def test_a_second_job_is_kept_out(folder, tmp_path, monkeypatch):
     assert buckets.read(here / ".lock") is None
     with holding(here):
         pass
+
+
+def test_a_folder_with_files_of_something_else_is_no_workdir(folder):
+    here = buckets.local_copy(folder, workdir=True)
+    (here / "corpus").mkdir()
+    (here / "corpus" / "mine.txt").write_text("mine")
+    buckets.push(here)
+    with pytest.raises(UserError, match=f"{folder} holds files of something else"):
+        Workdir(here).create()
+    assert (here / "corpus" / "mine.txt").is_file()
+
+
+def test_what_another_job_did_meanwhile_is_seen_once_the_lock_is_held(folder, monkeypatch):
+    here = buckets.local_copy(folder, workdir=True)
+    monkeypatch.setattr(buckets, "_copies", {})
+    there = buckets.local_copy(folder, workdir=True)
+    (there / "made").write_text("by another host")
+    buckets.push(there)
+    monkeypatch.setattr(buckets, "_copies", {folder: _copy_at(here, folder)})
+    with holding(here):
+        assert (here / "made").read_text() == "by another host"
+
+
+def _copy_at(path, url):
+    return buckets._Copy(url, buckets._file_system(url), path, path.parent / ".bucket.json", True)
+
+
+def test_a_lock_that_another_overwrites_meanwhile_is_not_ours(folder, monkeypatch):
+    lock = buckets.local_copy(folder, workdir=True) / ".lock"
+    monkeypatch.setattr("gr2_jax.lock.time.sleep", lambda _: buckets.write(lock, "theirs"))
+    assert not _taken_over(lock, "of one that is gone", Holder.here())

@@ -143,7 +143,7 @@ def test_a_record_alone_is_replaced_and_not_taken_away_before(folder, monkeypatc
 
 
 def test_unfinished_work_and_locks_stay_on_this_host(folder):
-    here = buckets.local_copy(folder)
+    here = buckets.local_copy(folder, workdir=True)
     for name in (".lock", "docids.partial/x", "old/stage.old/y", "z.partial", "kept"):
         (here / name).parent.mkdir(parents=True, exist_ok=True)
         (here / name).write_text("")
@@ -214,3 +214,44 @@ def test_a_folder_whose_name_begins_alike_is_another(folder):
     assert names(folder) == {"one": b"1"}
     buckets.push(here / "on")
     assert names(folder) == {"one": b"1"}
+
+
+def test_a_record_is_taken_away_before_what_is_deeper_in_its_folder_changes(folder, monkeypatch):
+    here = buckets.local_copy(folder) / "stage"
+    (here / "trie").mkdir(parents=True)
+    for name in ("trie/array", "stage.json"):
+        (here / name).write_text("1")
+    buckets.push(here)
+    (here / "trie" / "array").write_text("22")
+    (here / "stage.json").write_text("22")
+    with monkeypatch.context() as patch:
+        patch.setattr(buckets._copies[folder].files, "put", lambda *_: 1 / 0)
+        with pytest.raises(UserError):
+            buckets.push(here)
+    assert names(folder) == {"stage/trie/array": b"1"}
+
+
+def test_of_data_every_file_is_copied(folder, again):
+    here = buckets.local_copy(folder)
+    for name in ("candidates/b.txt", "notes.old", ".locksmith.txt", "a.txt"):
+        (here / name).parent.mkdir(exist_ok=True)
+        (here / name).write_text(name)
+    buckets.push(here)
+    there = again(folder)
+    assert sorted(path.name for path in there.rglob("*.*")) == [".locksmith.txt", "a.txt", "b.txt", "notes.old"]
+
+
+def test_a_file_that_goes_while_it_is_sent_is_left_out(folder, monkeypatch):
+    here = buckets.local_copy(folder)
+    for name in ("goes", "stays"):
+        (here / name).write_text(name)
+    copy = buckets._copies[folder]
+    put = copy.files.put
+
+    def meanwhile(local, remote):
+        (here / "goes").unlink(missing_ok=True)
+        return put(local, remote)
+
+    monkeypatch.setattr(copy.files, "put", meanwhile)
+    buckets.push(here)
+    assert names(folder) == {"stays": b"stays"}

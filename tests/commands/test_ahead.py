@@ -1,6 +1,7 @@
 """Results in order, made by several threads while others are used."""
 
 import threading
+import time
 
 import pytest
 
@@ -14,7 +15,24 @@ def test_results_come_in_the_order_of_the_items():
 
 def test_several_are_made_at_once():
     both = threading.Barrier(2, timeout=30)
-    assert [made for _, made in ahead(lambda _: both.wait() >= 0, range(2))] == [True, True]
+    made = [made for _, made in ahead(lambda n: n == 0 or both.wait() >= 0, range(3))]
+    assert made == [True, True, True]
+
+
+def test_the_first_is_made_alone():
+    """A search compiles its programs and puts its model on the device once."""
+    at_work, most = [], []
+
+    def make(n):
+        at_work.append(n)
+        most.append(len(at_work))
+        time.sleep(0.05)
+        at_work.remove(n)
+
+    answers = ahead(make, range(4))
+    next(answers)
+    assert most == [1]
+    list(answers)
 
 
 def test_a_result_is_given_before_the_next_item_is_there():

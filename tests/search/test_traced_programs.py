@@ -1,5 +1,8 @@
 """Traced programs on disk: when one is found again, and when it is not."""
 
+import errno
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -88,7 +91,6 @@ def test_other_sources_are_another_program(make, monkeypatch):
 def test_the_sources_are_those_of_the_whole_package():
     told = traced_programs._surroundings()
     assert f"jax {jax.__version__}" in told
-    assert "jax_enable_x64=False" in told
 
 
 def test_a_damaged_file_is_made_again(make, folder):
@@ -109,6 +111,22 @@ def test_without_a_cache_nothing_is_kept(make, folder):
     run(make, 5)
     assert make.made == 2
     assert not folder.exists()
+
+
+def test_other_settings_of_jax_are_another_program(make):
+    program = kept_program(make, 5)
+    for precision in (None, "highest"):
+        with jax.default_matmul_precision(precision):
+            program({"a": np.float32(2)}, TOKENS, None)
+    assert make.made == 2
+
+
+def test_a_full_disk_is_no_fault(make, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    np.testing.assert_array_equal(run(make, 5).rows, TOKENS + 5)
 
 
 def test_a_folder_that_cannot_be_written_is_no_fault(make, folder):
