@@ -2,7 +2,7 @@
 
 A bucket has no folders that could be renamed and no files that could be appended to or memory-mapped. So programs work
 on the copy, `local_copy(url)`, and say what they finished: `push(path)` makes the bucket equal to the copy there, a
-folder's record (stage.json, config.json) last, so that a folder with its record is whole. `pull(path)` does the
+folder's record (stage.json) last, so that a folder with its record is whole. `pull(path)` does the
 reverse. For a path that is no copy of a bucket both do nothing.
 """
 
@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from gr2_jax.errors import UserError, reason_of
+from gr2_jax.errors import UserError, install, reason_of
 
 SCHEMES = ("gs", "s3")
 VARIABLE = "GR2_BUCKETS"
@@ -57,7 +57,7 @@ def is_in_bucket(place: str | os.PathLike) -> bool:
 
 def local_copy(place: str | os.PathLike, *, workdir: bool = False) -> Path:
     """The path of a folder or file on this host's disk: of a bucket's, a copy that this process alone works on, equal
-    to the bucket's now; of any other, its own path. Of a `workdir` unfinished work stays on either side.
+    to the bucket's now; of any other, its own path. What is unfinished in a `workdir` is not copied either way.
 
     Raises:
         UserError: The bucket cannot be read, or the package for it is not installed.
@@ -302,7 +302,7 @@ def _file_system(url: str) -> Any:
 
         files = fsspec.filesystem(scheme)
     except ImportError as error:
-        raise UserError(f"{url} needs {package}: pip install -e '.[{scheme}]'") from error
+        raise UserError(f"{url} needs {package}: {install(scheme)}") from error
     # Orbax goes through the same package, and not through TensorFlow's file systems, where TensorFlow is installed
     os.environ.setdefault("EPATH_USE_TF", "false")
     for name in (

@@ -99,10 +99,10 @@ class Workdir:
             raise UserError(
                 f"{url} takes the checkpoints of one process only: give several a workdir in gs:// or on a shared disk"
             )
-        if url is not None and is_first():
-            self._mark(url)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            if url is not None and is_first():
+                self._mark(url)
             probe = self.root / f".writable-{os.getpid()}"
             probe.touch()
             push(probe)

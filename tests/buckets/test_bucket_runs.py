@@ -150,6 +150,13 @@ def test_a_folder_with_files_of_something_else_is_no_workdir(folder):
     assert (here / "corpus" / "mine.txt").is_file()
 
 
+def test_the_workdirs_of_seeds_and_folds_are_made_in_the_folder_of_their_run(folder):
+    whole = Workdir(buckets.local_copy(folder, workdir=True))
+    for paths in (whole, whole.seed(0), whole.seed(0).fold(1), whole.seed(0)):
+        paths.create()
+    assert contents(folder, names=(".gr2", "seed-0")).keys() == {".gr2", "seed-0/.gr2", "seed-0/fold-1/.gr2"}
+
+
 def test_what_another_job_did_meanwhile_is_seen_once_the_lock_is_held(folder, monkeypatch):
     here = buckets.local_copy(folder, workdir=True)
     monkeypatch.setattr(buckets, "_copies", {})
