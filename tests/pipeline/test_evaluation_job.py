@@ -206,12 +206,14 @@ def test_queries_from_a_pipe_are_evaluated_as_those_of_a_file_into_one_folder(fi
         return reading, f"/dev/fd/{reading}"
 
     results = []
+    held = os.open(os.devnull, os.O_RDONLY)  # a number that is ours: the pipe's name is the same each time
     for _ in range(2):
         (one, _), (two, qrels) = piped("queries.tsv"), piped("qrels")
-        os.dup2(one, 99)  # whose name is the same each time
-        results.append(evaluated("/dev/fd/99", qrels))
-        for number in (one, two, 99):
-            os.close(number)
+        os.dup2(one, held)
+        results.append(evaluated(f"/dev/fd/{held}", qrels))
+        os.close(one)
+        os.close(two)
+    os.close(held)
     assert results[0]["output"] == results[1]["output"]
     assert results[0]["measures"] == evaluated(tmp_path / "queries.tsv", tmp_path / "qrels")["measures"]
     shutil.rmtree(results[0]["output"])
