@@ -21,7 +21,7 @@ from gr2_jax.decoding.devices import local_devices, on_each_device
 from gr2_jax.decoding.joint import rank_jointly
 from gr2_jax.decoding.nearest import Vectors, nearest_docids, similarities_of_all, similarities_of_each
 from gr2_jax.decoding.sharded_table import nearest_over, rows_over
-from gr2_jax.decoding.teacher_forced import log_likelihoods
+from gr2_jax.decoding.teacher_forced import log_likelihoods, token_log_likelihoods
 from gr2_jax.docids import DocidTrie
 from gr2_jax.models import GR2, empty_cache
 from gr2_jax.search.docid_vectors import Similarity, unit_length
@@ -191,6 +191,20 @@ def exhaustive_program(
         )
 
     return on_each_device(search, _SPLIT)
+
+
+def token_program(
+    model: GR2, columns: Int[np.ndarray, "V"]
+) -> Callable[[Any, Int[Array, "1 Tq"], Int[Array, "n T"]], Float[Array, "n T"]]:
+    """(parameters, tokens of one query, docids with their ends) -> log P(w_t | q, w_<t) of the docids' tokens."""
+
+    @jax.jit
+    def read(params: Any, tokens: Int[Array, "1 Tq"], docids: Int[Array, "n T"]) -> Float[Array, "n T"]:
+        apply = functools.partial(model.apply, {"params": params})
+        logits = apply(apply(tokens, method="encode"), tokens != 0, docids, method="docid_logits_of")
+        return token_log_likelihoods(logits[0], docids, jnp.asarray(columns))
+
+    return read
 
 
 class JointDocids(NamedTuple):

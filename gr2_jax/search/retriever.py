@@ -25,13 +25,21 @@ from gr2_jax.search.compiled_search import (
     exhaustive_program,
     joint_program,
     on_every_device,
+    token_program,
 )
 from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings, make_vectors, vector_program
 from gr2_jax.search.searcher import Hit, SearchOptions, Table, check_depth
 from gr2_jax.search.traced_programs import kept_program
 
 _WIDER = 4  # factor by which an adaptive search widens its beams and its list of the nearest
-_PROGRAMS = ("beams", "joint", "exhaustive", "vector program")  # what is kept of a model whose parameters change
+_PROGRAMS = (
+    "beams",
+    "joint",
+    "exhaustive",
+    "vector program",
+    "tokens",
+)  # what is kept of a model whose parameters change
+_READ_AT_ONCE = 10  # docids whose tokens are read in one call
 _SMALL = (1, 8)  # queries per device of an accelerator's programs for few queries
 _DEPTHS = (20, 100)  # lists of these lengths are cut to shorter ones
 _DOCIDS_FOR_A_BEAM = 3  # docids that are scored at once in the time of one beam, which goes step by step
@@ -56,7 +64,7 @@ class Retriever:
     columns: Int[np.ndarray, "V"]
     encode: Callable[[Sequence[str]], np.ndarray]
     doc_ids: Sequence[str]
-    docid_texts: Sequence[str]
+    docid_texts: "DocidTexts"
     options: SearchOptions = dataclasses.field(default_factory=SearchOptions)
     compares: VectorSettings | None = None
     vectors: DocidVectors | None = None
@@ -129,6 +137,26 @@ class Retriever:
         beams, nearest = self._widths(k)
         found = self._search(tokens, beams, nearest, k, whole_batches)
         return self._widened(found, tokens, k, whole_batches) if options.exact == "adaptive" else found
+
+    def token_log_likelihoods(self, query: str, doc_ids: Sequence[str]) -> list[list[tuple[str, float]]]:
+        """For each document, the tokens of its docid as text, the end ("") included, with log P(w_t | q, w_<t). Their
+        sum is the docid's log-likelihood, up to rounding. `UserError` names a document that the corpus has not."""
+        row_of = self._keep(("rows",), lambda: {doc_id: row for row, doc_id in enumerate(self.doc_ids)})
+        if unknown := next((doc_id for doc_id in doc_ids if doc_id not in row_of), None):
+            raise UserError(f"there is no document {unknown!r}")
+        rows = [row_of[doc_id] for doc_id in doc_ids]
+        docids = np.zeros((len(rows) + -len(rows) % _READ_AT_ONCE, self.trie.max_depth + 1), np.int32)
+        for place, row in enumerate(rows):
+            docid = self.docid_texts.docid(row)
+            docids[place, : len(docid) + 1] = *docid, self.trie.eos_id
+        read = self._keep(("tokens",), lambda: token_program(self.model, self.columns))
+        tokens = self.encode([query])
+        parts = [read(self._device_params, tokens, part) for part in docids.reshape(-1, _READ_AT_ONCE, docids.shape[1])]
+        found = [values for part in parts for values in np.asarray(part).tolist()]
+        return [
+            list(zip((*self.docid_texts.tokens(row), ""), values, strict=False))
+            for row, values in zip(rows, found, strict=False)
+        ]
 
     def _widths(self, k: int) -> tuple[int, int]:
         """Beams and the number of the nearest, together enough for k results."""
@@ -273,8 +301,21 @@ class DocidTexts(Sequence):
         return self._trie.num_docids
 
     def __getitem__(self, row: int) -> str:
+        return self._decode(self.docid(row))
+
+    def docid(self, row: int) -> list[int]:
+        """The docid's tokens, without its end."""
         docid = self._docids[row]
-        return self._decode(docid[docid != 0].tolist())
+        return docid[docid != 0].tolist()
+
+    def tokens(self, row: int) -> list[str]:
+        """What each token adds to the docid's text, a blank before it included."""
+        docid, texts, before = self.docid(row), [], ""
+        for end in range(1, len(docid) + 1):
+            text = self._decode(docid[:end])
+            texts.append(text.removeprefix(before))
+            before = text
+        return texts
 
 
 def _replaced(found: SearchResult, places: np.ndarray, by: SearchResult) -> SearchResult:

@@ -1,0 +1,123 @@
+"""The rows that a server searches, each with its queue, and the answers to what is asked of them as JSON values."""
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from gr2_jax.corpus import Document
+from gr2_jax.errors import UserError, nearest
+from gr2_jax.search.interpolated import Interpolated
+from gr2_jax.search.opened import FoundDocument, OpenRetriever
+from gr2_jax.search.retriever import Retriever
+from gr2_jax.serving.batching import Batches
+from gr2_jax.serving.judged import JudgedQueries
+from gr2_jax.serving.requests import ExplainRequest, SearchRequest
+
+_MOST_WAITING = 2_000  # queries of a row
+_FIRST_QUERY = "the first query"  # asked before any client does, so that nobody waits for what is made once
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ServedRow:
+    """A row and the queue of its queries."""
+
+    retriever: OpenRetriever
+    batches: Batches
+
+    @property
+    def writes(self) -> Retriever | None:
+        """The retriever that writes docids, alone or beside words; None for a row that writes none."""
+        searcher = self.retriever.searcher
+        searcher = searcher.first if isinstance(searcher, Interpolated) else searcher
+        return searcher if isinstance(searcher, Retriever) else None
+
+
+class ServedRows:
+    """Rows of one run: `ServedRows(retrievers, judged)`, then `start`, and at last `stop`."""
+
+    def __init__(
+        self, name: str, retrievers: Sequence[OpenRetriever], judged: JudgedQueries, *, together: int | None = None
+    ):
+        self.name = name
+        self._rows = {
+            retriever.row: ServedRow(retriever, Batches(retriever.searcher, most=_MOST_WAITING, together=together))
+            for retriever in retrievers
+        }
+        self.judged = judged
+
+    async def start(self) -> None:
+        for row in self._rows.values():
+            await row.batches.start()
+            found = await row.batches.search([_FIRST_QUERY], 10)
+            if row.writes is not None and found[0]:
+                await asyncio.to_thread(row.writes.token_log_likelihoods, _FIRST_QUERY, [found[0][0].doc_id])
+
+    async def stop(self) -> None:
+        for row in self._rows.values():
+            await row.batches.stop()
+
+    def about(self) -> dict[str, Any]:
+        """What can be searched."""
+        first = next(iter(self._rows.values())).retriever
+        rows = [
+            {
+                "name": name,
+                "writes_docids": row.writes is not None,
+                "ranks_jointly": bool(row.writes and row.writes.ranks_jointly),
+            }
+            for name, row in self._rows.items()
+        ]
+        return {
+            "name": self.name,
+            "documents": len(first.documents),
+            "rows": rows,
+            "judged_queries": len(self.judged.qrels),
+            "highest_grade": max(
+                (grade for grades in self.judged.qrels.values() for grade in grades.values()), default=0
+            ),
+        }
+
+    async def search(self, asked: SearchRequest) -> list[dict[str, Any]]:
+        """A record for each query: `query`, `row`, `hits` as `gr2 search --json` prints them, `milliseconds`, and where
+        the query is a judged one `grades`, document id -> grade."""
+        row, begin = self._row(asked.row), time.perf_counter()
+        lists = await row.batches.search(asked.queries, asked.k)
+        took = round(1e3 * (time.perf_counter() - begin), 1)
+        return [
+            {
+                "query": query,
+                "row": row.retriever.row,
+                "milliseconds": took,
+                "grades": self.judged.grades(query),
+                "hits": [_record(hit, asked.characters) for hit in row.retriever.found(hits)],
+            }
+            for query, hits in zip(asked.queries, lists, strict=True)
+        ]
+
+    async def explain(self, asked: ExplainRequest) -> list[dict[str, Any]]:
+        """For each document: its docid's tokens with log P(token | query, tokens before)."""
+        row = self._row(asked.row)
+        if row.writes is None:
+            raise UserError(f"the row {row.retriever.row} writes no docids")
+        found = await asyncio.to_thread(row.writes.token_log_likelihoods, asked.query, asked.doc_ids)
+        return [
+            {"doc_id": doc_id, "tokens": [{"text": text, "log_likelihood": value} for text, value in tokens]}
+            for doc_id, tokens in zip(asked.doc_ids, found, strict=True)
+        ]
+
+    def document(self, doc_id: str) -> Document | None:
+        """A document of the run; None where there is none of this id."""
+        return next(iter(self._rows.values())).retriever.documents.get(doc_id)
+
+    def _row(self, name: str | None) -> ServedRow:
+        name = next(iter(self._rows)) if name is None else name
+        if name not in self._rows:
+            raise UserError(f"there is no row '{name[:100]}': {nearest(name[:100], self._rows)}")
+        return self._rows[name]
+
+
+def _record(hit: FoundDocument, characters: int | None) -> dict[str, Any]:
+    record = dataclasses.asdict(hit)
+    return record if characters is None else record | {"text": hit.text[:characters]}

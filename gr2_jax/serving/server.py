@@ -1,0 +1,69 @@
+"""The process of `gr2 serve`: it listens, says where, and stops once what it accepted is answered."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from gr2_jax.errors import Preempted, UserError
+from gr2_jax.serving.app import make_app
+from gr2_jax.serving.rows import ServedRows
+
+_LOCAL = {"127.0.0.1": "localhost", "localhost": "127.0.0.1", "::1": "localhost"}
+_CONNECTIONS = 500  # open at once; another is answered with 503
+_IDLE = 5  # seconds that a connection stays open without a request
+_STOPPING = 60  # seconds that a stop waits for what was accepted
+
+
+def serve(
+    rows: ServedRows, *, host: str, port: int, seconds: float, ready: Callable[[str], None] = lambda url: None
+) -> None:
+    """Serves until SIGTERM or Ctrl-C; `ready` gets the URL once requests are taken. Port 0 is any free one.
+
+    Only names of this computer are taken as a request's Host where the server listens on the loopback: a page from
+    elsewhere whose name is made to mean 127.0.0.1 reads nothing.
+    """
+    hosts = (host, _LOCAL[host], "[::1]") if host in _LOCAL else ("*",)
+    listening = _bound(host, port)
+    name = f"[{host}]" if ":" in host else host
+    url = f"http://{name}:{listening.getsockname()[1]}"
+    config = uvicorn.Config(
+        make_app(rows, hosts=hosts, seconds=seconds),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=_IDLE,
+        timeout_graceful_shutdown=_STOPPING,
+    )
+    try:
+        asyncio.run(_Server(config, lambda: ready(url)).serve(sockets=[listening]))
+    except (KeyboardInterrupt, Preempted):
+        pass  # the signal that it stopped for, raised again once it has
+    finally:
+        listening.close()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]):
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"cannot listen on {host}, port {port} ({reason}): give another --port or --host") from error
+    return listening
