@@ -5,7 +5,7 @@ import importlib
 __version__ = "0.1.0"
 __all__ = ["index", "open_retriever"]
 
-_PLACES = {"index": "gr2_jax.recipes.index", "open_retriever": "gr2_jax.pipeline.open_run"}
+_PLACES = {"index": "gr2_jax.recipes.index", "open_retriever": "gr2_jax.pipeline.opening"}
 
 
 def __getattr__(name: str):

@@ -37,6 +37,7 @@ COMMANDS = (
     "plan",
     "evaluate",
     "search",
+    "export",
     "metrics",
     "clean",
     "convert",
@@ -48,7 +49,7 @@ _Plain = argparse.RawDescriptionHelpFormatter
 
 # Imports and tracing make many objects, nearly all of which stay: by default Python looks through them a hundred times.
 _NEW_OBJECTS = 100_000
-_EXTRAS = {"huggingface": ("safetensors", "transformers"), "beam": ("apache_beam", "google_crc32c")}
+_EXTRAS = {"huggingface": ("transformers", "huggingface_hub"), "beam": ("apache_beam", "google_crc32c")}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -141,8 +141,8 @@ from gr2_jax.search.searcher import Hit
 
 hits = [Hit("d", "", 1.0, proven=True)] * 5000
 searcher = SimpleNamespace(options=None, search=lambda queries, k: [hits])
-run = SimpleNamespace(documents={"d": Document("d", "", "text")})
-open_run.open_row = lambda *_, **__: SimpleNamespace(searcher=searcher, run=run, row="r")
+documents = {"d": Document("d", "", "text")}
+open_run.open_row = lambda *_, **__: SimpleNamespace(searcher=searcher, documents=documents, row="r")
 cli.main(["search", "a query", "--workdir", "w"])
 """
 

@@ -22,7 +22,7 @@ HELP = "ranked documents for a query, or for many, one after the other"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("query", nargs="*", help="one query; without, a query per line is read until an empty one")
-    parser.add_argument("--workdir", required=True, help="a finished run")
+    parser.add_argument("--workdir", required=True, help="a finished run, a bundle, or a bundle's name on the hub")
     parser.add_argument("--row", help="of its table (default: the first)")
     parser.add_argument("-k", type=int, default=10, help="documents to print")
     add_search_options(parser)
@@ -44,15 +44,15 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
 
 
 def _search(options: argparse.Namespace, query: str) -> int:
-    from gr2_jax.pipeline.open_run import open_row
+    from gr2_jax.pipeline.opening import open_row_or_bundle
 
-    opened, code = open_row(options.workdir, options.row, options=given(options)), 0
+    opened, code = open_row_or_bundle(options.workdir, options.row, given(options)), 0
 
     def answer(asked: str) -> "list[Hit] | None":
         """None where there is nothing to search."""
         return opened.searcher.search([asked], options.k)[0] if asked and _is_text(asked) else None
 
-    asked_for = [query] if options.query else queries_on_stdin(f"{len(opened.run.documents):,} documents", opened.row)
+    asked_for = [query] if options.query else queries_on_stdin(f"{len(opened.documents):,} documents", opened.row)
     one_by_one = options.query or sys.stdin.isatty()
     answers = ((asked, answer(asked)) for asked in asked_for) if one_by_one else ahead(answer, asked_for)
     for number, (asked, hits) in enumerate(answers, start=1):
@@ -62,9 +62,9 @@ def _search(options: argparse.Namespace, query: str) -> int:
         if hits is None:
             continue
         if options.json:
-            show_json(_record(asked, hits, opened.run.documents), flush=True)
+            show_json(_record(asked, hits, opened.documents), flush=True)
         else:
-            for line in _lines(hits, opened.run.documents):
+            for line in _lines(hits, opened.documents):
                 show(line)
             show(_certificate(hits, getattr(opened.searcher.options, "exact", None)), flush=True)
     return code
@@ -93,7 +93,8 @@ def _lines(hits: "Sequence[Hit]", documents: "Mapping[str, Document]") -> Iterat
         if hit.docid:  # a row may be without docids
             named.append(f"[{hit.docid}]")
         yield f"{rank:2d}  {hit.score:8.3f}  {'  '.join(named)}"
-        yield f"{'':14}{_first_line(document.text)}"
+        if document.text:  # a bundle may be without texts
+            yield f"{'':14}{_first_line(document.text)}"
 
 
 def _is_text(query: str) -> bool:

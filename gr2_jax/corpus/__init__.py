@@ -5,7 +5,7 @@ from gr2_jax.corpus.apidocs import read_apidocs
 from gr2_jax.corpus.augment import pseudo_queries
 from gr2_jax.corpus.checks import validate
 from gr2_jax.corpus.collection import Collection, CollectionStream, Document
-from gr2_jax.corpus.folder import read_collection, write_collection, write_documents
+from gr2_jax.corpus.folder import read_collection, read_documents, write_collection, write_documents
 from gr2_jax.corpus.known_items import lend_sentences
 from gr2_jax.corpus.qrels import Qrels, check_grades, grade_places, read_qrels, write_qrels
 from gr2_jax.corpus.runs import Run, read_run, write_run
@@ -25,6 +25,7 @@ __all__ = [
     "Document",
     "read_collection",
     "write_collection",
+    "read_documents",
     "write_documents",
     "document_of",
     "validate",

@@ -40,6 +40,20 @@ def write_documents(path: Path, documents: Iterable[Document]) -> Path:
     return path
 
 
+def read_documents(path: Path) -> Iterator[Document]:
+    """Reads a documents.jsonl; a null is "", an id may be a whole number, the title and the URL may be missing.
+
+    Raises UserError with file and line for anything malformed.
+    """
+    for number, line in _files.lines(path):
+        place = f"{path}, line {number}"
+        record = _files.parse_object(line, place)
+        doc_id = _files.id_field(record, "doc_id", "document", place)
+        if "text" not in record:
+            raise UserError(f"{place}: a document needs the field 'text'; found: {', '.join(record)}")
+        yield Document(doc_id, *(_files.optional_text(record, name, place) for name in ("title", "text", "url")))
+
+
 def _check_queries_and_qrels(stream: CollectionStream) -> None:
     for query, text in stream.queries.items():
         _files.check_query_text(_files.check_id("query", query, stream.name), text, stream.name)
@@ -83,7 +97,7 @@ def open_folder(directory: Path) -> CollectionStream:
     about = _read_about(about_path) if _files.is_there(about_path) else {}
     return CollectionStream(
         name=about.get("name", directory.name),
-        documents=_files.passes([documents], _read_documents),
+        documents=_files.passes([documents], read_documents),
         queries=_read_queries(asked[0]) if asked else {},
         qrels=read_qrels(asked[1]) if asked else {},
         provenance=about.get("provenance", {"source": str(directory)}),
@@ -127,17 +141,6 @@ def folder_files(directory: Path) -> tuple[Path, ...]:
 def _all_files(directory: Path) -> tuple[Path, Path, Path]:
     documents = _files.plain_or_gzip(directory / "documents.jsonl")
     return documents, directory / "queries.tsv", directory / "qrels.txt"
-
-
-def _read_documents(path: Path) -> Iterator[Document]:
-    """Reads JSON lines; a null is "", an id may be a whole number, the title and the URL may be missing."""
-    for number, line in _files.lines(path):
-        place = f"{path}, line {number}"
-        record = _files.parse_object(line, place)
-        doc_id = _files.id_field(record, "doc_id", "document", place)
-        if "text" not in record:
-            raise UserError(f"{place}: a document needs the field 'text'; found: {', '.join(record)}")
-        yield Document(doc_id, *(_files.optional_text(record, name, place) for name in ("title", "text", "url")))
 
 
 def _read_queries(path: Path) -> dict[str, str]:

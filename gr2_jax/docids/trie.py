@@ -96,6 +96,12 @@ class DocidTrie:
         edges = self.arrays.token[1:]
         return np.unique(np.concatenate([np.unique(edges[at : at + _CHUNK]) for at in range(0, len(edges), _CHUNK)]))
 
+    def columns(self, vocab_size: int) -> Int[np.ndarray, "V"]:
+        """Token -> its place among `tokens`, which is the column of a model's output; 0 for tokens of no docid."""
+        columns = np.zeros(vocab_size, np.int32)
+        columns[self.tokens] = np.arange(len(self.tokens))
+        return columns
+
     def docids(self) -> Int[np.ndarray, "N Ti"]:
         """Returns the docid of each row, without EOS, padded with 0; Ti is the length of the longest."""
         token, row = self.arrays.token, self.arrays.row

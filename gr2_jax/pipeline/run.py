@@ -266,9 +266,7 @@ class Docids:
     @cached_property
     def columns(self) -> Int[np.ndarray, "V"]:
         """The column of the model's logits for each token of a docid; 0 for the others, which no docid holds."""
-        columns = np.zeros(self.vocab_size, np.int32)
-        columns[self.trie.tokens] = np.arange(len(self.trie.tokens))
-        return columns
+        return self.trie.columns(self.vocab_size)
 
 
 def _examples(path: Path, ids: int, tokens: np.ndarray, docid_rows: np.ndarray, grades: np.ndarray) -> ExampleArrays:

@@ -25,8 +25,9 @@ class Words:
 
 @pytest.fixture
 def search(monkeypatch, capsys):
-    run = SimpleNamespace(documents={f"../{EVIL}": Document(f"../{EVIL}", "", f"{EVIL}title\nsecond line")})
-    monkeypatch.setattr(open_run, "open_row", lambda *_, **__: SimpleNamespace(searcher=Words(), run=run, row="W"))
+    documents = {f"../{EVIL}": Document(f"../{EVIL}", "", f"{EVIL}title\nsecond line")}
+    opened = SimpleNamespace(searcher=Words(), documents=documents, row="W")
+    monkeypatch.setattr(open_run, "open_row", lambda *_, **__: opened)
 
     def call(*arguments, typed=b"", encoding="utf-8"):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed), encoding))

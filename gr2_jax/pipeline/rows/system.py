@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
-from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import SettingError, UserError, check_above_zero, check_least, nearest
 from gr2_jax.experiment import OptimiserConfig, RetrievalObjective, Row
 from gr2_jax.files import write_json
-from gr2_jax.models import GR2, T5Config
+from gr2_jax.models import GR2
 from gr2_jax.objectives.graded import BY_LISTS
+from gr2_jax.pipeline.generative import generative_retriever, model_over
 from gr2_jax.pipeline.initial_weights import random_params, starting_params, weights_fingerprint
 from gr2_jax.pipeline.retrieval_step import RetrievalStep
 from gr2_jax.pipeline.rows.training import (
@@ -29,7 +28,7 @@ from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of, r
 from gr2_jax.pipeline.validation import CURVE, best_on_validation, read_weight, validation_hook
 from gr2_jax.progress import say
 from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings
-from gr2_jax.search.retriever import DocidTexts, Retriever
+from gr2_jax.search.retriever import Retriever
 from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.training.job import TrainingJob
 from gr2_jax.training.loop import train
@@ -199,7 +198,7 @@ class System(Row):
 
     def _start_anew(self, run: Run) -> "_Start":
         config, docids = run.experiment.retrieval.model, run.docids(self.docids)
-        model = _model(config.t5(run.tokenizer.size), docids.trie.tokens)
+        model = model_over(config.t5(run.tokenizer.size), docids.trie)
         params = random_params(model, run.experiment.seed)
         return _Start(model, starting_params(params, config, model.config, run, docids.directory))
 
@@ -255,7 +254,7 @@ class System(Row):
         """With the weight of the joint ranking that the experiment configures."""
         stage = run.training(self.name)
         check_fingerprints(run, stage, self._current_fingerprints(run))
-        model = _model(trained_config(stage), run.docids(self.docids).trie.tokens)
+        model = model_over(trained_config(stage), run.docids(self.docids).trie)
         shapes = jax.eval_shape(partial(random_params, model, 0))
         newest = run.newest_step(self.name)
         at = newest if step is None else step
@@ -288,21 +287,24 @@ class System(Row):
 
     def _retriever(self, run: Run, model: GR2, params: dict) -> Retriever:
         """Searches the run's documents with these parameters."""
-        docids, tokenizer = run.docids(self.docids), run.tokenizer
-        length, end = run.experiment.evaluation.query_length, run.experiment.retrieval.model.input_end
-        objective = self.objective_in(run)
-        compares = VectorSettings(objective.docid_reader, objective.temperature, objective.similarity)
-        return Retriever(
-            model=model,
-            params=params,
-            trie=docids.trie,
-            columns=docids.columns,
-            encode=lambda texts: pad_rows(tokenizer.encode_batch(texts), length, eos=end),
-            doc_ids=run.doc_ids,
-            docid_texts=DocidTexts(docids.trie, tokenizer.decode),
+        return generative_retriever(
+            model,
+            params,
+            run.docids(self.docids).trie,
+            run.tokenizer,
+            run.doc_ids,
+            query_length=run.experiment.evaluation.query_length,
+            query_end=run.experiment.retrieval.model.input_end,
             options=run.experiment.evaluation.search,
-            compares=compares if objective.trains_vectors else None,
+            compares=self._compares(run),
         )
+
+    def _compares(self, run: Run) -> VectorSettings | None:
+        """How the row compares queries with docids; None where it was not trained to."""
+        objective = self.objective_in(run)
+        if not objective.trains_vectors:
+            return None
+        return VectorSettings(objective.docid_reader, objective.temperature, objective.similarity)
 
     def _current_fingerprints(self, run: Run) -> dict[str, str]:
         """The fingerprints of what the model's tokens mean: the vocabulary, and the docids that this row writes."""
@@ -327,8 +329,3 @@ def _warn_of_a_leak(name: str, objective: RetrievalObjective, parts: dict[str, f
             f"  {name}: {objective.graded} is {value:.3f}, and {permuted:.3f} with the docids permuted: it hardly "
             f"reads them (docid_reader is '{objective.docid_reader}')"
         )
-
-
-def _model(config: T5Config, docid_vocabulary: np.ndarray) -> GR2:
-    """The model over the tokens that the docids use; the others can never be written, so no softmax spends on them."""
-    return GR2(config, tuple(int(token) for token in docid_vocabulary))

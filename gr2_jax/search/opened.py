@@ -1,0 +1,80 @@
+"""A searcher that was opened from a folder, with the documents that it finds: what users of a run or a bundle hold."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, overload
+
+from gr2_jax.corpus import Document
+from gr2_jax.errors import SettingError, UserError
+from gr2_jax.search.searcher import Hit, Searcher, SearchOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundDocument(Hit):
+    """A hit with its place in the list, from 1, and its document's title and text."""
+
+    rank: int = 0
+    title: str = ""
+    text: str = ""
+
+    def __repr__(self) -> str:
+        title = f", title={self.title!r}" if self.title else ""
+        return f"FoundDocument(rank={self.rank}, doc_id={self.doc_id!r}{title}, score={self.score:.3f})"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class OpenRetriever:
+    """A row, ready to search: `for hit in retriever.search("a query"): print(hit.doc_id, hit.title)`.
+
+    row          its name in the table of the run
+    documents    document id -> document; in a bundle without documents they have no title and no text
+    place        the folder that was opened
+    """
+
+    searcher: Searcher
+    row: str
+    documents: Mapping[str, Document]
+    place: Path
+
+    def __repr__(self) -> str:
+        return f"<{self.row} over {len(self.documents):,} documents, {self.place}>"
+
+    @overload
+    def search(self, queries: str, k: int = 20) -> list[FoundDocument]: ...
+
+    @overload
+    def search(self, queries: Sequence[str], k: int = 20) -> list[list[FoundDocument]]: ...
+
+    def search(self, queries, k=20):
+        """The best `k` documents of a query, best first, or such a list for each of several queries."""
+        if isinstance(queries, str):
+            return self.search([queries], k)[0]
+        return [
+            [self._found(hit, rank) for rank, hit in enumerate(hits, start=1)]
+            for hits in self.searcher.search(list(queries), k)
+        ]
+
+    def document(self, doc_id: str) -> Document:
+        """The document of this id; `UserError` where there is none."""
+        if doc_id not in self.documents:
+            raise UserError(f"{self.place} has no document {doc_id!r}")
+        return self.documents[doc_id]
+
+    def with_options(self, **changes: Any) -> Self:
+        """The same row with other search options, such as `exact="adaptive"`; see
+        `gr2_jax.search.searcher.SearchOptions`."""
+        return dataclasses.replace(self, searcher=self.searcher.with_options(**changes))
+
+    def _found(self, hit: Hit, rank: int) -> FoundDocument:
+        document = self.document(hit.doc_id)
+        return FoundDocument(**vars(hit), rank=rank, title=document.title, text=document.text)
+
+
+def check_changes(options: SearchOptions, changes: Mapping[str, Any]) -> None:
+    """Raises `UserError`, which spells an option as the command line does, for changes that the options refuse: to ask
+    before anything is loaded."""
+    try:
+        options.changed(**changes)
+    except SettingError as error:
+        raise UserError(f"--{error.field.replace('_', '-')} {error.fault}") from error
