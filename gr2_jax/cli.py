@@ -37,6 +37,7 @@ COMMANDS = (
     "plan",
     "evaluate",
     "search",
+    "serve",
     "export",
     "metrics",
     "clean",
@@ -49,7 +50,11 @@ _Plain = argparse.RawDescriptionHelpFormatter
 
 # Imports and tracing make many objects, nearly all of which stay: by default Python looks through them a hundred times.
 _NEW_OBJECTS = 100_000
-_EXTRAS = {"huggingface": ("transformers", "huggingface_hub"), "beam": ("apache_beam", "google_crc32c")}
+_EXTRAS = {
+    "serve": ("starlette", "uvicorn", "mcp"),
+    "huggingface": ("transformers", "huggingface_hub"),
+    "beam": ("apache_beam", "google_crc32c"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -45,6 +45,7 @@ ROOMS = (
     ("pipeline",),
     ("recipes",),
     ("planning",),
+    ("serving",),
     ("commands",),
     ("cli",),
 )

@@ -2,15 +2,10 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from gr2_jax.commands.experiments import refuse_settings
 from gr2_jax.errors import UserError
-from gr2_jax.progress import say
 from gr2_jax.terminal import show
-
-if TYPE_CHECKING:
-    pass
 
 HELP = "a page and a JSON API to search with a run; or, with --mcp, tools for assistants"
 
@@ -28,9 +23,14 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     refuse_settings(settings)
     if not 0 < options.timeout < 1e6:
         raise UserError(f"--timeout is {options.timeout:g}: it must be a number of seconds above 0")
+    if not 0 <= options.port < 1 << 16:
+        raise UserError(f"--port is {options.port}: it must be from 0, any free one, to 65535")
     import uvicorn  # noqa: F401 - an extra: missed before anything is loaded
 
-    name, rows, judged = _opened(options.workdir, options.rows)
+    from gr2_jax.serving.opening import open_served
+
+    names = [] if options.rows is None else [name.strip() for name in options.rows.split(",") if name.strip()]
+    name, rows, judged = open_served(options.workdir, names)
     if options.mcp:
         from gr2_jax.serving.mcp import make_server
 
@@ -44,12 +44,5 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
         show(f"{name}: {', '.join(row.row for row in rows)} over {len(rows[0].documents):,} documents")
         show(f"{url}  (the API: {url}/api; Ctrl-C stops)", flush=True)
 
-    say(f"opening {', '.join(row.row for row in rows)}")
-    serve(
-        ServedRows(name, rows, judged),
-        host=options.host,
-        port=options.port,
-        seconds=options.timeout,
-        ready=ready,
-    )
+    serve(ServedRows(name, rows, judged), host=options.host, port=options.port, seconds=options.timeout, ready=ready)
     return 0

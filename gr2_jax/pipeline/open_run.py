@@ -70,9 +70,15 @@ def open_row(
     step: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> RunRetriever:
+    """`open_row_of` the run in a directory."""
+    return open_row_of(open_run(directory), row, step=step, options=options)
+
+
+def open_row_of(
+    run: Run, row: str | None = None, *, step: int | None = None, options: Mapping[str, Any] | None = None
+) -> RunRetriever:
     """A run's row, by default the first of its config, with the checkpoint of `step`, by default the newest, and with
     changes to the run's `SearchOptions`. A row that is still in training can be opened, too."""
-    run = open_run(directory)
     found, options = run.row(row), dict(options or {})
     check_changes(run.experiment.evaluation.search, options)
     models = found.models(run, step)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from gr2_jax.buckets import local_copy
@@ -17,11 +18,7 @@ def open_row_or_bundle(
 
     A folder comes before a bundle of that name on the hub.
     """
-    from gr2_jax.pipeline.bundle.hub import downloaded, is_hub_name
-
-    place = local_copy(directory, workdir=True)
-    if not place.exists() and is_hub_name(directory):
-        place = downloaded(directory)
+    place = located(directory)
     if is_bundle(place):
         from gr2_jax.pipeline.bundle.opening import open_bundle
 
@@ -30,6 +27,14 @@ def open_row_or_bundle(
     from gr2_jax.pipeline.open_run import open_row
 
     return open_row(directory, row, options=options)
+
+
+def located(directory: str | os.PathLike) -> Path:
+    """The folder on this disk: a copy where it is in a bucket, or, if there is none, on the hub."""
+    from gr2_jax.pipeline.bundle.hub import downloaded, is_hub_name
+
+    place = local_copy(directory, workdir=True)
+    return downloaded(directory) if not place.exists() and is_hub_name(directory) else place
 
 
 def open_retriever(directory: str | os.PathLike, row: str | None = None, **options: Any) -> OpenRetriever:

@@ -50,9 +50,14 @@ class OpenRetriever:
         """The best `k` documents of a query, best first, or such a list for each of several queries."""
         if isinstance(queries, str):
             return self.search([queries], k)[0]
+        return [self.found(hits) for hits in self.searcher.search(list(queries), k)]
+
+    def found(self, hits: Sequence[Hit]) -> list[FoundDocument]:
+        """The searcher's hits, best first, with their documents."""
+        documents = (self.document(hit.doc_id) for hit in hits)
         return [
-            [self._found(hit, rank) for rank, hit in enumerate(hits, start=1)]
-            for hits in self.searcher.search(list(queries), k)
+            FoundDocument(**vars(hit), rank=rank, title=document.title, text=document.text)
+            for rank, (hit, document) in enumerate(zip(hits, documents, strict=True), start=1)
         ]
 
     def document(self, doc_id: str) -> Document:
@@ -65,10 +70,6 @@ class OpenRetriever:
         """The same row with other search options, such as `exact="adaptive"`; see
         `gr2_jax.search.searcher.SearchOptions`."""
         return dataclasses.replace(self, searcher=self.searcher.with_options(**changes))
-
-    def _found(self, hit: Hit, rank: int) -> FoundDocument:
-        document = self.document(hit.doc_id)
-        return FoundDocument(**vars(hit), rank=rank, title=document.title, text=document.text)
 
 
 def check_changes(options: SearchOptions, changes: Mapping[str, Any]) -> None:

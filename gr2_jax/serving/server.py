@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import uvicorn
 
-from gr2_jax.errors import Preempted, UserError
+from gr2_jax.errors import Preempted, UserError, reason_of
 from gr2_jax.serving.app import make_app
 from gr2_jax.serving.rows import ServedRows
 
@@ -63,7 +63,8 @@ def _bound(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"cannot listen on {host}, port {port} ({reason}): give another --port or --host") from error
+    except OSError as error:
+        raise UserError(
+            f"cannot listen on {host}, port {port} ({reason_of(error)}): give another --port or --host"
+        ) from error
     return listening

@@ -1,7 +1,12 @@
 """Small rows to serve: words over a few documents, one of them hostile, and a model with random parameters."""
 
+import contextlib
+import threading
+from collections.abc import Iterator
+
 import jax
 import numpy as np
+import uvicorn
 
 from gr2_jax.corpus import Document
 from gr2_jax.docids import DocidTrie
@@ -10,6 +15,7 @@ from gr2_jax.search.bm25 import BM25
 from gr2_jax.search.opened import OpenRetriever
 from gr2_jax.search.retriever import DocidTexts, Retriever
 from gr2_jax.search.searcher import SearchOptions
+from gr2_jax.serving.app import make_app
 from gr2_jax.serving.judged import JudgedQueries
 from gr2_jax.serving.rows import ServedRows
 
@@ -67,3 +73,19 @@ def model_row() -> OpenRetriever:
 
 def served(**settings) -> ServedRows:
     return ServedRows("small", [model_row(), words()], JUDGED, **settings)
+
+
+@contextlib.contextmanager
+def running(rows: ServedRows) -> Iterator[str]:
+    """The URL of a server in a thread."""
+    server = uvicorn.Server(uvicorn.Config(make_app(rows), port=0, log_level="error", timeout_graceful_shutdown=5))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        thread.join(0.05)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()

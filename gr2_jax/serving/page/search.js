@@ -42,7 +42,7 @@ async function begin() {
     at("rows").append(label);
   });
   at("draw").hidden = !about.judged_queries;
-  for (let grade = about.highest_grade; grade > 0; grade--) at("grade").append(new Option(String(grade)));
+  for (let grade = about.highest_grade; grade > 0; grade--) at("grade").append(new Option(grade, grade));
   fromAddress();
 }
 
@@ -111,7 +111,7 @@ function listOf(result) {
     const here = result.hits.filter((hit) => result.grades[hit.doc_id] > 0).length;
     const line = section.querySelector(".judgements");
     line.hidden = false;
-    line.textContent = `A judged query: ${here} of its ${relevant.length} relevant documents are in this list.`;
+    line.textContent = `Judged: ${here} of ${relevant.length} relevant ${relevant.length === 1 ? "document" : "documents"} found.`;
   }
   const items = result.hits.map((hit) => itemOf(hit, result));
   section.querySelector("ol").append(...items);
