@@ -1,6 +1,7 @@
 """Bundles: a row of a run in a folder to hand on. The run's lists; what is refused; nothing heavy is imported."""
 
 import dataclasses
+import inspect
 import json
 import shutil
 import struct
@@ -266,7 +267,8 @@ def put_in(section, name, value):
         (put("extra_ids", 10**9), "Contents.extra_ids is 1000000000"),
         (put("extra_ids", 19), "the docid trie"),
         (put("texts", "no"), "Contents.texts is 'no'"),
-        (put("row", 3), "row is 3"),
+        (put("row", "a\nb"), "Contents.row is 'a\\nb'"),
+        (put("experiment", 3), "experiment is 3"),
         (put_in("model", "d_model", 64), "has shape"),
         (put_in("model", "d_model", 2**31 - 1), "has shape"),
         (put_in("model", "num_decoder_layers", 1000), "is missing"),
@@ -447,9 +449,18 @@ class FakeHub:
         shutil.copytree(folder_path, self.root / repo_id)
 
 
+def takes(call, *arguments, **named):
+    """The real client's function has these arguments, too."""
+    inspect.signature(call).bind(*arguments, **named)
+
+
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     library, fake = pytest.importorskip("huggingface_hub"), FakeHub(tmp_path / "hub")
+    takes(library.snapshot_download, "a/b", revision="0", allow_patterns=[])
+    takes(library.HfApi.create_repo, None, "a/b", private=True, exist_ok=True)
+    paths = {"repo_id": "a/b", "folder_path": "x", "commit_message": "x"}
+    takes(library.HfApi.upload_folder, None, **paths, allow_patterns=[], delete_patterns=[])
     monkeypatch.setattr(library, "HfApi", lambda: fake)
     monkeypatch.setattr(library, "snapshot_download", fake.snapshot_download)
     monkeypatch.chdir(tmp_path)
@@ -477,7 +488,7 @@ def test_a_folder_here_comes_before_the_hub(hub, made):
 
 
 def test_what_the_hub_lacks_or_refuses(finished, hub, tmp_path, capsys):
-    refused("owner/absent", "there is no folder owner/absent here", "hub did not provide it: 404 Client Error")
+    refused("owner/absent", "there is no run and no bundle owner/absent here", "hub did not provide it: 404 Client Error")
     (hub.root / "owner/t5").mkdir(parents=True)
     refused("owner/t5", "'owner/t5' on the Hugging Face hub is no bundle")
     for name in ("./a/b", "/absent/run", "a b/c", "absent"):
