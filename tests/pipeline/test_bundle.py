@@ -488,7 +488,9 @@ def test_a_folder_here_comes_before_the_hub(hub, made):
 
 
 def test_what_the_hub_lacks_or_refuses(finished, hub, tmp_path, capsys):
-    refused("owner/absent", "there is no run and no bundle owner/absent here", "hub did not provide it: 404 Client Error")
+    refused(
+        "owner/absent", "there is no run and no bundle owner/absent here", "hub did not provide it: 404 Client Error"
+    )
     (hub.root / "owner/t5").mkdir(parents=True)
     refused("owner/t5", "'owner/t5' on the Hugging Face hub is no bundle")
     for name in ("./a/b", "/absent/run", "a b/c", "absent"):
