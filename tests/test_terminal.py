@@ -60,7 +60,7 @@ def called(monkeypatch, command, run):
         "config": ["show"],
     }
     words = required.get(
-        command, [] if command == "quickstart" else ["a", "b"] if command in ("metrics", "convert") else ["a"]
+        command, [] if command == "quickstart" else ["a", "b"] if command in ("metrics", "convert", "export") else ["a"]
     )
     with pytest.raises(SystemExit) as stop:
         cli.main([command, *words])

@@ -24,8 +24,8 @@ class Words:
     def search(self, queries, k):
         return [[Hit("d1", "a docid", float(len(query.split())), proven=True)] for query in queries]
 
-run = SimpleNamespace(documents={"d1": Document("d1", "", "text")} | {f"e{n}": None for n in range(2999)})
-open_run.open_row = lambda *_, **__: SimpleNamespace(searcher=Words(), run=run, row="GR2S")
+documents = {"d1": Document("d1", "", "text")} | {f"e{n}": None for n in range(2999)}
+open_run.open_row = lambda *_, **__: SimpleNamespace(searcher=Words(), documents=documents, row="GR2S")
 from gr2_jax.cli import main
 main(["search", "--workdir", "w"])
 """

@@ -12,7 +12,8 @@ _PARTS = {
     "vocabulary": (VOCABULARY,),
     "docids": (f"{TRIE}/",),
     "docid vectors": (f"{VECTORS}/",),
-    "documents": (DOCUMENTS, DOC_IDS),
+    "documents": (DOCUMENTS,),
+    "ids of documents": (DOC_IDS,),
 }
 
 _CARD = """\

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from gr2_jax.checksums import SEAL, crc32_of, sealed, unsealed
 from gr2_jax.data.vocabulary import MODEL_NAME
 from gr2_jax.decoding import TrieArrays
-from gr2_jax.errors import SettingError, UserError, check_above_zero, check_choices, check_least, nearest
+from gr2_jax.errors import SettingError, UserError, check_above_zero, check_choices, check_least, check_name, nearest
 from gr2_jax.files import read_json, reading, write_json
 from gr2_jax.models import T5Config
 from gr2_jax.models.config import config_from
@@ -59,6 +59,7 @@ class Contents:
 
     def __post_init__(self):
         check_choices(self)
+        check_name(self, "row", self.row)
         check_least(self, 1, "query_length", "documents")
         check_least(self, 0, "extra_ids")
         for field, most in (("query_length", _MOST_TOKENS), ("extra_ids", self.model.vocab_size)):
@@ -130,7 +131,7 @@ def check_listed(directory: Path, files: Mapping[str, Mapping[str, int]]) -> Non
 
 
 def _contents(record: dict[str, Any], place: Path) -> Contents:
-    kinds = {"experiment": str, "row": str, "models": dict}
+    kinds = {"experiment": str, "models": dict}
     if wrong := next((name for name, kind in kinds.items() if not isinstance(record.get(name, kind()), kind)), None):
         raise UserError(f"{place}: {wrong} is {record[wrong]!r}")
     parts = {

@@ -22,7 +22,7 @@ def downloaded(name: str) -> Path:
     Raises:
         UserError: The hub has no such bundle, or cannot be reached.
     """
-    missing = f"there is no folder {name} here, which would hold a run or a bundle"
+    missing = f"there is no run and no bundle {name} here"
     hub = _library(f"{missing}, and to look on the Hugging Face hub")
     try:
         folder = Path(hub.snapshot_download(name, allow_patterns=[RECORD]))

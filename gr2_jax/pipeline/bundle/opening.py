@@ -94,7 +94,7 @@ def _documents(directory: Path, contents: Contents) -> dict[str, Document]:
         with reading(place):
             read = {document.doc_id: document for document in read_documents(place)}
     else:
-        read = {doc_id: Document(doc_id, "", "") for doc_id in read_text(place).split()}
+        read = {doc_id: Document(doc_id, "", "") for doc_id in read_text(place).removesuffix("\n").split("\n")}
     if len(read) != contents.documents:  # an id that is there twice counts once
         raise UserError(f"{place} is damaged: it has {len(read)} documents, and {RECORD} says {contents.documents}")
     return read
