@@ -38,6 +38,7 @@ COMMANDS = (
     "evaluate",
     "search",
     "metrics",
+    "report",
     "clean",
     "convert",
 )

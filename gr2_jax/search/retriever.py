@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from gr2_jax.decoding import SearchResult
 from gr2_jax.docids import DocidTrie
@@ -25,13 +25,20 @@ from gr2_jax.search.compiled_search import (
     exhaustive_program,
     joint_program,
     on_every_device,
+    query_program,
 )
 from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings, make_vectors, vector_program
 from gr2_jax.search.searcher import Hit, SearchOptions, Table, check_depth
 from gr2_jax.search.traced_programs import kept_program
 
 _WIDER = 4  # factor by which an adaptive search widens its beams and its list of the nearest
-_PROGRAMS = ("beams", "joint", "exhaustive", "vector program")  # what is kept of a model whose parameters change
+_PROGRAMS = (
+    "beams",
+    "joint",
+    "exhaustive",
+    "vector program",
+    "query program",
+)  # what is kept of a model whose parameters change
 _SMALL = (1, 8)  # queries per device of an accelerator's programs for few queries
 _DEPTHS = (20, 100)  # lists of these lengths are cut to shorter ones
 _DOCIDS_FOR_A_BEAM = 3  # docids that are scored at once in the time of one beam, which goes step by step
@@ -85,6 +92,13 @@ class Retriever:
         if self.vectors is not None and self.vectors.values.dtype.name == self.options.vectors:
             return self.vectors
         return self._keep(("vectors", self.options.vectors), make)
+
+    def query_vectors(self, queries: Sequence[str]) -> Float[np.ndarray, "Q F"]:
+        """f_q of each query, which a search compares with `docid_vectors`; `UserError` for a model without vectors."""
+        if self.compares is None:
+            raise UserError("the model was not trained to compare vectors: it ranks by likelihood alone")
+        read = self._keep(("query program",), lambda: query_program(self.model, self.compares.similarity))
+        return np.asarray(read(self._device_params, self.encode(queries)))
 
     @property
     def model_bytes(self) -> int:
