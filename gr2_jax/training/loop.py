@@ -32,8 +32,9 @@ def train(job: TrainingJob, params: Any, directory: Path) -> dict:
     """Trains from `params`, or resumes from the newest checkpoint in `directory`, to `job.steps`.
 
     Saves a last checkpoint there and returns its meta: step, training seconds over all starts (without evaluation),
-    seconds by kind, loss and its parts, and the devices in words. The parameters after step n are a function of (params, job, mesh) alone,
-    however often the run was killed. Every process of a job calls this with the same arguments.
+    seconds by kind, loss and its parts, and the devices in words. The parameters after step n are a function of
+    (params, job, mesh) alone, however often the run was killed. Every process of a job calls this with the same
+    arguments.
 
     Raises:
         UserError: The mesh does not fit the devices or the model; no checkpoint is readable; a loss or gradient is

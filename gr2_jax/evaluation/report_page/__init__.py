@@ -1,1 +1,1 @@
-"""How the report looks: HTML, its style, and figures as SVG. What it says of a run is `gr2_jax.pipeline.report_page`."""
+"""How the report looks: HTML, its style, figures as SVG. `gr2_jax.pipeline.report_page` has what it says of a run."""

@@ -21,14 +21,17 @@ _DASHES = ("-", "--", "-.", ":")
 _GRADE_MARKERS, _GRADE_SIZES = "v^sDo", (4.5, 5.0, 5.5, 6.0, 7.0)
 _MOST_POINTS = 300  # of a curve
 _MOST_BARS = 400
+_POINTS_PER_UNIT = 110  # about, in a map of points from -1 to 1
 
 Interval = tuple[float, float]
 Curve = tuple[Sequence[float], Sequence[float]]
 """Steps and values."""
 
 
-def intervals(name: str, measure: str, values: Mapping[str, tuple[float, Interval | None]]) -> Html:
-    """A dot and a bar for each row: its value and the interval, the first row on top."""
+def intervals(
+    name: str, measure: str, values: Mapping[str, tuple[float, Interval | None]], limits: Interval | None = None
+) -> Html:
+    """A dot and a bar for each row: its value and the interval, the first row on top; `limits` are those of the axis."""
 
     def paint(axes: "Axes") -> None:
         for place, (value, interval) in enumerate(values.values()):
@@ -36,7 +39,7 @@ def intervals(name: str, measure: str, values: Mapping[str, tuple[float, Interva
                 axes.plot(interval, [place, place], color=COLOUR["s0"], linewidth=2, solid_capstyle="butt", alpha=0.55)
             axes.plot([value], [place], "o", color=COLOUR["s0"], markersize=5)
         axes.set_yticks(range(len(values)), list(values), color=COLOUR["ink"])
-        axes.set(ylim=(len(values) - 0.5, -0.5), xlabel=measure)
+        axes.set(ylim=(len(values) - 0.5, -0.5), xlim=limits, xlabel=measure)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
 
@@ -121,9 +124,10 @@ def neighbours(
         if query:
             style = {"marker": "*", "markersize": 13, "linestyle": "none"}
             axes.plot(*points[:1].T, color=COLOUR["query"], label="query", markeredgecolor=COLOUR["ink"], **style)
-        for text, (x, y) in zip(labels, documents, strict=True):
+        for text, point, offset in zip(labels, documents, _offsets(documents, labels), strict=True):
+            place = {"xytext": offset, "textcoords": "offset points", "ha": "center", "va": "center"}
             if text:
-                axes.annotate(text, (x, y), xytext=(5, 3), textcoords="offset points", fontsize=7.5)
+                axes.annotate(text, point, fontsize=7.5, **place)
         _as_map(axes, plane)
         axes.figure.legend(loc="outside upper left", ncols=4, handletextpad=0.3, columnspacing=1.2)
 
@@ -145,6 +149,24 @@ def first_tokens(name: str, plane: Plane, groups: Int[np.ndarray, " n"]) -> Html
         _as_map(axes, plane)
 
     return draw(name, "documents in two dimensions, by the first token of their docids", paint, height=3.9)
+
+
+def _offsets(points: Float[np.ndarray, "n 2"], labels: Sequence[str]) -> list[tuple[float, float]]:
+    """Where each label stands beside its point, in points of the figure: of eight places that which is farthest from
+    all points and from the labels before."""
+    around = np.linspace(0, 2 * np.pi, 8, endpoint=False) + np.pi / 4
+    places = 9 * np.stack([np.cos(around), np.sin(around)], axis=1)
+    taken, chosen = points * _POINTS_PER_UNIT, []
+    for label, point in zip(labels, points * _POINTS_PER_UNIT, strict=True):
+        if not label:
+            chosen.append((0.0, 0.0))
+            continue
+        own = point + places
+        nearest = np.linalg.norm(own[:, None] - taken[None], axis=-1).min(axis=1).round(6)
+        best = int(np.argmax(nearest))
+        taken = np.concatenate([taken, own[best : best + 1]])
+        chosen.append(tuple(places[best].tolist()))
+    return chosen
 
 
 def _grade_style(level: int, levels: int) -> dict:
@@ -170,4 +192,4 @@ def _thinned(count: int, most: int = _MOST_POINTS) -> Int[np.ndarray, " n"]:
 def _whole_numbers():
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(6, integer=True)
+    return MaxNLocator(6, integer=True, steps=(1, 2, 5, 10))

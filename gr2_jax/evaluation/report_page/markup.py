@@ -64,7 +64,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str | None]], *, word
     right; a cell of None is a dash."""
 
     def cells(kind: str, row: Sequence[str | None]) -> Html:
-        found = ("–" if cell is None else cell for cell in row)
+        found = ("-" if cell is None else cell for cell in row)
         return together(*(tag(kind, cell, class_=None if i in words else "n") for i, cell in enumerate(found)))
 
     head = tag("thead", tag("tr", cells("th", headings)))
@@ -106,7 +106,8 @@ def page(title: str, introduction: Iterable[str], sections: Sequence[tuple[str, 
     body = together(tag("header", tag("h1", title), *introduction, contents), *(part for _, _, part in sections))
     head = (
         '<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n<meta name="color-scheme" content="light dark">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="color-scheme" content="light dark">'
     )
     lines = ["<!DOCTYPE html>", '<html lang="en">', "<head>", head, tag("title", title), f"<style>{STYLE}</style>"]
     return "\n".join([*lines, "</head>", tag("body", tag("main", body)), "</html>", ""])

@@ -67,7 +67,8 @@ p{{margin:.5em 0;max-width:75ch}}
 a{{color:var(--link)}}
 nav{{display:flex;flex-wrap:wrap;gap:4px 18px;margin-top:12px}}
 .wide{{overflow-x:auto;margin:.8em 0}}
-table{{border-collapse:collapse;font-size:.875rem;line-height:1.4;font-variant-numeric:tabular-nums;overflow-wrap:normal}}
+table{{border-collapse:collapse;font-size:.875rem;line-height:1.4;
+font-variant-numeric:tabular-nums;overflow-wrap:normal}}
 th,td{{padding:5px 12px 5px 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}}
 th{{font-weight:600;color:var(--soft);vertical-align:bottom}}
 tr>:first-child{{position:sticky;left:0;background:var(--paper)}}
@@ -76,13 +77,15 @@ td bdi{{display:inline-block;min-width:min(11em,30vw);max-width:36em;overflow-wr
 td small{{display:block;font-size:.75rem}}
 code{{font:.8125rem/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}}
 .figures{{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:18px 28px;margin:1em 0}}
-figure{{margin:0;max-width:640px}}
+figure{{margin:0;max-width:540px}}
 figure svg{{display:block;width:100%;height:auto}}
 svg text{{font-family:inherit!important}}
 .key{{display:flex;flex-wrap:wrap;gap:3px 16px;font-size:.875rem;margin:.5em 0;padding:0;list-style:none}}
-.swatch{{display:inline-block;width:.75em;height:.75em;border-radius:50%;border:1px solid var(--soft);margin-right:.45em}}
+.swatch{{display:inline-block;width:.75em;height:.75em;border-radius:50%;margin-right:.45em;
+border:1px solid var(--soft)}}
 details{{margin:.8em 0}}
 summary{{cursor:pointer;color:var(--link)}}
-@media (max-width:600px){{body{{font-size:15px}}main{{padding:14px 14px 48px}}}}
+@media (max-width:600px){{body{{font-size:15px}}main{{padding:14px 14px 48px}}
+td code{{display:inline-block;max-width:44vw;overflow-wrap:anywhere}}}}
 @media print{{main{{max-width:none;padding:0}}section{{break-inside:avoid-page}}}}
 """

@@ -20,15 +20,18 @@ _OF_NO_INTEREST = ("name", "workdir")  # the page's title and place
 def costs(found: Findings) -> Html:
     trained = dict(_trained(found.detail))
     rows = [
-        [row, *(_cell(found.row(row).get(column)) for column in COLUMNS), *trained.get(row, (None, None, None))]
-        for row in found.scores
+        [name, *(_cell(found.row(name).get(column)) for column in COLUMNS), *trained.get(name, (None, None, None))]
+        for name in (row.name for row in found.run.rows)
+        if name in trained or found.row(name)
     ]
+    if not rows:
+        raise UserError("No row of the run was trained or searched yet.")
     headings = ["row", *COLUMNS, "training began", "ended", "devices"]
     about = (
         "Index: what a search keeps of the corpus; model: the weights; train s includes compilation; ms/query is for "
         "batches, after compilation. Times and devices are those that the training recorded"
     )
-    return together(table(headings, rows, words=(0, 5, 6, 7)), note(f"{about}{found.whose}; – where it recorded none."))
+    return together(table(headings, rows, words=(0, 5, 6, 7)), note(f"{about}{found.whose}; - where it recorded none."))
 
 
 def _cell(value: Any) -> str | None:

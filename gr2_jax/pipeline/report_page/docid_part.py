@@ -25,9 +25,9 @@ _COLUMNS = {
 }
 """Heading -> where quality.json has the value."""
 _MEANINGS = (
-    "Lengths are in tokens. Own rank 1 and own MRR: where BM25 ranks a document when its docid is the query. Nearest: the "
-    "cosine of a docid with the most similar other one, by their tokens; alike: the same by their meaning. High values "
-    "of these two say that docids are hard to tell apart."
+    "Lengths are in tokens. Own rank 1 and own MRR: where BM25 ranks a document when its docid is the query. Nearest: "
+    "the cosine of a docid with the most similar other one, by their tokens; alike: the same by their meaning. High "
+    "values of these two say that docids are hard to tell apart."
 )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from gr2_jax.corpus import Qrels, read_run
@@ -45,9 +46,9 @@ class Findings:
     @cached_property
     def summary(self) -> Mapping[str, Any]:
         """metrics/<part>.json: row -> key -> value, and the provenance; `UserError` where nothing is measured."""
-        path = self.run.paths.metrics / f"{self.part}.json"
+        path = self._table
         if not path.is_file():
-            raise UserError(f"No {self.part} queries were measured yet.")
+            raise UserError(f"The run has no measures of {self.part} queries.")
         found = read_json(path)
         if not isinstance(found, dict) or not all(isinstance(row, dict) for row in found.values()):
             raise UserError(f"{path} is damaged: it is no table of measures")
@@ -63,7 +64,12 @@ class Findings:
         return {row.name: str(note) for row in self.run.rows if (note := self.row(row.name).get("note")) is not None}
 
     def row(self, name: str) -> Mapping[str, Any]:
-        return self.summary.get(name, {})
+        """The values of a row; none where it was left out or nothing is measured."""
+        return self.summary.get(name, {}) if self._table.is_file() else {}
+
+    @property
+    def _table(self) -> Path:
+        return self.run.paths.metrics / f"{self.part}.json"
 
     @cached_property
     def scores(self) -> dict[str, dict[str, dict[str, float]]]:

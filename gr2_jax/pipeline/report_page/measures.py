@@ -13,9 +13,7 @@ from gr2_jax.pipeline.report import REFERENCE
 from gr2_jax.pipeline.report_page.findings import Findings
 
 KEY, TITLE = "measures", "Measures"
-METHOD = (
-    "The small figures are 95% t intervals of the mean over the queries: where it would lie with other such queries."
-)
+METHOD = "In brackets: 95% t intervals of the mean over the queries: where it may lie with other such queries."
 
 
 def body(found: Findings) -> Html:
@@ -56,7 +54,7 @@ def measured(found: Findings, row: str, measure: str, best: str | None = None) -
     shown, interval = _shown(found, row, measure), interval_of(found, row, measure)
     sd = found.row(row).get("sd", {}).get(measure)
     spread = "" if sd is None else f" ± {format_cell(float(sd), True)}"
-    between = None if interval is None else tag("small", "–".join(format_cell(end, True) for end in interval))
+    between = None if interval is None else tag("small", f"[{', '.join(format_cell(end, True) for end in interval)}]")
     return together(tag("strong", shown) if shown == best else shown, spread, between)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gr2_jax.buckets import push
 from gr2_jax.errors import UserError, install
-from gr2_jax.evaluation.report_page.markup import Html, note, page, section, sentence
+from gr2_jax.evaluation.report_page.markup import Html, foreign, note, page, section, sentence
 from gr2_jax.evaluation.report_page.svg import can_draw
 from gr2_jax.files import write_text
 from gr2_jax.pipeline.report_page import about, curves, docid_part, measures, queries, space
@@ -53,5 +53,6 @@ def _introduction(found: Findings) -> list[Html]:
     except UserError:  # a run of which nothing is prepared yet
         documents = ""
     source = found.run.experiment.corpus.source
-    introduction = sentence("A run of generative retrieval", documents, " of ", Html(""), source, ".")
+    rows = ", ".join(row.name for row in found.run.rows) or "none"
+    introduction = sentence(f"A run{documents} of ", foreign(source), f". Its rows: {rows}.")
     return [introduction, *([] if (missing := without_figures()) is None else [missing])]

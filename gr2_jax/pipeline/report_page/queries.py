@@ -24,7 +24,7 @@ def body(found: Findings) -> Html:
     level = len(gains) - len(won) - len(lost)
     picture = None
     if can_draw() and gains:
-        svg = differences("differences", f"{found.key}, {first} − {second}", np.array(list(gains.values())))
+        svg = differences("differences", f"{found.key}, {first} minus {second}", np.array(list(gains.values())))
         picture = figure(svg, "One bar per query: how far the first row is above or below the second.")
     return together(
         sentence(
@@ -35,7 +35,7 @@ def body(found: Findings) -> Html:
         *_shown(found, "Largest gains", won[:_MOST], gains),
         *_shown(found, "Largest losses", lost[:_MOST], gains),
         note(
-            f"Ranks{found.whose} are those of a document with the query's best grade, the first judged of several; – "
+            f"Ranks{found.whose} are those of a document with the query's best grade, the first judged of several; - "
             "where the list does not hold it."
         ),
     )
@@ -54,14 +54,15 @@ def _shown(found: Findings, title: str, queries: Sequence[str], gains: Mapping[s
         title_of_best = document_name(found, best)
         scores = [format_cell(found.scores[row][found.key][query], True) for row in (first, second)]
         ranks = [_rank(own.get(query, ()), best) for own in lists]
-        gain = f"{gains[query]:+.4f}".replace("-", "−").replace("0.", ".", 1)
-        rows.append([foreign(text), gain, *scores, together(foreign(title_of_best, 80), f" ({grades[best]})"), *ranks])
+        gain = f"{gains[query]:+.4f}".replace("0.", ".", 1)
+        rows.append([foreign(text), gain, *scores, foreign(title_of_best, 80), str(grades[best]), *ranks])
     headings = [
         "query",
         "difference",
         first,
         second,
-        "best judged document (grade)",
+        "best judged document",
+        "grade",
         f"rank, {first}",
         f"rank, {second}",
     ]

@@ -1,7 +1,7 @@
 """One page over several runs: their rows side by side, by the measures that all of them have."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ Runs = Mapping[str, Findings]
 def write_page_of_several(found: Sequence[Findings], path: Path) -> None:
     """Writes the page; `UserError` where the runs have no measure in common, or one has none."""
     runs = dict(zip(_names([one.run.paths.root for one in found]), found, strict=True))
-    for name, one in runs.items():
+    for one in found:
         try:
             _ = one.scores
         except UserError as error:
@@ -71,38 +71,39 @@ def _rows(runs: Runs) -> list[str]:
 
 
 def _measures(runs: Runs, shared: Sequence[str]) -> Html:
-    tables = []
-    for measure in shared:
-        values = [value_of(one, row, measure) for one in runs.values() for row in one.scores]
-        best = format_cell(max(values), True)
-        rows = [
-            [row, *(measured(one, row, measure, best) if row in one.scores else None for one in runs.values())]
-            for row in _rows(runs)
-        ]
-        tables += [tag("h3", measure), table(["row", *runs], rows)]
+    left_out = dict.fromkeys(measure for one in runs.values() for measure in one.measures if measure not in shared)
     key = next(iter(runs.values())).key
-    key = key if key in shared else shared[0]
-    shown = None
-    if can_draw():
-        shown = figures(
-            figure(
-                intervals(
-                    f"intervals-{i}",
-                    key,
-                    {row: (value_of(one, row, key), interval_of(one, row, key)) for row in one.scores},
-                ),
-                f"{name}: {key} of each row, with its 95% interval.",
-            )
-            for i, (name, one) in enumerate(runs.items())
-        )
-    left_out = dict.fromkeys(m for one in runs.values() for m in one.measures if m not in shared)
     return together(
         _queries(runs),
-        *tables,
-        shown,
+        figures(_side_by_side(runs, measure) for measure in shared),
+        figures(_drawn(runs, key if key in shared else shared[0])) if can_draw() else None,
         note(METHOD, " The best of each measure is bold."),
         note(f"Not in all runs, and left out: {', '.join(left_out)}.") if left_out else None,
     )
+
+
+def _side_by_side(runs: Runs, measure: str) -> Html:
+    """A measure of every row, one column for each run."""
+    best = format_cell(max(value_of(one, row, measure) for one in runs.values() for row in one.scores), True)
+    rows = [
+        [row, *(measured(one, row, measure, best) if row in one.scores else None for one in runs.values())]
+        for row in _rows(runs)
+    ]
+    return tag("div", tag("h3", measure), table(["row", *runs], rows))
+
+
+def _drawn(runs: Runs, measure: str) -> Iterator[Html]:
+    """The rows of each run, all on the same scale."""
+    values = {
+        name: {row: (value_of(one, row, measure), interval_of(one, row, measure)) for row in one.scores}
+        for name, one in runs.items()
+    }
+    ends = [end for own in values.values() for value, interval in own.values() for end in (value, *(interval or ()))]
+    room = 0.05 * (max(ends) - min(ends)) or 0.05
+    limits = min(ends) - room, max(ends) + room
+    for i, (name, own) in enumerate(values.items()):
+        svg = intervals(f"intervals-{i}", measure, own, limits)
+        yield figure(svg, f"{name}: {measure} of each row, with its 95% interval.")
 
 
 def _queries(runs: Runs) -> Html:

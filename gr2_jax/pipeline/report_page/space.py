@@ -1,6 +1,6 @@
 """The model's space in two dimensions, as in the paper's Figure 4: a query among its judged documents; the docids."""
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -8,7 +8,18 @@ from jaxtyping import Float, Int
 from gr2_jax.array_files import map_array
 from gr2_jax.errors import UserError
 from gr2_jax.evaluation.report_page.figures import first_tokens, neighbours
-from gr2_jax.evaluation.report_page.markup import Html, figure, foreign, note, sentence, swatch, table, tag, together
+from gr2_jax.evaluation.report_page.markup import (
+    Html,
+    figure,
+    figures,
+    foreign,
+    note,
+    sentence,
+    swatch,
+    table,
+    tag,
+    together,
+)
 from gr2_jax.evaluation.report_page.projection import principal_plane
 from gr2_jax.evaluation.report_page.style import SERIES
 from gr2_jax.evaluation.report_page.svg import can_draw
@@ -21,10 +32,10 @@ from gr2_jax.pipeline.stage import STAGE_FILE, Stage, current_fingerprint, finge
 from gr2_jax.search.docid_vectors import DocidVectors
 
 KEY, TITLE = "vectors", "Vectors"
-_JUDGED, _NEAREST, _SAMPLE = 12, 40, 800  # documents in the pictures
+_JUDGED, _NEAREST, _SAMPLE = 10, 40, 800  # documents in the pictures
 _MOST_MB = 4000  # of a model that is loaded for one query's vector
 _BLOCK = 65_536  # documents compared with the query at a time
-_MARKS = "●■▲◆▼⬟✖✱"
+_MARKS = "●■◆▲▼✚✖★"  # as the figure's markers
 
 
 def body(found: Findings) -> Html:
@@ -57,32 +68,60 @@ def _of_rows(vectors: DocidVectors, rows: Int[np.ndarray, " n"] | slice) -> Floa
 # a query
 
 
+class _Surroundings(NamedTuple):
+    """A query and the documents that are shown around it.
+
+    vector          f_q; None where it is not known
+    judged          rows of judged documents, the best grade first
+    grades          of these
+    others          rows of the nearest others
+    similarities    [N], of all documents, with the query or, where f_q is not known, with the first judged document
+    """
+
+    vector: Float[np.ndarray, " F"] | None
+    judged: Int[np.ndarray, " J"]
+    grades: list[int]
+    others: Int[np.ndarray, " n"]
+    similarities: Float[np.ndarray, " N"]
+
+
 def _query(found: Findings, row: System, vectors: DocidVectors) -> list[Html | None]:
-    query = _chosen(found)
+    heading, query = tag("h3", "A query among its judged documents"), _chosen(found)
     if query is None:
-        return [sentence("No test query has judged documents, so no query is shown.")]
-    text, grades = found.detail.corpus.queries[query], found.qrels[query]
-    places = {doc_id: place for place, doc_id in enumerate(found.detail.doc_ids)}
-    judged = sorted((doc_id for doc_id in grades if doc_id in places), key=lambda doc_id: -grades[doc_id])[:_JUDGED]
-    judged_rows = np.array([places[doc_id] for doc_id in judged], np.int64)
+        return [heading, sentence(f"No {found.part} query has judged documents.")]
+    text = found.detail.corpus.queries[query]
     try:
         vector, why = _query_vector(found, row, text), None
     except (UserError, ModuleNotFoundError) as error:
-        vector, why = None, f"The query's own vector is left out: {error}"
-    centre = vector if vector is not None else _of_rows(vectors, judged_rows[:1])[0]
-    similarities = _similarities(vectors, centre)
-    nearest = np.argsort(-similarities, kind="stable")[: _NEAREST + len(judged)]
-    others = nearest[~np.isin(nearest, judged_rows)][:_NEAREST]
-    introduction = sentence(f"{row.name}{found.whose}, ", "for the query “", foreign(text), "”.")
-    drawn = _drawn(vectors, vector, judged_rows, others, [grades[doc_id] for doc_id in judged]) if can_draw() else None
-    headings = ["", "document", "grade", *(["similarity", "nearest"] if vector is not None else [])]
+        vector, why = None, note(f"The query's own vector is left out: {error}")
+    around = _surroundings(found, vectors, query, vector)
+    introduction = sentence(f"{row.name}{found.whose}, for the query “", foreign(text), "”:")
+    drawn = _drawn(vectors, around) if can_draw() else None
+    return [heading, introduction, why, figures(filter(None, [drawn, _judged_table(found, around)]))]
+
+
+def _surroundings(
+    found: Findings, vectors: DocidVectors, query: str, vector: Float[np.ndarray, " F"] | None
+) -> _Surroundings:
+    grades = found.qrels[query]
+    places = {doc_id: place for place, doc_id in enumerate(found.detail.doc_ids)}
+    judged = sorted((doc_id for doc_id in grades if doc_id in places), key=lambda doc_id: -grades[doc_id])[:_JUDGED]
+    rows = np.array([places[doc_id] for doc_id in judged], np.int64)
+    similarities = _similarities(vectors, _of_rows(vectors, rows[:1])[0] if vector is None else vector)
+    nearest = np.argsort(-similarities, kind="stable")[: _NEAREST + len(rows)]
+    others = nearest[~np.isin(nearest, rows)][:_NEAREST]
+    return _Surroundings(vector, rows, [grades[doc_id] for doc_id in judged], others, similarities)
+
+
+def _judged_table(found: Findings, around: _Surroundings) -> Html:
+    known = around.vector is not None
     lines = []
-    for number, (doc_id, place) in enumerate(zip(judged, judged_rows, strict=True), start=1):
-        near = [f"{similarities[place]:.3f}", f"{int(np.sum(similarities > similarities[place])) + 1:,}"]
-        name = foreign(document_name(found, doc_id), 80)
-        lines.append([str(number), name, str(grades[doc_id]), *(near if vector is not None else [])])
-    caption = None if why is None else note(why)
-    return [introduction, drawn, caption, table(headings, lines, words=(0, 1))]
+    for number, (row, grade) in enumerate(zip(around.judged, around.grades, strict=True), start=1):
+        own = around.similarities[row]
+        place = int(np.sum(around.similarities > own)) + 1
+        name = foreign(document_name(found, found.detail.doc_ids[row]), 80)
+        lines.append([str(number), name, str(grade), *([f"{own:.3f}", f"{place:,}"] if known else [])])
+    return table(["", "document", "grade", *(["similarity", "nearest"] if known else [])], lines, words=(0, 1))
 
 
 def _chosen(found: Findings) -> str | None:
@@ -117,28 +156,21 @@ def _similarities(vectors: DocidVectors, centre: Float[np.ndarray, " F"]) -> Flo
     return np.concatenate([_of_rows(vectors, slice(start, start + _BLOCK)) @ centre for start in starts])
 
 
-def _drawn(
-    vectors: DocidVectors,
-    query: Float[np.ndarray, " F"] | None,
-    judged: Int[np.ndarray, " J"],
-    others: Int[np.ndarray, " n"],
-    grades: Sequence[int],
-) -> Html:
-    documents = _of_rows(vectors, np.concatenate([judged, others]))
-    plane = principal_plane(documents if query is None else np.concatenate([query[None], documents]))
-    different = sorted(set(grades))
-    levels = np.array([*map(different.index, grades), *[-1] * len(others)], np.int64)
-    labels = [*map(str, range(1, len(judged) + 1)), *[""] * len(others)]
+def _drawn(vectors: DocidVectors, around: _Surroundings) -> Html:
+    documents = _of_rows(vectors, np.concatenate([around.judged, around.others]))
+    known = around.vector is not None
+    plane = principal_plane(np.concatenate([around.vector[None], documents]) if known else documents)
+    grades = sorted(set(around.grades))
     svg = neighbours(
         "neighbours",
         plane,
-        query=query is not None,
-        levels=levels,
-        labels=labels,
-        names=[f"grade {g}" for g in different],
+        query=known,
+        levels=np.array([*map(grades.index, around.grades), *[-1] * len(around.others)], np.int64),
+        labels=[*map(str, range(1, len(around.judged) + 1)), *[""] * len(around.others)],
+        names=[f"grade {grade}" for grade in grades],
     )
-    around = "the documents nearest to the query" if query is not None else "those nearest to document 1"
-    return figure(svg, f"Its judged documents by grade, with their numbers in the table, and {around} (PCA of these).")
+    centre = "the documents nearest to the query" if known else "those nearest to document 1"
+    return figure(svg, f"Its judged documents by grade, with their numbers in the table, and {centre} (PCA of these).")
 
 
 # the docids
@@ -173,11 +205,11 @@ def _first_tokens(found: Findings, row: System, vectors: DocidVectors) -> list[H
     )
     return [
         tag("h3", "Docids by their first token"),
-        figure(svg, caption),
         tag("ul", *key, tag("li", swatch("line"), "other tokens"), class_="key"),
+        figure(svg, caption),
     ]
 
 
 def _token(run: Run, token: int) -> Html:
     text = run.tokenizer.decode([token]).strip()
-    return foreign(text or f"token {token}", 30)
+    return foreign(text, 30) if text else tag("i", "a word's beginning")
