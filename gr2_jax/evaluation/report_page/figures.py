@@ -31,7 +31,7 @@ Curve = tuple[Sequence[float], Sequence[float]]
 def intervals(
     name: str, measure: str, values: Mapping[str, tuple[float, Interval | None]], limits: Interval | None = None
 ) -> Html:
-    """A dot and a bar for each row: its value and the interval, the first row on top; `limits` are those of the axis."""
+    """A dot and a bar for each row: its value and the interval, the first on top; `limits` are those of the axis."""
 
     def paint(axes: "Axes") -> None:
         for place, (value, interval) in enumerate(values.values()):

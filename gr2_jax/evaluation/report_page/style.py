@@ -21,7 +21,7 @@ _LIGHT = {
             ("#0a5fa8", "#d1600a", "#0d8a66", "#8a3fa0", "#9a7400", "#3aa0dc", "#b03060", "#4d5560")
         )
     },
-    **{f"g{i}": colour for i, colour in enumerate(("#d7e8f5", "#9fcae6", "#579fd0", "#1f6bb0", "#072f66"))},
+    **{f"g{i}": colour for i, colour in enumerate(("#dcebf7", "#a3c8e8", "#6a9fd0", "#2f6fb3", "#072f66"))},
 }
 _DARK = {
     "paper": "#14181d",
@@ -77,6 +77,7 @@ td bdi{{display:inline-block;min-width:min(11em,30vw);max-width:36em;overflow-wr
 td small{{display:block;font-size:.75rem}}
 code{{font:.8125rem/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}}
 .figures{{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:18px 28px;margin:1em 0}}
+.figures>*{{min-width:0}}
 figure{{margin:0;max-width:540px}}
 figure svg{{display:block;width:100%;height:auto}}
 svg text{{font-family:inherit!important}}

@@ -91,8 +91,9 @@ class Findings:
     @cached_property
     def measures(self) -> tuple[str, ...]:
         """In the table's order."""
+        rows = self.summary.values()
         wanted = self.run.experiment.evaluation.measures or default_measures(self.qrels)
-        return tuple(measure for measure in wanted if any(measure in row for row in self.summary.values()))
+        return tuple(measure for measure in wanted if any(measure in row for row in rows))
 
     @property
     def key(self) -> str:
