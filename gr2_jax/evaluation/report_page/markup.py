@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from gr2_jax.evaluation.report_page.style import STYLE
 
 _NOT_SHOWN = {"Cc", "Cs", "Cn"}  # control characters, half characters, and code points without a character
-_LONGEST = 300  # characters of a text that somebody else wrote
+_LONGEST, _LONG = 300, 30  # characters of a text that somebody else wrote: as many are shown; as many are a long one
 
 # Nothing may be loaded, whatever a title holds: the browser refuses it.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -42,7 +42,8 @@ def foreign(text: str, most: int = _LONGEST) -> Html:
     """A title, query or docid, cut after `most` characters: text in any language and direction, which does not turn
     around what stands beside it."""
     text = " ".join(text.split())
-    return tag("bdi", text if len(text) <= most else f"{text[:most]}…")
+    shown = text if len(text) <= most else f"{text[:most]}…"
+    return tag("bdi", shown, class_="long" if len(shown) > _LONG else None)  # which a narrow column must not squeeze
 
 
 def printable(text: str) -> str:

@@ -67,13 +67,15 @@ p{{margin:.5em 0;max-width:75ch}}
 a{{color:var(--link)}}
 nav{{display:flex;flex-wrap:wrap;gap:4px 18px;margin-top:12px}}
 .wide{{overflow-x:auto;margin:.8em 0}}
-table{{border-collapse:collapse;font-size:.875rem;line-height:1.4;
+table{{border-collapse:separate;border-spacing:0;font-size:.875rem;line-height:1.4;
 font-variant-numeric:tabular-nums;overflow-wrap:normal}}
 th,td{{padding:5px 12px 5px 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}}
 th{{font-weight:600;color:var(--soft);vertical-align:bottom}}
 tr>:first-child{{position:sticky;left:0;background:var(--paper)}}
 .n{{text-align:right;white-space:nowrap;padding-left:6px}}
-td bdi{{display:inline-block;min-width:min(11em,30vw);max-width:36em;overflow-wrap:anywhere}}
+td bdi{{display:inline-block;max-width:36em;overflow-wrap:anywhere}}
+td .long{{min-width:min(12em,40vw)}}
+td bdi:not(.long){{overflow-wrap:break-word}}
 td small{{display:block;font-size:.75rem}}
 code{{font:.8125rem/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}}
 .figures{{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:18px 28px;margin:1em 0}}
@@ -87,6 +89,6 @@ border:1px solid var(--soft)}}
 details{{margin:.8em 0}}
 summary{{cursor:pointer;color:var(--link)}}
 @media (max-width:600px){{body{{font-size:15px}}main{{padding:14px 14px 48px}}
-td code{{display:inline-block;max-width:44vw;overflow-wrap:anywhere}}}}
+td code{{display:inline-block;width:44vw;overflow-wrap:anywhere}}}}
 @media print{{main{{max-width:none;padding:0}}section{{break-inside:avoid-page}}}}
 """

@@ -8,6 +8,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.evaluation.report_page.markup import Html, foreign, note, sentence, table, tag, together
 from gr2_jax.evaluation.table import format_cell
 from gr2_jax.experiment.fields import REQUIRED, fields_of
+from gr2_jax.files import reading
 from gr2_jax.pipeline.report_page.findings import Findings
 from gr2_jax.pipeline.run import Run
 from gr2_jax.training.metrics_log import FILE, read_lines
@@ -44,24 +45,26 @@ def _trained(run: Run) -> Iterator[tuple[str, tuple[str | None, str | None, str 
         if row.name not in run.trainings:
             continue
         stage = run.training(row.name)
-        lines = [line for line in read_lines(stage.directory / FILE) if isinstance(line.get("time"), int | float)]
-        times = (lines[0]["time"] - lines[0].get("wall", 0.0), lines[-1]["time"]) if lines else (None, None)
+        with reading(stage.directory / FILE):
+            lines = [line for line in read_lines(stage.directory / FILE) if isinstance(line.get("time"), int | float)]
+            began = _moment(lines[0]["time"] - lines[0].get("wall", 0.0)) if lines else None
+            ended = _moment(lines[-1]["time"]) if lines else None
         try:
             devices = stage.meta.get("devices")
         except UserError:  # killed before it wrote its record
             devices = None
-        yield row.name, (*map(_moment, times), None if devices is None else str(devices))
+        yield row.name, (began, ended, None if devices is None else str(devices))
 
 
-def _moment(seconds: float | None) -> str | None:
-    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+def _moment(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def settings(found: Findings) -> Html:
     changed = [
         [tag("code", field.path), foreign(_value(field.value)), foreign(_value(field.default))]
         for field in fields_of(found.run.experiment)
-        if field.is_changed and field.path not in _OF_NO_INTEREST
+        if field.is_changed and field.path not in _OF_NO_INTEREST and not field.path.endswith(".name")
     ]
     kinds = [
         f"{field.path.rpartition('.')[2]} ({field.value})"
@@ -103,4 +106,4 @@ def _provenance(found: Findings) -> list[Html]:
     described = corpus.items() if isinstance(corpus, dict) else [("provenance", corpus)]
     rows += [[f"corpus: {name}", foreign(str(value))] for name, value in described if value is not None]
     conventions = [note(foreign(str(about[key]), 2000)) for key in ("topics", "conventions") if key in about]
-    return [tag("h3", "Versions and corpus"), table(["", ""], rows, words=(0, 1)), *conventions]
+    return [tag("h3", "Versions and corpus"), table(["name", "value"], rows, words=(0, 1)), *conventions]

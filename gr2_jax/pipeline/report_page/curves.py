@@ -57,7 +57,7 @@ def _part_names(logs: Iterable[tuple[Path, list[dict[str, Any]]]]) -> list[str]:
 def _last(row: str, logs: Mapping[str, tuple[Path, list[dict[str, Any]]]]) -> list[str | None]:
     line = logs[row][1][-1]
     values = [line.get("loss"), *(line.get(f"{_PARTS}{name}") for name in _part_names(logs.values()))]
-    return [row, f"{int(line['step']):,}", *(_number(value) for value in values)]
+    return [row, f"{float(line['step']):,.0f}", *(_number(value) for value in values)]
 
 
 def _number(value: Any) -> str | None:
@@ -84,6 +84,6 @@ def _of_row(row: str, lines: Sequence[Mapping[str, Any]], validation: Sequence[M
 
 def _curve(lines: Sequence[Mapping[str, Any]], name: str) -> Curve:
     """The finite values of a name, with their steps."""
-    points = [(line["step"], line[name]) for line in lines if isinstance(line.get(name), int | float)]
+    points = [(float(line["step"]), line[name]) for line in lines if isinstance(line.get(name), int | float)]
     points = [(step, value) for step, value in points if math.isfinite(value)]
     return [step for step, _ in points], [value for _, value in points]

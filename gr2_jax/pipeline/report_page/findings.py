@@ -12,7 +12,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.evaluation.metrics import default_measures
 from gr2_jax.files import read_json, reading
 from gr2_jax.pipeline.open_run import read_record, recorded_run
-from gr2_jax.pipeline.report import REFERENCE
+from gr2_jax.pipeline.report import REFERENCE, key_measure
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import reading_stage
 from gr2_jax.pipeline.workdir import Workdir
@@ -98,7 +98,7 @@ class Findings:
     @property
     def key(self) -> str:
         """The measure that the tests compare."""
-        return "nDCG@20" if "nDCG@20" in self.measures else self.measures[0]
+        return key_measure(self.measures)
 
     @cached_property
     def qrels(self) -> Qrels:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gr2_jax.corpus import Run as Lists
 from gr2_jax.evaluation.report_page.figures import differences
 from gr2_jax.evaluation.report_page.markup import Html, figure, foreign, note, sentence, table, tag, together
 from gr2_jax.evaluation.report_page.svg import can_draw
@@ -22,6 +23,7 @@ def body(found: Findings) -> Html:
     won = [query for query in ordered if gains[query] > 0]
     lost = [query for query in reversed(ordered) if gains[query] < 0]
     level = len(gains) - len(won) - len(lost)
+    lists = {row: found.ranked(row) for row in (first, second)}
     picture = None
     if can_draw() and gains:
         svg = differences("differences", f"{found.key}, {first} minus {second}", np.array(list(gains.values())))
@@ -32,8 +34,8 @@ def body(found: Findings) -> Html:
             f"{len(lost):,} and level on {level:,}."
         ),
         picture,
-        *_shown(found, "Largest gains", won[:_MOST], gains),
-        *_shown(found, "Largest losses", lost[:_MOST], gains),
+        *_shown(found, lists, "Largest gains", won[:_MOST], gains),
+        *_shown(found, lists, "Largest losses", lost[:_MOST], gains),
         note(
             f"Ranks{found.whose} are those of a document with the query's best grade, the first judged of several; - "
             "where the list does not hold it."
@@ -41,31 +43,22 @@ def body(found: Findings) -> Html:
     )
 
 
-def _shown(found: Findings, title: str, queries: Sequence[str], gains: Mapping[str, float]) -> list[Html]:
+def _shown(
+    found: Findings, lists: Mapping[str, Lists], title: str, queries: Sequence[str], gains: Mapping[str, float]
+) -> list[Html]:
+    """A table of some queries; `lists` are those of the two rows."""
     if not queries:
         return [tag("h3", title), sentence("There are none.")]
-    first, second = found.compared
-    lists = [found.ranked(row) for row in (first, second)]
     rows = []
     for query in queries:
         grades = found.qrels[query]
         best = max(grades, key=grades.__getitem__)
-        text = found.detail.corpus.queries.get(query, query)
-        title_of_best = document_name(found, best)
-        scores = [format_cell(found.scores[row][found.key][query], True) for row in (first, second)]
-        ranks = [_rank(own.get(query, ()), best) for own in lists]
+        text, name = found.detail.corpus.queries.get(query, query), document_name(found, best)
+        scores = [format_cell(found.scores[row][found.key][query], True) for row in lists]
+        ranks = [_rank(own.get(query, ()), best) for own in lists.values()]
         gain = f"{gains[query]:+.4f}".replace("0.", ".", 1)
-        rows.append([foreign(text), gain, *scores, foreign(title_of_best, 80), str(grades[best]), *ranks])
-    headings = [
-        "query",
-        "difference",
-        first,
-        second,
-        "best judged document",
-        "grade",
-        f"rank, {first}",
-        f"rank, {second}",
-    ]
+        rows.append([foreign(text), gain, *scores, foreign(name, 80), str(grades[best]), *ranks])
+    headings = ["query", "difference", *lists, "best judged document", "grade", *(f"rank, {row}" for row in lists)]
     return [tag("h3", title), table(headings, rows, words=(0, 4))]
 
 
