@@ -265,7 +265,7 @@ def test_names_tell_runs_apart(tmp_path):
     places = [tmp_path / "a" / "run", tmp_path / "b" / "run"]
     assert _names(places) == ["a/run", "b/run"]
     with pytest.raises(UserError, match="given twice"):
-        _names([tmp_path, tmp_path])
+        _names([tmp_path, tmp_path / "a" / ".."])
 
 
 @pytest.mark.parametrize(

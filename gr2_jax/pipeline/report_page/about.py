@@ -26,7 +26,7 @@ def costs(found: Findings) -> Html:
         if name in trained or found.row(name)
     ]
     if not rows:
-        raise UserError("No row of the run was trained or searched yet.")
+        raise UserError("no row of the run was trained or searched yet")
     headings = ["row", *COLUMNS, "training began", "ended", "devices"]
     about = (
         "Index: what a search keeps of the corpus; model: the weights; train s includes compilation; ms/query is for "

@@ -21,7 +21,7 @@ _PARTS = "loss/"
 def body(found: Findings) -> Html:
     logs = dict(_logs(found))
     if not logs:
-        raise UserError("No row of the run was trained.")
+        raise UserError("no row of the run was trained")
     validated = {row: read_lines(directory / CURVE) for row, (directory, _) in logs.items()}
     permuted = any(name.endswith("_permuted") for _, lines in logs.values() for name in lines[-1])
     return together(

@@ -34,7 +34,7 @@ _MEANINGS = (
 def body(found: Findings) -> Html:
     qualities = _qualities(found)
     if not qualities:
-        raise UserError("The quality of the docids was not measured yet.")
+        raise UserError("the quality of the docids was not measured yet")
     rows = [[name, *(_cell(quality, place) for place in _COLUMNS.values())] for name, quality in qualities.items()]
     shown = figures(figure(svg, caption) for svg, caption in docid_panels(qualities)) if can_draw() else None
     whose = note(f"Docids{found.whose}.") if found.whose else None

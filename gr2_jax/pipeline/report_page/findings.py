@@ -48,7 +48,7 @@ class Findings:
         """metrics/<part>.json: row -> key -> value, and the provenance; `UserError` where nothing is measured."""
         path = self._table
         if not path.is_file():
-            raise UserError(f"The run has no measures of {self.part} queries.")
+            raise UserError(f"the run has no measures of {self.part} queries")
         found = read_json(path)
         if not isinstance(found, dict) or not all(isinstance(row, dict) for row in found.values()):
             raise UserError(f"{path} is damaged: it is no table of measures")
@@ -85,7 +85,7 @@ class Findings:
                         for measure in self.measures
                     }
         if not found:
-            raise UserError("No row of the run was measured yet.")
+            raise UserError("no row of the run was measured yet")
         return found
 
     @cached_property
@@ -109,7 +109,7 @@ class Findings:
         """The first row and BM25, or another row where one of them is not there; `UserError` for a single row."""
         names = list(self.scores)
         if len(names) < 2:
-            raise UserError("The table has one row, and a comparison needs two.")
+            raise UserError("the table has one row, and a comparison needs two")
         reference = REFERENCE if REFERENCE in names else names[1]
         return next(name for name in names if name != reference), reference
 

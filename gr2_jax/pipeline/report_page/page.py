@@ -44,7 +44,8 @@ def _body(body: Callable[[Findings], Html], found: Findings) -> Html:
     try:
         return body(found)
     except UserError as error:
-        return sentence(str(error))
+        told = str(error)
+        return sentence(f"{told[:1].upper()}{told[1:]}.")
 
 
 def _introduction(found: Findings) -> list[Html]:

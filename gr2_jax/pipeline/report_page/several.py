@@ -56,13 +56,15 @@ def write_page_of_several(found: Sequence[Findings], path: Path) -> None:
 
 def _names(places: Sequence[Path]) -> list[str]:
     """As many of the last parts of the paths as tell them apart."""
-    paths = [Path(os.path.abspath(place)).parts[1:] for place in places]
+    absolute = [Path(os.path.abspath(place)) for place in places]
+    if twice := next((path for path in absolute if absolute.count(path) > 1), None):
+        raise UserError(f"{twice} is given twice: name each run once")
+    paths = [path.parts[1:] for path in absolute]
     for last in range(1, max(map(len, paths)) + 1):
         names = ["/".join(parts[-last:]) for parts in paths]
         if len(set(names)) == len(names):
             return names
-    twice = next(place for place in places if places.count(place) > 1)
-    raise UserError(f"{twice} is given twice: name each run once")
+    raise AssertionError("different paths differ in some part")
 
 
 def _rows(runs: Runs) -> list[str]:

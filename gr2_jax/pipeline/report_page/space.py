@@ -49,7 +49,7 @@ def _row(found: Findings) -> System:
     for row in found.detail.rows:
         if isinstance(row, System) and (found.detail.paths.vectors(row.name) / STAGE_FILE).is_file():
             return row
-    raise UserError("No row of the run has docid vectors: none was trained to compare them, or none is trained yet.")
+    raise UserError("no row of the run has docid vectors: none was trained to compare them, or none is trained yet")
 
 
 def _vectors(run: Run, row: System) -> DocidVectors:
@@ -93,7 +93,7 @@ def _query(found: Findings, row: System, vectors: DocidVectors) -> list[Html | N
     try:
         vector, why = _query_vector(found, row, text), None
     except (UserError, ModuleNotFoundError) as error:
-        vector, why = None, note(f"The query's own vector is left out: {error}")
+        vector, why = None, note(f"The query's own vector is left out: {error}.")
     around = _surroundings(found, vectors, query, vector)
     introduction = sentence(f"{row.name}{found.whose}, for the query “", foreign(text), "”:")
     drawn = _drawn(vectors, around) if can_draw() else None
