@@ -13,7 +13,7 @@ from small_collection import TEXTS, over, retrieval, small_experiment, write_fol
 from gr2_jax.cli import main
 from gr2_jax.corpus import Collection, Document, write_collection
 from gr2_jax.errors import UserError
-from gr2_jax.experiment import Experiment
+from gr2_jax.experiment import EvaluationConfig, Experiment
 from gr2_jax.files import read_json, write_json
 from gr2_jax.pipeline.open_run import open_run
 from gr2_jax.pipeline.report import report
@@ -41,7 +41,9 @@ def collection(tmp_path_factory):
 def whole(collection, tmp_path_factory):
     """A finished run of a trained row with a validation curve and of two baselines."""
     experiment = small_experiment(
-        retrieval=retrieval(evaluate_every=5), rows=(System("GR2S", "title"), BM25Row(), LSARow())
+        retrieval=retrieval(evaluate_every=5),
+        evaluation=EvaluationConfig(batch=8, beams=4),
+        rows=(System("GR2S", "title"), BM25Row(), LSARow()),
     )
     workdir = tmp_path_factory.mktemp("run")
     run_experiment(over(experiment, collection), workdir)
