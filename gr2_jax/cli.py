@@ -40,6 +40,7 @@ COMMANDS = (
     "serve",
     "export",
     "metrics",
+    "report",
     "clean",
     "convert",
 )

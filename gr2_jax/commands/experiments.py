@@ -93,6 +93,7 @@ def _seeds(given: str | None) -> tuple[int, ...]:
 
 def _fine_tune(experiment: "Experiment", options: argparse.Namespace, until: str, seeds: tuple[int, ...]) -> int:
     from gr2_jax.hosts import is_first
+    from gr2_jax.pipeline.report_page.page import page_path
     from gr2_jax.pipeline.stages import run_experiment
 
     paths = _join(experiment, seeds)
@@ -100,6 +101,7 @@ def _fine_tune(experiment: "Experiment", options: argparse.Namespace, until: str
     table = run_experiment(experiment, paths.root, until=until, part=part, seeds=seeds)
     if table is None:
         if until == "evaluate" and is_first() and not options.json:
+            show(f"report   {shown(page_path(paths, part))}")
             _show_next(experiment, paths, seeds)
         return 0
     if until == "docids":
@@ -111,7 +113,7 @@ def _fine_tune(experiment: "Experiment", options: argparse.Namespace, until: str
     show(f"\n{table}\n")
     runs = paths.root / "seed-<n>" / "runs" if seeds else paths.runs
     show(f"table    {shown(paths.report)}/{part}.md\nmeasures {shown(measures)}")
-    show(f"runs     {shown(runs)}/<row>/{part}.trec")
+    show(f"runs     {shown(runs)}/<row>/{part}.trec\nreport   {shown(page_path(paths, part))}")
     _show_next(experiment, paths, seeds)
     return 0
 

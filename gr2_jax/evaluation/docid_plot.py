@@ -37,18 +37,18 @@ def plot_docids(schemes: Schemes, path: str | os.PathLike) -> None:
         matplotlib.rcdefaults()  # a user's own matplotlibrc does not change the picture
         figure = Figure(_SIZE, _DPI, layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15))
         FigureCanvasAgg(figure)
-        styles = _styles(schemes, matplotlib.color_sequences["petroff10"])
+        looks = styles(schemes, matplotlib.color_sequences["petroff10"])
         panels = figure.subplots(2, 2).flat
-        for axes, draw in zip(panels, (_unique, _lengths, _branching, _own_rank), strict=True):
-            draw(axes, schemes, styles)
+        for axes, draw in zip(panels, (draw_unique, draw_lengths, _branching, draw_own_rank), strict=True):
+            draw(axes, schemes, looks)
             _finish(axes)
-        keys = [Line2D([], [], label=name, **style) for name, style in styles.items()]
+        keys = [Line2D([], [], label=name, **style) for name, style in looks.items()]
         figure.legend(handles=keys, loc="outside lower center", ncols=6, frameon=False)
         with replacing(Path(path)) as partial:
             figure.savefig(partial, format="png", metadata={"Software": None})
 
 
-def _styles(names: Iterable[str], colours: Sequence) -> dict[str, dict[str, Any]]:
+def styles(names: Iterable[str], colours: Sequence) -> dict[str, dict[str, Any]]:
     """A colour and a marker for each scheme, with other dashes once the markers are used up."""
     return {
         name: {
@@ -62,7 +62,7 @@ def _styles(names: Iterable[str], colours: Sequence) -> dict[str, dict[str, Any]
     }
 
 
-def _unique(axes: "Axes", schemes: Schemes, styles: Mapping) -> None:
+def draw_unique(axes: "Axes", schemes: Schemes, styles: Mapping) -> None:
     axes.set(
         title="How soon a document is told apart", xlabel="tokens read of the docid", ylabel="documents told apart"
     )
@@ -71,7 +71,7 @@ def _unique(axes: "Axes", schemes: Schemes, styles: Mapping) -> None:
     _share(axes)
 
 
-def _lengths(axes: "Axes", schemes: Schemes, styles: Mapping) -> None:
+def draw_lengths(axes: "Axes", schemes: Schemes, styles: Mapping) -> None:
     axes.set(title="Length", xlabel="tokens of the docid, without its end", ylabel="documents this long or shorter")
     for name, shape in _parts(schemes, "structure"):
         counts = np.cumsum([0, *shape["length_histogram"]])
@@ -89,7 +89,7 @@ def _branching(axes: "Axes", schemes: Schemes, styles: Mapping) -> None:
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
-def _own_rank(axes: "Axes", schemes: Schemes, styles: Mapping) -> None:
+def draw_own_rank(axes: "Axes", schemes: Schemes, styles: Mapping) -> None:
     axes.set(title="BM25 rank of a document for its own docid", xlabel="rank r", ylabel="documents within rank r")
     measured = _parts(schemes, "own_rank")
     for name, own in measured:

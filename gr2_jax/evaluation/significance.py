@@ -1,6 +1,7 @@
-"""Tests whether the difference between two runs is more than chance."""
+"""Tests whether the difference between two runs is more than chance, and how far chance moves a mean."""
 
 import warnings
+from collections.abc import Collection
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -67,6 +68,22 @@ def _shared(a: dict[str, float], b: dict[str, float], test: str) -> tuple[np.nda
     if len(shared) < 2:
         raise UserError(f"a {test} needs two queries that both runs have, found {len(shared)}")
     return np.array([a[query_id] for query_id in shared]), np.array([b[query_id] for query_id in shared])
+
+
+def mean_interval(values: Collection[float], *, level: float = 0.95) -> tuple[float, float] | None:
+    """Returns the t interval of the mean over queries: mean ± t * std / sqrt(n), where t is the quantile at
+    (1 + level) / 2 with n - 1 degrees of freedom; None for fewer than two values.
+
+    It holds for other queries drawn as these were, not for other seeds of a training. With few queries its ends can lie
+    outside a measure's range.
+    """
+    from scipy.stats import t
+
+    sample = np.asarray(list(values), np.float64)
+    if len(sample) < 2:
+        return None
+    half = float(t.ppf((1 + level) / 2, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample)))
+    return float(sample.mean()) - half, float(sample.mean()) + half
 
 
 TESTS = {"t": paired_t_test, "randomisation": randomisation_test}

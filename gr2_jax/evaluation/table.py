@@ -44,22 +44,23 @@ def format_table(rows: Mapping[str, Mapping[str, Cell]], columns: Sequence[str],
 
 def _column(name: str, values: Sequence[Cell]) -> list[str]:
     measure = _MEASURE.fullmatch(name) is not None
-    cells = [_cell(value, measure) for value in values]
+    cells = [format_cell(value, measure) for value in values]
     means = [value.mean if isinstance(value, Spread) else value for value in values]
     numbers = [value for value in means if isinstance(value, float) and not math.isnan(value)]
     if not measure or len(numbers) < 2:
         return cells
-    best = _cell(max(numbers), measure)
+    best = format_cell(max(numbers), measure)
     # Unmarked cells end in a space, so that the digits stay in line.
-    marks = ["*" if _cell(value, measure) == best else " " for value in means]
+    marks = ["*" if format_cell(value, measure) == best else " " for value in means]
     return [cell + mark for cell, mark in zip(cells, marks, strict=True)]
 
 
-def _cell(value: Cell, measure: bool) -> str:
+def format_cell(value: Cell, measure: bool) -> str:
+    """As `format_table` writes it: a measure as .4103, other floats with four significant digits."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
     if isinstance(value, Spread):
-        return f"{_cell(value.mean, measure)} ± {_cell(value.sd, measure)}"
+        return f"{format_cell(value.mean, measure)} ± {format_cell(value.sd, measure)}"
     if isinstance(value, float):
         return f"{value:.4f}".removeprefix("0") if measure else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else value

@@ -103,7 +103,7 @@ def publish(run: Run, part: str, results: Results) -> str:
         if name not in scores:
             (paths.metrics / part / f"{name}.json").unlink(missing_ok=True)  # of a run in which it could be searched
             continue
-        p = {f"p {_key(measures)}": p_values.get(name), "p randomisation": p_randomisation.get(name)}
+        p = {f"p {key_measure(measures)}": p_values.get(name), "p randomisation": p_randomisation.get(name)}
         rows[name] = results.values[name] | p
         write_json(paths.metrics / part / f"{name}.json", scores[name])
     summary = {name: {k: v for k, v in row.items() if v is not None} for name, row in rows.items()}
@@ -113,7 +113,7 @@ def publish(run: Run, part: str, results: Results) -> str:
     write_json(paths.metrics / f"{part}.json", summary)
     if part == "test":
         write_json(paths.metrics / "summary.json", summary)
-    columns = [*measures, f"p {_key(measures)}", *_COSTS, "ms/query"]
+    columns = [*measures, f"p {key_measure(measures)}", *_COSTS, "ms/query"]
     cells = {name: row | results.shown.get(name, {}) for name, row in rows.items()}
     rough = rough_means(len(scores[next(iter(scores))][measures[0]]))
     below = [*results.about, *([] if rough is None else [rough]), *_lines(results.notes)]
@@ -126,13 +126,14 @@ def _lines(notes: dict[str, str]) -> list[str]:
     return [f"{name}: {note}" for name, note in notes.items()]
 
 
-def _key(measures: tuple[str, ...]) -> str:
+def key_measure(measures: tuple[str, ...]) -> str:
+    """The measure that the tests compare."""
     return "nDCG@20" if "nDCG@20" in measures else measures[0]
 
 
 def significance(scores: dict, measures: tuple[str, ...], test: Callable[..., float]) -> dict[str, float]:
     """Holm-corrected p of a test against BM25 in nDCG@20, for every other row."""
-    key = _key(measures)
+    key = key_measure(measures)
     if REFERENCE not in scores or len(scores[REFERENCE][key]) < 2:
         return {}
     raw = {n: test(scores[n][key], scores[REFERENCE][key]) for n in scores if n != REFERENCE}

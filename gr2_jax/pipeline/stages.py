@@ -21,6 +21,8 @@ from gr2_jax.pipeline.old_runs import put_away_others
 from gr2_jax.pipeline.prepare import prepare
 from gr2_jax.pipeline.quality import report_docids
 from gr2_jax.pipeline.report import docid_lines, report
+from gr2_jax.pipeline.report_page.findings import findings_of
+from gr2_jax.pipeline.report_page.page import write_page
 from gr2_jax.pipeline.run import PARTS, Run
 from gr2_jax.pipeline.seeds import report_seeds
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of, reading_stage
@@ -66,12 +68,11 @@ def run_experiment(
             push(run.paths.root)
             return docids if until == "docids" else None
         runs = {seed: _of_seed(run, seed) for seed in seeds}
-        if not next(iter(runs.values()), run).qrels(part):
-            push(run.paths.root)
-            return None
-        table = report_seeds(run, runs, part=part) if seeds else report(run, part=part)
+        measured = bool(next(iter(runs.values()), run).qrels(part))
+        table = (report_seeds(run, runs, part=part) if seeds else report(run, part=part)) if measured else None
+        write_page(findings_of(run, part))
         push(run.paths.root)
-        return "\n".join([table, *_docid_lines(run, seeds)])
+        return "\n".join([table, *_docid_lines(run, seeds)]) if measured else None
 
 
 def _of_seed(run: Run, seed: int) -> Run:

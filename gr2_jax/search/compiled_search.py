@@ -232,6 +232,17 @@ def docids_by_length(trie: DocidTrie) -> DocidsAndRows:
     return docids[rows], rows
 
 
+def query_program(model: GR2, similarity: Similarity) -> Callable[[Any, Int[Array, "B Tq"]], Float[Array, "B F"]]:
+    """(parameters, queries' tokens) -> f_q of each."""
+
+    @jax.jit
+    def read(params: Any, tokens: Int[Array, "B Tq"]) -> Float[Array, "B F"]:
+        apply = functools.partial(model.apply, {"params": params})
+        return _query_vectors(apply, apply(tokens, method="encode"), tokens != 0, similarity)
+
+    return read
+
+
 def _query_vectors(apply: Callable, states: Array, mask: Array, similarity: Similarity) -> Float[Array, "B F"]:
     vectors = apply(states, mask, method="query_vectors").astype(jnp.float32)
     return unit_length(vectors) if similarity == "cosine" else vectors

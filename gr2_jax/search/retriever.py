@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from gr2_jax.decoding import SearchResult
 from gr2_jax.docids import DocidTrie
@@ -25,6 +25,7 @@ from gr2_jax.search.compiled_search import (
     exhaustive_program,
     joint_program,
     on_every_device,
+    query_program,
     token_program,
 )
 from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings, make_vectors, vector_program
@@ -37,6 +38,7 @@ _PROGRAMS = (
     "joint",
     "exhaustive",
     "vector program",
+    "query program",
     "tokens",
 )  # what is kept of a model whose parameters change
 _READ_AT_ONCE = 10  # docids whose tokens are read in one call
@@ -93,6 +95,13 @@ class Retriever:
         if self.vectors is not None and self.vectors.values.dtype.name == self.options.vectors:
             return self.vectors
         return self._keep(("vectors", self.options.vectors), make)
+
+    def query_vectors(self, queries: Sequence[str]) -> Float[np.ndarray, "Q F"]:
+        """f_q of each query, which a search compares with `docid_vectors`; `UserError` for a model without vectors."""
+        if self.compares is None:
+            raise UserError("the model was not trained to compare vectors: it ranks by likelihood alone")
+        read = self._keep(("query program",), lambda: query_program(self.model, self.compares.similarity))
+        return np.asarray(read(self._device_params, self.encode(queries)))
 
     @property
     def model_bytes(self) -> int:

@@ -17,7 +17,7 @@ from gr2_jax.training.chips import peak_flops
 from gr2_jax.training.feed import Feed
 from gr2_jax.training.goodput import Goodput, summary
 from gr2_jax.training.job import TrainingJob, refuse_non_finite
-from gr2_jax.training.mesh import make_mesh, put_batch, replicated
+from gr2_jax.training.mesh import devices_in_words, make_mesh, put_batch, replicated
 from gr2_jax.training.metrics_log import FILE, MetricsLog, read_lines
 from gr2_jax.training.profile import Profile
 from gr2_jax.training.step import Report, State, Step
@@ -32,8 +32,9 @@ def train(job: TrainingJob, params: Any, directory: Path) -> dict:
     """Trains from `params`, or resumes from the newest checkpoint in `directory`, to `job.steps`.
 
     Saves a last checkpoint there and returns its meta: step, training seconds over all starts (without evaluation),
-    seconds by kind, loss and its parts. The parameters after step n are a function of (params, job, mesh) alone,
-    however often the run was killed. Every process of a job calls this with the same arguments.
+    seconds by kind, loss and its parts, and the devices in words. The parameters after step n are a function of
+    (params, job, mesh) alone, however often the run was killed. Every process of a job calls this with the same
+    arguments.
 
     Raises:
         UserError: The mesh does not fit the devices or the model; no checkpoint is readable; a loss or gradient is
@@ -53,7 +54,7 @@ def train(job: TrainingJob, params: Any, directory: Path) -> dict:
             )
     _say_goodput(directory)
     training.push()
-    return training.meta
+    return training.meta | {"devices": devices_in_words().removeprefix("on ")}
 
 
 class _Training:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gr2_jax.errors import UserError
-from gr2_jax.evaluation.significance import holm, paired_t_test, randomisation_test
+from gr2_jax.evaluation.significance import holm, mean_interval, paired_t_test, randomisation_test
 
 
 def test_t_test_by_hand():
@@ -80,3 +80,21 @@ def test_balanced_differences_are_no_difference():
     """Both sum to the same in twentieths: every way to set the signs is at least as far from 0."""
     a, b = ({str(i): x / 20 for i, x in enumerate(values)} for values in ([4, 4, 1, 2, 5], [4, 3, 2, 5, 2]))
     assert randomisation_test(a, b) == 1.0
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
+def test_the_interval_of_a_mean_is_scipys(level):
+    from scipy.stats import ttest_1samp
+
+    values = np.random.default_rng(3).beta(0.4, 0.7, 23)
+    low, high = ttest_1samp(values, 0).confidence_interval(level)
+    assert mean_interval(values, level=level) == pytest.approx((low, high))
+
+
+def test_the_interval_of_a_mean_by_hand_and_at_the_edges():
+    # 1, 2, 3: mean 2, deviation 1; with 2 degrees of freedom t = (2p - 1) sqrt(2 / (4 p (1 - p))) at p = .975
+    half = 0.95 * math.sqrt(2 / (4 * 0.975 * 0.025)) / math.sqrt(3)
+    assert mean_interval({"a": 1.0, "b": 2.0, "c": 3.0}.values()) == pytest.approx((2 - half, 2 + half))
+    assert mean_interval([0.25] * 4) == (0.25, 0.25)
+    assert mean_interval([0.25]) is None
+    assert mean_interval([]) is None

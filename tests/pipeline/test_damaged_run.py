@@ -13,6 +13,8 @@ from small_collection import TEXTS, over, retrieval, small_experiment, write_fol
 
 from gr2_jax.cli import main
 from gr2_jax.corpus.collection import Document
+from gr2_jax.evaluation.report_page import figures
+from gr2_jax.evaluation.report_page.markup import Html
 from gr2_jax.experiment import (
     AugmentationConfig,
     DocidConfig,
@@ -86,7 +88,7 @@ def finished_run(experiment, tmp_path_factory):
 
 
 def leave_out_computing(monkeypatch):
-    """What follows the reading of files is left out: the compiled search, and the picture. Returns a list that gets
+    """What follows the reading of files is left out: the compiled search, and the pictures. Returns a list that gets
     what each search would compute with."""
     searched = []
 
@@ -97,6 +99,7 @@ def leave_out_computing(monkeypatch):
     for searcher in (Retriever, DenseIndex, Interpolated):
         monkeypatch.setattr(searcher, "search", search)
     monkeypatch.setattr(quality, "plot_docids", lambda *_: None)
+    monkeypatch.setattr(figures, "draw", lambda *_, **__: Html())
     return searched
 
 
