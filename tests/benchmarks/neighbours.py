@@ -9,6 +9,7 @@ import datasets
 import mteb
 import pandas
 import ranx
+from ir_measures import parse_measure
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.task_metadata import TaskMetadata
 
@@ -92,7 +93,7 @@ def main() -> None:
         [transformer(retriever, 1000)],
         topics,
         pandas.DataFrame(judgements, columns=["qid", "docno", "label"]),
-        ["ndcg_cut_10", "ndcg_cut_20", "P_20", "recip_rank"],
+        [*map(parse_measure, MEASURES)],
         names=[row],
     )
     print("PyTerrier", table.to_dict("records"))
