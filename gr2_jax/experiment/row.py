@@ -34,6 +34,11 @@ class Row(abc.ABC):
         it is then searched before anything is trained."""
         return False
 
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """The names of the docid schemes that it needs."""
+        return ()
+
     def train(self, run) -> None:  # noqa: B027
         """Trains what the row needs, continuing from what is there; every process of a job takes part."""
 

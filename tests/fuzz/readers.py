@@ -39,8 +39,10 @@ with atheris.instrument_imports(include=["gr2_jax"], enable_loader_override=Fals
     from gr2_jax.files import read_json
     from gr2_jax.models import T5, T5Config, load_hf_t5, load_t5, save_hf_t5, save_t5
     from gr2_jax.models.huggingface.record import RECORD, Record
+    from gr2_jax.pipeline.bundle.contents import read_record
     from gr2_jax.pipeline.open_run import open_run
     from gr2_jax.pipeline.stage import Stage
+    from gr2_jax.serving.requests import explain_request, fields_of, search_request
     from gr2_jax.training.checkpoints import Checkpoints, restore_params
 
 CONFIG = T5Config(vocab_size=11, d_model=6, d_kv=4, d_ff=5, num_heads=2, num_encoder_layers=1, num_decoder_layers=1)
@@ -324,6 +326,49 @@ def record_of_a_stage() -> Fuzzed:
     return one_file("stage.json", lambda path: Stage(path.parent, "a").meta, [b'{"fingerprint": "a", "checksum": 1}'])
 
 
+def record_of_a_bundle() -> Fuzzed:
+    """Signed anew, so that what is behind the checksum is reached."""
+    from gr2_jax.checksums import sealed
+    from gr2_jax.search.searcher import SearchOptions
+
+    record = {
+        "format": "gr2_jax bundle",
+        "version": 1,
+        "files": {},
+        "experiment": "a",
+        "row": "GR2S",
+        "models": {},
+        "model": vars(CONFIG),
+        "extra_ids": 1,
+        "query_length": 8,
+        "query_end": 1,
+        "compares": None,
+        "search": vars(SearchOptions()),
+        "documents": 2,
+        "texts": False,
+    }
+
+    def read(path: Path) -> None:
+        with suppress(ValueError, RecursionError):
+            value = json.loads(path.read_bytes())
+            if isinstance(value, dict):
+                path.write_text(json.dumps(sealed(value)))
+        read_record(path.parent)
+
+    return one_file("bundle.json", read, [json.dumps(record).encode()], ['"files":', '"model":', '"search":'])
+
+
+def http_body() -> Fuzzed:
+    def read(data: bytes) -> None:
+        fields = fields_of(data)
+        for request in (search_request, explain_request):
+            with suppress(UserError):
+                request(fields)
+
+    seeds = [b'{"queries": ["a"], "k": 3, "row": "x", "characters": 0}', b'{"q": "a", "doc_ids": ["b"]}']
+    return Fuzzed(read, seeds, ['"queries":', '"doc_ids":', '"characters":', '"row":', "\\ud800"])
+
+
 def lock_file() -> Fuzzed:
     import dataclasses
 
@@ -357,6 +402,8 @@ KINDS: dict[str, Callable[[], Fuzzed]] = {
     "tokenised examples": examples,
     "config.json": config_of_a_run,
     "stage.json": record_of_a_stage,
+    "bundle.json": record_of_a_bundle,
+    "request": http_body,
     "lock": lock_file,
     "any JSON": lambda: one_file("any.json", read_json, [b"[1]"]),
 }

@@ -153,6 +153,16 @@ def test_five_queries_train_with_the_judged_ones_alone(tmp_path, capsys):
     assert [len(split[part]) for part in ("train", "validation", "test")] == [4, 0, 1]
 
 
+def test_only_the_docids_are_made_that_the_named_rows_write(tmp_path, capsys):
+    queries = {f"q{i}": f"what is the {ANIMALS[i]}" for i in range(5)}
+    source = judged(tmp_path / "five", queries, {f"q{i}": {f"d{i}": 1} for i in range(5)})
+    with pytest.raises(SystemExit) as stop:
+        main(["run", source, "--rows", "BM25", "--workdir", str(tmp_path / "run"), *WORDS])
+    assert stop.value.code == 0
+    assert "| BM25" in capsys.readouterr().out
+    assert not (tmp_path / "run" / "docids").exists()
+
+
 def test_queries_without_judgements_are_as_none(tmp_path):
     source = judged(tmp_path / "c", {"q": "otter", "p": "lynx"}, {"q": {"d1": 0}})
     corpus = surveyed_experiment(source).corpus

@@ -97,6 +97,10 @@ class System(Row):
         super().__post_init__()
         check_above_zero(self, "steps_factor")
 
+    @property
+    def writes(self) -> tuple[str, ...]:
+        return (self.docids,)
+
     def check(self, run: Run) -> None:
         run.scheme(self.docids)
         if self.steps(run) < 1:
