@@ -1,6 +1,8 @@
 """`gr2 evaluate CONFIG`: a config's stages up to the table; `gr2 evaluate RUN`: one row of a run on any queries."""
 
 import argparse
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from gr2_jax.terminal import show, show_json
 
 HELP = "TREC runs and the table of measures; or a row of a finished run on any queries"
 
-_OF_A_RUN = ("row", "step", "queries", "qrels", "k", *OPTIONS, "length_penalty", "measures", "output")
+_OF_A_RUN = ("row", "step", "queries", "qrels", "k", *OPTIONS, "length_penalty", "measures", "output", "metadata")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     job.add_argument("--length-penalty", type=float, help="rank by likelihood / length ** this")
     job.add_argument("--measures", nargs="+", help="ir_measures' names (default: the paper's)")
     job.add_argument("--output", help="a folder for run.trec, metrics.json, per_query.tsv")
+    job.add_argument("--metadata", action="store_true", default=None, help="begin run.trec with ir_metadata's header")
 
 
 def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
@@ -73,6 +76,7 @@ def _evaluate_run(directory: str, options: argparse.Namespace, settings: Sequenc
         options=changes,
         measures=tuple(options.measures or ()),
         output=options.output,
+        command=shlex.join(["gr2", *sys.argv[1:]]) if options.metadata else None,
     )
     result = evaluate_job(job)
     if not is_first:

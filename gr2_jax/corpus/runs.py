@@ -1,7 +1,9 @@
 """TREC's ranked lists ("runs"): one reader and one writer."""
 
+import itertools
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from gr2_jax import files
@@ -14,11 +16,12 @@ _LARGEST = (2 - 2**-23) * 2.0**127  # of single precision
 Run = dict[str, list[tuple[str, float]]]
 """Query id -> (document id, score), best first."""
 
+METADATA_START, METADATA_END = "# ir_metadata.start", "# ir_metadata.end"
 _COLUMNS = "query Q0 document rank score tag"
 
 
-def write_run(path: str | os.PathLike, run: Run, tag: str) -> None:
-    """Writes `qid Q0 docid rank score tag` lines, queries in the run's order, ranks from 1.
+def write_run(path: str | os.PathLike, run: Run, tag: str, header: Iterable[str] = ()) -> None:
+    """Writes `qid Q0 docid rank score tag` lines, queries in the run's order, ranks from 1, below the header's lines.
 
     Scores have the shortest digits that read back as the same double, so `read_run` returns an equal run. The file
     appears whole or not at all.
@@ -29,7 +32,8 @@ def write_run(path: str | os.PathLike, run: Run, tag: str) -> None:
     """
     if not _files.fits_a_run(tag):
         raise UserError(f"the run tag {tag!r} is empty or contains white space, which a TREC run cannot hold")
-    files.write_text(Path(path), _run_lines(run, tag, f"the run for {path}"))
+    lines = (f"{line}\n" for line in header)
+    files.write_text(Path(path), itertools.chain(lines, _run_lines(run, tag, f"the run for {path}")))
 
 
 def _run_lines(run: Run, tag: str, place: str):
@@ -46,7 +50,7 @@ def _run_lines(run: Run, tag: str, place: str):
 
 
 def read_run(path: str | os.PathLike) -> Run:
-    """Reads a run, plain or gzipped; blank lines and CRLF are accepted.
+    """Reads a run, plain or gzipped; blank lines, CRLF and a header of ir_metadata are accepted.
 
     As in trec_eval the rank column is ignored: each list is ordered by score. Equal scores stay in the file's order.
     Measures compare scores in single precision, so a line on stderr names the first that is too large for it.
@@ -55,9 +59,12 @@ def read_run(path: str | os.PathLike) -> Run:
         UserError: The file cannot be read, a line is malformed, an id contains a control character, or a query lists a
             document twice.
     """
-    first, beyond = "", 0
+    first, beyond, in_header = "", 0, False
     scores: dict[str, dict[str, float]] = {}
     for number, line in _files.lines(Path(path)):
+        if line.startswith((METADATA_START, METADATA_END)) or (in_header and line.startswith("#")):
+            in_header = not line.startswith(METADATA_END)
+            continue
         place, columns = f"{path}, line {number}", line.split()
         if len(columns) != len(_COLUMNS.split()):
             raise UserError(

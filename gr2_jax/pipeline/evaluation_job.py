@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import jax
 from gr2_jax.buckets import local_copy, push, shown
 from gr2_jax.corpus import Qrels, read_qrels, read_topics, write_run
 from gr2_jax.errors import UserError
+from gr2_jax.evaluation.ir_metadata import ir_metadata
 from gr2_jax.evaluation.metrics import check_measures, default_measures, mean, per_query, write_per_query
 from gr2_jax.evaluation.provenance import CONVENTIONS, package_versions
 from gr2_jax.files import write_json, writing
@@ -41,6 +42,7 @@ class EvaluationJob:
     options     changes to the run's `SearchOptions`
     measures    ir_measures' names; by default the paper's for graded or for binary judgements
     output      a folder for run.trec, metrics.json and per_query.tsv
+    command     that asks for it: run.trec then begins with a header of ir_metadata
     """
 
     run: str | os.PathLike
@@ -53,6 +55,7 @@ class EvaluationJob:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     measures: Sequence[str] = ()
     output: str | os.PathLike | None = None
+    command: str | None = None
 
     def __post_init__(self):
         if self.measures:
@@ -86,7 +89,7 @@ def evaluate_job(job: EvaluationJob) -> dict[str, Any]:
         if qrels is not None:
             result["measures"], scores = _score(found, qrels, job.measures)
         if is_first():
-            write_run(output / "run.trec", found.run, opened.row)
+            write_run(output / "run.trec", found.run, opened.row, _header(job, opened, result["provenance"]))
             if qrels is None:
                 (output / "per_query.tsv").unlink(missing_ok=True)  # of other queries, which had judgements
             else:
@@ -120,6 +123,12 @@ def _given_queries(job: EvaluationJob) -> tuple[dict[str, str], Qrels | None]:
 def _score(found: Found, qrels: Qrels, measures: Sequence[str]) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     scores = per_query(found.run, qrels, measures or default_measures(qrels))
     return {name: mean(name, values) for name, values in scores.items()}, scores
+
+
+def _header(job: EvaluationJob, opened: RunRetriever, facts: Mapping[str, Any]) -> Iterable[str]:
+    if job.command is None:
+        return ()
+    return ir_metadata(facts, tag=opened.row, command=job.command, collection=opened.run.experiment.corpus.source)
 
 
 def _name(job: EvaluationJob, row: str, queries: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import virtual_devices
+import yaml
 from searched_run import searched_experiment
 from small_collection import TEXTS
 
@@ -168,6 +169,25 @@ def test_another_experiment_in_the_workdir_leaves_trained_rows_searchable(finish
     run_experiment(other, copy, until="docids")
     (hits,) = open_retriever(copy).search(["how to sort"], k=3)
     assert len(hits) == 3
+
+
+def test_a_run_file_says_how_it_was_made_and_is_read_and_scored_alike(finished, tmp_path):
+    _, workdir = finished
+    for name, asked in (("bare", ()), ("told", ("--metadata",))):
+        assert command(workdir.root, "--row", "BM25", "--output", tmp_path / name, *asked) == 0
+    bare, told = ((tmp_path / name / "run.trec").read_text() for name in ("bare", "told"))
+    header, _, rest = told.partition("# ir_metadata.end\n")
+    assert rest == bare
+    first, *lines = header.splitlines()
+    assert first == "# ir_metadata.start"
+    assert all(line.startswith("# ") for line in lines)
+    about = yaml.safe_load("\n".join(line[2:] for line in lines))
+    assert {"platform", "implementation", "resources", "method", "data"} <= set(about)
+    assert (about["tag"], about["data"]["test collection"]["queries"]) == ("BM25", 20)
+    assert read_run(tmp_path / "told/run.trec") == read_run(tmp_path / "bare/run.trec")
+    (tmp_path / "cut").write_text(told.replace("# ir_metadata.start\n", ""))
+    with pytest.raises(UserError, match="line 1: expected 6 columns"):  # a comment is no line of a run elsewhere
+        read_run(tmp_path / "cut")
 
 
 def test_validation_queries_that_are_missing_are_refused_before_anything_is_done(finished, tmp_path):
