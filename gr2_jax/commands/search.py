@@ -25,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", required=True, help="a finished run, a bundle, or a bundle's name on the hub")
     parser.add_argument("--row", help="of its table (default: the first)")
     parser.add_argument("-k", type=int, default=10, help="documents to print")
+    parser.add_argument("--only", action="append", help="documents whose id is this, or matches it, such as 'docs/*'")
+    parser.add_argument("--without", action="append", help="leave out the documents whose id is or matches this")
     add_search_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object per query, a line each")
 
@@ -47,6 +49,8 @@ def _search(options: argparse.Namespace, query: str) -> int:
     from gr2_jax.pipeline.opening import open_row_or_bundle
 
     opened, code = open_row_or_bundle(options.workdir, options.row, given(options)), 0
+    if options.only or options.without:
+        opened = opened.only(options.only or "*", without=options.without or ())
 
     def answer(asked: str) -> "list[Hit] | None":
         """None where there is nothing to search."""

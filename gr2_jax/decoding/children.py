@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from gr2_jax.decoding.beams import keep_best
-from gr2_jax.decoding.trie_arrays import TrieArrays, first_child, row_of
+from gr2_jax.decoding.trie_arrays import TrieArrays, first_child, is_allowed, row_of
 
 _FEWEST, _TIMES = 8, 8  # children per beam in the shortest list; each longer list is this many times longer
 
@@ -59,7 +59,8 @@ def take_ends(
     leaf = jnp.where(edges.count > 0, edges.first, 0)
     row = row_of(trie, leaf)  # only a first child can be an end
     chosen = jnp.take_along_axis(edges.logits, _columns(trie, leaf, columns)[..., None], axis=-1)[..., 0]
-    score = jnp.where(row >= 0, edges.scores + (chosen - edges.log_sums), -jnp.inf)
+    found = (row >= 0) & is_allowed(trie, leaf)
+    score = jnp.where(found, edges.scores + (chosen - edges.log_sums), -jnp.inf)
     ends = (row >= 0).astype(jnp.int32)
     return row, score, edges._replace(first=edges.first + ends, count=edges.count - ends)
 
@@ -86,7 +87,7 @@ def _grow(edges: Edges, *, trie: TrieArrays, columns: Int[Array, "V"] | None, ke
     every, width = edges.logits.reshape(len(nodes), -1), edges.logits.shape[-1]
     chosen = jnp.take_along_axis(every, parents * width + _columns(trie, nodes, columns), axis=1)
     scores = of_parent(edges.scores) + (chosen - of_parent(edges.log_sums))
-    best, index, left_out = keep_best(jnp.where(exists, scores, -jnp.inf), keep)
+    best, index, left_out = keep_best(jnp.where(exists & is_allowed(trie, nodes), scores, -jnp.inf), keep)
     return Grown(best, *(jnp.take_along_axis(x, index, axis=1) for x in (parents, nodes)), left_out)
 
 

@@ -5,16 +5,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 _BLOCK = 16384  # docids per matrix product
 
 
 class Vectors(NamedTuple):
-    """f_id of every document by row. `values` may be of any type; int8 ones are multiplied by the row's scale."""
+    """f_id of every document by row. `values` may be of any type; int8 ones are multiplied by the row's scale. Only
+    documents that are `allowed` are found; None: all are."""
 
     values: Float[Array, "N F"] | Int[Array, "N F"]
     scales: Float[Array, "N"] | None = None
+    allowed: Bool[Array, "N"] | None = None
 
 
 class Nearest(NamedTuple):
@@ -42,7 +44,9 @@ def nearest_docids(
     places = jnp.arange(-(-held // block) * block, dtype=jnp.int32).reshape(-1, block)
 
     def merge(best: Nearest, rows: Int[Array, "block"]) -> tuple[Nearest, None]:
-        found = jnp.where(rows < count, similarities_of_all(queries, vectors, jnp.minimum(rows, held - 1)), -jnp.inf)
+        some = jnp.minimum(rows, held - 1)
+        counts = rows < count if vectors.allowed is None else (rows < count) & vectors.allowed[some]
+        found = jnp.where(counts, similarities_of_all(queries, vectors, some), -jnp.inf)
         both = jnp.concatenate([best.similarities, jnp.where(found == 0, 0.0, found)], axis=1)  # top_k ranks 0 above -0
         similarities, chosen = lax.top_k(both, k)  # of equal ones the first: the lower row
         both_rows = jnp.concatenate([best.rows, jnp.broadcast_to(rows, found.shape)], axis=1)

@@ -38,6 +38,13 @@ class TrieArrays(NamedTuple):
     """The document's row, for each leaf in the order of the nodes."""
     alone_bits: UInt[Array, "blocks"]
     """uint32: bit i tells whether only one docid passes through node i of the block, or ends there."""
+    allowed_bits: UInt[Array, "blocks"] | None = None
+    """uint32: bit i tells whether a docid that may be found passes through node i of the block, or ends there; None:
+    all may. A trie on disk has none."""
+
+
+STORED = TrieArrays._fields[:-1]
+"""The arrays of a trie on disk."""
 
 
 def first_child(trie: TrieArrays, nodes: Int[Array, "*shape"]) -> Int[Array, "*shape"]:
@@ -57,4 +64,13 @@ def row_of(trie: TrieArrays, nodes: Int[Array, "*shape"]) -> Int[Array, "*shape"
 
 def has_one_docid(trie: TrieArrays, nodes: Int[Array, "*shape"]) -> Bool[Array, "*shape"]:
     """Whether only one docid passes through each node: below it, nothing branches."""
-    return (trie.alone_bits[nodes // BLOCK] >> (nodes % BLOCK).astype(jnp.uint32)) & 1 == 1
+    return _bit(trie.alone_bits, nodes)
+
+
+def is_allowed(trie: TrieArrays, nodes: Int[Array, "*shape"]) -> Bool[Array, "*shape"]:
+    """Whether a docid that may be found passes through each node, or ends there."""
+    return jnp.ones(nodes.shape, bool) if trie.allowed_bits is None else _bit(trie.allowed_bits, nodes)
+
+
+def _bit(bits: UInt[Array, "blocks"], nodes: Int[Array, "*shape"]) -> Bool[Array, "*shape"]:
+    return (bits[nodes // BLOCK] >> (nodes % BLOCK).astype(jnp.uint32)) & 1 == 1

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from gr2_jax.decoding import TrieArrays
 from gr2_jax.docids.tokens import MOST_INT32
-from gr2_jax.docids.trie_blocks import unpack
+from gr2_jax.docids.trie_blocks import pack_bits, unpack
 from gr2_jax.docids.trie_build import as_matrix, build_arrays, check_tokens, shared_prefix, sort_docids
 from gr2_jax.docids.trie_file import read_trie, write_trie
 from gr2_jax.errors import UserError
@@ -88,7 +88,7 @@ class DocidTrie:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""
-        return sum(array.nbytes for array in self.arrays)
+        return sum(array.nbytes for array in self.arrays if array is not None)
 
     @cached_property
     def tokens(self) -> Int[np.ndarray, "T"]:
@@ -101,6 +101,15 @@ class DocidTrie:
         columns = np.zeros(vocab_size, np.int32)
         columns[self.tokens] = np.arange(len(self.tokens))
         return columns
+
+    def only(self, rows: Bool[np.ndarray, "N"]) -> "DocidTrie":
+        """The same docids, of which a search finds those of these rows alone."""
+        allowed = np.zeros(len(self.arrays.token), bool)
+        allowed[self._leaves()] = rows[self.arrays.row]
+        for depth in reversed(range(self.max_depth)):
+            below = slice(*self._levels[depth + 1 : depth + 3])
+            allowed[self._parents(depth)[allowed[below]]] = True
+        return DocidTrie(self.arrays._replace(allowed_bits=pack_bits(allowed)), self.eos_id, self.vocabulary)
 
     def docids(self) -> Int[np.ndarray, "N Ti"]:
         """Returns the docid of each row, without EOS, padded with 0; Ti is the length of the longest."""

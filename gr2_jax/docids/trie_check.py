@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, UInt
 
-from gr2_jax.decoding.trie_arrays import BLOCK, TrieArrays
+from gr2_jax.decoding.trie_arrays import BLOCK, STORED, TrieArrays
 from gr2_jax.docids.trie_blocks import unpack
 
 _CHUNK = 1 << 18  # nodes looked at at once
@@ -16,12 +16,13 @@ def is_trie(arrays: TrieArrays, docids: int, nodes: int, eos_id: int) -> bool:
 
 
 def _has_shapes(arrays: TrieArrays, docids: int, nodes: int) -> bool:
-    token, base, offset, wide, leaf_bits, leaves_before, row, alone_bits = arrays
+    stored = [getattr(arrays, name) for name in STORED]
+    token, base, offset, wide, leaf_bits, leaves_before, row, alone_bits = stored
     blocks = nodes // BLOCK + 1
     shapes = (nodes,), (blocks,), (BLOCK * blocks,), (len(wide), BLOCK), (blocks,), (blocks,), (docids,), (blocks,)
     return (
         docids > 0
-        and tuple(array.shape for array in arrays) == shapes
+        and tuple(array.shape for array in stored) == shapes
         and token.dtype in (np.uint16, np.int32)
         and (offset.dtype, leaf_bits.dtype, alone_bits.dtype) == (np.uint8, np.uint32, np.uint32)
         and all(array.dtype == np.int32 for array in (base, wide, leaves_before, row))

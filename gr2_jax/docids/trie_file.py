@@ -11,7 +11,7 @@ import numpy as np
 
 from gr2_jax.array_files import map_array
 from gr2_jax.checksums import crc32_of
-from gr2_jax.decoding.trie_arrays import TrieArrays
+from gr2_jax.decoding.trie_arrays import STORED, TrieArrays
 from gr2_jax.docids.trie_check import is_trie
 from gr2_jax.errors import UserError
 from gr2_jax.files import put_in_place, reading, writing
@@ -36,14 +36,14 @@ def write_trie(path: Path, arrays: TrieArrays, eos_id: int, vocabulary: str | No
     with writing(path):
         _remove(partial)
         partial.mkdir(parents=True)
-        for name, array in arrays._asdict().items():
-            np.save(partial / f"{name}.npy", array, allow_pickle=False)
+        for name in STORED:
+            np.save(partial / f"{name}.npy", getattr(arrays, name), allow_pickle=False)
         header = {
             "format": _FORMAT,
             "vocabulary": vocabulary,
             "eos_id": eos_id,
             "counts": {"docids": len(arrays.row), "nodes": len(arrays.token)},
-            "crc32": {name: crc32_of(partial / f"{name}.npy") for name in TrieArrays._fields},
+            "crc32": {name: crc32_of(partial / f"{name}.npy") for name in STORED},
         }
         (partial / _HEADER).write_text(_as_text(header), encoding="utf-8")
         put_in_place(partial, path, old)
@@ -62,7 +62,7 @@ def read_trie(path: Path, vocabulary: str | None) -> tuple[TrieArrays, int, str 
         made = f"the vocabulary {header['vocabulary']}" if header["vocabulary"] else "an unrecorded vocabulary"
         raise UserError(f"the docid trie at {path} was made with {made}, not {vocabulary}")
     with reading(f"the docid trie at {path}"):
-        arrays = TrieArrays(*(_map_array(path, name, header["crc32"][name]) for name in TrieArrays._fields))
+        arrays = TrieArrays(*(_map_array(path, name, header["crc32"][name]) for name in STORED))
         if not is_trie(arrays, **header["counts"], eos_id=header["eos_id"]):
             raise UserError(f"the docid trie at {path} is damaged: its arrays do not fit together")
     return arrays, header["eos_id"], header["vocabulary"]

@@ -53,7 +53,7 @@ class BM25(TextIndex):
         query are not returned."""
         # bm25s's own retrieve() fills up with zero scores and breaks ties by the backend's partition.
         scores = (self._index.get_scores_from_ids(self._index.get_tokens_ids(words)) for words in self._tokens(queries))
-        return [self._best(self._doc_ids, own, k) for own in scores]
+        return [self._best(own, k) for own in scores]
 
     def _tokens(self, texts: Sequence[str]) -> list[list[str]]:
         import bm25s

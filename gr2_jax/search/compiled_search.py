@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.decoding import SearchResult, TrieArrays, constrained_beam_search, exhaustive_search
 from gr2_jax.decoding.devices import local_devices, on_each_device
@@ -225,11 +225,12 @@ def docids_with_ends(trie: DocidTrie) -> Int[np.ndarray, "N T"]:
     return docids
 
 
-def docids_by_length(trie: DocidTrie) -> DocidsAndRows:
-    """The docids with their ends, shortest first, and the row of each."""
+def docids_by_length(trie: DocidTrie, allowed: Bool[np.ndarray, "N"] | None = None) -> DocidsAndRows:
+    """The docids with their ends, shortest first, and the row of each; -1, a docid that counts for nothing, where it is
+    not allowed."""
     docids = docids_with_ends(trie)
     rows = np.argsort(np.count_nonzero(docids, axis=1), kind="stable").astype(np.int32)
-    return docids[rows], rows
+    return docids[rows], rows if allowed is None else np.where(allowed[rows], rows, -1).astype(np.int32)
 
 
 def query_program(model: GR2, similarity: Similarity) -> Callable[[Any, Int[Array, "B Tq"]], Float[Array, "B F"]]:

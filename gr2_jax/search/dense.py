@@ -1,7 +1,7 @@
 """Exact vector search: the dot product of every document with every query, keeping only the best k so far."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.errors import UserError
-from gr2_jax.search.searcher import BatchOptions, Hit, check_depth
+from gr2_jax.search.searcher import BatchOptions, Hit, check_depth, rows_among
 
 _QUERIES, _DOCUMENTS = 64, 16384  # per matrix product
 
@@ -32,6 +32,7 @@ class DenseIndex:
     vectors        float32 [N, D], in memory or in a mapped file (`np.load(path, mmap_mode="r")`)
     encode         texts -> vectors [Q, D]
     model_bytes    size of the encoder
+    allowed        the documents that are found; None: all
     """
 
     doc_ids: Sequence[str]
@@ -39,6 +40,7 @@ class DenseIndex:
     encode: Callable[[Sequence[str]], Float[np.ndarray, "Q D"]]
     model_bytes: int = 0
     options: BatchOptions = BatchOptions(_QUERIES)
+    allowed: Bool[np.ndarray, "N"] | None = None
 
     @property
     def index_bytes(self) -> int:
@@ -51,15 +53,22 @@ class DenseIndex:
                 raise UserError(f"a dense row compares every document, '{name}' is for rows that write docids")
         return dataclasses.replace(self, options=dataclasses.replace(self.options, **changes))
 
+    def only(self, doc_ids: Collection[str]) -> "DenseIndex":
+        return dataclasses.replace(self, allowed=rows_among(self.doc_ids, doc_ids))
+
     def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
         """The `k` documents with the largest product with each query, equal scores in document order; hits have no
         `docid` and are all proven. Batches are always whole."""
         check_depth(k)
         if not queries:
             return []
-        found = nearest_rows(self.encode(queries), self.vectors, k, batch=self.options.batch)
+        found = nearest_rows(self.encode(queries), self.vectors, k, batch=self.options.batch, allowed=self.allowed)
         return [
-            [Hit(self.doc_ids[row], "", float(score), proven=True) for row, score in zip(rows, scores, strict=True)]
+            [
+                Hit(self.doc_ids[row], "", float(score), proven=True)
+                for row, score in zip(rows, scores, strict=True)
+                if score > -np.inf
+            ]
             for scores, rows in zip(*found, strict=True)
         ]
 
@@ -71,8 +80,10 @@ def nearest_rows(
     *,
     chunk: int = _DOCUMENTS,
     batch: int = _QUERIES,
+    allowed: Bool[np.ndarray, "N"] | None = None,
 ) -> Nearest:
-    """The `k` rows of `vectors` with the largest dot product with each query; all N where k is more.
+    """The `k` rows of `vectors` with the largest dot product with each query; all N where k is more. Rows that are not
+    `allowed` have a score of -inf.
 
     `vectors` are read once, `chunk` at a time; a device holds one chunk, the queries, and their best so far.
     """
@@ -80,7 +91,10 @@ def nearest_rows(
     parts = _parts(queries, batch)
     best = [(jnp.full((batch, k), -jnp.inf), jnp.full((batch, k), -1, jnp.int32)) for _ in parts]
     for start, documents, real in _chunks(vectors, chunk):
-        best = [_merge(part, *old, documents, start, real) for part, old in zip(parts, best, strict=True)]
+        counts = np.arange(len(documents)) < real
+        if allowed is not None:
+            counts[:real] &= allowed[start : start + real]
+        best = [_merge(part, *old, documents, start, counts) for part, old in zip(parts, best, strict=True)]
     return Nearest(*(np.concatenate([np.asarray(x) for x in side])[:count] for side in zip(*best, strict=True)))
 
 
@@ -105,13 +119,13 @@ def _merge(
     rows: Int[Array, "B k"],
     documents: Float[Array, "n D"],
     start: Int[Array, ""],
-    real: Int[Array, ""],
+    counts: Bool[Array, "n"],
 ) -> tuple[Float[Array, "B k"], Int[Array, "B k"]]:
     """The best so far, merged with further documents; of equal scores `top_k` takes the first: the lower row."""
     new = jnp.einsum("bd,nd->bn", queries, documents, precision=lax.Precision.HIGHEST)
     new = jnp.where(new == 0, 0.0, new)  # top_k ranks 0 above -0
     places = jnp.arange(len(documents), dtype=jnp.int32)
-    new = jnp.where(places < real, new, -jnp.inf)
+    new = jnp.where(counts, new, -jnp.inf)
     both = jnp.concatenate([scores, new], axis=1)
     scores, chosen = lax.top_k(both, scores.shape[1])
     both_rows = jnp.concatenate([rows, jnp.broadcast_to(start + places, new.shape)], axis=1)

@@ -1,7 +1,7 @@
 """Two searchers as one: their scores, each brought to [0, 1] for a query, in a weighted mean."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from gr2_jax.search.searcher import Hit, Searcher, check_depth
@@ -33,6 +33,9 @@ class Interpolated:
     def with_options(self, **changes: Any) -> "Interpolated":
         """Changes the first searcher's options."""
         return dataclasses.replace(self, first=self.first.with_options(**changes))
+
+    def only(self, doc_ids: Collection[str]) -> "Interpolated":
+        return dataclasses.replace(self, first=self.first.only(doc_ids), second=self.second.only(doc_ids))
 
     def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
         """The best `k` documents of each query, equal scores by document id; no hit is proven."""

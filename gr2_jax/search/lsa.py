@@ -49,7 +49,7 @@ class LSA(TextIndex):
     def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
         """The `k` nearest documents of each query; those whose cosine is not above 0, empty documents among them, are
         left out."""
-        return [self._best(self._doc_ids, self._cosines(text), k) for text in queries]
+        return [self._best(self._cosines(text), k) for text in queries]
 
     def _cosines(self, text: str) -> Float[np.ndarray, " N"]:
         vector = self._svd.transform(self._vectorizer.transform([text]))[0]

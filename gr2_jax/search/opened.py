@@ -1,7 +1,8 @@
 """A searcher that was opened from a folder, with the documents that it finds: what users of a run or a bundle hold."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import fnmatch
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -65,6 +66,32 @@ class OpenRetriever:
         if doc_id not in self.documents:
             raise UserError(f"{self.place} has no document {doc_id!r}")
         return self.documents[doc_id]
+
+    def only(self, ids: str | Collection[str] = "*", *, without: str | Collection[str] = ()) -> Self:
+        """The same row over some of its documents: `retriever.only("corpus/*").search("a query")`. What is proven is
+        proven among them.
+
+        Args:
+            ids: Document ids, or patterns of them with *, ? and [...] as a shell has them; one, or several.
+            without: The same, of documents that are left out.
+
+        Raises:
+            UserError: Nothing is left, or one of the ids or patterns is of no document.
+        """
+        chosen = set(self._matching(ids)) - set(self._matching(without))
+        if not chosen:
+            raise UserError(f"{self!r} is left with no document")
+        return dataclasses.replace(self, searcher=self.searcher.only(chosen))
+
+    def _matching(self, asked: str | Collection[str]) -> Iterator[str]:
+        for name in [asked] if isinstance(asked, str) else asked:
+            if name in self.documents:
+                yield name
+                continue
+            found = fnmatch.filter(self.documents, name)
+            if not found:
+                raise UserError(f"{self!r} has no document whose id is or matches {name!r}")
+            yield from found
 
     def with_options(self, **changes: Any) -> Self:
         """The same row with other search options, such as `exact="adaptive"`; see

@@ -54,6 +54,6 @@ class QueryLikelihood(TextIndex):
             counts[found] += self._counts.data[column]
             scores += times * np.log(counts / (self._lengths + self._mu))
             shares[found] = True
-        rows = np.flatnonzero(shares)
+        rows = np.flatnonzero(shares if self._allowed is None else shares & self._allowed)
         order = rows[np.argsort(-scores[rows], kind="stable")[:k]]
         return [Hit(self._doc_ids[row], "", float(scores[row]), proven=True) for row in order]

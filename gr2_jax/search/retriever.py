@@ -1,15 +1,15 @@
 """Search with a trained model: beams over a run's docid trie and the docids nearest to the query, exact on request."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property, partial
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from gr2_jax.decoding import SearchResult
+from gr2_jax.decoding import SearchResult, TrieArrays
 from gr2_jax.docids import DocidTrie
 from gr2_jax.errors import UserError
 from gr2_jax.models import GR2
@@ -29,7 +29,7 @@ from gr2_jax.search.compiled_search import (
     token_program,
 )
 from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings, make_vectors, vector_program
-from gr2_jax.search.searcher import Hit, SearchOptions, Table, check_depth
+from gr2_jax.search.searcher import Hit, SearchOptions, Table, check_depth, rows_among
 from gr2_jax.search.traced_programs import kept_program
 
 _WIDER = 4  # factor by which an adaptive search widens its beams and its list of the nearest
@@ -41,6 +41,7 @@ _PROGRAMS = (
     "query program",
     "tokens",
 )  # what is kept of a model whose parameters change
+_OF_A_CHOICE = ("allowed bits", "allowed", "docids")  # what is kept of which documents may be found
 _READ_AT_ONCE = 10  # docids whose tokens are read in one call
 _SMALL = (1, 8)  # queries per device of an accelerator's programs for few queries
 _DEPTHS = (20, 100)  # lists of these lengths are cut to shorter ones
@@ -58,6 +59,7 @@ class Retriever:
     compares    how the model compares queries with docids; None: it was not trained to, and likelihood alone ranks
     vectors     the docids' vectors; without, or where `options` asks for another type, they are made at the first
                 search that needs them
+    allowed     the documents that may be found; None: all. See `only`.
     """
 
     model: GR2
@@ -70,6 +72,7 @@ class Retriever:
     options: SearchOptions = dataclasses.field(default_factory=SearchOptions)
     compares: VectorSettings | None = None
     vectors: DocidVectors | None = None
+    allowed: Bool[np.ndarray, "N"] | None = None
     _kept: dict = dataclasses.field(default_factory=dict, init=False, repr=False)  # programs and device arrays
 
     @property
@@ -111,6 +114,14 @@ class Retriever:
         """The same model with other search options; compiled programs are shared. See `SearchOptions`."""
         other = dataclasses.replace(self, options=self.options.changed(**changes))
         object.__setattr__(other, "_kept", self._kept)
+        return other
+
+    def only(self, doc_ids: Collection[str]) -> "Retriever":
+        """Beams follow only docids of these documents, and only they are near: nothing else is scored, and what is
+        proven is proven among them. The same programs serve all choices."""
+        allowed = rows_among(self.doc_ids, doc_ids)
+        other = dataclasses.replace(self, trie=self.trie.only(allowed), allowed=allowed)
+        other._kept.update({name: kept for name, kept in self._kept.items() if name[0] not in _OF_A_CHOICE})
         return other
 
     def with_params(self, params: dict) -> "Retriever":
@@ -202,8 +213,7 @@ class Retriever:
             penalty = options.length_penalty
             name = ("beams", beams, penalty, whole_batches)
             search = self._keep(name, lambda: made(beam_program, length_penalty=penalty))
-            arrays = self._keep(("trie",), lambda: on_every_device(self.trie.arrays))
-            return self._in_batches(search, tokens, batch, arrays, whole_batches).best(k)
+            return self._in_batches(search, tokens, batch, self._device_trie, whole_batches).best(k)
 
         settings = {
             "nearest": min(nearest, self.trie.num_docids),
@@ -222,27 +232,37 @@ class Retriever:
         similarity = self.compares.similarity if self.ranks_jointly else None
         name = ("exhaustive", k, similarity)
         search = self._keep(name, lambda: exhaustive_program(self.model, self.columns, k, similarity))
-        docids = self._keep(("docids",), lambda: on_every_device(docids_by_length(self.trie)))
+        docids = self._keep(("docids",), lambda: on_every_device(docids_by_length(self.trie, self.allowed)))
         docids = docids, self._joint_docids("replicated") if self.ranks_jointly else None
         # one query against many docids at once keeps a device busy
         with progress(len(tokens), "scoring every docid") as bar:
             return self._in_batches(search, tokens, 1, docids, True, bar.advance)
 
     def _joint_docids(self, how: Table) -> JointDocids:
-        trie = self._keep(("trie",), lambda: on_every_device(self.trie.arrays))
-
         def table() -> JointDocids:
             vectors = self.docid_vectors
             longest = np.float32(vectors.longest() * (1 + 1e-6))
-            docids = docids_with_ends(self.trie)
+            docids, arrays = docids_with_ends(self.trie), vectors.arrays
             if how == "replicated":
-                return on_every_device(JointDocids(None, docids, vectors.arrays, longest, np.float32(0)))
-            docids, arrays = jax.tree.map(divided_over_devices, (docids, vectors.arrays))
+                return on_every_device(JointDocids(None, docids, arrays, longest, np.float32(0)))
+            docids, arrays = jax.tree.map(divided_over_devices, (docids, arrays))
             return JointDocids(None, docids, arrays, on_every_device(longest), np.float32(0))
 
         kept = self._keep(("table", self.options.vectors, how), table)
         weight = np.float32(self.options.weight / self.compares.temperature)
-        return kept._replace(trie=trie, weight=on_every_device(weight))
+        vectors = kept.vectors
+        if self.allowed is not None:
+            put = on_every_device if how == "replicated" else divided_over_devices
+            vectors = vectors._replace(allowed=self._keep(("allowed", how), lambda: put(self.allowed)))
+        return kept._replace(trie=self._device_trie, vectors=vectors, weight=on_every_device(weight))
+
+    @property
+    def _device_trie(self) -> TrieArrays:
+        trie = self._keep(("trie",), lambda: on_every_device(self.trie.arrays._replace(allowed_bits=None)))
+        if self.allowed is None:
+            return trie
+        bits = self._keep(("allowed bits",), lambda: on_every_device(self.trie.arrays.allowed_bits))
+        return trie._replace(allowed_bits=bits)
 
     def _in_batches(
         self,

@@ -1,12 +1,13 @@
 """What all searchers share: their interface, their results, and the options of a search."""
 
 import abc
+import copy
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Collection, Sequence
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
-from jaxtyping import Real
+from jaxtyping import Bool, Real
 
 from gr2_jax.errors import SettingError, UserError, check_choices, check_least, nearest
 
@@ -113,6 +114,9 @@ class Searcher(Protocol):
     def with_options(self, **changes: Any) -> "Searcher":
         """The same searcher with other options; raises `UserError` for an option that it does not have."""
 
+    def only(self, doc_ids: Collection[str]) -> "Searcher":
+        """The same searcher, which finds these documents alone; a hit is proven among them."""
+
     def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
         """The best `k` documents of each query, best first; fewer if the corpus has fewer. With `whole_batches` a
         list is the same bytes whatever other queries are in the call."""
@@ -139,6 +143,8 @@ class TextIndex(abc.ABC):
 
     options = BatchOptions()
     model_bytes = 0
+    _doc_ids: Sequence[str]
+    _allowed: Bool[np.ndarray, " N"] | None = None
 
     @property
     @abc.abstractmethod
@@ -153,10 +159,22 @@ class TextIndex(abc.ABC):
             raise UserError(f"a row that compares every document has no '{name}': that is for rows that write docids")
         return self
 
-    @staticmethod
-    def _best(doc_ids: Sequence[str], scores: Real[np.ndarray, " N"], k: int) -> list[Hit]:
+    def only(self, doc_ids: Collection[str]) -> Self:
+        """The same index, which finds these documents alone: words weigh as they did."""
+        other = copy.copy(self)
+        other._allowed = rows_among(self._doc_ids, doc_ids)
+        return other
+
+    def _best(self, scores: Real[np.ndarray, " N"], k: int) -> list[Hit]:
         check_depth(k)
-        return [Hit(doc_id, "", score, proven=True) for doc_id, score in best_first(doc_ids, scores, k)]
+        scores = scores if self._allowed is None else np.where(self._allowed, scores, 0)
+        return [Hit(doc_id, "", score, proven=True) for doc_id, score in best_first(self._doc_ids, scores, k)]
+
+
+def rows_among(all_ids: Sequence[str], doc_ids: Collection[str]) -> Bool[np.ndarray, " N"]:
+    """Whether each of all documents is one of those."""
+    chosen = doc_ids if isinstance(doc_ids, (set, frozenset)) else set(doc_ids)
+    return np.fromiter((doc_id in chosen for doc_id in all_ids), bool, len(all_ids))
 
 
 def best_first(doc_ids: Sequence[str], scores: Real[np.ndarray, " N"], k: int) -> list[tuple[str, float]]:

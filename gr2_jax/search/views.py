@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from gr2_jax.search.retriever import Retriever
@@ -34,6 +34,9 @@ class Views:
         """As a retriever's; the ranking stays by likelihood, of which alone a mean makes sense."""
         changes["ranking"] = "likelihood"
         return Views(tuple(retriever.with_options(**changes) for retriever in self.retrievers))
+
+    def only(self, doc_ids: Collection[str]) -> "Views":
+        return Views(tuple(retriever.only(doc_ids) for retriever in self.retrievers))
 
     def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
         """The best `k` documents of each query, best first; equal scores by document id. A hit's `docid` is from the

@@ -17,6 +17,7 @@ class Busy(Exception):
 class _Waiting(NamedTuple):
     query: str
     k: int
+    searcher: Searcher
     hits: asyncio.Future
 
 
@@ -24,9 +25,9 @@ class Batches:
     """`await batches.search(["a query"], 10)` from many tasks at once, between `start` and `stop`.
 
     While calls run, queries wait; the next call takes those that have waited longest, as many as it holds and as have
-    the same k. A list is the same bytes whatever else is in a call: on a CPU, where a call takes as long as its
-    queries one after the other, each is a call of its own, a thread for each core and one more; on an accelerator
-    every call is padded to whole batches.
+    the same k and searcher. A list is the same bytes whatever else is in a call. On a CPU, where a call takes as long
+    as its queries one after the other, each is a call of its own, a thread for each core and one more. On an
+    accelerator every call is padded to whole batches.
 
     Args:
         searcher: What is searched.
@@ -53,12 +54,14 @@ class Batches:
         await asyncio.gather(*self._calls, return_exceptions=True)
         self._pool.shutdown(cancel_futures=True)
 
-    async def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
-        """The searcher's lists, in order; what a search raises is raised here."""
+    async def search(self, queries: Sequence[str], k: int, searcher: Searcher | None = None) -> list[list[Hit]]:
+        """The searcher's lists, in order, or those of another one of the same programs; what a search raises is raised
+        here."""
         if len(self._waiting) + len(queries) > self._most:
             raise Busy
         loop = asyncio.get_running_loop()
-        asked = [_Waiting(query, k, loop.create_future()) for query in queries]
+        searcher = self._searcher if searcher is None else searcher
+        asked = [_Waiting(query, k, searcher, loop.create_future()) for query in queries]
         async with self._changed:
             self._waiting.extend(asked)
             self._changed.notify(len(asked))
@@ -77,7 +80,7 @@ class Batches:
             if not call:
                 continue
             try:
-                lists = await loop.run_in_executor(self._pool, self._search, [one.query for one in call], call[0].k)
+                lists = await loop.run_in_executor(self._pool, self._search, call)
             except Exception as error:
                 for one in call:
                     if not one.hits.done():
@@ -93,12 +96,14 @@ class Batches:
         while self._waiting and len(call) < self._together:
             one = self._waiting.popleft()
             if not one.hits.done():
-                (call if not call or one.k == call[0].k else others).append(one)
+                together = not call or (one.k == call[0].k and one.searcher is call[0].searcher)
+                (call if together else others).append(one)
         self._waiting.extendleft(reversed(others))
         return call
 
-    def _search(self, queries: list[str], k: int) -> list[list[Hit]]:
-        return self._searcher.search(queries, k, whole_batches=self._together > 1)
+    def _search(self, call: Sequence[_Waiting]) -> list[list[Hit]]:
+        queries, first = [one.query for one in call], call[0]
+        return first.searcher.search(queries, first.k, whole_batches=self._together > 1)
 
 
 def _queries_per_call(searcher: Searcher) -> int:

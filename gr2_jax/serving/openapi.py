@@ -3,12 +3,17 @@
 from typing import Any
 
 from gr2_jax import __version__
-from gr2_jax.serving.requests import DEEPEST, LONGEST_QUERY, MOST_EXPLAINED, MOST_QUERIES
+from gr2_jax.serving.requests import DEEPEST, LONGEST_PATTERN, LONGEST_QUERY, MOST_EXPLAINED, MOST_QUERIES
 
 _TEXT, _NUMBER = {"type": "string"}, {"type": "number"}
 _QUERY = {"type": "string", "minLength": 1, "maxLength": LONGEST_QUERY}
 _ROW = {"type": "string", "description": "a row of /api/rows; the first by default"}
 _K = {"type": "integer", "minimum": 1, "maximum": DEEPEST, "default": 10, "description": "documents of the list"}
+_ONLY = {
+    "type": "string",
+    "maxLength": LONGEST_PATTERN,
+    "description": "an id, or a pattern of ids such as docs/*, of the documents that may be found; all by default",
+}
 _CHARACTERS = {"type": "integer", "minimum": 0, "description": "of each text that is returned; all by default"}
 
 
@@ -26,6 +31,7 @@ def description(name: str) -> dict[str, Any]:
                         _parameter("k", _K),
                         _parameter("row", _ROW),
                         _parameter("characters", _CHARACTERS),
+                        _parameter("only", _ONLY),
                     ],
                     "responses": _answers(_schema("Result")),
                 },
@@ -37,6 +43,7 @@ def description(name: str) -> dict[str, Any]:
                             "k": _K,
                             "row": _ROW,
                             "characters": _CHARACTERS,
+                            "only": _ONLY,
                         },
                         "queries",
                     ),

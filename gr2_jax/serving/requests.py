@@ -7,21 +7,24 @@ from typing import Any, NamedTuple
 from gr2_jax.errors import UserError, nearest
 
 MOST_QUERIES = 200  # of one request
-LONGEST_QUERY = 10_000  # characters
+LONGEST_QUERY, LONGEST_PATTERN = 10_000, 200  # characters
 DEEPEST = 1_000  # documents of a list
 MOST_EXPLAINED = 100  # documents of one request
 
-_SEARCH = ("q", "queries", "k", "row", "characters")
+_SEARCH = ("q", "queries", "k", "row", "characters", "only")
 _EXPLAIN = ("q", "doc_ids", "row")
 
 
 class SearchRequest(NamedTuple):
-    """characters    of each text that is returned; None: all"""
+    """characters    of each text that is returned; None: all
+    only          an id, or a pattern of ids, of the documents that may be found; None: all
+    """
 
     queries: list[str]
     k: int
     row: str | None
     characters: int | None
+    only: str | None = None
 
 
 class ExplainRequest(NamedTuple):
@@ -31,7 +34,7 @@ class ExplainRequest(NamedTuple):
 
 
 def search_request(fields: Mapping[str, Any]) -> SearchRequest:
-    """From the fields `q`, a text, or `queries`, a list of them; `k`, `row` and `characters`."""
+    """From the fields `q`, a text, or `queries`, a list of them; `k`, `row`, `characters` and `only`."""
     _known(fields, _SEARCH)
     if ("q" in fields) == ("queries" in fields):
         raise UserError("give either 'q', one query, or 'queries', a list of them")
@@ -39,9 +42,11 @@ def search_request(fields: Mapping[str, Any]) -> SearchRequest:
     if not isinstance(queries, list) or not 1 <= len(queries) <= MOST_QUERIES:
         raise UserError(f"'queries' must be a list of 1 to {MOST_QUERIES} texts")
     characters = None if fields.get("characters") is None else _number(fields, "characters", 0, 10**9, 0)
-    return SearchRequest(
-        [_query(query) for query in queries], _number(fields, "k", 1, DEEPEST, 10), _row(fields), characters
-    )
+    only = fields.get("only")
+    if only is not None and (not isinstance(only, str) or not 1 <= len(only) <= LONGEST_PATTERN):
+        raise UserError(f"'only' must be a text of 1 to {LONGEST_PATTERN:,} characters")
+    k = _number(fields, "k", 1, DEEPEST, 10)
+    return SearchRequest([_query(query) for query in queries], k, _row(fields), characters, only)
 
 
 def explain_request(fields: Mapping[str, Any]) -> ExplainRequest:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import functools
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -16,15 +17,17 @@ from gr2_jax.serving.judged import JudgedQueries
 from gr2_jax.serving.requests import ExplainRequest, SearchRequest
 
 _MOST_WAITING = 2_000  # queries of a row
+_KEPT_CHOICES = 16  # of documents, with a bit for each docid's tokens
 _FIRST_QUERY = "the first query"  # asked before any client does, so that nobody waits for what is made once
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
 class ServedRow:
     """A row and the queue of its queries."""
 
-    retriever: OpenRetriever
-    batches: Batches
+    def __init__(self, retriever: OpenRetriever, batches: Batches):
+        self.retriever, self.batches = retriever, batches
+        self.only = functools.lru_cache(_KEPT_CHOICES)(lambda ids: retriever.only(ids).searcher)
+        """(an id or a pattern of ids) -> the row's searcher over those documents."""
 
     @property
     def writes(self) -> Retriever | None:
@@ -83,7 +86,8 @@ class ServedRows:
         """A record for each query: `query`, `row`, `hits` as `gr2 search --json` prints them, `milliseconds`, and where
         the query is a judged one `grades`, document id -> grade."""
         row, begin = self._row(asked.row), time.perf_counter()
-        lists = await row.batches.search(asked.queries, asked.k)
+        searcher = None if asked.only is None else await asyncio.to_thread(row.only, asked.only)
+        lists = await row.batches.search(asked.queries, asked.k, searcher)
         took = round(1e3 * (time.perf_counter() - begin), 1)
         return [
             {

@@ -150,7 +150,7 @@ def test_padded_array_equals_lists():
 def test_is_copied_to_the_device_once():
     trie = DocidTrie.from_sequences([[5, 2], [5], [10]])
     jax.jit(lambda: trie.on_device.token)()  # first accessed while JAX is tracing
-    for array, original in zip(trie.on_device, trie.arrays, strict=True):
+    for array, original in zip(*map(jax.tree.leaves, (trie.on_device, trie.arrays)), strict=True):
         assert isinstance(array, jax.Array)
         np.testing.assert_array_equal(array, original)
     on_device = trie.on_device

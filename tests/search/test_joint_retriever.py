@@ -90,6 +90,49 @@ def test_a_whole_road_an_adaptive_and_an_exhaustive_search_are_brute_force(retri
     assert result.all_proven.all()
 
 
+@pytest.mark.parametrize("chosen", [(0, 2, 5, 8), (3,), (1, 2, 3, 4, 5, 6, 7), ()])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"candidates": "beams"},
+        {"candidates": "nearest"},
+        {"exact": "exhaustive"},
+        {"exact": "adaptive", "beams": 1, "nearest": 1, "max_beams": 16, "exhaustive_limit": 0},
+        {"ranking": "likelihood"},
+        {"beams": 20, "table": "sharded"},
+    ],
+    ids=str,
+)
+def test_only_chosen_documents_are_found_and_proofs_are_about_them(retriever, parts, options, chosen):
+    ids = [retriever.doc_ids[row] for row in chosen]
+    searching = retriever.with_options(**options)
+    everything = searching.search_tokens(QUERIES, K)
+    result = searching.only(ids).search_tokens(QUERIES, K)
+    likelihoods, cosines = parts
+    scores = likelihoods + (0 if "ranking" in options else cosines / TAU)
+    for q, rows in enumerate(result.rows):
+        found, proven = rows[result.valid[q]].tolist(), int(result.proven[q].sum())
+        assert set(found) <= set(chosen)
+        best = sorted(chosen, key=lambda row: -scores[q, row])
+        assert found[:proven] == best[:proven]
+        np.testing.assert_allclose(result.scores[q][: len(found)], scores[q, found], rtol=1e-4)
+        if "exact" in options or options.get("beams") == 20:
+            assert found == best[:K]
+            assert result.all_proven[q]
+    again = searching.search_tokens(QUERIES, K)  # the choice is not the retriever's
+    np.testing.assert_array_equal(again.rows, everything.rows)
+
+
+def test_two_choices_share_programs(retriever):
+    first = retriever.only(["doc1", "doc2"])
+    first.search_tokens(QUERIES, K)
+    (name,) = [name for name in first._kept if name[0] == "joint" and name[1] == 3 and name[4] == "both"]
+    second = first.only(["doc3", "doc4", "doc5"])
+    assert set(second.search_tokens(QUERIES, K).rows.ravel()) <= {-1, 3, 4, 5}
+    assert second._kept[name] is first._kept[name]
+
+
 def test_the_likelihood_alone_ranks_where_asked(retriever, parts):
     best = np.argsort(-parts[0], axis=1)[:, :K]
     for options in ({"ranking": "likelihood"}, {"weight": 0.0}):

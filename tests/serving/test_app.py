@@ -36,6 +36,16 @@ def test_a_list_is_what_the_row_finds(client):
     assert by_words[0]["hits"][0]["text"] in {document.text for document in DOCUMENTS}
 
 
+def test_only_some_documents_are_searched_where_asked(client):
+    for row in ("GR2S", "BM25"):
+        answer = client.get("/api/search", params={"q": "array", "row": row, "only": "d[12]"}).json()
+        assert {hit["doc_id"] for hit in answer["hits"]} == {"d1", "d2"}
+        assert all(hit["proven"] for hit in answer["hits"])
+    both = client.post("/api/search", json={"queries": ["array", "sort"], "only": "a/*"}).json()["results"]
+    assert [[hit["doc_id"] for hit in one["hits"]] for one in both] == [["a/../d 3"]] * 2
+    assert len(client.get("/api/search", params={"q": "array"}).json()["hits"]) == 5
+
+
 def test_texts_can_be_cut_and_the_first_row_is_the_default(client):
     answer = client.get("/api/search", params={"q": " Sort  AN array ", "characters": 4}).json()
     assert {hit["text"] for hit in answer["hits"]} <= {document.text[:4] for document in DOCUMENTS}
@@ -80,6 +90,8 @@ def test_documents_judged_queries_and_what_there_is(client):
         ("GET", "/api/search", {"params": {"q": "a", "k": "0"}}, 400, "'k' must be a whole number from 1 to 1,000"),
         ("GET", "/api/search", {"params": {"q": "a", "k": "1e3"}}, 400, "'k'"),
         ("GET", "/api/search", {"params": {"q": "a", "row": "GR2"}}, 400, "did you mean 'GR2S'"),
+        ("GET", "/api/search", {"params": {"q": "a", "only": "x*"}}, 400, "no document whose id is or matches 'x*'"),
+        ("POST", "/api/search", {"json": {"q": "a", "only": ["d1"]}}, 400, "'only'"),
         ("GET", "/api/search", {"params": {"query": "a"}}, 400, "no field 'query': did you mean 'queries'"),
         ("GET", "/api/search", {"params": {"q": "x" * 10_001}}, 400, "10,001"),
         ("POST", "/api/search", {"content": b"{"}, 400, "not JSON"),

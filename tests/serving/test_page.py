@@ -110,6 +110,13 @@ def test_filters_hide_hits_and_say_how_many(browser, url):
     wait(browser, lambda: texts(browser, "#shown") == ["2 of 5 hits"])
 
 
+def test_only_documents_with_ids_like_this_are_searched(browser, url):
+    searched(browser, url, "?q=array&row=BM25&row=GR2S")
+    browser.find_element(By.ID, "only").send_keys("d[12]", Keys.ENTER)
+    wait(browser, lambda: set(texts(browser, ".title")) == {"Sorting arrays", HOSTILE})
+    assert "only=d%5B12%5D" in browser.current_url
+
+
 def test_keyboard_alone(browser, url):
     browser.get(url)
     wait(browser, lambda: parts(browser, "#rows input"))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from gr2_jax.checksums import SEAL, crc32_of, sealed, unsealed
 from gr2_jax.data.vocabulary import MODEL_NAME
-from gr2_jax.decoding import TrieArrays
+from gr2_jax.decoding.trie_arrays import STORED
 from gr2_jax.errors import SettingError, UserError, check_above_zero, check_choices, check_least, check_name, nearest
 from gr2_jax.files import read_json, reading, write_json
 from gr2_jax.models import T5Config
@@ -77,7 +77,7 @@ class Contents:
     def files(self) -> set[str]:
         """The names of all files of such a bundle, but for bundle.json and the card."""
         names = {WEIGHTS, VOCABULARY, DOCUMENTS if self.texts else DOC_IDS, f"{TRIE}/trie.json"}
-        names |= {f"{TRIE}/{array}.npy" for array in TrieArrays._fields}
+        names |= {f"{TRIE}/{array}.npy" for array in STORED}
         if self.compares is not None:
             names |= {f"{VECTORS}/vectors.json", f"{VECTORS}/vectors.npy"}
             names |= {f"{VECTORS}/scales.npy"} if self.search.vectors == "int8" else set()

@@ -54,24 +54,26 @@ function fromAddress() {
   const rows = address.getAll("row");
   if (rows.length) for (const box of at("rows").querySelectorAll("input")) box.checked = rows.includes(box.value);
   at("query").value = address.get("q") || "";
+  at("only").value = address.get("only") || "";
   if (at("query").value.trim()) search();
 }
 
 function submit(event) {
   event.preventDefault();
-  const address = new URLSearchParams(new FormData(at("search")));
+  const address = new URLSearchParams([...new FormData(at("search"))].filter(([, value]) => value));
   history.pushState(null, "", `?${address}`);
   search();
 }
 
 async function search() {
   const query = at("query").value, k = Number(at("k").value), mine = ++asked;
+  const only = at("only").value.trim() || null;
   const rows = [...at("rows").querySelectorAll("input:checked")].map((box) => box.value);
   if (!rows.length) return fault(new Error("Choose a row to search with."));
   if (!query.trim()) return fault(new Error("A query must have words in it."));
   at("lists").setAttribute("aria-busy", "true");
   try {
-    const body = (row) => ({ queries: [query], k, row, characters: CHARACTERS });
+    const body = (row) => ({ queries: [query], k, row, only, characters: CHARACTERS });
     const found = await Promise.all(rows.map(async (row) => (await ask("api/search", body(row))).results[0]));
     if (mine !== asked) return;
     fault(null);
