@@ -30,11 +30,13 @@ def open_row_or_bundle(
 
 
 def located(directory: str | os.PathLike) -> Path:
-    """The folder on this disk: a copy where it is in a bucket, or, if there is none, on the hub."""
+    """The folder on this disk: a copy where it is in a bucket, or on the hub where there is neither it nor a folder of
+    the owner's name, in which it may be mistyped."""
     from gr2_jax.pipeline.bundle.hub import downloaded, is_hub_name
 
     place = local_copy(directory, workdir=True)
-    return downloaded(directory) if not place.exists() and is_hub_name(directory) else place
+    on_hub = is_hub_name(directory) and not place.exists() and not place.parent.is_dir()
+    return downloaded(directory) if on_hub else place
 
 
 def open_retriever(directory: str | os.PathLike, row: str | None = None, **options: Any) -> OpenRetriever:

@@ -487,6 +487,13 @@ def test_a_folder_here_comes_before_the_hub(hub, made):
     assert not hub.asked
 
 
+def test_a_mistyped_folder_here_does_not_ask_the_hub(hub, tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    refused("runs/quikstart", "quikstart holds no run")
+    assert not hub.asked
+
+
 def test_what_the_hub_lacks_or_refuses(finished, hub, tmp_path, capsys):
     refused(
         "owner/absent", "there is no run and no bundle owner/absent here", "hub did not provide it: 404 Client Error"
