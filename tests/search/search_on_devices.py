@@ -62,6 +62,10 @@ def main(output: str) -> None:
     for name, changes in (JOINT | SHARDED).items():
         result = joint.with_options(**changes).search_tokens(tokens, K, whole_batches=True)
         seen |= {f"{name}/{field}": array for field, array in result._asdict().items()}
+    for name, changes in {"some": {}, "some, sharded": {"table": "sharded"}}.items():
+        some = joint.with_options(nearest=5, **changes).only(joint.doc_ids[::3])
+        result = some.search_tokens(tokens, K, whole_batches=True)
+        seen |= {f"{name}/{field}": array for field, array in result._asdict().items()}
     few = base.search_tokens(tokens[:3], K)  # fewer than a call on eight devices takes
     np.savez(output, **seen, **{f"few/{field}": array for field, array in zip(FIELDS, few, strict=False)})
 

@@ -48,6 +48,14 @@ def test_a_table_that_is_divided_over_eight_devices_gives_the_bytes_of_a_whole_o
         assert eight[f"{name}, sharded/{field}"].tobytes() == one[f"{name}/{field}"].tobytes(), field
 
 
+def test_chosen_documents_are_found_alike_on_one_device_on_eight_and_in_a_divided_table(searched):
+    one, eight = searched
+    for field in (*FIELDS, "log_likelihoods", "similarities"):
+        whole = one[f"some/{field}"].tobytes()
+        assert eight[f"some/{field}"].tobytes() == eight[f"some, sharded/{field}"].tobytes() == whole, field
+    assert set(one["some/rows"].ravel() % 3) == {0}
+
+
 def test_the_searches_differ_as_they_should(searched):
     """So that equal bytes cover every kind: some lists are proven at once, others after widening."""
     one, _ = searched
