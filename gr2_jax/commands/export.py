@@ -14,7 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("workdir", help="a finished run")
     parser.add_argument("directory", help="the bundle: a new folder, or an older bundle, which is replaced")
     parser.add_argument("--row", help="of its table, one that writes docids (default: the first)")
-    parser.add_argument("--no-documents", action="store_true", help="leave titles and texts out; ids go with it")
+    parser.add_argument(
+        "--no-documents",
+        action="store_true",
+        help="leave titles and texts out; ids and docids, which may be words of them, stay",
+    )
     parser.add_argument(
         "--push", metavar="OWNER/NAME", help="upload it to the Hugging Face hub, as private if new there"
     )

@@ -49,7 +49,8 @@ def _search(options: argparse.Namespace, query: str) -> int:
     from gr2_jax.pipeline.opening import open_row_or_bundle
 
     opened, code = open_row_or_bundle(options.workdir, options.row, given(options)), 0
-    if options.only or options.without:
+    chosen = bool(options.only or options.without)
+    if chosen:
         opened = opened.only(options.only or "*", without=options.without or ())
 
     def answer(asked: str) -> "list[Hit] | None":
@@ -70,7 +71,8 @@ def _search(options: argparse.Namespace, query: str) -> int:
         else:
             for line in _lines(hits, opened.documents):
                 show(line)
-            show(_certificate(hits, getattr(opened.searcher.options, "exact", None)), flush=True)
+            among = f"of the {len(opened.documents):,} documents searched" if chosen else "document of the collection"
+            show(_certificate(hits, getattr(opened.searcher.options, "exact", None), among), flush=True)
     return code
 
 
@@ -106,10 +108,10 @@ def _is_text(query: str) -> bool:
     return query == query.encode("utf-8", "replace").decode()
 
 
-def _certificate(hits: list, exact: str | None) -> str:
+def _certificate(hits: list, exact: str | None, among: str) -> str:
     proven = sum(hit.proven for hit in hits)
     if hits and proven == len(hits):
-        return f"proven: no other document of the collection scores higher than these {proven}"
+        return f"proven: no other {among} scores higher than these {proven}"
     hint = "; --exact adaptive searches until all are" if exact == "no" else ""
     return f"proven: the first {proven} of {len(hits)}{hint}"
 

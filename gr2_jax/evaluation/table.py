@@ -55,6 +55,11 @@ def _column(name: str, values: Sequence[Cell]) -> list[str]:
     return [cell + mark for cell, mark in zip(cells, marks, strict=True)]
 
 
+def cell_of(value: object) -> str | None:
+    """A number as a cell, None for anything else."""
+    return format_cell(float(value), False) if isinstance(value, int | float) else None
+
+
 def format_cell(value: Cell, measure: bool) -> str:
     """As `format_table` writes it: a measure as .4103, other floats with four significant digits."""
     if value is None or (isinstance(value, float) and math.isnan(value)):

@@ -8,6 +8,7 @@ from typing import Any
 from gr2_jax.buckets import local_copy
 from gr2_jax.compilation_cache import keep_compiled_programs
 from gr2_jax.pipeline.bundle.contents import is_bundle
+from gr2_jax.progress import say
 from gr2_jax.search.opened import OpenRetriever
 
 
@@ -30,13 +31,15 @@ def open_row_or_bundle(
 
 
 def located(directory: str | os.PathLike) -> Path:
-    """The folder on this disk: a copy where it is in a bucket, or on the hub where there is neither it nor a folder of
-    the owner's name, in which it may be mistyped."""
+    """The folder on this disk: a copy where it is in a bucket, or of the hub where it is not here. A name in a folder
+    that is here, or in `runs`, is mistyped, or not trained yet: no hub is asked for it."""
     from gr2_jax.pipeline.bundle.hub import downloaded, is_hub_name
 
     place = local_copy(directory, workdir=True)
-    on_hub = is_hub_name(directory) and not place.exists() and not place.parent.is_dir()
-    return downloaded(directory) if on_hub else place
+    if place.exists() or place.parent.is_dir() or place.parent.name == "runs" or not is_hub_name(directory):
+        return place
+    say(f"there is no folder {directory} here: looking for it on the Hugging Face hub")
+    return downloaded(directory)
 
 
 def open_retriever(directory: str | os.PathLike, row: str | None = None, **options: Any) -> OpenRetriever:

@@ -226,11 +226,16 @@ def docids_with_ends(trie: DocidTrie) -> Int[np.ndarray, "N T"]:
 
 
 def docids_by_length(trie: DocidTrie, allowed: Bool[np.ndarray, "N"] | None = None) -> DocidsAndRows:
-    """The docids with their ends, shortest first, and the row of each; -1, a docid that counts for nothing, where it is
-    not allowed."""
+    """The docids with their ends, shortest first, and the row of each. Of some alone, those that are allowed, and of
+    the others as many as make their number a power of two, with row -1: they count for nothing, and few shapes are
+    compiled."""
     docids = docids_with_ends(trie)
     rows = np.argsort(np.count_nonzero(docids, axis=1), kind="stable").astype(np.int32)
-    return docids[rows], rows if allowed is None else np.where(allowed[rows], rows, -1).astype(np.int32)
+    if allowed is None:
+        return docids[rows], rows
+    first = np.argsort(~allowed[rows], kind="stable")[: 1 << int(np.count_nonzero(allowed)).bit_length()]
+    chosen = rows[np.sort(first)]
+    return docids[chosen], np.where(allowed[chosen], chosen, -1).astype(np.int32)
 
 
 def query_program(model: GR2, similarity: Similarity) -> Callable[[Any, Int[Array, "B Tq"]], Float[Array, "B F"]]:

@@ -54,7 +54,7 @@ class DenseIndex:
         return dataclasses.replace(self, options=dataclasses.replace(self.options, **changes))
 
     def only(self, doc_ids: Collection[str]) -> "DenseIndex":
-        return dataclasses.replace(self, allowed=rows_among(self.doc_ids, doc_ids))
+        return dataclasses.replace(self, allowed=rows_among(self.doc_ids, doc_ids, self.allowed))
 
     def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
         """The `k` documents with the largest product with each query, equal scores in document order; hits have no

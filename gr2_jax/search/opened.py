@@ -1,7 +1,9 @@
 """A searcher that was opened from a folder, with the documents that it finds: what users of a run or a bundle hold."""
 
 import dataclasses
+import difflib
 import fnmatch
+import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, overload
@@ -9,6 +11,8 @@ from typing import Any, Self, overload
 from gr2_jax.corpus import Document
 from gr2_jax.errors import SettingError, UserError
 from gr2_jax.search.searcher import Hit, Searcher, SearchOptions
+
+_COMPARED = 20_000  # ids that are looked through for one like a mistyped one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +33,8 @@ class OpenRetriever:
     """A row, ready to search: `for hit in retriever.search("a query"): print(hit.doc_id, hit.title)`.
 
     row          its name in the table of the run
-    documents    document id -> document; in a bundle without documents they have no title and no text
+    documents    document id -> document, of those that are searched; in a bundle without documents they have no title
+                 and no text
     place        the folder that was opened
     """
 
@@ -64,7 +69,7 @@ class OpenRetriever:
     def document(self, doc_id: str) -> Document:
         """The document of this id; `UserError` where there is none."""
         if doc_id not in self.documents:
-            raise UserError(f"{self.place} has no document {doc_id!r}")
+            raise UserError(f"there is no document {doc_id!r} among these {len(self.documents):,}")
         return self.documents[doc_id]
 
     def only(self, ids: str | Collection[str] = "*", *, without: str | Collection[str] = ()) -> Self:
@@ -80,8 +85,9 @@ class OpenRetriever:
         """
         chosen = set(self._matching(ids)) - set(self._matching(without))
         if not chosen:
-            raise UserError(f"{self!r} is left with no document")
-        return dataclasses.replace(self, searcher=self.searcher.only(chosen))
+            raise UserError(f"all {len(self.documents):,} documents are left out")
+        documents = {doc_id: document for doc_id, document in self.documents.items() if doc_id in chosen}
+        return dataclasses.replace(self, searcher=self.searcher.only(chosen), documents=documents)
 
     def _matching(self, asked: str | Collection[str]) -> Iterator[str]:
         for name in [asked] if isinstance(asked, str) else asked:
@@ -90,7 +96,9 @@ class OpenRetriever:
                 continue
             found = fnmatch.filter(self.documents, name)
             if not found:
-                raise UserError(f"{self!r} has no document whose id is or matches {name!r}")
+                close = difflib.get_close_matches(name, itertools.islice(self.documents, _COMPARED), 1, 0.5)
+                hint = f": did you mean '{close[0]}'?" if close else ""
+                raise UserError(f"no document's id is or matches '{name}'{hint}")
             yield from found
 
     def with_options(self, **changes: Any) -> Self:

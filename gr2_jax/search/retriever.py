@@ -1,6 +1,7 @@
 """Search with a trained model: beams over a run's docid trie and the docids nearest to the query, exact on request."""
 
 import dataclasses
+import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property, partial
 from typing import Any
@@ -41,10 +42,10 @@ _PROGRAMS = (
     "query program",
     "tokens",
 )  # what is kept of a model whose parameters change
-_OF_A_CHOICE = ("allowed bits", "allowed", "docids")  # what is kept of which documents may be found
 _READ_AT_ONCE = 10  # docids whose tokens are read in one call
 _SMALL = (1, 8)  # queries per device of an accelerator's programs for few queries
-_DEPTHS = (20, 100)  # lists of these lengths are cut to shorter ones
+_DEPTHS = (20, 100, 300, 1000)  # lists of these lengths are cut to shorter ones
+_MAKING = threading.RLock()
 _DOCIDS_FOR_A_BEAM = 3  # docids that are scored at once in the time of one beam, which goes step by step
 
 
@@ -74,6 +75,7 @@ class Retriever:
     vectors: DocidVectors | None = None
     allowed: Bool[np.ndarray, "N"] | None = None
     _kept: dict = dataclasses.field(default_factory=dict, init=False, repr=False)  # programs and device arrays
+    _chosen: dict = dataclasses.field(default_factory=dict, init=False, repr=False)  # device arrays of `allowed`
 
     @property
     def index_bytes(self) -> int:
@@ -114,14 +116,15 @@ class Retriever:
         """The same model with other search options; compiled programs are shared. See `SearchOptions`."""
         other = dataclasses.replace(self, options=self.options.changed(**changes))
         object.__setattr__(other, "_kept", self._kept)
+        object.__setattr__(other, "_chosen", self._chosen)
         return other
 
     def only(self, doc_ids: Collection[str]) -> "Retriever":
-        """Beams follow only docids of these documents, and only they are near: nothing else is scored, and what is
-        proven is proven among them. The same programs serve all choices."""
-        allowed = rows_among(self.doc_ids, doc_ids)
+        """Beams follow only docids of these documents, and only they are near: no other is found, and what is proven is
+        proven among them. All choices share the compiled programs."""
+        allowed = rows_among(self.doc_ids, doc_ids, self.allowed)
         other = dataclasses.replace(self, trie=self.trie.only(allowed), allowed=allowed)
-        other._kept.update({name: kept for name, kept in self._kept.items() if name[0] not in _OF_A_CHOICE})
+        object.__setattr__(other, "_kept", self._kept)
         return other
 
     def with_params(self, params: dict) -> "Retriever":
@@ -148,9 +151,9 @@ class Retriever:
         options, k = self.options, self.options.beams if k is None else k
         check_depth(k)
         if options.exact == "exhaustive":
-            if self.trie.num_docids > options.exhaustive_limit:
+            if self._searched > options.exhaustive_limit:
                 raise UserError(
-                    f"exact 'exhaustive' would score {self.trie.num_docids:,} docids for every query, more than "
+                    f"exact 'exhaustive' would score {self._searched:,} docids for every query, more than "
                     f"exhaustive_limit, {options.exhaustive_limit:,}: use 'adaptive', or a higher limit"
                 )
             return self._exhaustive(tokens, k)
@@ -182,14 +185,20 @@ class Retriever:
         """Beams and the number of the nearest, together enough for k results."""
         options = self.options
         by_beams_alone = not self.ranks_jointly or options.candidates == "beams"
-        return max(options.beams, k) if by_beams_alone else options.beams, max(options.nearest, k)
+        beams = _depth(k) if by_beams_alone and k > options.beams else options.beams
+        return beams, _depth(k) if k > options.nearest else options.nearest
+
+    @property
+    def _searched(self) -> int:
+        """How many documents may be found."""
+        return self.trie.num_docids if self.allowed is None else int(np.count_nonzero(self.allowed))
 
     def _widened(self, found: SearchResult, tokens: np.ndarray, k: int, whole_batches: bool) -> SearchResult:
-        options, docids = self.options, self.trie.num_docids
+        options, docids = self.options, self._searched
         beams, nearest = self._widths(k)
         unsure = np.flatnonzero(~found.all_proven)
         while unsure.size and beams < options.max_beams:
-            beams, nearest = min(_WIDER * beams, options.max_beams), min(_WIDER * nearest, docids)
+            beams, nearest = min(_WIDER * beams, options.max_beams), min(_WIDER * nearest, self.trie.num_docids)
             if docids <= min(options.exhaustive_limit, _DOCIDS_FOR_A_BEAM * beams):
                 break
             again = self._search(tokens[unsure], beams, nearest, k, whole_batches)
@@ -217,7 +226,7 @@ class Retriever:
 
         settings = {
             "nearest": min(nearest, self.trie.num_docids),
-            "k": next((depth for depth in _DEPTHS if depth >= k), k),
+            "k": _depth(k),
             "candidates": options.candidates,
             "similarity": self.compares.similarity,
             "documents": self.trie.num_docids,
@@ -230,13 +239,13 @@ class Retriever:
 
     def _exhaustive(self, tokens: np.ndarray, k: int) -> SearchResult:
         similarity = self.compares.similarity if self.ranks_jointly else None
-        name = ("exhaustive", k, similarity)
-        search = self._keep(name, lambda: exhaustive_program(self.model, self.columns, k, similarity))
-        docids = self._keep(("docids",), lambda: on_every_device(docids_by_length(self.trie, self.allowed)))
+        name = ("exhaustive", _depth(k), similarity)
+        search = self._keep(name, lambda: exhaustive_program(self.model, self.columns, _depth(k), similarity))
+        docids = self._choose("docids", lambda: on_every_device(docids_by_length(self.trie, self.allowed)))
         docids = docids, self._joint_docids("replicated") if self.ranks_jointly else None
         # one query against many docids at once keeps a device busy
         with progress(len(tokens), "scoring every docid") as bar:
-            return self._in_batches(search, tokens, 1, docids, True, bar.advance)
+            return self._in_batches(search, tokens, 1, docids, True, bar.advance).best(k)
 
     def _joint_docids(self, how: Table) -> JointDocids:
         def table() -> JointDocids:
@@ -253,7 +262,7 @@ class Retriever:
         vectors = kept.vectors
         if self.allowed is not None:
             put = on_every_device if how == "replicated" else divided_over_devices
-            vectors = vectors._replace(allowed=self._keep(("allowed", how), lambda: put(self.allowed)))
+            vectors = vectors._replace(allowed=self._choose(f"allowed, {how}", lambda: put(self.allowed)))
         return kept._replace(trie=self._device_trie, vectors=vectors, weight=on_every_device(weight))
 
     @property
@@ -261,7 +270,7 @@ class Retriever:
         trie = self._keep(("trie",), lambda: on_every_device(self.trie.arrays._replace(allowed_bits=None)))
         if self.allowed is None:
             return trie
-        bits = self._keep(("allowed bits",), lambda: on_every_device(self.trie.arrays.allowed_bits))
+        bits = self._choose("bits", lambda: on_every_device(self.trie.arrays.allowed_bits))
         return trie._replace(allowed_bits=bits)
 
     def _in_batches(
@@ -291,9 +300,18 @@ class Retriever:
         return self._keep(("params",), lambda: on_every_device(self.params))
 
     def _keep(self, name: tuple, make: Callable[[], Any]) -> Any:
-        if name not in self._kept:
-            self._kept[name] = make()
-        return self._kept[name]
+        """What is made once, also where several threads search: for this retriever with all options and choices."""
+        with _MAKING:
+            if name not in self._kept:
+                self._kept[name] = make()
+            return self._kept[name]
+
+    def _choose(self, name: str, make: Callable[[], Any]) -> Any:
+        """The same, for these `allowed` documents."""
+        with _MAKING:
+            if name not in self._chosen:
+                self._chosen[name] = make()
+            return self._chosen[name]
 
     def _hits(self, result: SearchResult, query: int) -> list[Hit]:
         joint = result.log_likelihoods is not None
@@ -304,6 +322,11 @@ class Retriever:
             for row, score, valid, sure, *own in zip(*(column[query] for column in columns), strict=True)
             if valid
         ]
+
+
+def _depth(k: int) -> int:
+    """The length of the list from which k are cut: one program serves many lengths."""
+    return next((depth for depth in _DEPTHS if depth >= k), k)
 
 
 def _batch_of(queries: int, batch: int) -> int:

@@ -115,7 +115,7 @@ class Searcher(Protocol):
         """The same searcher with other options; raises `UserError` for an option that it does not have."""
 
     def only(self, doc_ids: Collection[str]) -> "Searcher":
-        """The same searcher, which finds these documents alone; a hit is proven among them."""
+        """The same searcher, which finds of its documents these alone; a hit is proven among them."""
 
     def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
         """The best `k` documents of each query, best first; fewer if the corpus has fewer. With `whole_batches` a
@@ -162,7 +162,7 @@ class TextIndex(abc.ABC):
     def only(self, doc_ids: Collection[str]) -> Self:
         """The same index, which finds these documents alone: words weigh as they did."""
         other = copy.copy(self)
-        other._allowed = rows_among(self._doc_ids, doc_ids)
+        other._allowed = rows_among(self._doc_ids, doc_ids, self._allowed)
         return other
 
     def _best(self, scores: Real[np.ndarray, " N"], k: int) -> list[Hit]:
@@ -171,10 +171,13 @@ class TextIndex(abc.ABC):
         return [Hit(doc_id, "", score, proven=True) for doc_id, score in best_first(self._doc_ids, scores, k)]
 
 
-def rows_among(all_ids: Sequence[str], doc_ids: Collection[str]) -> Bool[np.ndarray, " N"]:
-    """Whether each of all documents is one of those."""
-    chosen = doc_ids if isinstance(doc_ids, (set, frozenset)) else set(doc_ids)
-    return np.fromiter((doc_id in chosen for doc_id in all_ids), bool, len(all_ids))
+def rows_among(
+    all_ids: Sequence[str], doc_ids: Collection[str], before: Bool[np.ndarray, " N"] | None = None
+) -> Bool[np.ndarray, " N"]:
+    """Whether each of all documents is one of those, and was allowed before."""
+    chosen = doc_ids if isinstance(doc_ids, set | frozenset) else set(doc_ids)
+    found = np.fromiter((doc_id in chosen for doc_id in all_ids), bool, len(all_ids))
+    return found if before is None else found & before
 
 
 def best_first(doc_ids: Sequence[str], scores: Real[np.ndarray, " N"], k: int) -> list[tuple[str, float]]:

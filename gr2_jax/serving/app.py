@@ -20,12 +20,12 @@ from gr2_jax import __version__
 from gr2_jax.errors import UserError
 from gr2_jax.serving.batching import Busy
 from gr2_jax.serving.openapi import description
-from gr2_jax.serving.requests import explain_request, fields_of, search_request
+from gr2_jax.serving.requests import explain_request, fields_of, judged_request, search_request
 from gr2_jax.serving.rows import ServedRows
 
 LARGEST_BODY = 1 << 20  # bytes
 _PAGE = Path(__file__).parent / "page"
-_SENDING = 10.0  # seconds in which a client must have sent its request
+SENDING = 10.0  # seconds in which a client must have sent its request
 _MOST_JUDGED = 50
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -71,7 +71,8 @@ def make_app(rows: ServedRows, *, hosts: Sequence[str] = ("*",), seconds: float 
         return JSON({"docids": await rows.explain(explain_request(fields_of(await _body(request))))})
 
     async def judged(request: Request) -> Response:
-        return JSON({"queries": list(rows.judged.about(request.query_params.get("contains", ""), _MOST_JUDGED))})
+        words, first = judged_request(dict(request.query_params))
+        return JSON({"queries": list(rows.judged.about(words, first, _MOST_JUDGED))})
 
     async def document(request: Request) -> Response:
         found = rows.document(request.path_params["doc_id"])
@@ -130,14 +131,14 @@ def _limited(handler: Handler, seconds: float) -> Handler:
 async def _body(request: Request) -> bytes:
     body = bytearray()
     try:
-        async with asyncio.timeout(_SENDING):
+        async with asyncio.timeout(SENDING):
             async for part in request.stream():
                 body += part
                 if len(body) > LARGEST_BODY:
                     raise HTTPException(413)
         return bytes(body)
     except TimeoutError as error:
-        raise HTTPException(408, f"the request took longer than {_SENDING:g} seconds to arrive") from error
+        raise HTTPException(408, f"the request took longer than {SENDING:g} seconds to arrive") from error
 
 
 def _error(status: int, sentence: str, **headers: str) -> Response:

@@ -31,7 +31,7 @@ class Batches:
 
     Args:
         searcher: What is searched.
-        most: Queries that may wait; one more is refused with `Busy`.
+        most: Queries that may wait for their answers; one more is refused with `Busy`.
         together: Queries of a call; by default 1 on a CPU, elsewhere a batch for every device.
     """
 
@@ -40,6 +40,7 @@ class Batches:
         self._together = _queries_per_call(searcher) if together is None else together
         self._threads = (os.cpu_count() or 1) + 1 if self._together == 1 else 1
         self._waiting: deque[_Waiting] = deque()
+        self._open = 0  # queries that somebody still waits for
         self._calls: list[asyncio.Task] = []
 
     async def start(self) -> None:
@@ -57,8 +58,9 @@ class Batches:
     async def search(self, queries: Sequence[str], k: int, searcher: Searcher | None = None) -> list[list[Hit]]:
         """The searcher's lists, in order, or those of another one of the same programs; what a search raises is raised
         here."""
-        if len(self._waiting) + len(queries) > self._most:
+        if self._open + len(queries) > self._most:
             raise Busy
+        self._open += len(queries)
         loop = asyncio.get_running_loop()
         searcher = self._searcher if searcher is None else searcher
         asked = [_Waiting(query, k, searcher, loop.create_future()) for query in queries]
@@ -68,6 +70,7 @@ class Batches:
         try:
             return await asyncio.gather(*(one.hits for one in asked))
         finally:  # of a request that is given up, or failed, nothing more is searched
+            self._open -= len(queries)
             for one in asked:
                 one.hits.cancel()
 

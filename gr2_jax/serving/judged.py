@@ -1,7 +1,8 @@
 """The judged queries of a run, so that a list can show what each of its documents was judged."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -22,17 +23,22 @@ class JudgedQueries:
         found = self._by_text.get(_normal(query))
         return None if found is None else dict(self.qrels[found])
 
-    def about(self, words: str, most: int) -> Iterator[dict[str, Any]]:
-        """At most `most` judged queries that contain the words, in the run's order."""
+    def about(self, words: str, first: int, most: int) -> list[dict[str, Any]]:
+        """At most `most` judged queries that contain the words, from the `first` of them on, in the run's order."""
         wanted = _normal(words)
-        for query_id, text in self.queries.items():
-            if most and wanted in _normal(text) and self.qrels.get(query_id):
-                yield {"id": query_id, "query": text}
-                most -= 1
+        found = (query_id for query_id, text in self._texts.items() if wanted in text)
+        return [
+            {"id": query_id, "query": self.queries[query_id]}
+            for query_id in itertools.islice(found, first, first + most)
+        ]
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        return {query_id: _normal(text) for query_id, text in self.queries.items() if self.qrels.get(query_id)}
 
     @cached_property
     def _by_text(self) -> dict[str, str]:
-        return {_normal(text): query_id for query_id, text in self.queries.items() if self.qrels.get(query_id)}
+        return {text: query_id for query_id, text in self._texts.items()}
 
 
 def _normal(text: str) -> str:

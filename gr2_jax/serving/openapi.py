@@ -69,8 +69,11 @@ def description(name: str) -> dict[str, Any]:
             "/api/rows": {"get": {"summary": "what can be searched", "responses": _answers(_schema("Rows"))}},
             "/api/judged": {
                 "get": {
-                    "summary": "judged queries that contain some words, at most 50",
-                    "parameters": [_parameter("contains", _TEXT)],
+                    "summary": "judged queries that contain some words, at most 50, from one of them on",
+                    "parameters": [
+                        _parameter("contains", _TEXT),
+                        _parameter("from", {"type": "integer", "minimum": 0, "default": 0}),
+                    ],
                     "responses": _answers(
                         _object({"queries": {"type": "array", "items": _object({"id": _TEXT, "query": _TEXT})}})
                     ),

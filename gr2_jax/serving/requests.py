@@ -13,6 +13,7 @@ MOST_EXPLAINED = 100  # documents of one request
 
 _SEARCH = ("q", "queries", "k", "row", "characters", "only")
 _EXPLAIN = ("q", "doc_ids", "row")
+_JUDGED = ("contains", "from")
 
 
 class SearchRequest(NamedTuple):
@@ -58,6 +59,12 @@ def explain_request(fields: Mapping[str, Any]) -> ExplainRequest:
     if not all(isinstance(doc_id, str) for doc_id in doc_ids):
         raise UserError("'doc_ids' must hold texts")
     return ExplainRequest(_query(fields.get("q")), doc_ids, _row(fields))
+
+
+def judged_request(fields: Mapping[str, Any]) -> tuple[str, int]:
+    """The words that judged queries are to contain, and the place of the first of these queries: `contains`, `from`."""
+    _known(fields, _JUDGED)
+    return str(fields.get("contains", ""))[:LONGEST_PATTERN], _number(fields, "from", 0, 10**9, 0)
 
 
 def fields_of(body: bytes) -> dict[str, Any]:

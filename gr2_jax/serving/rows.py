@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import functools
+import glob
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +31,7 @@ class ServedRow:
         """(an id or a pattern of ids) -> the row's searcher over those documents."""
 
     @property
-    def writes(self) -> Retriever | None:
+    def writer(self) -> Retriever | None:
         """The retriever that writes docids, alone or beside words; None for a row that writes none."""
         searcher = self.retriever.searcher
         searcher = searcher.first if isinstance(searcher, Interpolated) else searcher
@@ -51,11 +52,14 @@ class ServedRows:
         self.judged = judged
 
     async def start(self) -> None:
+        """Takes queries once the programs of common lengths are compiled, of all documents and of some."""
+        first = next(iter(self._retriever.documents))
         for row in self._rows.values():
             await row.batches.start()
-            found = await row.batches.search([_FIRST_QUERY], 10)
-            if row.writes is not None and found[0]:
-                await asyncio.to_thread(row.writes.token_log_likelihoods, _FIRST_QUERY, [found[0][0].doc_id])
+            for k, searcher in ((10, None), (100, None), (10, row.only(glob.escape(first)))):
+                await row.batches.search([_FIRST_QUERY], k, searcher)
+            if row.writer is not None:
+                await asyncio.to_thread(row.writer.token_log_likelihoods, _FIRST_QUERY, [first])
 
     async def stop(self) -> None:
         for row in self._rows.values():
@@ -63,18 +67,17 @@ class ServedRows:
 
     def about(self) -> dict[str, Any]:
         """What can be searched."""
-        first = next(iter(self._rows.values())).retriever
         rows = [
             {
                 "name": name,
-                "writes_docids": row.writes is not None,
-                "ranks_jointly": bool(row.writes and row.writes.ranks_jointly),
+                "writes_docids": row.writer is not None,
+                "ranks_jointly": bool(row.writer and row.writer.ranks_jointly),
             }
             for name, row in self._rows.items()
         ]
         return {
             "name": self.name,
-            "documents": len(first.documents),
+            "documents": len(self._retriever.documents),
             "rows": rows,
             "judged_queries": len(self.judged.qrels),
             "highest_grade": max(
@@ -103,9 +106,9 @@ class ServedRows:
     async def explain(self, asked: ExplainRequest) -> list[dict[str, Any]]:
         """For each document: its docid's tokens with log P(token | query, tokens before)."""
         row = self._row(asked.row)
-        if row.writes is None:
+        if row.writer is None:
             raise UserError(f"the row {row.retriever.row} writes no docids")
-        found = await asyncio.to_thread(row.writes.token_log_likelihoods, asked.query, asked.doc_ids)
+        found = await asyncio.to_thread(row.writer.token_log_likelihoods, asked.query, asked.doc_ids)
         return [
             {"doc_id": doc_id, "tokens": [{"text": text, "log_likelihood": value} for text, value in tokens]}
             for doc_id, tokens in zip(asked.doc_ids, found, strict=True)
@@ -113,7 +116,12 @@ class ServedRows:
 
     def document(self, doc_id: str) -> Document | None:
         """A document of the run; None where there is none of this id."""
-        return next(iter(self._rows.values())).retriever.documents.get(doc_id)
+        return self._retriever.documents.get(doc_id)
+
+    @property
+    def _retriever(self) -> OpenRetriever:
+        """Of the first row; all are over the same documents."""
+        return next(iter(self._rows.values())).retriever
 
     def _row(self, name: str | None) -> ServedRow:
         name = next(iter(self._rows)) if name is None else name

@@ -151,7 +151,7 @@ def test_without_documents_there_are_ids_alone(finished, tmp_path, capsys):
     (hit, *_), (known, *_) = bundle.search("root"), open_retriever(finished, "GR2S").search("root")
     assert (hit.doc_id, hit.score, hit.title, hit.text) == (known.doc_id, known.score, "", "")
     assert bundle.document("d3") == Document("d3", "", "")
-    with pytest.raises(UserError, match="has no document 'x'"):
+    with pytest.raises(UserError, match="there is no document 'x'"):
         bundle.document("x")
     capsys.readouterr()
     assert command("search", "root", "--workdir", tmp_path / "out", "-k", 2) == 0
@@ -188,6 +188,16 @@ def test_what_is_not_a_bundle_is_never_replaced(finished, bundle, tmp_path, caps
         assert command("export", finished, place, "--row", "GR2S") == 2
         assert told in capsys.readouterr().err
     assert contents(tmp_path) == before
+
+
+def test_folders_beside_the_bundle_are_nobodys_but_their_owners(finished, tmp_path):
+    for beside in ("out.old", "out.partial"):
+        (tmp_path / beside).mkdir()
+        (tmp_path / beside / "mine.txt").write_text("mine")
+    for _ in range(2):
+        assert command("export", finished, tmp_path / "out", "--row", "MLE") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out.old", "out.partial"]
+    assert (tmp_path / "out.old/mine.txt").read_text() == (tmp_path / "out.partial/mine.txt").read_text() == "mine"
 
 
 def test_a_failed_export_leaves_nothing(finished, tmp_path, monkeypatch):
@@ -265,7 +275,9 @@ def put_in(section, name, value):
         (put("query_length", "x"), "Contents.query_length is 'x'"),
         (put("query_end", 10**6), "query_end 1000000"),
         (put("extra_ids", 10**9), "Contents.extra_ids is 1000000000"),
+        (put("extra_ids", 1_000_000), "Contents.extra_ids is 1000000"),
         (put("extra_ids", 19), "the docid trie"),
+        (put_in("model", "d_model", 0), "T5Config.d_model is 0"),
         (put("texts", "no"), "Contents.texts is 'no'"),
         (put("row", "a\nb"), "Contents.row is 'a\\nb'"),
         (put("experiment", 3), "experiment is 3"),
@@ -439,7 +451,14 @@ class FakeHub:
         folder.mkdir(parents=True, exist_ok=True)
         return str(folder)
 
-    def create_repo(self, name, *, private, exist_ok):
+    def repo_exists(self, name):
+        return (self.root / name).is_dir()
+
+    def list_repo_files(self, name):
+        folder = self.root / name
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+    def create_repo(self, name, *, private):
         if name.startswith("forbidden/"):
             raise RuntimeError("403 Forbidden: you may not")
         self.private[name] = private
@@ -458,7 +477,9 @@ def takes(call, *arguments, **named):
 def hub(tmp_path, monkeypatch):
     library, fake = pytest.importorskip("huggingface_hub"), FakeHub(tmp_path / "hub")
     takes(library.snapshot_download, "a/b", revision="0", allow_patterns=[])
-    takes(library.HfApi.create_repo, None, "a/b", private=True, exist_ok=True)
+    takes(library.HfApi.create_repo, None, "a/b", private=True)
+    takes(library.HfApi.repo_exists, None, "a/b")
+    takes(library.HfApi.list_repo_files, None, "a/b")
     paths = {"repo_id": "a/b", "folder_path": "x", "commit_message": "x"}
     takes(library.HfApi.upload_folder, None, **paths, allow_patterns=[], delete_patterns=[])
     monkeypatch.setattr(library, "HfApi", lambda: fake)
@@ -487,10 +508,10 @@ def test_a_folder_here_comes_before_the_hub(hub, made):
     assert not hub.asked
 
 
-def test_a_mistyped_folder_here_does_not_ask_the_hub(hub, tmp_path, monkeypatch):
-    (tmp_path / "runs").mkdir()
-    monkeypatch.chdir(tmp_path)
-    refused("runs/quikstart", "quikstart holds no run")
+def test_a_mistyped_folder_here_does_not_ask_the_hub(hub, tmp_path):
+    refused("runs/quickstart", "quickstart holds no run")
+    (tmp_path / "mine").mkdir()
+    refused("mine/quikstart", "quikstart holds no run")
     assert not hub.asked
 
 
@@ -505,6 +526,10 @@ def test_what_the_hub_lacks_or_refuses(finished, hub, tmp_path, capsys):
     assert command("export", finished, tmp_path / "out", "--row", "MLE", "--push", "name") == 2
     assert "'name' is no name on the Hugging Face hub" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+    (hub.root / "owner/t5/model.safetensors").write_bytes(b"weights of another")
+    assert command("export", finished, tmp_path / "out", "--row", "MLE", "--push", "owner/t5") == 2
+    assert "owner/t5 on the Hugging Face hub holds model.safetensors and no bundle" in capsys.readouterr().err
+    assert (hub.root / "owner/t5/model.safetensors").read_bytes() == b"weights of another"
     assert command("export", finished, tmp_path / "out", "--row", "MLE", "--push", "forbidden/name") == 2
     assert "out is written, but the Hugging Face hub refuses forbidden/name: 403" in capsys.readouterr().err
 

@@ -72,7 +72,18 @@ def test_the_others_can_be_left_out(opened):
     assert {hit.doc_id for hit in opened.only("*/1.md", without="a/*").search("text", 20)} == {"b/1.md"}
 
 
+def test_a_choice_of_a_choice_is_narrower(opened):
+    some = opened.only("b/*")
+    assert {hit.doc_id for hit in some.only("?/[12].md").search("text", 20)} == {"b/1.md", "b/2.md"}
+    assert "a/1.md" not in {hit.doc_id for hit in some.only(without="b/1.md").search("text", 20)}
+    assert list(some.documents) == [i for i in IDS if i.startswith("b/")]
+    with pytest.raises(UserError, match="no document's id"):
+        some.only("a/*")
+    for kind in SEARCHERS:  # searchers themselves, too
+        assert SEARCHERS[kind]().only({"a/1.md"}).only({"b/1.md"}).search(QUERIES, 3) == [[], [], []]
+
+
 @pytest.mark.parametrize("asked", ["c/*", "a/11.md", ["a/1.md", "a/11.md"]])
 def test_what_names_no_document_is_refused(opened, asked):
-    with pytest.raises(UserError, match=r"no document (has|whose)|did you mean"):
+    with pytest.raises(UserError, match=r"no document's id is or matches '(c/\*'|a/11.md': did you mean 'a/1.md'\?)"):
         opened.only(asked)

@@ -90,7 +90,7 @@ def test_documents_judged_queries_and_what_there_is(client):
         ("GET", "/api/search", {"params": {"q": "a", "k": "0"}}, 400, "'k' must be a whole number from 1 to 1,000"),
         ("GET", "/api/search", {"params": {"q": "a", "k": "1e3"}}, 400, "'k'"),
         ("GET", "/api/search", {"params": {"q": "a", "row": "GR2"}}, 400, "did you mean 'GR2S'"),
-        ("GET", "/api/search", {"params": {"q": "a", "only": "x*"}}, 400, "no document whose id is or matches 'x*'"),
+        ("GET", "/api/search", {"params": {"q": "a", "only": "x*"}}, 400, "no document's id is or matches 'x*'"),
         ("POST", "/api/search", {"json": {"q": "a", "only": ["d1"]}}, 400, "'only'"),
         ("GET", "/api/search", {"params": {"query": "a"}}, 400, "no field 'query': did you mean 'queries'"),
         ("GET", "/api/search", {"params": {"q": "x" * 10_001}}, 400, "10,001"),
@@ -161,6 +161,9 @@ class Stuck:
 
     def __init__(self, searcher, until):
         self._searcher, self._until, self.options = searcher, until, searcher.options
+
+    def only(self, doc_ids):
+        return self
 
     def search(self, queries, k=20, *, whole_batches=False):
         if "the first query" not in queries:

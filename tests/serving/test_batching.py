@@ -92,6 +92,26 @@ def test_too_many_are_refused_and_what_is_given_up_is_not_searched():
     assert [queries for queries, _, _ in searcher.calls] == [["a"], ["e"]]
 
 
+def test_what_is_given_up_does_not_count_as_waiting():
+    async def ask(batches):
+        first = asyncio.create_task(batches.search(["a"], 5))
+        await until(lambda: searcher.calls)
+        given_up = [asyncio.create_task(batches.search(["b"], 5)) for _ in range(2)]
+        await asyncio.sleep(0)
+        for task in given_up:
+            task.cancel()
+        await asyncio.gather(*given_up, return_exceptions=True)
+        after = asyncio.create_task(batches.search(["c", "d"], 5))  # while the first is still searched
+        await asyncio.sleep(0.01)
+        searcher.go.set()
+        await first
+        return await after
+
+    searcher = Slow()
+    found = asyncio.run(over(searcher, ask, most=3, together=2))
+    assert [hit.doc_id for (hit,) in found] == ["c", "d"]
+
+
 def test_what_a_search_raises_is_raised_where_it_was_asked_and_the_next_is_answered():
     async def ask(batches):
         searcher.go.set()

@@ -68,7 +68,10 @@ def parts_of(directory: Path, contents: Contents) -> dict[str, int]:
 def card(run: Run, contents: Contents, sizes: dict[str, int]) -> str:
     """The text of README.md; the same for the same run wherever its folder is."""
     texts = (
-        "Their titles and texts are here." if contents.texts else "Their titles and texts are not here, the ids are."
+        "Their titles and texts are here."
+        if contents.texts
+        else "Their titles and texts are not here; their ids are, their docids, which may be words of their titles or "
+        "texts, and the vocabulary that was learnt from them."
     )
     rows = [f"| {part} | {size:,} |" for part, size in [*sizes.items(), ("together", sum(sizes.values()))]]
     return _CARD.format(

@@ -23,7 +23,11 @@ CARD = "README.md"
 """For people. It is the one file that bundle.json does not list: no search reads it, and a hub lets one edit it."""
 FORMAT, VERSION = "gr2_jax bundle", 1
 _HEADER = {"format", "version", "files", SEAL}
-_MOST_TOKENS, _MOST_QUERIES = 4096, 10_000  # a stranger's bundle may not ask for a batch that no memory holds
+_MOST_TOKENS, _MOST_SENTINELS, _MOST_QUERIES = (
+    4096,
+    100_000,
+    10_000,
+)  # a stranger's bundle may not ask for a batch that no memory holds
 
 Section = TypeVar("Section")
 
@@ -62,7 +66,8 @@ class Contents:
         check_name(self, "row", self.row)
         check_least(self, 1, "query_length", "documents")
         check_least(self, 0, "extra_ids")
-        for field, most in (("query_length", _MOST_TOKENS), ("extra_ids", self.model.vocab_size)):
+        check_least(self.model, 1, "d_model", "d_kv", "d_ff", "num_heads")
+        for field, most in (("query_length", _MOST_TOKENS), ("extra_ids", _MOST_SENTINELS)):
             if getattr(self, field) > most:
                 raise SettingError(self, field, f"is {getattr(self, field)}: a bundle has at most {most:,}")
         if self.search.batch > _MOST_QUERIES:

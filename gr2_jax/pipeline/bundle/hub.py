@@ -8,6 +8,7 @@ from gr2_jax.errors import UserError, install, reason_of
 from gr2_jax.models.huggingface.reading import WEIGHTS
 from gr2_jax.pipeline.bundle.contents import CARD, DOC_IDS, DOCUMENTS, RECORD, TRIE, VECTORS, VOCABULARY
 
+_BESIDE = (".gitattributes", CARD)  # what a new repository may hold
 _FILES = [RECORD, CARD, WEIGHTS, VOCABULARY, DOCUMENTS, DOC_IDS, f"{TRIE}/*", f"{VECTORS}/*"]
 
 
@@ -45,10 +46,19 @@ def check_push(name: str) -> None:
 
 def push(directory: Path, name: str) -> str:
     """Uploads a bundle and returns its address. A repository that is not there yet is made, and private: its owner
-    alone decides who may see the documents. Files of an older bundle that this one lacks are deleted there."""
+    alone decides who may see the documents. One that holds something other than a bundle is refused; files of an older
+    bundle that this one lacks are deleted there."""
     api = _library("to upload a bundle to the Hugging Face hub").HfApi()
     try:
-        api.create_repo(name, private=True, exist_ok=True)
+        if api.repo_exists(name):
+            others = [file for file in api.list_repo_files(name) if file not in _BESIDE]
+            if others and RECORD not in others:
+                raise UserError(
+                    f"{directory} is written, but {name} on the Hugging Face hub holds {others[0]} and no bundle: give "
+                    "another name"
+                )
+        else:
+            api.create_repo(name, private=True)
         api.upload_folder(
             repo_id=name,
             folder_path=str(directory),
@@ -56,6 +66,8 @@ def push(directory: Path, name: str) -> str:
             delete_patterns=_FILES,
             commit_message="A bundle of gr2_jax",
         )
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(
             f"{directory} is written, but the Hugging Face hub refuses {name}: {reason_of(error)}"

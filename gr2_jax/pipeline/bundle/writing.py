@@ -115,13 +115,13 @@ def _check_place(directory: Path) -> None:
 def _replaced(directory: Path) -> Iterator[Path]:
     """Yields a folder beside `directory` that takes its place when the block ends without an error."""
     directory = directory.resolve()
-    partial = directory.with_name(f"{directory.name}.partial")
+    partial, old = (directory.with_name(f".{directory.name}.gr2-{state}") for state in ("partial", "old"))
     with writing(directory):
         shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
         partial.mkdir(parents=True)
         try:
             yield partial
-            put_in_place(partial, directory)
+            put_in_place(partial, directory, old)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise

@@ -6,7 +6,7 @@ from typing import Any
 
 from gr2_jax.errors import UserError
 from gr2_jax.evaluation.report_page.markup import Html, foreign, note, sentence, table, tag, together
-from gr2_jax.evaluation.table import format_cell
+from gr2_jax.evaluation.table import cell_of
 from gr2_jax.experiment.fields import REQUIRED, fields_of
 from gr2_jax.files import reading
 from gr2_jax.pipeline.report_page.findings import Findings
@@ -21,7 +21,7 @@ _OF_NO_INTEREST = ("name", "workdir")  # the page's title and place
 def costs(found: Findings) -> Html:
     trained = dict(_trained(found.detail))
     rows = [
-        [name, *(_cell(found.row(name).get(column)) for column in COLUMNS), *trained.get(name, (None, None, None))]
+        [name, *(cell_of(found.row(name).get(column)) for column in COLUMNS), *trained.get(name, (None, None, None))]
         for name in (row.name for row in found.run.rows)
         if name in trained or found.row(name)
     ]
@@ -33,10 +33,6 @@ def costs(found: Findings) -> Html:
         "batches, after compilation. Times and devices are those that the training recorded"
     )
     return together(table(headings, rows, words=(0, 5, 6, 7)), note(f"{about}{found.whose}; - where it recorded none."))
-
-
-def _cell(value: Any) -> str | None:
-    return format_cell(float(value), False) if isinstance(value, int | float) else None
 
 
 def _trained(run: Run) -> Iterator[tuple[str, tuple[str | None, str | None, str | None]]]:

@@ -9,7 +9,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.evaluation.report_page.figures import Curve, curves
 from gr2_jax.evaluation.report_page.markup import Html, figure, figures, note, sentence, table, together
 from gr2_jax.evaluation.report_page.svg import can_draw
-from gr2_jax.evaluation.table import format_cell
+from gr2_jax.evaluation.table import cell_of
 from gr2_jax.pipeline.report_page.findings import Findings
 from gr2_jax.pipeline.validation import CURVE
 from gr2_jax.training.metrics_log import FILE, read_lines
@@ -57,11 +57,7 @@ def _part_names(logs: Iterable[tuple[Path, list[dict[str, Any]]]]) -> list[str]:
 def _last(row: str, logs: Mapping[str, tuple[Path, list[dict[str, Any]]]]) -> list[str | None]:
     line = logs[row][1][-1]
     values = [line.get("loss"), *(line.get(f"{_PARTS}{name}") for name in _part_names(logs.values()))]
-    return [row, f"{float(line['step']):,.0f}", *(_number(value) for value in values)]
-
-
-def _number(value: Any) -> str | None:
-    return format_cell(float(value), False) if isinstance(value, int | float) else None
+    return [row, f"{float(line['step']):,.0f}", *(cell_of(value) for value in values)]
 
 
 def _figures(logs: Mapping[str, tuple[Path, list[dict]]], validated: Mapping[str, list[dict]]) -> Html | None:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from gr2_jax.errors import UserError
 from gr2_jax.evaluation.report_page.figures import intervals
@@ -21,7 +20,7 @@ from gr2_jax.evaluation.report_page.markup import (
     together,
 )
 from gr2_jax.evaluation.report_page.svg import can_draw
-from gr2_jax.evaluation.table import format_cell
+from gr2_jax.evaluation.table import cell_of, format_cell
 from gr2_jax.experiment.fields import fields_of
 from gr2_jax.files import write_text
 from gr2_jax.pipeline.report_page.about import COLUMNS
@@ -124,16 +123,12 @@ def _queries(runs: Runs) -> Html:
 
 def _costs(runs: Runs) -> Html:
     rows = [
-        [row, name, *(_number(one.row(row).get(column)) for column in COLUMNS)]
+        [row, name, *(cell_of(one.row(row).get(column)) for column in COLUMNS)]
         for row in _rows(runs)
         for name, one in runs.items()
         if row in one.scores
     ]
     return table(["row", "run", *COLUMNS], rows, words=(0, 1))
-
-
-def _number(value: Any) -> str | None:
-    return format_cell(float(value), False) if isinstance(value, int | float) else None
 
 
 def _settings(runs: Runs) -> Html:

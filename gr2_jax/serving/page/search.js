@@ -77,7 +77,7 @@ async function search() {
     const found = await Promise.all(rows.map(async (row) => (await ask("api/search", body(row))).results[0]));
     if (mine !== asked) return;
     fault(null);
-    show(found);
+    show(found, only);
   } catch (error) {
     if (mine === asked) fault(error);
   } finally {
@@ -85,9 +85,9 @@ async function search() {
   }
 }
 
-function show(found) {
+function show(found, only) {
   at("lists").style.setProperty("--columns", found.length);
-  results = found.map((result) => ({ result, section: listOf(result) }));
+  results = found.map((result) => ({ result, section: listOf(result, only) }));
   at("lists").replaceChildren(...results.map(({ section }) => section));
   const judged = found.some((result) => result.grades);
   at("filters").hidden = !found.some((result) => result.hits.length);
@@ -96,14 +96,14 @@ function show(found) {
   filter();
 }
 
-function listOf(result) {
+function listOf(result, only) {
   const section = at("list").content.cloneNode(true).querySelector("section");
   const took = Object.assign(document.createElement("small"), { textContent: `${result.milliseconds} ms` });
   section.querySelector("h2").append(result.row, took);
   const proof = section.querySelector(".proof"), proven = result.hits.filter((hit) => hit.proven).length;
   proof.classList.toggle("whole", proven > 0 && proven === result.hits.length);
   proof.textContent = !result.hits.length ? "" : proven === result.hits.length
-    ? `Proven: no other document scores higher than these ${proven}.`
+    ? `Proven: no other document${only ? " with such an id" : ""} scores higher than these ${proven}.`
     : `Proven: the first ${proven} of ${result.hits.length}; a better document than the others may have been missed.`;
   if (!result.hits.length) {
     section.append(Object.assign(document.createElement("p"), { className: "none", textContent: "No document was found." }));
@@ -223,9 +223,8 @@ function filter() {
 
 async function draw() {
   try {
-    const { queries } = await ask("api/judged");
-    if (!queries.length) return;
-    at("query").value = queries[Math.floor(Math.random() * queries.length)].query;
+    const { queries } = await ask(`api/judged?from=${Math.floor(Math.random() * about.judged_queries)}`);
+    at("query").value = queries[0].query;
     at("search").requestSubmit();
   } catch (error) {
     fault(error);
