@@ -6,14 +6,14 @@ Not in the paper, which leaves it open. The axes: tau, by which similarities are
 graded loss; penalty, MGCC's weight of a grade (lambda); K, docids that a query brings into a batch; w, the weight of
 similarity beside likelihood, and beams, which are settings of the search and train nothing; and, where the base's
 docids are written by fusion, alpha and beta, the weights of relevance and distinctness (Eq. 3), and |r|. The rows are
-those of the base that write docids and have a graded loss. Tests are against the base.
+those of the base that have its own objective. Tests are against the base.
 Hardware and time: those of the base, for up to 21 points of one or two trainings and seed; points that differ in a
 search or in a docid model alone share the others' models. Not run here at the paper's size.
 """
 
 from gr2_jax.experiment.study import Pair, Setting, Study
 from gr2_jax.recipes.quickstart import DEFAULT
-from gr2_jax.recipes.studies import graded_rows, multiples
+from gr2_jax.recipes.studies import multiples, own_rows
 
 TAU, W = "retrieval.objective.temperature", "evaluation.weight"
 FUSION = "docids.schemes.fusion"
@@ -27,7 +27,7 @@ def of_fusion(name: str, field: str, *factors: float) -> Setting:
 study = Study(
     name="sensitivity",
     base=DEFAULT,
-    overlay=graded_rows,
+    overlay=own_rows,
     axes=(
         Setting("tau", TAU, (0.01, 0.02, 0.05, 0.1, 0.2)),
         Setting("gamma", "retrieval.objective.gamma", (0.25, 0.5, 1.0, 2.0, 4.0)),

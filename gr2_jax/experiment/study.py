@@ -43,8 +43,11 @@ class Axis(abc.ABC):
 
     @abc.abstractmethod
     def values(self, base: Experiment) -> list[Value]:
-        """The places of the axis; `UserError` for a value that the base cannot take. The base has its own place on an
-        axis of numbers, without being named."""
+        """The places of the axis; `UserError` for a value that the base cannot take."""
+
+    def own(self, base: Experiment) -> Value | None:
+        """The place of the base itself, where the axis has numbers and the base one that is not among the values."""
+        return None
 
     def is_for(self, base: Experiment) -> bool:
         """Whether the base has what the axis varies."""
@@ -105,11 +108,14 @@ class Setting(Axis):
         given = self.given(base) if callable(self.given) else self.given
         self._check(given)
         numeric = all(map(_is_number, given))
-        places = [Value(_written(value), float(value) if numeric else None, self._at(base, value)) for value in given]
-        own = next((field.value for field in fields_of(base) if field.path == self.field), None)
-        if numeric and not self.also and _is_number(own) and own not in given:
-            places.append(Value(_written(own), float(own), base))
-        return sorted(places, key=lambda value: value.number) if numeric else places
+        return [Value(_written(value), float(value) if numeric else None, self._at(base, value)) for value in given]
+
+    def own(self, base: Experiment) -> Value | None:
+        values = self.values(base)
+        at = next((field.value for field in fields_of(base) if field.path == self.field), None)
+        if self.also or not _is_number(at) or any(value.number in (None, float(at)) for value in values):
+            return None
+        return Value(_written(at), float(at), base)
 
     def _at(self, base: Experiment, value: Any) -> Experiment:
         changes = {self.field: value} | dict(self.also)
@@ -265,7 +271,9 @@ def _places(axis: Axis, base: Experiment, points: list[Point]) -> Iterator[Place
         if isinstance(axis, Pair):
             values = [((across, up), value) for across, up, value in axis.cells(base)]
         else:
-            values = [((value.name,), value) for value in axis.values(base)]
+            own = axis.own(base) if points and points[0].experiment == base else None
+            values = [((value.name,), value) for value in [*axis.values(base), *([] if own is None else [own])]]
+            values.sort(key=lambda place: place[1].number or 0.0)
     except UserError as error:
         raise UserError(f"axis {axis.name}: {error}") from error
     prefix = axis.first.name if isinstance(axis, Pair) else axis.name

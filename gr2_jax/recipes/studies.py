@@ -38,11 +38,10 @@ def method_alone(experiment: Experiment) -> Experiment:
     return dataclasses.replace(experiment, docids=docids, rows=(*family, BM25))
 
 
-def graded_rows(experiment: Experiment) -> Experiment:
-    """With the rows alone that write docids and have a graded loss."""
-    own = experiment.retrieval.objective
-    rows = (row for row in experiment.rows if isinstance(row, System))
-    return dataclasses.replace(experiment, rows=tuple(row for row in rows if (row.objective or own).gamma))
+def own_rows(experiment: Experiment) -> Experiment:
+    """With the rows alone that write docids and have the experiment's own objective."""
+    rows = tuple(row for row in experiment.rows if isinstance(row, System) and row.objective is None)
+    return dataclasses.replace(experiment, rows=rows)
 
 
 def objective(word: str, **changes: Any) -> Overlay:

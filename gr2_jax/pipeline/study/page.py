@@ -50,11 +50,10 @@ def write_study_page(measured: Measured, plan: dict[str, Planned], directory: Pa
 
 def _introduction(measured: Measured) -> list[Html]:
     first = measured.points.points[0].experiment
-    provenance = next(iter(measured.scores.values())).provenance
-    seeds = ", ".join(map(str, measured.seeds))
+    seeds, queries = ", ".join(map(str, measured.seeds)), next(iter(measured.scores.values())).queries
     told = f"{len(measured.points.points)} points over {first.name}, a run of "
     counted = f", each with the seeds {seeds}" if len(measured.seeds) > 1 else f", with the seed {seeds}"
-    told_queries = f"{counted}, measured on {provenance['queries']:,} queries."
+    told_queries = f"{counted}, measured on {queries:,} queries."
     introduction = [sentence(told, foreign(first.corpus.source), told_queries)]
     missing = without_figures()
     return introduction if missing is None else [*introduction, missing]

@@ -24,16 +24,16 @@ _COLUMNS = ("point", "row", "seed", "measure", "value")
 class Scores(NamedTuple):
     """What was measured of a point.
 
-    values        row -> measure -> the value of each seed
-    notes         row -> why it was left out, or what its zeros mean
-    docids        docid scheme -> its figures, of the first seed and fold
-    provenance    the collection, its test queries and the versions
+    values     row -> measure -> the value of each seed
+    notes      row -> why it was left out, or what its zeros mean
+    docids     docid scheme -> its quality, of the first seed and fold
+    queries    how many were measured
     """
 
     values: dict[str, dict[str, list[float]]]
     notes: dict[str, str]
     docids: dict[str, dict[str, Any]]
-    provenance: dict[str, Any]
+    queries: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Measured:
                 f"p: paired t-test over the seeds in {self.key}, against {row} at {self.study.reference}; "
                 f"Holm-corrected over {len(self.p)} comparisons",
             ]
-        rough = rough_means(min(scores.provenance["queries"] for scores in self.scores.values()))
+        rough = rough_means(min(scores.queries for scores in self.scores.values()))
         notes = [f"{p}: {row}: {note}" for p, scores in self.scores.items() for row, note in scores.notes.items()]
         return [*told, *([] if rough is None else [rough]), *notes]
 

@@ -18,6 +18,7 @@ from gr2_jax.lock import holding
 from gr2_jax.pipeline.initial_weights import weights_fingerprint
 from gr2_jax.pipeline.lending import lending
 from gr2_jax.pipeline.prepare import models_of
+from gr2_jax.pipeline.report_page.findings import Findings, recorded
 from gr2_jax.pipeline.stage import Stage, fingerprint_of, reading_stage
 from gr2_jax.pipeline.stages import run_experiment
 from gr2_jax.pipeline.study.page import write_study_page
@@ -63,7 +64,7 @@ def run_study(study: Study, base: Experiment, directory: Path, seeds: Sequence[i
             if not stage.take_over():
                 say(f"point {number} of {len(points.points)}: {point.name}")
                 _run_point(paths, points, point, tuple(seeds))
-                stage.build(partial(_write_scores, Workdir(paths.point(point)), seeds))
+                stage.build(partial(_write_scores, recorded(Workdir(paths.point(point))), seeds))
         if not is_first():
             return None
         measured = Measured(study, points, tuple(seeds), {p.name: _scores(paths.results(p)) for p in points.points})
@@ -101,28 +102,22 @@ def _vocabulary(experiment: Experiment) -> str | None:
     return None if content is None else fingerprint_of(content.hex())
 
 
-def _write_scores(run: Workdir, seeds: Sequence[int], out: Path) -> None:
-    """Row -> measure -> the value of each seed, and the notes of rows, from the run's own table."""
-    summary = read_json(run.metrics / "summary.json")
-    rows = {name: row for name, row in summary.items() if name != "provenance"}
-    values = {
-        name: {measure: [each[str(seed)][measure] for seed in seeds] for measure in each[str(seeds[0])]}
+def _write_scores(found: Findings, seeds: Sequence[int], out: Path) -> None:
+    """What the study shows of a point, from the table of its run."""
+    rows = {row.name: found.row(row.name) for row in found.run.rows}
+    values = [
+        [name, [[measure, [each[str(seed)][measure] for seed in seeds]] for measure in found.measures]]
         for name, row in rows.items()
         if (each := row.get("seeds")) is not None
-    }
-    notes = {name: row["note"] for name, row in rows.items() if "note" in row}
-    docids = {name: read_json(path) for name, path in _quality(run, seeds[0]).items()}
-    provenance = {key: summary["provenance"][key] for key in ("queries", "corpus", "versions", "python")}
-    write_json(out / _SCORES, {"values": values, "notes": notes, "docids": docids, "provenance": provenance})
-
-
-def _quality(run: Workdir, seed: int) -> dict[str, Path]:
-    """The docids' figures, of the first seed and fold."""
-    first = run.seed(seed)
-    first = first.fold(0) if first.fold(0).root.is_dir() else first
-    return {path.parent.name: path for path in sorted(first.root.glob("quality/*/quality.json"))}
+    ]
+    quality = {scheme.name: found.detail.paths.quality(scheme.name) for scheme in found.run.experiment.docids.schemes}
+    docids = {name: read_json(directory / "quality.json") for name, directory in quality.items()}
+    about = {"notes": found.notes, "docids": docids, "queries": found.provenance["queries"]}
+    write_json(out / _SCORES, {"values": values, **about})
 
 
 def _scores(directory: Path) -> Scores:
     with reading_stage(directory, _SCORES) as path:
-        return Scores(**read_json(path))
+        found = read_json(path)
+        values = {row: dict(measures) for row, measures in found["values"]}
+        return Scores(values, found["notes"], found["docids"], int(found["queries"]))
