@@ -20,6 +20,6 @@ study = Study(
     overlay=method_alone,
     axes=(
         Rows("rows", (objective("MLE", gamma=0.0), with_dense)),
-        Setting("training_queries", "corpus.training_queries", training_queries),
+        Setting("training-queries", "corpus.training_queries", training_queries),
     ),
 )

@@ -4,10 +4,10 @@ import contextlib
 import csv
 import dataclasses
 import io
-import re
 import statistics
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ from gr2_jax.experiment import EvaluationConfig, ModelConfig, OptimiserConfig
 from gr2_jax.experiment.loading import override
 from gr2_jax.experiment.study import Changes, Pair, Setting, Study
 from gr2_jax.files import read_json
+from gr2_jax.pipeline import stages
 from gr2_jax.pipeline.lending import borrow, lending
 from gr2_jax.pipeline.open_run import open_run
 from gr2_jax.pipeline.report import means, score_rows
@@ -33,7 +34,9 @@ from gr2_jax.pipeline.stage import Stage
 from gr2_jax.pipeline.stages import run_experiment
 from gr2_jax.pipeline.study.plan import planned, trainings
 from gr2_jax.pipeline.study.results import Measured, Scores, write_results
+from gr2_jax.pipeline.study.running import run_study
 
+TAU = "retrieval.objective.temperature"
 BASE = small_experiment(
     retrieval=retrieval(
         model=ModelConfig(num_encoder_layers=0, num_decoder_layers=1, dropout_rate=0.0),
@@ -43,7 +46,7 @@ BASE = small_experiment(
     rows=(System("GR2S", "title"), BM25Row()),
 )
 AXES = (
-    Setting("tau", "retrieval.objective.temperature", (0.05, 0.1)),
+    Setting("tau", TAU, (0.05, 0.1)),
     Changes("ranking", {"likelihood": lambda base: override(base, ["--evaluation.ranking", "likelihood"])}),
     Pair("map", Setting("beams", "evaluation.beams", (4,)), Setting("w", "evaluation.weight", (0.5, 1.0))),
 )
@@ -75,11 +78,29 @@ def gr2(study):
 
 @pytest.fixture(scope="module")
 def finished(gr2, tmp_path_factory):
-    """The folder of a finished study, and what it printed on stdout and stderr."""
-    root = tmp_path_factory.mktemp("study") / "w"
-    code, out, err = gr2("study", "study.py", "--workdir", root)
-    assert code == 0, err
-    return root, out, err
+    """The folder of a study that was killed where the second point's second seed began to train, and finished by the
+    same command; the trainings that began, and what the two commands printed on stdout and stderr."""
+    root, trained, train = tmp_path_factory.mktemp("study") / "w", [], system.train
+
+    def noted(job, params, directory):
+        trained.append(directory.relative_to(root / "points").parts[:2])
+        if len(trained) == 4:
+            raise KeyboardInterrupt
+        return train(job, params, directory)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(system, "train", noted)
+        killed, goes_on = (gr2("study", "study.py", "--workdir", root) for _ in range(2))
+    assert (killed[0], goes_on[0]) == (130, 0), goes_on[2]
+    return Finished(root, trained, goes_on[1], killed[2], goes_on[2])
+
+
+class Finished(NamedTuple):
+    root: Path
+    trained: list[tuple[str, str]]
+    out: str
+    killed: str
+    err: str
 
 
 def lists(root):
@@ -96,34 +117,38 @@ def rows_of(root):
 
 
 def test_the_points_are_said_before_the_work_and_each_model_is_trained_once(finished, study):
-    root, _, err = finished
-    first = err.index("point 1 of 4: base")
-    assert "study small-study over small: 4 points, seeds 0, 2" in err[:first]
-    assert "4 trainings in all, 32 steps: 2 for each of 2 seeds" in err[:first]
-    assert re.findall(r"^point \d of 4: (.*)$", err, re.MULTILINE) == POINTS
-    trained = re.split(r"^point .*\n", err, flags=re.MULTILINE)[1:]
-    assert [part.count("training GR2S on title docids") for part in trained] == [2, 2, 0, 0]
+    first = finished.killed[: finished.killed.index("point 1 of 4: base")]
+    assert "study small-study over small: 4 points, seeds 0, 2" in first
+    assert "4 trainings in all, 32 steps: 2 for each of 2 seeds" in first
+    seeds = [(point, f"seed-{seed}") for point in POINTS[:2] for seed in SEEDS]
+    assert finished.trained == [*seeds, seeds[-1]]
     plan = planned(study.over(study.base))
     assert [len(plan[name].own) for name in POINTS] == [1, 1, 0, 0]
     for stage in ("reading", "learning a vocabulary", "writing training examples", "docids: title", "with BM25"):
-        assert err.count(stage) == len(SEEDS), stage
-    assert sorted(path.name for path in (root / "points").iterdir()) == sorted(POINTS)
+        assert (finished.killed + finished.err).count(stage) == len(SEEDS), stage
+    assert sorted(path.name for path in (finished.root / "points").iterdir()) == sorted(POINTS)
 
 
-def test_a_point_is_the_run_that_its_settings_would_be(finished, study, tmp_path):
-    """The lists of the likelihood's point, whose model is another's, are those of `--evaluation.ranking likelihood`."""
-    root, _, _ = finished
-    alone = override(study.base, ["--evaluation.ranking", "likelihood"])
-    run_experiment(alone, tmp_path / "w", seeds=SEEDS[1:])
+def test_a_killed_study_does_only_what_was_not_done(finished):
+    said = [line for text in finished[3:] for line in text.splitlines() if line.startswith("point ")]
+    numbered = [f"point {number} of 4: {name}" for number, name in enumerate(POINTS, start=1)]
+    assert said == [*numbered[:2], *numbered[1:]]
+
+
+@pytest.mark.parametrize("point", ["tau=0.05", "ranking=likelihood"])
+def test_a_point_is_the_run_that_its_settings_would_be(finished, study, tmp_path, point):
+    """Of one the training was killed; the other's model is that of the base."""
+    settings = {"tau=0.05": [f"--{TAU}", "0.05"], "ranking=likelihood": ["--evaluation.ranking", "likelihood"]}
+    run_experiment(override(study.base, settings[point]), tmp_path / "w", seeds=SEEDS[1:])
     for file in ("GR2S/test.trec", "GR2S/validation.trec", "BM25/test.trec"):
-        one = (root / f"points/ranking=likelihood/seed-2/runs/{file}").read_bytes()
+        one = (finished.root / f"points/{point}/seed-2/runs/{file}").read_bytes()
         assert one == (tmp_path / f"w/seed-2/runs/{file}").read_bytes()
-    joint = read_run(root / "points/base/seed-2/runs/GR2S/test.trec")
-    assert joint != read_run(root / "points/ranking=likelihood/seed-2/runs/GR2S/test.trec")
+    others = finished.root / "points/base/seed-2/runs/GR2S/test.trec"
+    assert read_run(others) != read_run(tmp_path / "w/seed-2/runs/GR2S/test.trec")
 
 
 def test_the_csv_is_what_a_plain_loop_over_points_rows_seeds_and_measures_finds(finished):
-    root, _, _ = finished
+    root = finished.root
     expected = []
     for point in POINTS:
         seeds = {seed: open_run(root / f"points/{point}/seed-{seed}") for seed in SEEDS}
@@ -136,7 +161,7 @@ def test_the_csv_is_what_a_plain_loop_over_points_rows_seeds_and_measures_finds(
 
 
 def test_the_table_has_means_deviations_and_a_paired_test(finished):
-    root, out, _ = finished
+    root, out = finished.root, finished.out
     values = {}
     for one in rows_of(root):
         if one["measure"] == "nDCG@20":
@@ -155,7 +180,7 @@ def test_the_table_has_means_deviations_and_a_paired_test(finished):
 
 
 def test_asked_again_it_does_nothing_and_says_the_same(gr2, finished):
-    root, out, _ = finished
+    root, out = finished.root, finished.out
     before, bytes_ = {path: path.stat().st_mtime_ns for path in root.glob("points/**/*")}, written(root)
     code, again, err = gr2("study", "study.py", "--workdir", root)
     assert (code, again) == (0, out)
@@ -164,33 +189,32 @@ def test_asked_again_it_does_nothing_and_says_the_same(gr2, finished):
     assert written(root) == bytes_
 
 
-def test_a_killed_study_goes_on_and_ends_with_the_same_bytes(gr2, finished, tmp_path, monkeypatch):
-    """Killed where the second point's second seed begins to train."""
-    trained, train = [], system.train
+def test_a_killed_study_ends_with_the_same_bytes(study, tmp_path, monkeypatch):
+    """Of rows without training; killed in the second point."""
+    rows = (BM25Row(), BM25Row("BM25+queries", training_queries=True))
+    study = dataclasses.replace(study, axes=(Setting("queries", "corpus.training_queries", (5,)),))
+    base = dataclasses.replace(study.base, rows=rows)
+    run_study(study, base, tmp_path / "a", (0,))
+    make, made = stages.make_docids, []
 
-    def noted(job, params, directory):
-        trained.append(directory.name)
-        if len(trained) == 4:
+    def noted(run):
+        made.append(run.paths.root.parent.name)
+        if len(made) == 2:
             raise KeyboardInterrupt
-        return train(job, params, directory)
+        make(run)
 
-    monkeypatch.setattr(system, "train", noted)
-    code, _, _ = gr2("study", "study.py", "--workdir", tmp_path / "w")
-    assert code == 130
-    assert not (tmp_path / "w/study.csv").exists()
-    code, out, err = gr2("study", "study.py", "--workdir", tmp_path / "w")
-    assert code == 0
-    assert len(trained) == 5
-    assert "point 2 of 4" in err
-    assert "point 1 of 4" not in err
-    root, uninterrupted, _ = finished
-    assert lists(tmp_path / "w") == lists(root)
-    assert out.replace(str(tmp_path / "w"), str(root)) == uninterrupted
-    assert written(tmp_path / "w") == written(root)
+    monkeypatch.setattr(stages, "make_docids", noted)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, base, tmp_path / "b", (0,))
+    assert not (tmp_path / "b/study.csv").exists()
+    run_study(study, base, tmp_path / "b", (0,))
+    assert made == ["base", "queries=5", "queries=5"]
+    assert lists(tmp_path / "a") == lists(tmp_path / "b")
+    assert written(tmp_path / "a") == written(tmp_path / "b")
 
 
 def test_the_page_has_a_figure_for_each_axis_and_refers_to_what_is_there(finished):
-    root, _, _ = finished
+    root = finished.root
     page = (root / "report/index.html").read_text()
     outline = Outline(page)
     assert page.count("<svg") == 3

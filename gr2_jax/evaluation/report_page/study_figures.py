@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _DASHES = ("-", "--", "-.", ":")
-_WIDE_RANGE = 20  # the largest of the numbers by the smallest, from which their axis is logarithmic
-_ROOM = 0.055  # of the axis's width, between two numbers that are both written
+_WIDE_RANGE = 10  # the largest of the numbers by the smallest, from which their axis is logarithmic
+_DIGIT, _GAP = 0.0166, 0.006  # of the axis's width: a digit of a number below it, and between two numbers
 _FAINTEST, _STRONGEST = 0.06, 0.62  # of a cell's colour, over which a number can still be read
 
 
@@ -88,11 +88,12 @@ def _scale(axes: "Axes", numbers: Sequence[float]) -> None:
     if len(numbers) > 1:
         axes.set_xlim(*_with_room(axes, numbers))
     places = _on_axis(axes, numbers)
-    room, written, last = _ROOM * (places[-1] - places[0]), [], float("-inf")
+    width, written, end = places[-1] - places[0], [], float("-inf")
     for number, place in zip(numbers, places, strict=True):
-        fits = place - last >= room
+        half = _DIGIT * len(f"{number:g}") / 2 * width
+        fits = place - half >= end
         written.append(f"{number:g}" if fits else "")
-        last = place if fits else last
+        end = place + half + _GAP * width if fits else end
     axes.set_xticks(numbers, written)
     axes.set_xticks([], minor=True)
 

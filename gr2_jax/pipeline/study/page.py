@@ -76,7 +76,9 @@ def _axis(measured: Measured, axis: Axis) -> Html:
     if all(place.number is not None for place in places):
         return _numbers(measured, axis, places)
     points = dict.fromkeys([measured.study.reference, *(place.point for place in places)])
-    keys = [(point, row) for point in points for row in measured.rows if (point, row) in measured.keys]
+    others = [point for point in points if point != measured.study.reference]
+    rows = [row for row in measured.rows if any((point, row) in measured.keys for point in others)]
+    keys = [(point, row) for point in points for row in rows if (point, row) in measured.keys]
     return _named(measured, axis, {": ".join(key): key for key in keys})
 
 
@@ -87,11 +89,9 @@ def _numbers(measured: Measured, axis: Axis, places: tuple[Place, ...]) -> Html:
     own = next((place for place in places if place.point == measured.study.reference), None)
     told = f"{measured.key} along {axis.name}, mean over the seeds{_bars(measured)}."
     told += f" The reference is at {own.names[0]}." if own is not None else ""
-    cells = [[row, *(_cell(measured, (place.point, row)) for place in places)] for row in rows]
-    return together(
-        figures([figure(along(f"along-{axis.name}", axis.name, measured.key, rows), told)]) if can_draw() else None,
-        table([measured.key, *(f"{axis.name}={place.names[0]}" for place in places)], cells),
-    )
+    picture = [figure(along(f"along-{axis.name}", axis.name, measured.key, rows), told)] if can_draw() else []
+    cells = [[place.names[0], *(_cell(measured, (place.point, row)) for row in rows)] for place in places]
+    return together(figures([*picture, table([axis.name, *rows], cells)]))
 
 
 def _dots(measured: Measured, row: str, places: tuple[Place, ...]) -> Iterator[Dot]:
@@ -110,8 +110,11 @@ def _named(measured: Measured, axis: Axis, keys: dict[str, Key]) -> Html:
         values[name] = mean, None if sd is None else (mean - sd, mean + sd)
     told = f"{measured.key}, mean over the seeds{_bars(measured)}."
     picture = [figure(intervals(f"named-{axis.name}", measured.key, values), told)] if values and can_draw() else []
-    cells = [[name, _cell(measured, key), _difference(measured, key), _p(measured, key)] for name, key in keys.items()]
-    return together(figures(picture), table(["", measured.key, "difference", "p"], cells))
+    compared_with = {"difference": _difference, "p": _p}
+    found = {word: [of(measured, key) for key in keys.values()] for word, of in compared_with.items()}
+    columns = {measured.key: [_cell(measured, key) for key in keys.values()]}
+    columns |= {word: cells for word, cells in found.items() if any(cell is not None for cell in cells)}
+    return together(figures([*picture, table(["", *columns], zip(keys, *columns.values(), strict=True))]))
 
 
 def _pair(measured: Measured, axis: Pair, places: tuple[Place, ...]) -> Html:
@@ -127,7 +130,7 @@ def _pair(measured: Measured, axis: Pair, places: tuple[Place, ...]) -> Html:
 
 
 def _bars(measured: Measured) -> str:
-    return "; bars are one standard deviation over the seeds up and down" if len(measured.seeds) > 1 else ""
+    return "; bars are one standard deviation over the seeds either way" if len(measured.seeds) > 1 else ""
 
 
 # tables

@@ -128,7 +128,7 @@ def _rowless(experiment: Experiment):
         (lambda: study(Setting("t", TAU, (1.0,)), Setting("t", GAMMA, (1.0,))), r"two axes named 't'"),
         (
             lambda: over(Setting("t", TAU, (1.0,)), reference="t=2"),
-            r"no point: valid here: base, t=1.0",
+            r"no point: did you mean 't=1.0'",
         ),
         (
             lambda: over(Setting("t", TAU, (1.0,)), rows=("GR2",)),
