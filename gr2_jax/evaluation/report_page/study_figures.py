@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from gr2_jax.evaluation.report_page.figures import MARKERS
+from gr2_jax.evaluation.report_page.figures import DASHES, MARKERS
 from gr2_jax.evaluation.report_page.markup import Html
 from gr2_jax.evaluation.report_page.style import SERIES
 from gr2_jax.evaluation.report_page.svg import COLOUR, draw
@@ -12,7 +12,6 @@ from gr2_jax.evaluation.table import format_cell
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DASHES = ("-", "--", "-.", ":")
 _WIDE_RANGE = 10  # the largest of the numbers by the smallest, from which their axis is logarithmic
 _DIGIT, _GAP = 0.0166, 0.006  # of the axis's width: a digit of a number below it, and between two numbers
 _FAINTEST, _STRONGEST = 0.06, 0.62  # of a cell's colour, over which a number can still be read
@@ -34,7 +33,7 @@ def along(name: str, axis: str, measure: str, rows: Mapping[str, Sequence[Dot]])
     def paint(axes: "Axes") -> None:
         _scale(axes, numbers)
         for i, (row, dots) in enumerate(rows.items()):
-            style = {"color": COLOUR[f"s{i % SERIES}"], "linestyle": _DASHES[i % len(_DASHES)], "label": row}
+            style = {"color": COLOUR[f"s{i % SERIES}"], "linestyle": DASHES[i % len(DASHES)], "label": row}
             if len(dots) > 1 and len({dot.value for dot in dots}) == 1:
                 axes.axhline(dots[0].value, **style)
                 continue

@@ -1,5 +1,6 @@
 """report/index.html of a study: its figures, its table, and where its points are."""
 
+import statistics
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def _drawn_axes(measured: Measured) -> list[Axis]:
 def _axis(measured: Measured, axis: Axis) -> Html:
     places = measured.points.places[axis.name]
     if isinstance(axis, Rows):
-        keys = {row: (measured.points.points[0].name, row) for row in measured.rows}
+        keys = {row: (measured.study.reference, row) for row in measured.rows}
         return _named(measured, axis, {name: key for name, key in keys.items() if key in measured.keys})
     if isinstance(axis, Pair):
         return _pair(measured, axis, places)
@@ -87,7 +88,7 @@ def _numbers(measured: Measured, axis: Axis, places: tuple[Place, ...]) -> Html:
     rows = {row: list(_dots(measured, row, places)) for row in measured.rows}
     rows = {row: dots for row, dots in rows.items() if dots}
     own = next((place for place in places if place.point == measured.study.reference), None)
-    told = f"{measured.key} along {axis.name}, mean over the seeds{_bars(measured)}."
+    told = f"{measured.key} along {axis.name}, {_over(measured, _BARS)}."
     told += f" The reference is at {own.names[0]}." if own is not None else ""
     picture = [figure(along(f"along-{axis.name}", axis.name, measured.key, rows), told)] if can_draw() else []
     cells = [[place.names[0], *(_cell(measured, (place.point, row)) for row in rows)] for place in places]
@@ -108,7 +109,7 @@ def _named(measured: Measured, axis: Axis, keys: dict[str, Key]) -> Html:
         spread = measured.spread(key, measured.key)
         mean, sd = spread if isinstance(spread, Spread) else (spread, None)
         values[name] = mean, None if sd is None else (mean - sd, mean + sd)
-    told = f"{measured.key}, mean over the seeds{_bars(measured)}."
+    told = f"{measured.key}, {_over(measured, _BARS)}."
     picture = [figure(intervals(f"named-{axis.name}", measured.key, values), told)] if values and can_draw() else []
     compared_with = {"difference": _difference, "p": _p}
     found = {word: [of(measured, key) for key in keys.values()] for word, of in compared_with.items()}
@@ -118,19 +119,24 @@ def _named(measured: Measured, axis: Axis, keys: dict[str, Key]) -> Html:
 
 
 def _pair(measured: Measured, axis: Pair, places: tuple[Place, ...]) -> Html:
-    """A map for each row that the pair changes."""
-    names, pictures = (axis.first.name, axis.second.name), []
+    """A map for each row that the pair changes, and a table of all."""
+    both, pictures = (axis.first.name, axis.second.name), []
     for row in measured.rows:
         keys = {place.names: (place.point, row) for place in places if (place.point, row) in measured.keys}
-        cells = {names: sum(own := measured.values(key, measured.key)) / len(own) for names, key in keys.items()}
+        cells = {values: statistics.mean(measured.values(key, measured.key)) for values, key in keys.items()}
         if len(set(cells.values())) > 1 and can_draw():
-            svg = heat_map(f"map-{axis.name}-{row}", names, measured.key, cells)
-            pictures.append(figure(svg, f"{row}: {measured.key}, mean over the seeds; the best is bold."))
-    return together(figures(pictures) or sentence("No row differs over these settings, or nothing can be drawn."))
+            svg = heat_map(f"map-{axis.name}-{row}", both, measured.key, cells)
+            pictures.append(figure(svg, f"{row}: {measured.key}, {_over(measured)}; the best is bold."))
+    rows = [[*place.names, *(_cell(measured, (place.point, row)) for row in measured.rows)] for place in places]
+    return together(figures([*pictures, table([*both, *measured.rows], rows, words=(0, 1))]))
 
 
-def _bars(measured: Measured) -> str:
-    return "; bars are one standard deviation over the seeds either way" if len(measured.seeds) > 1 else ""
+def _over(measured: Measured, bars: str = "") -> str:
+    """What a drawn value is of."""
+    return f"mean over the seeds{bars}" if len(measured.seeds) > 1 else f"of the seed {measured.seeds[0]}"
+
+
+_BARS = "; bars are one standard deviation over the seeds either way"
 
 
 # tables
@@ -145,7 +151,7 @@ def _difference(measured: Measured, key: Key) -> str | None:
     if (reference := measured.reference(key)) is None:
         return None
     own, other = (measured.values(one, measured.key) for one in (key, reference))
-    value = sum(own) / len(own) - sum(other) / len(other)
+    value = statistics.mean(own) - statistics.mean(other)
     return ("+" if value > 0 else "-" if value < 0 else "") + format_cell(abs(value), True)
 
 
