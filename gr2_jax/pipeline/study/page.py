@@ -23,6 +23,7 @@ from gr2_jax.evaluation.report_page.markup import (
 from gr2_jax.evaluation.report_page.study_figures import Dot, along, heat_map
 from gr2_jax.evaluation.report_page.svg import can_draw
 from gr2_jax.evaluation.table import Spread, format_cell
+from gr2_jax.experiment import Scheme
 from gr2_jax.experiment.fields import fields_of
 from gr2_jax.experiment.study import Axis, Pair, Place, Point, Rows
 from gr2_jax.files import write_text
@@ -167,17 +168,20 @@ def _measures(measured: Measured) -> Html:
         [*key, *(_cell(measured, key, measure) for measure in measured.measures), _p(measured, key)]
         for key in measured.keys
     ]
-    below = [f"{line[:1].upper()}{line[1:]}." for line in measured.about]
+    below = [f"{line}." if line.startswith("p: ") else f"{line[:1].upper()}{line[1:]}." for line in measured.about]
     return together(table(["point", "row", *measured.measures, "p"], rows, words=(0, 1)), *map(note, below))
 
 
 def _docids(measured: Measured) -> Html | None:
     """How good the docids are, where a study has several kinds of them."""
     kinds: dict[str, Mapping[str, Any]] = {}
-    for point, scores in measured.scores.items():
-        for scheme, found in scores.docids.items():
-            if found not in kinds.values():
-                kinds[scheme if scheme not in kinds else f"{scheme}, {point}"] = found
+    seen: list[Scheme] = []
+    for point in measured.points.points:
+        for scheme in point.experiment.docids.schemes:
+            if scheme not in seen:
+                name = scheme.name if scheme.name not in kinds else f"{scheme.name}, {point.name}"
+                kinds[name] = measured.scores[point.name].docids[scheme.name]
+                seen.append(scheme)
     if len(kinds) < 2:
         return None
     return together(compared(kinds), note("Of the first seed, and of the first fold where there are any."))
@@ -208,7 +212,9 @@ def _differing(first: Point, point: Point) -> Html | None:
     paths = [path for path in after if path in before and after[path] != before[path]]
     paths += [path for path in after if path not in before and path.count(".") == 1]
     removed = [path for path in before if path not in after and path.count(".") == 1]
-    told = [f"{path} {after[path]}" for path in paths] + [f"without {path}" for path in removed]
+    told = [f"{path} {after[path] if after[path] != [] else '()'}" for path in paths] + [
+        f"without {path}" for path in removed
+    ]
     if not told:
         return None
     more = f", and {len(told) - _MOST_DIFFERENCES} more" if len(told) > _MOST_DIFFERENCES else ""
