@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gr2_jax.buckets import url_of
 from gr2_jax.files import put_in_place, writing
+from gr2_jax.training.metrics_log import FILE as LOG
 
 _lenders: dict[Path, tuple[Path, ...]] = {}
 
@@ -51,8 +52,8 @@ def borrow(directory: Path, finished: Callable[[Path], bool]) -> bool:
 
 
 def _second_name(file: str, name: str) -> None:
-    """Files of finished stages are replaced, not written into, and so may have two names; lines are added to logs."""
-    if not file.endswith(".jsonl"):
+    """Files of finished stages are replaced, not written into, and so may have two names; lines are added to a log."""
+    if os.path.basename(file) != LOG:
         try:
             os.link(file, name)
             return
