@@ -21,7 +21,7 @@ from gr2_jax.cli import main
 from gr2_jax.corpus import read_run
 from gr2_jax.corpus.collection import Document
 from gr2_jax.evaluation.significance import holm
-from gr2_jax.experiment import EvaluationConfig, ModelConfig, OptimiserConfig
+from gr2_jax.experiment import DocidConfig, EvaluationConfig, ModelConfig, OptimiserConfig
 from gr2_jax.experiment.loading import override
 from gr2_jax.experiment.study import Changes, Pair, Setting, Study
 from gr2_jax.files import read_json
@@ -30,11 +30,13 @@ from gr2_jax.pipeline.lending import borrow, lending
 from gr2_jax.pipeline.open_run import open_run
 from gr2_jax.pipeline.report import means, score_rows
 from gr2_jax.pipeline.rows import BM25Row, LSARow, System, system
+from gr2_jax.pipeline.schemes import FusionQueries, pseudo_queries
 from gr2_jax.pipeline.stage import Stage
 from gr2_jax.pipeline.stages import run_experiment
 from gr2_jax.pipeline.study.plan import planned, trainings
 from gr2_jax.pipeline.study.results import Measured, Scores, write_results
 from gr2_jax.pipeline.study.running import run_study
+from gr2_jax.training.checkpoints import checkpoint_steps
 
 TAU = "retrieval.objective.temperature"
 BASE = small_experiment(
@@ -211,6 +213,28 @@ def test_a_killed_study_ends_with_the_same_bytes(study, tmp_path, monkeypatch):
     assert made == ["base", "queries=5", "queries=5"]
     assert lists(tmp_path / "a") == lists(tmp_path / "b")
     assert written(tmp_path / "a") == written(tmp_path / "b")
+
+
+@pytest.mark.slow
+def test_points_that_write_from_one_docid_model_train_it_once(study, tmp_path, monkeypatch):
+    """|r| changes what the model writes, not the model."""
+    tiny = {"model": BASE.retrieval.model, "optimiser": OptimiserConfig(steps=2), "pairs": 8, "beams": 2}
+    docids = DocidConfig(schemes=(FusionQueries(**tiny, radius=1.0),))
+    base = dataclasses.replace(study.base, rows=(BM25Row(),), docids=docids)
+    study = dataclasses.replace(study, axes=(Setting("radius", "docids.schemes.fusion.radius", (4.0,)),))
+    train, steps = pseudo_queries.train, []
+
+    def noted(job, params, directory):
+        steps.append(job.steps - max(checkpoint_steps(directory), default=0))
+        return train(job, params, directory)
+
+    monkeypatch.setattr(pseudo_queries, "train", noted)
+    run_study(study, base, tmp_path, (0,))
+    assert steps == [2, 0]
+    tables = [
+        (tmp_path / f"points/{name}/seed-0/docids/fusion/docids.tsv").read_text() for name in ("base", "radius=4.0")
+    ]
+    assert tables[0] != tables[1]
 
 
 def test_the_page_has_a_figure_for_each_axis_and_refers_to_what_is_there(finished):
