@@ -30,6 +30,7 @@ COMMANDS = (
     "collection",
     "wikipedia",
     "run",
+    "study",
     "prepare",
     "docids",
     "train",

@@ -12,7 +12,8 @@ import pytest
 from gr2_jax import experiment
 from gr2_jax.cli import COMMANDS, parser
 from gr2_jax.errors import UserError
-from gr2_jax.experiment.loading import load_experiment, override
+from gr2_jax.experiment.loading import lay_over, load_experiment, override
+from gr2_jax.experiment.study_file import load_study
 from gr2_jax.pipeline import rows, schemes
 from gr2_jax.recipes.quickstart import PROFILES
 
@@ -83,7 +84,13 @@ def test_commands_parse_and_their_configs_and_settings_exist(page, mine):
             continue  # the name of a command
         options, settings = parser().parse_known_args(words)
         configs = [word for word in getattr(options, "config", ()) if word.endswith(".py")]
-        if options.command == "quickstart":
+        if options.command == "study":
+            study, *overlays = config_files(options.config, mine)
+            base = load_study(study).base if options.base is None else loaded(*config_files([options.base], mine))
+            for overlay in overlays:
+                base = lay_over(overlay, base)
+            load_study(study).over(override(base, settings))
+        elif options.command == "quickstart":
             override(PROFILES[options.profile], settings)
         elif configs:
             override(loaded(*config_files(options.config, mine)), settings)

@@ -72,7 +72,7 @@ def _kind_of(name: str, shtab: Any) -> dict[str, str] | None:
     """How a shell completes an argument, by its name."""
     if name in _FOLDERS:
         return shtab.DIRECTORY
-    return ({"row": _ROWS, "config": _CONFIGS} | dict.fromkeys(_FILES, shtab.FILE)).get(name)
+    return ({"row": _ROWS, "config": _CONFIGS, "base": _CONFIGS} | dict.fromkeys(_FILES, shtab.FILE)).get(name)
 
 
 def _words_of(name: str) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ def run_settings(experiment: "Settings", options: argparse.Namespace, settings: 
 
     if options.validation and until != "evaluate":
         raise UserError("--validation is for commands that score: run, evaluate and quickstart")
-    seeds = _seeds(options.seeds)
+    seeds = seeds_of(options.seeds)
     if seeds and any(re.match("--seed(=|$)", word) for word in settings):
         raise UserError("--seed and --seeds are both given: name every seed in --seeds")
     experiment = override(experiment, settings)
@@ -79,7 +79,7 @@ def _with_rows(experiment: "Settings", names: Sequence[str]) -> "Settings":
     return dataclasses.replace(experiment, rows=kept, docids=dataclasses.replace(experiment.docids, schemes=schemes))
 
 
-def _seeds(given: str | None) -> tuple[int, ...]:
+def seeds_of(given: str | None) -> tuple[int, ...]:
     """The seeds of `--seeds 0,1,2`; none where it is not given."""
     if given is None:
         return ()
@@ -99,7 +99,7 @@ def _fine_tune(experiment: "Experiment", options: argparse.Namespace, until: str
     from gr2_jax.pipeline.report_page.page import page_path
     from gr2_jax.pipeline.stages import run_experiment
 
-    paths = _join(experiment, seeds)
+    paths = joined(experiment, seeds)
     part = "validation" if options.validation else "test"
     table = run_experiment(experiment, paths.root, until=until, part=part, seeds=seeds)
     if table is None:
@@ -158,7 +158,7 @@ def _pretrain(experiment: "Pretraining", options: argparse.Namespace, until: str
         raise UserError("--validation is for commands that score, and pre-training has nothing to score")
     if seeds:
         raise UserError("--seeds is for a table over several seeds, and pre-training has none: give --seed")
-    weights = pretrain(experiment, _join(experiment, ()).root, until="prepare" if until == "prepare" else "train")
+    weights = pretrain(experiment, joined(experiment, ()).root, until="prepare" if until == "prepare" else "train")
     if weights is not None and is_first():
         result = {"weights": str(weights), "vocabulary": str(weights / "spiece.model")}
         lines = (f"{name:10} {path}" for name, path in result.items())
@@ -169,7 +169,7 @@ def _pretrain(experiment: "Pretraining", options: argparse.Namespace, until: str
     return 0
 
 
-def _join(experiment: "Settings", seeds: tuple[int, ...]) -> "Workdir":
+def joined(experiment: "Settings", seeds: tuple[int, ...]) -> "Workdir":
     """Joins the other processes of the job, if any, and returns the paths of the workdir, on which all agree."""
     from gr2_jax.hosts import agree, join_processes
     from gr2_jax.memory import keep_freed_memory, on_cpu_only

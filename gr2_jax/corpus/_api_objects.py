@@ -60,6 +60,8 @@ def public_objects(libraries: tuple[str, ...]) -> list[ApiObject]:
     found: dict[int, tuple[object, list[str]]] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        if "numpy" in libraries:  # where it is imported it adds to numpy.sinc's docstring: then always
+            importlib.import_module("scipy.signal")
         for module in (module for library in libraries for module in _public_modules(library)):
             for attribute, value in _public_members(module):
                 found.setdefault(id(value), (value, []))[1].append(f"{module.__name__}.{attribute}")

@@ -25,19 +25,22 @@ def load_experiment(path: str | Path, *overlays: str | Path) -> Settings:
     Raises `UserError` for a file that is missing, does not load or holds the wrong one of the two, and for an overlay
     that fails or returns something else than it was given.
     """
-    module = _run_file(local_copy(path))
+    module = run_file(local_copy(path))
     experiment = getattr(module, "experiment", None)
     if not isinstance(experiment, Settings):
         if callable(getattr(module, "overlay", None)):
             raise UserError(f"{path} is an overlay, which changes an experiment: give a config file before it")
+        if hasattr(module, "study"):
+            raise UserError(f"{path} is a study: gr2 study {path}")
         raise UserError(f"{path} defines no `experiment = Experiment(...)` or `Pretraining(...)`")
     for overlay in overlays:
-        experiment = _lay_over(local_copy(overlay), experiment)
+        experiment = lay_over(overlay, experiment)
     return experiment
 
 
-def _lay_over(path: Path, experiment: AnySettings) -> AnySettings:
-    module = _run_file(path)
+def lay_over(path: str | Path, experiment: AnySettings) -> AnySettings:
+    """The experiment as the `overlay(experiment)` of a file changes it; raises `UserError` as `load_experiment`."""
+    module = run_file(local_copy(path))
     overlay = getattr(module, "overlay", None)
     if not callable(overlay):
         whole = isinstance(getattr(module, "experiment", None), Settings)
@@ -56,7 +59,8 @@ def _lay_over(path: Path, experiment: AnySettings) -> AnySettings:
     return changed
 
 
-def _run_file(path: Path) -> ModuleType:
+def run_file(path: Path) -> ModuleType:
+    """The module that a config file is; `UserError` where there is none or it does not load."""
     if not path.is_file():
         beside = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise UserError(f"there is no config file {path}" + (f": {nearest(path.name, beside)}" if beside else ""))

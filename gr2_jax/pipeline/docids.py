@@ -28,7 +28,8 @@ def make_docids(run: Run) -> None:
     for scheme in run.experiment.docids.schemes:
         fingerprint = scheme_fingerprint(run, scheme)
         docids, judged = (Stage(place(scheme.name), fingerprint) for place in (run.paths.docids, run.paths.quality))
-        if not docids.done:
+        judged.take_over()
+        if not docids.take_over():
             scheme.check_corpus(run)
         stages.append((scheme, docids, judged))
     quality = Quality(run)

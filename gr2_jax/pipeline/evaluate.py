@@ -26,7 +26,7 @@ def evaluate_row(run: Run, row: Row) -> None:
     """All processes search; the first writes. A row that cannot be opened is left out of the table, not the run: every
     call tries it again."""
     stage = Stage(run.paths.runs / row.name, row.fingerprint(run))
-    if stage.done and why_left_out(stage.directory) is None:
+    if stage.take_over() and why_left_out(stage.directory) is None:
         return
     say(f"searching with {row.name}")
     try:

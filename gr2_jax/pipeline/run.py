@@ -210,12 +210,15 @@ class Run:
         return Stage(self.paths.checkpoints(row, fingerprint), fingerprint)
 
     def begin_training(self, row: str, fingerprint: str) -> Stage:
-        """Notes in config.json that this is the row's training, so that it is found before it ends, and returns it."""
+        """Notes in config.json that this is the row's training, so that it is found before it ends, and returns it,
+        finished where another run lends it. Every process calls this."""
         if self.trainings.get(row) != fingerprint:
             self.trainings[row] = fingerprint
             self.write_record()
         self._newest.pop(row, None)
-        return self.training(row, fingerprint)
+        stage = self.training(row, fingerprint)
+        stage.take_over()
+        return stage
 
     def newest_step(self, row: str) -> int:
         """The step of a row's newest checkpoint, as the first process saw it at the first call. A training may save

@@ -14,7 +14,8 @@ from gr2_jax.buckets import pull, push, shown, url_of
 from gr2_jax.checksums import check_files, checksums_of, sealed, unsealed
 from gr2_jax.errors import UserError
 from gr2_jax.files import plain, put_in_place, read_json, reading, write_json, writing
-from gr2_jax.hosts import is_first, wait_for_first
+from gr2_jax.hosts import is_first, of_first, wait_for_first
+from gr2_jax.pipeline.lending import borrow
 
 STAGE_FILE = "stage.json"
 _BETWEEN_LOOKS = 1.0  # seconds between looks into a bucket
@@ -51,8 +52,17 @@ class Stage:
         except UserError:
             return False
 
+    def take_over(self) -> bool:
+        """Whether the stage is done, here or in a run that lends it (`gr2_jax.pipeline.lending`), from which it is then
+        taken over. Every process of a job calls this, and all hear the same."""
+        return bool(of_first(is_first() and (self.done or self._borrowed())))
+
+    def _borrowed(self) -> bool:
+        return borrow(self.directory, lambda lent: Stage(lent, self.fingerprint).done)
+
     def build(self, make: Callable[[Path], None]) -> bool:
-        """Calls `make` with an empty directory beside this one and renames it when whole; False if it was done before.
+        """Calls `make` with an empty directory beside this one and renames it when whole; False if it was done before,
+        here or in a run that lends it.
 
         Of several processes of a job the first builds and the others wait. A build that is killed leaves nothing under
         the stage's own name, and is repeated when asked again. Raises `UserError` rather than replace a directory that
@@ -63,6 +73,8 @@ class Stage:
         if not is_first():
             wait_for_first(self._arrived, shown(self.directory))
             return True
+        if self._borrowed():
+            return False
         if self.directory.exists() and url_of(self.directory) is None and not (self.directory / STAGE_FILE).exists():
             raise UserError(f"{self.directory} already exists and was not created by gr2: give another --workdir")
         partial = self.directory.with_name(self.directory.name + ".partial")

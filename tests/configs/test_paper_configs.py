@@ -30,7 +30,9 @@ from gr2_jax.training.mesh import AXES
 from gr2_jax.training.optimiser import make_optimiser
 from gr2_jax.training.partition import BATCH_AXES, MOST_UNSPLIT, place_like_params, place_params
 
-OVERLAYS = sorted(str(path.relative_to(CONFIGS).with_suffix("")) for path in CONFIGS.glob("*/*.py"))
+OVERLAYS = sorted(
+    str(path.relative_to(CONFIGS).with_suffix("")) for path in CONFIGS.glob("*/*.py") if path.parent.name != "studies"
+)
 KINDS = {kind.__name__: kind for kind in (*ROWS, *SCHEMES)}
 
 

@@ -261,3 +261,12 @@ def test_text_that_libraries_generate_in_set_order_is_made_stable():
     assert stable(generated).strip() == "X."
     kept = "X.\n\n    Examples\n    --------\n    >>> X(a=0.3)\n"
     assert stable(kept) == kept
+
+
+def test_the_collection_does_not_depend_on_what_was_imported_before():
+    """scipy.signal adds a section to numpy.sinc's docstring when it is imported."""
+    program = (
+        "from gr2_jax.corpus._api_objects import public_objects\n"
+        "before = public_objects(('numpy',))\nimport scipy.signal\nassert public_objects(('numpy',)) == before"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MARKERS = "osD^vPX*"
-_DASHES = ("-", "--", "-.", ":")
+DASHES = ("-", "--", "-.", ":")
 _GRADE_MARKERS, _GRADE_SIZES = "v^sDo", (4.5, 5.0, 5.5, 6.0, 7.0)
 _MOST_POINTS = 300  # of a curve
 _MOST_BARS = 400
@@ -53,7 +53,7 @@ def curves(name: str, ylabel: str, lines: Mapping[str, Curve], *, points: bool =
     def paint(axes: "Axes") -> None:
         for i, (label, (steps, values)) in enumerate(lines.items()):
             shown = _thinned(len(steps))
-            style = {"color": COLOUR[f"s{i % SERIES}"], "linestyle": _DASHES[i % len(_DASHES)]}
+            style = {"color": COLOUR[f"s{i % SERIES}"], "linestyle": DASHES[i % len(DASHES)]}
             marks = {"marker": MARKERS[i % len(MARKERS)], "markersize": 4} if points or len(steps) == 1 else {}
             axes.plot(np.asarray(steps)[shown], np.asarray(values)[shown], label=label, **style, **marks)
         axes.set(xlabel="step", ylabel=ylabel)

@@ -35,11 +35,16 @@ def body(found: Findings) -> Html:
     qualities = _qualities(found)
     if not qualities:
         raise UserError("the quality of the docids was not measured yet")
-    rows = [[name, *(_cell(quality, place) for place in _COLUMNS.values())] for name, quality in qualities.items()]
-    shown = figures(figure(svg, caption) for svg, caption in docid_panels(qualities)) if can_draw() else None
     whose = note(f"Docids{found.whose}.") if found.whose else None
     examples = (_examples(name, quality) for name, quality in qualities.items())
-    return together(whose, table(["scheme", *_COLUMNS], rows), note(_MEANINGS), shown, *examples)
+    return together(whose, compared(qualities), *examples)
+
+
+def compared(qualities: Mapping[str, Mapping[str, Any]]) -> Html:
+    """Schemes side by side, by what quality.json says of each."""
+    rows = [[name, *(_cell(quality, place) for place in _COLUMNS.values())] for name, quality in qualities.items()]
+    shown = figures(figure(svg, caption) for svg, caption in docid_panels(qualities)) if can_draw() else None
+    return together(table(["scheme", *_COLUMNS], rows), note(_MEANINGS), shown)
 
 
 def _qualities(found: Findings) -> dict[str, Mapping[str, Any]]:

@@ -17,13 +17,15 @@ from gr2_jax.docids import Writer, Writing, pack_candidates
 from gr2_jax.errors import check_least, check_share
 from gr2_jax.experiment import ModelConfig, OptimiserConfig, Scheme
 from gr2_jax.experiment.scheme import Candidates
+from gr2_jax.hosts import is_first, wait_for_all
 from gr2_jax.losses import label_smoothed_nll
 from gr2_jax.models import EOS_ID, PAD_ID, UNK_ID
 from gr2_jax.pipeline.initial_weights import starting_params
+from gr2_jax.pipeline.lending import borrow
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes.base import scheme_fingerprint
 from gr2_jax.pipeline.stage import fingerprint_of
-from gr2_jax.training.checkpoints import restore_params
+from gr2_jax.training.checkpoints import checkpoint_steps, restore_params
 from gr2_jax.training.job import TrainingJob
 from gr2_jax.training.loop import train
 from gr2_jax.training.mesh import on_this_host
@@ -112,6 +114,9 @@ class PseudoQueries(Scheme):
         params = self.initial(network, run.experiment.seed, documents, queries)
         params = starting_params(params, self.model, network.config, run)
         checkpoints = run.paths.checkpoints(f"docids-{self.name}", self.training_fingerprint(run))
+        if is_first():
+            borrow(checkpoints, lambda lent: job.steps in checkpoint_steps(lent))
+        wait_for_all(f"{self.name} taken over")
         train(job, params, checkpoints)
         return network, on_this_host(restore_params(checkpoints, params)[0])
 

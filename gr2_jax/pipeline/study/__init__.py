@@ -1,0 +1,1 @@
+"""Studies: what their points train, their runs, their table and their page."""
