@@ -1,6 +1,7 @@
 """A whole run that is killed at random, again and again, ends with the same bytes as an undisturbed one."""
 
 import contextlib
+import os
 import random
 import signal
 import subprocess
@@ -36,10 +37,11 @@ def bytes_of(workdir):
 def seen(workdir):
     """Every file as it is now; one that is written again is another one."""
     found = set()
-    for path in workdir.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            status = path.lstat()
-            found.add((path, status.st_ino, status.st_mtime_ns))
+    for folder, _, names in os.walk(workdir):  # passes over a folder that is gone meanwhile
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                status = os.lstat(os.path.join(folder, name))
+                found.add((folder, name, status.st_ino, status.st_mtime_ns))
     return found
 
 
