@@ -34,7 +34,7 @@ def serve(
     config = uvicorn.Config(
         make_app(rows, hosts=hosts, seconds=seconds),
         http=_Hurried,
-        log_level="warning",
+        log_level="error",  # else any garbage that is sent writes a line
         access_log=False,
         server_header=False,
         proxy_headers=False,
