@@ -16,6 +16,7 @@ from gr2_jax.terminal import show, show_json, warn
 if TYPE_CHECKING:
     from gr2_jax.corpus import Document
     from gr2_jax.search import Hit
+    from gr2_jax.search.searcher import Searcher
 
 HELP = "ranked documents for a query, or for many, one after the other"
 
@@ -72,7 +73,7 @@ def _search(options: argparse.Namespace, query: str) -> int:
             for line in _lines(hits, opened.documents):
                 show(line)
             among = f"of the {len(opened.documents):,} documents searched" if chosen else "document of the collection"
-            show(_certificate(hits, getattr(opened.searcher.options, "exact", None), among), flush=True)
+            show(_certificate(hits, opened.searcher, among), flush=True)
     return code
 
 
@@ -108,12 +109,14 @@ def _is_text(query: str) -> bool:
     return query == query.encode("utf-8", "replace").decode()
 
 
-def _certificate(hits: list, exact: str | None, among: str) -> str:
+def _certificate(hits: list, searcher: "Searcher", among: str) -> str:
     proven = sum(hit.proven for hit in hits)
+    if not searcher.proves:
+        return "not proven: the scores join several lists"
     if hits and proven == len(hits):
         return f"proven: no other {among} scores higher than these {proven}"
-    hint = "; --exact adaptive searches until all are" if exact == "no" else ""
-    return f"proven: the first {proven} of {len(hits)}{hint}"
+    adaptive = getattr(searcher.options, "exact", None) == "no"
+    return f"proven: the first {proven} of {len(hits)}" + "; --exact adaptive searches until all are" * adaptive
 
 
 def _first_line(text: str, width: int = 100) -> str:

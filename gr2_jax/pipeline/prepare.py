@@ -93,7 +93,8 @@ def _build_corpus(config: CorpusConfig, fold: int | None, out: Path) -> None:
         write_qrels(out / f"{part}.qrels", {query: collection.qrels[query] for query in ids})
     say(
         f"  {len(collection.documents):,} documents; queries: {len(split.train):,} training, "
-        f"{len(split.validation):,} validation, {len(split.test):,} test; grades up to {collection.max_grade}"
+        f"{len(split.validation):,} validation, {len(split.test):,} test"
+        f"{', sentences that were taken out of documents' if lent else ''}; grades up to {collection.max_grade}"
     )
     if len(places) < collection.max_grade:
         say(f"  training numbers the {len(places)} different grades above 0 from 1 to {len(places)}")

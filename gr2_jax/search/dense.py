@@ -41,6 +41,7 @@ class DenseIndex:
     model_bytes: int = 0
     options: BatchOptions = BatchOptions(_QUERIES)
     allowed: Bool[np.ndarray, "N"] | None = None
+    proves = True
 
     @property
     def index_bytes(self) -> int:

@@ -17,6 +17,7 @@ class Interpolated:
     first: Searcher
     second: Searcher
     share: float = 0.5
+    proves = False
 
     @property
     def options(self) -> Any:

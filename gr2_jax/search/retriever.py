@@ -83,6 +83,10 @@ class Retriever:
         return self.trie.nbytes + (self.docid_vectors.nbytes if self.ranks_jointly else 0)
 
     @property
+    def proves(self) -> bool:
+        return self.options.length_penalty is None
+
+    @property
     def ranks_jointly(self) -> bool:
         """Whether similarity counts; a length penalty and a weight of 0 rank by likelihood."""
         options = self.options

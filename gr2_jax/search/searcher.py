@@ -105,6 +105,10 @@ class Searcher(Protocol):
         """A dataclass whose `batch` says how many queries a device takes at once."""
 
     @property
+    def proves(self) -> bool:
+        """Whether a hit can be proven. Where lists are joined it cannot."""
+
+    @property
     def index_bytes(self) -> int:
         """Bytes that a search keeps of the corpus."""
 
@@ -143,6 +147,7 @@ class TextIndex(abc.ABC):
 
     options = BatchOptions()
     model_bytes = 0
+    proves = True
     _doc_ids: Sequence[str]
     _allowed: Bool[np.ndarray, " N"] | None = None
 

@@ -17,6 +17,7 @@ class Views:
     """
 
     retrievers: tuple[Retriever, ...]
+    proves = False
 
     @property
     def options(self) -> SearchOptions:

@@ -134,6 +134,7 @@ def description(name: str) -> dict[str, Any]:
                                 {
                                     "name": _TEXT,
                                     "writes_docids": {"type": "boolean"},
+                                    "proves": {"type": "boolean"},
                                     "ranks_jointly": {"type": "boolean"},
                                 }
                             ),

@@ -71,6 +71,7 @@ class ServedRows:
             {
                 "name": name,
                 "writes_docids": row.writer is not None,
+                "proves": row.retriever.searcher.proves,
                 "ranks_jointly": bool(row.writer and row.writer.ranks_jointly),
             }
             for name, row in self._rows.items()

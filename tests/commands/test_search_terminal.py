@@ -21,6 +21,7 @@ from gr2_jax.search.searcher import Hit
 
 class Words:
     options = SimpleNamespace(exact="no")
+    proves = True
     def search(self, queries, k):
         return [[Hit("d1", "a docid", float(len(query.split())), proven=True)] for query in queries]
 
