@@ -54,7 +54,7 @@ _Plain = argparse.RawDescriptionHelpFormatter
 _NEW_OBJECTS = 100_000
 _EXTRAS = {
     "serve": ("starlette", "uvicorn", "mcp"),
-    "huggingface": ("transformers", "huggingface_hub"),
+    "huggingface": ("safetensors", "transformers", "huggingface_hub"),
     "beam": ("apache_beam", "google_crc32c"),
 }
 
