@@ -15,7 +15,7 @@ from gr2_jax.serving.app import make_app
 
 @pytest.fixture
 def hurried(monkeypatch):
-    monkeypatch.setattr(module, "SENDING", 0.3)
+    monkeypatch.setattr(module, "SENDING", 1.5)
     config = uvicorn.Config(make_app(served()), port=0, log_level="error", http=module._Hurried)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -30,7 +30,7 @@ def hurried(monkeypatch):
 def closed_after(client):
     """Seconds until the server hangs up."""
     begin = time.monotonic()
-    client.settimeout(5)
+    client.settimeout(20)
     while client.recv(1000):
         pass
     return time.monotonic() - begin
@@ -41,8 +41,8 @@ def test_a_head_that_never_ends_is_hung_up_on_and_others_are_answered(hurried):
     for sent in (b"", b"GET /health HTTP/1.1\r\n", whole + b"GET /health HTTP/1.1\r\n"):
         with socket.create_connection(("127.0.0.1", hurried)) as client:
             client.sendall(sent)
-            assert closed_after(client) < 3
-    kept = http.client.HTTPConnection("127.0.0.1", hurried, timeout=5)
+            assert closed_after(client) < 15
+    kept = http.client.HTTPConnection("127.0.0.1", hurried, timeout=20)
     for _ in range(3):
         kept.request("GET", "/health")
         assert kept.getresponse().read().startswith(b'{"status": "ok"')
