@@ -10,6 +10,9 @@ OPTIONS = {
     "weight": (float, "of the similarity in the joint score"),
     "candidates": (str, "of a joint ranking: both, beams or nearest"),
     "nearest": (int, "how many docids near the query are candidates"),
+    "table": (str, "where the docids' vectors are: replicated on each device, or sharded over those of the process"),
+    "trie": (str, "the same for the trie of docids"),
+    "parameters": (str, "the same for the model's parameters"),
 }
 
 

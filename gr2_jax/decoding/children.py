@@ -14,6 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from gr2_jax.decoding.beams import keep_best
+from gr2_jax.decoding.together import most_of_all
 from gr2_jax.decoding.trie_arrays import TrieArrays, first_child, is_allowed, row_of
 
 _FEWEST, _TIMES = 8, 8  # children per beam in the shortest list; each longer list is this many times longer
@@ -65,12 +66,15 @@ def take_ends(
     return row, score, edges._replace(first=edges.first + ends, count=edges.count - ends)
 
 
-def grow(trie: TrieArrays, edges: Edges, columns: Int[Array, "V"] | None, keep: int, most: int) -> Grown:
-    """The `keep` best children of all beams. A query's beams have at most `most` children; any more are lost."""
+def grow(
+    trie: TrieArrays, edges: Edges, columns: Int[Array, "V"] | None, keep: int, most: int, axis: str | None = None
+) -> Grown:
+    """The `keep` best children of all beams. A query's beams have at most `most` children; any more are lost. With an
+    axis, all its devices take the same list length."""
     beams = edges.count.shape[1]
     rooms = sorted({min(most, _FEWEST * beams * _TIMES**i) for i in range(12)})
     at = [partial(_grow, trie=trie, columns=columns, keep=keep, room=room) for room in rooms]
-    needed = edges.count.sum(axis=1).max()
+    needed = most_of_all(edges.count.sum(axis=1).max(), axis)
     return lax.switch(jnp.sum(needed > jnp.array(rooms[:-1], jnp.int32)), at, edges)
 
 

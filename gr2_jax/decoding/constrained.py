@@ -17,6 +17,7 @@ from gr2_jax.decoding.beams import Cache, Step, first_beam, reorder, stops
 from gr2_jax.decoding.children import edges_of, grow, take_ends
 from gr2_jax.decoding.result import SearchResult
 from gr2_jax.decoding.tails import follow
+from gr2_jax.decoding.together import while_any
 from gr2_jax.decoding.trie_arrays import TrieArrays, has_one_docid, row_of
 
 
@@ -47,6 +48,7 @@ def constrained_beam_search(
     columns: Int[Array, "V"] | None = None,
     length_penalty: float | None = None,
     early_stopping: bool | Literal["never"] = False,
+    axis: str | None = None,
 ) -> SearchResult:
     """Finds the docids of the highest likelihood: sum over t of log P(w_t | q, w_<t), w_T the docid's end.
 
@@ -75,9 +77,11 @@ def constrained_beam_search(
         of the paper's: it ranks by log-likelihood / length ** length_penalty, the length counts the end, and an end
         that is not among a step's best M is lost. No result is proven: `pruned_bound` is infinite.
       early_stopping: with a length penalty, when a query with M results stops; see `beam_search`.
+      axis: the mesh axis of devices that exchange something in `step` or in reading the trie: all of them then take as
+        many steps, and the result is the same.
     """
     trie, columns = jax.tree.map(jnp.asarray, (trie, columns))
-    search = {"step": step, "trie": trie, "columns": columns, "beams": beams}
+    search = {"step": step, "trie": trie, "columns": columns, "beams": beams, "axis": axis}
     if length_penalty is None:
         advance = partial(_advance, **search)
     else:
@@ -101,26 +105,33 @@ def constrained_beam_search(
             live &= ~has_one_docid(trie, state.nodes)
         return (state.position < max_length) & jnp.any(live)
 
-    last = lax.while_loop(
-        partial(goes_on, until_tails=tail > 0), partial(advance, most=widths[1]), advance(root, most=widths[0])
+    last = while_any(
+        partial(goes_on, until_tails=tail > 0), partial(advance, most=widths[1]), advance(root, most=widths[0]), axis
     )
     if tail:
         go_down = partial(_follow_tails, step=step, trie=trie, columns=columns, tail=tail, max_length=max_length)
-        last = lax.while_loop(partial(goes_on, until_tails=False), go_down, last)
+        last = while_any(partial(goes_on, until_tails=False), go_down, last, axis)
     # a beam still alive is longer than max_length; anything else that was dropped cannot reach the last result
     bound = jnp.stack([last.bound, last.scores.max(axis=1), last.row_scores[:, -1]]).max(axis=0)
     return SearchResult(last.rows, last.row_scores, last.rows >= 0, bound)
 
 
 def _advance(
-    state: _State, *, step: Step, trie: TrieArrays, columns: Int[Array, "V"] | None, beams: int, most: int
+    state: _State,
+    *,
+    step: Step,
+    trie: TrieArrays,
+    columns: Int[Array, "V"] | None,
+    beams: int,
+    most: int,
+    axis: str | None,
 ) -> _State:
     """Grows every live beam by one edge."""
     logits, cache = step(state.tokens, state.position, state.cache)
     edges = edges_of(trie, state.nodes, state.scores, logits)
     end_row, end_score, edges = take_ends(trie, edges, columns)
     rows, row_scores = _merge_finished(state, end_row, end_score)
-    grown = grow(trie, edges, columns, beams, most)
+    grown = grow(trie, edges, columns, beams, most, axis)
     return _State(
         position=state.position + 1,
         tokens=trie.token[grown.nodes].astype(jnp.int32),
@@ -167,13 +178,14 @@ def _advance_by_length(
     columns: Int[Array, "V"] | None,
     beams: int,
     most: int,
+    axis: str | None,
     length_penalty: float,
     stops,
 ) -> _State:
     """Hugging Face's rules: of the best M children, those that end become results; the best M others live on."""
     logits, cache = step(state.tokens, state.position, state.cache)
     edges = edges_of(trie, state.nodes, state.scores, logits)
-    grown = grow(trie, edges, columns, 2 * beams, most)  # 2M include M that go on: each beam has at most one end
+    grown = grow(trie, edges, columns, 2 * beams, most, axis)  # 2M include M that go on: each beam has at most one end
     end_row = row_of(trie, grown.nodes)
     length = state.position + 1
     ended = jnp.where((end_row >= 0) & (grown.scores > -jnp.inf), grown.scores, -jnp.inf)[:, :beams]

@@ -6,7 +6,7 @@ from typing import Any
 
 from gr2_jax.errors import SettingError, check_least
 from gr2_jax.evaluation.metrics import check_measures
-from gr2_jax.search.searcher import SearchOptions
+from gr2_jax.search.searcher import PLACES, SearchOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +30,9 @@ class EvaluationConfig(SearchOptions):
 
     @property
     def decides(self) -> dict[str, Any]:
-        """What decides the lists, for fingerprints: not where the table of docids is."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "table"}
-        return {"kind": type(self).__name__} | fields
+        """What decides the lists, for fingerprints: not where a search keeps what it reads."""
+        names = [field.name for field in dataclasses.fields(self) if field.name not in PLACES]
+        return {"kind": type(self).__name__} | {name: getattr(self, name) for name in names}
 
     def __post_init__(self):
         super().__post_init__()

@@ -15,6 +15,7 @@ import numpy as np
 from flax import linen as nn
 
 from gr2_jax.models.config import T5Config
+from gr2_jax.models.divided import gathered
 from gr2_jax.models.matmul import PRODUCT
 
 _SCANNED, _UNROLLED = "layers", "layer_"
@@ -37,6 +38,7 @@ def make_layers(
     layer: type[nn.Module], config: T5Config, count: int, methods: dict[str, Method]
 ) -> list[nn.Module] | nn.Module:
     """`count` layers for `run_layers`. `__call__`'s last shared argument is `deterministic`, a Python bool."""
+    layer = gathered(layer, methods)
     if config.remat != "none":
         layer = nn.remat(
             layer,

@@ -10,14 +10,13 @@ from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 from gr2_jax.corpus.wikipedia.pairs import ITSELF
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.batches import GradedBatches
-from gr2_jax.decoding.devices import on_each_device
 from gr2_jax.docids import DocidTrie
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import BatchConfig, PairsConfig, Settings
 from gr2_jax.models import GR2, T5Config
 from gr2_jax.pipeline.initial_weights import random_params
 from gr2_jax.pipeline.retrieval_step import RetrievalStep
-from gr2_jax.search.compiled_search import Beams, beam_search_function
+from gr2_jax.search.compiled_search import Beams, beam_program
 from gr2_jax.training.mesh import batch_parts, batch_sharding, using
 from gr2_jax.training.optimiser import make_optimiser
 from gr2_jax.training.partition import place_params
@@ -111,14 +110,14 @@ def search_step(t5: T5Config, devices: list, *, queries: int, beams: int, query_
     rng = np.random.default_rng(0)
     docids = np.unique(rng.integers(3, VOCABULARY, (_TRIE_DOCIDS, 8)), axis=0)
     trie, model = DocidTrie.from_sequences(docids), GR2(t5)
-    search = beam_search_function(model, Beams.over(trie, beams), np.arange(VOCABULARY))
     mesh = Mesh(np.array(devices), ("data",))
     whole, split = (NamedSharding(mesh, spec) for spec in (PartitionSpec(), PartitionSpec("data")))
 
     def replicated(tree):
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), tree)
 
-    return on_each_device(search, (False, True, False), mesh).lower(
+    search = beam_program(model, Beams.over(trie, beams), np.arange(VOCABULARY), mesh=mesh)
+    return search.lower(
         replicated(_param_shapes(model)),
         jax.ShapeDtypeStruct((queries * len(devices), query_length), jnp.int32, sharding=split),
         replicated(trie.arrays),

@@ -1,31 +1,31 @@
 """The compiled searches of a retrieval model, by beams or over every docid, on all devices of this process.
 
-Every device runs the same program on its own queries, with the model and the trie replicated, and stops when its own
-queries are done. Only where the table of docids and vectors is divided do devices exchange anything. A query's result
-is the same bytes on any number of devices.
+Every device runs the same program on its own queries, and stops when they are done. Model, trie, and the table of
+docids and vectors are whole on each device or divided over all, which then exchange what they need, see `Placement`. A
+query's result is the same bytes on any number of devices, also where model and trie are divided; the products with a
+divided table have another shape, and a similarity may differ by its rounding.
 """
 
-import functools
-import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.decoding import SearchResult, TrieArrays, constrained_beam_search, exhaustive_search
-from gr2_jax.decoding.devices import local_devices, on_each_device
+from gr2_jax.decoding.devices import AXIS, on_each_device
+from gr2_jax.decoding.divided import Divided, nearest_over
 from gr2_jax.decoding.joint import rank_jointly
 from gr2_jax.decoding.nearest import Vectors, nearest_docids, similarities_of_all, similarities_of_each
-from gr2_jax.decoding.sharded_table import nearest_over, rows_over
 from gr2_jax.decoding.teacher_forced import log_likelihoods, token_log_likelihoods
 from gr2_jax.docids import DocidTrie
 from gr2_jax.models import GR2, empty_cache
 from gr2_jax.search.docid_vectors import Similarity, unit_length
-from gr2_jax.search.searcher import Candidates, Table
+from gr2_jax.search.placement import WHOLE, Placement
+from gr2_jax.search.searcher import Candidates
 
 Program = Callable[[Any, Int[Array, "Q Tq"], Any], SearchResult]
 """(parameters, query tokens, docids) -> result; Q is a multiple of the number of devices."""
@@ -35,19 +35,6 @@ DocidsAndRows = tuple[Int[np.ndarray, "N Ti"], Int[np.ndarray, "N"]]
 # Token by token, 20 beams of one query are bound by memory bandwidth; rows beyond these cost their full time.
 _ROWS_AT_ONCE, _LONGEST_TAIL = 160, 8
 _LOGITS = 1 << 24  # held in memory at once
-_SPLIT = (False, True, False)  # only the queries are split over devices
-
-
-def on_every_device(tree: Any) -> Any:
-    """Replicates the arrays on every device of this process; arrays of several processes must be replicated already."""
-    everywhere = NamedSharding(local_devices(), PartitionSpec())
-
-    def put(value: Any) -> Array:
-        if isinstance(value, jax.Array) and not value.is_fully_addressable:
-            value = value.addressable_data(0)
-        return jax.device_put(value, everywhere)
-
-    return jax.tree.map(put, tree)
 
 
 class Beams(NamedTuple):
@@ -63,36 +50,31 @@ class Beams(NamedTuple):
         return cls(count, trie.max_depth, trie.widths(count))
 
 
-def divided_over_devices(table: np.ndarray) -> Array:
-    """Divides the rows over the devices of this process, as many on each; the last ones are padded with 0."""
-    mesh = local_devices()
-    padding = -len(table) % mesh.size
-    padded = np.pad(table, [(0, padding)] + [(0, 0)] * (table.ndim - 1)) if padding else table
-    return jax.device_put(padded, NamedSharding(mesh, PartitionSpec("data")))
-
-
 def beam_program(
-    model: GR2, beams: Beams, columns: Int[np.ndarray, "V"], length_penalty: float | None = None
+    model: GR2,
+    beams: Beams,
+    columns: Int[np.ndarray, "V"],
+    *,
+    length_penalty: float | None = None,
+    placement: Placement = WHOLE,
+    mesh: Mesh | None = None,
 ) -> Program:
-    """The best docids that the beams find; takes `TrieArrays` as docids."""
-    return on_each_device(beam_search_function(model, beams, columns, length_penalty), _SPLIT)
-
-
-def beam_search_function(
-    model: GR2, beams: Beams, columns: Int[np.ndarray, "V"], length_penalty: float | None = None
-) -> Program:
-    """`beam_program` for one device, before compilation."""
-    search_memory = _beam_search(model, beams, columns, length_penalty)
+    """The best docids that the beams find; takes `TrieArrays` as docids. `mesh` as in `on_each_device`."""
+    search_memory = _beam_search(model, beams, columns, placement, length_penalty)
 
     def search(params: Any, tokens: Int[Array, "B Tq"], arrays: TrieArrays) -> SearchResult:
-        apply = functools.partial(model.apply, {"params": params})
+        apply = placement.applied(model, params)
         return search_memory(apply, apply(tokens, method="memory"), len(tokens), arrays)
 
-    return search
+    return on_each_device(search, (placement.params_split, True, placement.trie), mesh)
 
 
 def _beam_search(
-    model: GR2, beams: Beams, columns: Int[np.ndarray, "V"], length_penalty: float | None = None
+    model: GR2,
+    beams: Beams,
+    columns: Int[np.ndarray, "V"],
+    placement: Placement,
+    length_penalty: float | None = None,
 ) -> Callable[[Callable, Any, int, TrieArrays], SearchResult]:
     """(the model's apply, the queries' memory, their number, trie) -> the docids that the beams find."""
 
@@ -102,7 +84,7 @@ def _beam_search(
         return constrained_beam_search(
             lambda last, position, cache: apply(last, position, cache, memory, method="step"),
             empty_cache(model.config, batch, 1, depth + max(tail, 1) - 1),
-            arrays,
+            placement.readable(arrays),
             batch=batch,
             beams=count,
             max_length=depth,
@@ -110,6 +92,7 @@ def _beam_search(
             tail=tail if tail > 1 else 0,
             columns=jnp.asarray(columns),
             length_penalty=length_penalty,
+            axis=placement.axis,
         )
 
     return search
@@ -125,23 +108,24 @@ def joint_program(
     candidates: Candidates,
     similarity: Similarity,
     documents: int,
-    table: Table = "replicated",
+    placement: Placement = WHOLE,
 ) -> Program:
-    """The best k by the joint score, of what the beams find and of the `nearest` docids; takes `JointDocids`, whose
-    docids and vectors are `divided_over_devices` where the table is sharded."""
-    search_memory = None if candidates == "nearest" else _beam_search(model, beams, columns)
-    places, sharded = jnp.asarray(columns), table == "sharded"
-    take = functools.partial(rows_over, "data") if sharded else operator.getitem
+    """The best k by the joint score, of what the beams find and of the `nearest` docids; takes `JointDocids`."""
+    search_memory = None if candidates == "nearest" else _beam_search(model, beams, columns, placement)
+    places, divided = jnp.asarray(columns), placement.table
+
+    def take(table: Array, rows: Int[Array, "B n"]) -> Array:
+        return Divided(table, AXIS)[rows] if divided else table[rows]
 
     def search(params: Any, tokens: Int[Array, "B Tq"], docids: JointDocids) -> SearchResult:
-        apply = functools.partial(model.apply, {"params": params})
+        apply = placement.applied(model, params)
         states, mask = apply(tokens, method="encode"), tokens != 0
         vectors = _query_vectors(apply, states, mask, similarity)
         by_beams = near = None
         if search_memory is not None:
             by_beams = search_memory(apply, apply(states, mask, method="memory_of"), len(tokens), docids.trie)
-        if candidates != "beams" and sharded:
-            near = nearest_over("data", vectors, docids.vectors, documents, nearest)
+        if candidates != "beams" and divided:
+            near = nearest_over(AXIS, vectors, docids.vectors, documents, nearest)
         elif candidates != "beams":
             near = nearest_docids(vectors, docids.vectors, nearest)
 
@@ -162,17 +146,22 @@ def joint_program(
             largest=docids.longest * jnp.linalg.norm(vectors, axis=-1),
         )
 
-    return on_each_device(search, (False, True, JointDocids(False, sharded, sharded, False, False)))
+    docids = JointDocids(placement.trie, divided, divided, False, False)
+    return on_each_device(search, (placement.params_split, True, docids))
 
 
 def exhaustive_program(
-    model: GR2, columns: Int[np.ndarray, "V"], k: int, similarity: Similarity | None = None
+    model: GR2,
+    columns: Int[np.ndarray, "V"],
+    k: int,
+    similarity: Similarity | None = None,
+    placement: Placement = WHOLE,
 ) -> Program:
     """The best k of all docids; takes (`docids_by_length`, `JointDocids`), the second with a `similarity`, which makes
-    the score the joint one, and else None."""
+    the score the joint one, and else None. Both are whole on every device."""
 
     def search(params: Any, tokens: Int[Array, "B Tq"], docids: tuple[DocidsAndRows, "JointDocids | None"]):
-        apply = functools.partial(model.apply, {"params": params})
+        apply = placement.applied(model, params)
         states, mask = apply(tokens, method="encode"), tokens != 0
         by_length, joint = docids
         options = {}
@@ -190,28 +179,28 @@ def exhaustive_program(
             **options,
         )
 
-    return on_each_device(search, _SPLIT)
+    return on_each_device(search, (placement.params_split, True, False))
 
 
 def token_program(
-    model: GR2, columns: Int[np.ndarray, "V"]
+    model: GR2, columns: Int[np.ndarray, "V"], placement: Placement = WHOLE
 ) -> Callable[[Any, Int[Array, "1 Tq"], Int[Array, "n T"]], Float[Array, "n T"]]:
-    """(parameters, tokens of one query, docids with their ends) -> log P(w_t | q, w_<t) of the docids' tokens."""
+    """(parameters, tokens of one query, docids with their ends) -> log P(w_t | q, w_<t) of the docids' tokens, once
+    from each device."""
 
-    @jax.jit
     def read(params: Any, tokens: Int[Array, "1 Tq"], docids: Int[Array, "n T"]) -> Float[Array, "n T"]:
-        apply = functools.partial(model.apply, {"params": params})
+        apply = placement.applied(model, params)
         logits = apply(apply(tokens, method="encode"), tokens != 0, docids, method="docid_logits_of")
         return token_log_likelihoods(logits[0], docids, jnp.asarray(columns))
 
-    return read
+    return on_each_device(read, (placement.params_split, False, False))
 
 
 class JointDocids(NamedTuple):
-    """What a joint search reads of the corpus: docids with their ends by row, their vectors, the length of the longest
-    vector, and w / tau."""
+    """What a joint search reads of the corpus: the trie, docids with their ends by row, their vectors, the length of
+    the longest vector, and w / tau. The trie and the table of docids and vectors are placed as `Placement` says."""
 
-    trie: TrieArrays
+    trie: TrieArrays | None
     docids: Int[np.ndarray, "N T"]
     vectors: Vectors
     longest: Float[np.ndarray, ""]
@@ -238,15 +227,16 @@ def docids_by_length(trie: DocidTrie, allowed: Bool[np.ndarray, "N"] | None = No
     return docids[chosen], np.where(allowed[chosen], chosen, -1).astype(np.int32)
 
 
-def query_program(model: GR2, similarity: Similarity) -> Callable[[Any, Int[Array, "B Tq"]], Float[Array, "B F"]]:
-    """(parameters, queries' tokens) -> f_q of each."""
+def query_program(
+    model: GR2, similarity: Similarity, placement: Placement = WHOLE
+) -> Callable[[Any, Int[Array, "B Tq"]], Float[Array, "B F"]]:
+    """(parameters, queries' tokens) -> f_q of each, once from each device."""
 
-    @jax.jit
     def read(params: Any, tokens: Int[Array, "B Tq"]) -> Float[Array, "B F"]:
-        apply = functools.partial(model.apply, {"params": params})
+        apply = placement.applied(model, params)
         return _query_vectors(apply, apply(tokens, method="encode"), tokens != 0, similarity)
 
-    return read
+    return on_each_device(read, (placement.params_split, False))
 
 
 def _query_vectors(apply: Callable, states: Array, mask: Array, similarity: Similarity) -> Float[Array, "B F"]:

@@ -12,10 +12,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from gr2_jax.array_files import map_array
+from gr2_jax.decoding.devices import on_each_device
 from gr2_jax.decoding.nearest import Vectors
 from gr2_jax.errors import UserError
 from gr2_jax.files import read_json, reading, write_json
 from gr2_jax.models import GR2
+from gr2_jax.search.placement import WHOLE, Placement
 from gr2_jax.search.searcher import VectorType
 
 Similarity = Literal["cosine", "dot"]
@@ -84,25 +86,24 @@ VectorProgram = Callable[[Any, Int[np.ndarray, "n T"]], Float[jax.Array, "n F"]]
 """(parameters, docids with their ends, 0-padded) -> their vectors."""
 
 
-def vector_program(model: GR2, settings: VectorSettings) -> VectorProgram:
-    """The compiled program that reads docids."""
+def vector_program(model: GR2, settings: VectorSettings, placement: Placement = WHOLE) -> VectorProgram:
+    """The compiled program that reads docids, as many on each device of this process."""
 
-    @jax.jit
     def read(params: Any, docids: Int[jax.Array, "n T"]) -> Float[jax.Array, "n F"]:
-        vectors = model.apply({"params": params}, docids, settings.docid_reader, method="docid_vectors")
+        vectors = placement.applied(model, params)(docids, settings.docid_reader, method="docid_vectors")
         vectors = vectors.astype(jnp.float32)
         return unit_length(vectors) if settings.similarity == "cosine" else vectors
 
-    return read
+    return on_each_device(read, (placement.params_split, True))
 
 
 def make_vectors(
     read: VectorProgram, params: Any, docids: Int[np.ndarray, "N T"], dtype: VectorType = "float32"
 ) -> DocidVectors:
-    """Reads every docid, a few thousand at a time."""
+    """Reads every docid, a few thousand at a time on each device."""
 
     def parts() -> Iterator[np.ndarray]:
-        size = min(_DOCIDS, len(docids))
+        size = min(_DOCIDS, len(docids)) * jax.local_device_count()
         for start in range(0, len(docids), size):
             some = docids[start : start + size]
             yield np.asarray(read(params, np.pad(some, [(0, size - len(some)), (0, 0)])))[: len(some)]

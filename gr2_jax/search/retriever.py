@@ -20,17 +20,16 @@ from gr2_jax.search.compiled_search import (
     JointDocids,
     Program,
     beam_program,
-    divided_over_devices,
     docids_by_length,
     docids_with_ends,
     exhaustive_program,
     joint_program,
-    on_every_device,
     query_program,
     token_program,
 )
 from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings, make_vectors, vector_program
-from gr2_jax.search.searcher import Hit, SearchOptions, Table, check_depth, rows_among
+from gr2_jax.search.placement import Placement, divided_over_devices, on_every_device, params_on_devices, places_of
+from gr2_jax.search.searcher import PLACES, Hit, Place, SearchOptions, check_depth, rows_among
 from gr2_jax.search.traced_programs import kept_program
 
 _WIDER = 4  # factor by which an adaptive search widens its beams and its list of the nearest
@@ -41,6 +40,7 @@ _PROGRAMS = (
     "vector program",
     "query program",
     "tokens",
+    "places",
 )  # what is kept of a model whose parameters change
 _READ_AT_ONCE = 10  # docids whose tokens are read in one call
 _SMALL = (1, 8)  # queries per device of an accelerator's programs for few queries
@@ -98,7 +98,8 @@ class Retriever:
         """f_id of every document."""
 
         def make() -> DocidVectors:
-            read = self._keep(("vector program",), lambda: vector_program(self.model, self.compares))
+            name = ("vector program", self.options.parameters)
+            read = self._keep(name, lambda: vector_program(self.model, self.compares, self._placement))
             return make_vectors(read, self._device_params, docids_with_ends(self.trie), self.options.vectors)
 
         if self.vectors is not None and self.vectors.values.dtype.name == self.options.vectors:
@@ -109,8 +110,9 @@ class Retriever:
         """f_q of each query, which a search compares with `docid_vectors`; `UserError` for a model without vectors."""
         if self.compares is None:
             raise UserError("the model was not trained to compare vectors: it ranks by likelihood alone")
-        read = self._keep(("query program",), lambda: query_program(self.model, self.compares.similarity))
-        return np.asarray(read(self._device_params, self.encode(queries)))
+        name = ("query program", self.options.parameters)
+        read = self._keep(name, lambda: query_program(self.model, self.compares.similarity, self._placement))
+        return np.asarray(read(self._device_params, self.encode(queries)))[: len(queries)]
 
     @property
     def model_bytes(self) -> int:
@@ -176,10 +178,11 @@ class Retriever:
         for place, row in enumerate(rows):
             docid = self.docid_texts.docid(row)
             docids[place, : len(docid) + 1] = *docid, self.trie.eos_id
-        read = self._keep(("tokens",), lambda: token_program(self.model, self.columns))
+        name = ("tokens", self.options.parameters)
+        read = self._keep(name, lambda: token_program(self.model, self.columns, self._placement))
         tokens = self.encode([query])
         parts = [read(self._device_params, tokens, part) for part in docids.reshape(-1, _READ_AT_ONCE, docids.shape[1])]
-        found = [values for part in parts for values in np.asarray(part).tolist()]
+        found = [values for part in parts for values in np.asarray(part)[:_READ_AT_ONCE].tolist()]
         return [
             list(zip((*self.docid_texts.tokens(row), ""), values, strict=False))
             for row, values in zip(rows, found, strict=False)
@@ -223,9 +226,9 @@ class Retriever:
             return (program if whole_batches else partial(kept_program, program))(*arguments, **settings)
 
         if not self.ranks_jointly:
-            penalty = options.length_penalty
-            name = ("beams", beams, penalty, whole_batches)
-            search = self._keep(name, lambda: made(beam_program, length_penalty=penalty))
+            settings = {"length_penalty": options.length_penalty}
+            name = ("beams", beams, *settings.values(), *self._places, whole_batches)
+            search = self._keep(name, lambda: made(beam_program, **settings, placement=self._placement))
             return self._in_batches(search, tokens, batch, self._device_trie, whole_batches).best(k)
 
         settings = {
@@ -234,24 +237,23 @@ class Retriever:
             "candidates": options.candidates,
             "similarity": self.compares.similarity,
             "documents": self.trie.num_docids,
-            "table": options.table,
         }
-        name = ("joint", beams, *settings.values(), whole_batches)
-        search = self._keep(name, lambda: made(joint_program, **settings))
+        name = ("joint", beams, *settings.values(), *self._places, whole_batches)
+        search = self._keep(name, lambda: made(joint_program, **settings, placement=self._placement))
         found = self._in_batches(search, tokens, batch, self._joint_docids(options.table), whole_batches)
         return found.best(k)
 
     def _exhaustive(self, tokens: np.ndarray, k: int) -> SearchResult:
         similarity = self.compares.similarity if self.ranks_jointly else None
-        name = ("exhaustive", _depth(k), similarity)
-        search = self._keep(name, lambda: exhaustive_program(self.model, self.columns, _depth(k), similarity))
+        name, settings = ("exhaustive", _depth(k), similarity, self.options.parameters), (_depth(k), similarity)
+        search = self._keep(name, lambda: exhaustive_program(self.model, self.columns, *settings, self._placement))
         docids = self._choose("docids", lambda: on_every_device(docids_by_length(self.trie, self.allowed)))
-        docids = docids, self._joint_docids("replicated") if self.ranks_jointly else None
+        docids = docids, self._joint_docids("replicated")._replace(trie=None) if self.ranks_jointly else None
         # one query against many docids at once keeps a device busy
         with progress(len(tokens), "scoring every docid") as bar:
             return self._in_batches(search, tokens, 1, docids, True, bar.advance).best(k)
 
-    def _joint_docids(self, how: Table) -> JointDocids:
+    def _joint_docids(self, how: Place) -> JointDocids:
         def table() -> JointDocids:
             vectors = self.docid_vectors
             longest = np.float32(vectors.longest() * (1 + 1e-6))
@@ -271,10 +273,12 @@ class Retriever:
 
     @property
     def _device_trie(self) -> TrieArrays:
-        trie = self._keep(("trie",), lambda: on_every_device(self.trie.arrays._replace(allowed_bits=None)))
+        how = self.options.trie
+        put = on_every_device if how == "replicated" else partial(jax.tree.map, divided_over_devices)
+        trie = self._keep(("trie", how), lambda: put(self.trie.arrays._replace(allowed_bits=None)))
         if self.allowed is None:
             return trie
-        bits = self._choose("bits", lambda: on_every_device(self.trie.arrays.allowed_bits))
+        bits = self._choose(f"bits, {how}", lambda: put(self.trie.arrays.allowed_bits))
         return trie._replace(allowed_bits=bits)
 
     def _in_batches(
@@ -301,7 +305,17 @@ class Retriever:
 
     @property
     def _device_params(self) -> Any:
-        return self._keep(("params",), lambda: on_every_device(self.params))
+        dtype, places = self.model.config.dtype, self._placement.params
+        return self._keep(("params", self.options.parameters), lambda: params_on_devices(self.params, dtype, places))
+
+    @property
+    def _places(self) -> tuple[Place, ...]:
+        return tuple(getattr(self.options, name) for name in PLACES)
+
+    @property
+    def _placement(self) -> Placement:
+        table, trie, parameters = (how == "sharded" for how in self._places)
+        return Placement(table, trie, self._keep(("places",), lambda: places_of(self.params)) if parameters else None)
 
     def _keep(self, name: tuple, make: Callable[[], Any]) -> Any:
         """What is made once, also where several threads search: for this retriever with all options and choices."""

@@ -13,8 +13,11 @@ from gr2_jax.errors import SettingError, UserError, check_choices, check_least, 
 
 Candidates = Literal["both", "beams", "nearest"]
 VectorType = Literal["float32", "bfloat16", "int8"]
-Table = Literal["replicated", "sharded"]
+Place = Literal["replicated", "sharded"]
 Exact = Literal["no", "adaptive", "exhaustive"]
+PLACES = ("table", "trie", "parameters")
+"""The options that say where something is, and change no result."""
+
 _MOST = 10_000  # upper limit of beams, and of documents in a list
 
 
@@ -47,6 +50,8 @@ class SearchOptions:
     vectors           type of the table of docid vectors
     table             of docids and their vectors: "replicated" on every device, or "sharded", divided over the devices
                       of each process, which exchange queries and what they found; for tables that no device can hold
+    trie              the same for the trie of docids: every step of the beams is then an exchange
+    parameters        the same for the model: its layers are gathered one after the other, at every step of the beams
     beams             hypotheses kept at each step; more beams miss fewer documents
     batch             queries per device and call; fewer when a search widens its beams
     exact             "no": the list that is found; each hit says whether it is proven. "adaptive": an unproven list is
@@ -64,7 +69,9 @@ class SearchOptions:
     candidates: Candidates = "both"
     nearest: int = 100
     vectors: VectorType = "float32"
-    table: Table = "replicated"
+    table: Place = "replicated"
+    trie: Place = "replicated"
+    parameters: Place = "replicated"
     beams: int = 20
     batch: int = 50
     exact: Exact = "no"

@@ -17,7 +17,7 @@ from gr2_jax.training.chips import peak_flops
 from gr2_jax.training.feed import Feed
 from gr2_jax.training.goodput import Goodput, summary
 from gr2_jax.training.job import TrainingJob, refuse_non_finite
-from gr2_jax.training.mesh import devices_in_words, make_mesh, put_batch, replicated
+from gr2_jax.training.mesh import devices_in_words, divided_in_each_process, make_mesh, put_batch
 from gr2_jax.training.metrics_log import FILE, MetricsLog, read_lines
 from gr2_jax.training.profile import Profile
 from gr2_jax.training.step import Report, State, Step
@@ -135,7 +135,7 @@ class _Training:
         if self._hooked:
             self.watchdog.note(self.at, "evaluation")
             with self.clock("evaluation"):
-                scores = self.job.hook(self.at, _whole(self.state.params, self.mesh))
+                scores = self.job.hook(self.at, _of_this_process(self.state.params, self.mesh))
         self.meta = _meta(self.at, self.report, self.clock)
         self.log.write(self.at, _line(self.job, self.meta, self.clock, self.batch) | (scores or {}))
         by_clock = time.monotonic() - self.saved > self.settings.checkpoint_seconds
@@ -173,11 +173,9 @@ def _queueing_deadlocks() -> bool:
     return jax.process_count() > 1 and jax.default_backend() == "cpu"
 
 
-def _whole(params: Any, mesh: Mesh) -> Any:
-    """Replicates parameters on every device, for a hook that computes on the devices of one process."""
-    if jax.process_count() == 1:
-        return params
-    return jax.jit(lambda x: x, out_shardings=replicated(mesh))(params)
+def _of_this_process(params: Any, mesh: Mesh) -> Any:
+    """All parameters, for a hook that computes on the devices of one process."""
+    return params if jax.process_count() == 1 else divided_in_each_process(params, mesh)
 
 
 def _meta(at: int, report: Report, clock: Goodput) -> dict:

@@ -1,4 +1,5 @@
-"""A small trained run for the evaluation job; `python searched_run.py RUN OUTPUT [SLOW]`: a job to kill or to share.
+"""A small trained run for the evaluation job; `python searched_run.py RUN OUTPUT [SLOW] [OPTIONS]`: a job to kill or
+to share.
 
 With SLOW, a search takes that many seconds longer, so that a test can strike in the middle.
 """
@@ -30,7 +31,8 @@ if __name__ == "__main__":
     from gr2_jax.cli import main
     from gr2_jax.search.retriever import Retriever
 
-    run, output, *slow = sys.argv[1:]
+    run, output, *others = sys.argv[1:]
+    slow = others[:1] if others and not others[0].startswith("--") else []
     if slow:
         search = Retriever.search
 
@@ -40,4 +42,4 @@ if __name__ == "__main__":
             return search(self, queries, *arguments, **options)
 
         Retriever.search = slowly
-    main(["evaluate", run, "--output", output, "--json"])
+    main(["evaluate", run, "--output", output, "--json", *others[len(slow) :]])

@@ -333,10 +333,14 @@ def ended(hosts):
             host.kill()
 
 
+SHARDED = ["--trie", "sharded", "--parameters", "sharded"]
+
+
 @pytest.mark.multiprocess
-def test_two_processes_write_what_one_does(finished, tmp_path):
+@pytest.mark.parametrize("placed", [[], SHARDED], ids=["whole", "sharded"])
+def test_two_processes_write_what_one_does(finished, tmp_path, placed):
     _, workdir = finished
-    hosts = two_hosts(workdir, tmp_path / "two", 0)
+    hosts = two_hosts(workdir, tmp_path / "two", 0, *placed)
     printed = ended(hosts)
     assert [host.returncode for host in hosts] == [0, 0], printed
     assert [out.count("searching\n") for out, _ in printed] == [1 + 2, 1 + 1]  # parts 0 and 2, and part 1

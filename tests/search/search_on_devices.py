@@ -9,7 +9,7 @@ import numpy as np
 from gr2_jax.docids import DocidTrie
 from gr2_jax.models import GR2, T5Config
 from gr2_jax.search.docid_vectors import VectorSettings
-from gr2_jax.search.retriever import Retriever
+from gr2_jax.search.retriever import DocidTexts, Retriever
 from gr2_jax.search.searcher import SearchOptions
 
 CONFIG = T5Config(vocab_size=32, d_model=8, d_kv=4, d_ff=16, num_heads=2, num_encoder_layers=1, num_decoder_layers=1)
@@ -30,13 +30,24 @@ JOINT = {
 }
 SHARDED = {f"{name}, sharded": changes | {"table": "sharded"} for name, changes in JOINT.items()}
 """The same with the table divided over the devices."""
+ALL = {"table": "sharded", "trie": "sharded", "parameters": "sharded"}
+DIVIDED = {
+    "beams, trie sharded": ("beams", {"trie": "sharded"}),
+    "beams, parameters sharded": ("beams", {"parameters": "sharded"}),
+    "beams, all sharded": ("beams", ALL),
+    "joint, parameters sharded": ("joint", {"nearest": 5, "parameters": "sharded"}),
+    "joint, adaptive, all sharded": ("joint, adaptive", JOINT["joint, adaptive"] | ALL),
+    "joint, exhaustive, all sharded": ("joint, exhaustive", JOINT["joint, exhaustive"] | ALL),
+}
+"""name -> the search whose results it must have, and its options: with the trie, the model or all divided."""
+SCANNED = dataclasses.replace(CONFIG, scan_layers=True, dtype="bfloat16")
 
 
-def retriever() -> Retriever:
+def retriever(config: T5Config = CONFIG) -> Retriever:
     rng = np.random.default_rng(0)
     docids = {tuple(rng.integers(2, 32, rng.integers(1, 6)).tolist()) for _ in range(2 * DOCUMENTS)}
     trie = DocidTrie.from_sequences(sorted(docids)[:DOCUMENTS])
-    model = GR2(CONFIG)
+    model = GR2(config)
     shapes = jax.eval_shape(model.init, jax.random.key(0), np.ones((1, 2), int), np.ones((1, 1, 2), int))["params"]
     # a confident model that depends on the query: few beams prove some lists, not all
     scale = {"cross_attention": 3.0, "embedding": 4.0}
@@ -45,7 +56,8 @@ def retriever() -> Retriever:
     )
     names = [f"d{row}" for row in range(DOCUMENTS)]
     options = SearchOptions(beams=8, batch=2)  # the last batch is not full, and some of eight devices get no query
-    return Retriever(model, jax.tree.map(np.float32, params), trie, np.arange(32), encode, names, names, options)
+    texts = DocidTexts(trie, str)
+    return Retriever(model, jax.tree.map(np.float32, params), trie, np.arange(32), encode, names, texts, options)
 
 
 def encode(texts: list[str]) -> np.ndarray:
@@ -66,6 +78,20 @@ def main(output: str) -> None:
         some = joint.with_options(nearest=5, **changes).only(joint.doc_ids[::3])
         result = some.search_tokens(tokens, K, whole_batches=True)
         seen |= {f"{name}/{field}": array for field, array in result._asdict().items()}
+    if jax.local_device_count() > 1:
+        for name, (whole, changes) in DIVIDED.items():
+            searcher = joint if whole in JOINT else base
+            result = searcher.with_options(**changes).search_tokens(tokens, K, whole_batches=True)
+            seen |= {f"{name}/{field}": array for field, array in zip(FIELDS, result, strict=False)}
+    for name, changes in {"scanned": {}, "scanned, all sharded": ALL}.items():
+        scanned = dataclasses.replace(retriever(SCANNED), compares=VectorSettings("encoder", 0.5, "cosine"))
+        scanned = scanned.with_options(nearest=5, **changes)
+        result = scanned.search_tokens(tokens, K, whole_batches=True)
+        seen |= {f"{name}/{field}": array for field, array in result._asdict().items()}
+        read = scanned.token_log_likelihoods("1", scanned.doc_ids[:3])
+        seen[f"{name}/tokens"] = np.array([value for docid in read for _, value in docid])
+        seen[f"{name}/query vectors"] = scanned.query_vectors(["1", "2", "3"])
+        seen[f"{name}/docid vectors"] = scanned.docid_vectors.values
     few = base.search_tokens(tokens[:3], K)  # fewer than a call on eight devices takes
     np.savez(output, **seen, **{f"few/{field}": array for field, array in zip(FIELDS, few, strict=False)})
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import search_on_devices
 import virtual_devices
-from search_on_devices import FIELDS, JOINT, QUERIES, SEARCHES, SHARDED, K
+from search_on_devices import DIVIDED, FIELDS, JOINT, QUERIES, SEARCHES, SHARDED, K
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,21 @@ def test_a_table_that_is_divided_over_eight_devices_gives_the_bytes_of_a_whole_o
     one, eight = searched
     for field in (*FIELDS, "log_likelihoods", "similarities"):
         assert eight[f"{name}, sharded/{field}"].tobytes() == one[f"{name}/{field}"].tobytes(), field
+
+
+@pytest.mark.parametrize("name", DIVIDED)
+def test_a_trie_and_a_model_that_are_divided_over_eight_devices_give_the_bytes_of_whole_ones(searched, name):
+    (one, eight), (whole, _) = searched, DIVIDED[name]
+    for field in FIELDS:
+        assert eight[f"{name}/{field}"].tobytes() == one[f"{whole}/{field}"].tobytes(), field
+
+
+def test_scanned_layers_in_bfloat16_and_what_is_read_beside_a_search_are_the_same_bytes_divided(searched):
+    one, eight = searched
+    fields = [key.removeprefix("scanned/") for key in one if key.startswith("scanned/")]
+    assert {"rows", "docid vectors", "query vectors", "tokens"} <= set(fields)
+    for field in fields:
+        assert eight[f"scanned, all sharded/{field}"].tobytes() == one[f"scanned/{field}"].tobytes(), field
 
 
 def test_chosen_documents_are_found_alike_on_one_device_on_eight_and_in_a_divided_table(searched):

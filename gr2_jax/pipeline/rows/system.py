@@ -262,7 +262,9 @@ class System(Row):
         shapes = jax.eval_shape(partial(random_params, model, 0))
         newest = run.newest_step(self.name)
         at = newest if step is None else step
-        retriever = self._retriever(run, model, restore_params(stage.directory, shapes, at)[0])
+        # in the memory of the host: the search decides what each device holds of them
+        params = restore_params(stage.directory, shapes, at, on_host=True)[0]
+        retriever = self._retriever(run, model, params)
         table = self._table(run)
         if retriever.compares is None or at != newest or not table.done:
             return retriever  # it makes the vectors when it needs them
