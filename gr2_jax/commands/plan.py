@@ -18,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--quick", action="store_true", help="less effort of the compiler: minutes less, about the same"
     )
     parser.add_argument("--no-search-step", action="store_true", help="leaves the constrained search out")
+    parser.add_argument(
+        "--documents", type=int, default=100_000, help="docids that the constrained search is over (default: 100000)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
 
 
@@ -25,14 +28,19 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     from gr2_jax.planning.topology import prepare_environment
 
     prepare_environment()  # before JAX is used
+    from gr2_jax.errors import UserError
     from gr2_jax.experiment.loading import load_experiment, override
     from gr2_jax.planning.plan import Pod, plan_search, plan_training
 
+    if options.documents < 1:
+        raise UserError(f"--documents is {options.documents}: a search is over at least 1")
     experiment = override(load_experiment(*options.config), settings)
     pod = Pod.of(options.topology, options.slices)
     _refuse_indivisible(experiment, pod, options, settings)
     training = plan_training(experiment, pod, neighbours=options.search, quick=options.quick)
-    search = None if options.no_search_step else plan_search(experiment, pod, quick=options.quick)
+    search = None
+    if not options.no_search_step:
+        search = plan_search(experiment, pod, documents=options.documents, quick=options.quick)
     if options.json:
         plan = {"topology": options.topology, "slices": options.slices, "training": training, "search": search}
         show_json(plan)
@@ -66,7 +74,7 @@ def _refuse_indivisible(experiment: Any, pod: Any, options: argparse.Namespace, 
 
 def _print(options: argparse.Namespace, training: dict[str, dict[str, Any]], search: dict[str, Any] | None) -> None:
     from gr2_jax.planning.plan import fastest
-    from gr2_jax.planning.report import table
+    from gr2_jax.planning.report import search_table, table
 
     for name, figures in training.items():
         title = f"{options.topology}, {name}"
@@ -74,7 +82,4 @@ def _print(options: argparse.Namespace, training: dict[str, dict[str, Any]], sea
     if options.search:
         show(fastest(training))
     if search is not None:
-        show(
-            f"constrained search, 8 queries of 20 beams on each chip: {'fits' if search['fits'] else 'DOES NOT FIT'}, "
-            f"peak {search['peak'] / 2**30:.2f} GiB; compiled in {search['compile_seconds']:.0f} s"
-        )
+        show(search_table(search))

@@ -10,13 +10,11 @@ from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 from gr2_jax.corpus.wikipedia.pairs import ITSELF
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.batches import GradedBatches
-from gr2_jax.docids import DocidTrie
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import BatchConfig, PairsConfig, Settings
-from gr2_jax.models import GR2, T5Config
+from gr2_jax.models import GR2
 from gr2_jax.pipeline.initial_weights import random_params
 from gr2_jax.pipeline.retrieval_step import RetrievalStep
-from gr2_jax.search.compiled_search import Beams, beam_program
 from gr2_jax.training.mesh import batch_parts, batch_sharding, using
 from gr2_jax.training.optimiser import make_optimiser
 from gr2_jax.training.partition import place_params
@@ -99,26 +97,3 @@ def example_batches(retrieval: RetrievalStep, judged: int) -> GradedBatches:
         return ExampleArrays(tokens, one, one, np.ones((1, documents, retrieval.docid_length), np.int32))
 
     return GradedBatches(example(judged), example(1), example(1), retrieval.batch, seed=0)
-
-
-def _param_shapes(model: GR2) -> dict:
-    return jax.eval_shape(lambda: random_params(model, 0))
-
-
-def search_step(t5: T5Config, devices: list, *, queries: int, beams: int, query_length: int) -> jax.stages.Lowered:
-    """The constrained search, `queries` on each device, over a made-up trie of 100,000 docids of 8 tokens."""
-    rng = np.random.default_rng(0)
-    docids = np.unique(rng.integers(3, VOCABULARY, (_TRIE_DOCIDS, 8)), axis=0)
-    trie, model = DocidTrie.from_sequences(docids), GR2(t5)
-    mesh = Mesh(np.array(devices), ("data",))
-    whole, split = (NamedSharding(mesh, spec) for spec in (PartitionSpec(), PartitionSpec("data")))
-
-    def replicated(tree):
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), tree)
-
-    search = beam_program(model, Beams.over(trie, beams), np.arange(VOCABULARY), mesh=mesh)
-    return search.lower(
-        replicated(_param_shapes(model)),
-        jax.ShapeDtypeStruct((queries * len(devices), query_length), jnp.int32, sharding=split),
-        replicated(trie.arrays),
-    )

@@ -6,8 +6,9 @@ from typing import Any
 
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import MeshConfig, Settings
-from gr2_jax.planning.lowered_steps import judged_of, lowered_step, search_step, step_of
+from gr2_jax.planning.lowered_steps import judged_of, lowered_step, step_of
 from gr2_jax.planning.report import compile_for, training_figures
+from gr2_jax.planning.search_step import SearchPlan, search_figures
 from gr2_jax.planning.topology import devices_of
 from gr2_jax.progress import say
 from gr2_jax.training.chips import Chip, chip_of
@@ -25,6 +26,16 @@ class Pod:
     @classmethod
     def of(cls, topology: str, slices: int) -> "Pod":
         return cls(topology, chip_of(topology), devices_of(topology, slices))
+
+    @property
+    def host(self) -> list:
+        """The chips of one host, as a topology of its own."""
+        first = sum(device.process_index == self.devices[0].process_index for device in self.devices)
+        shape = {4: "2x2", 8: "2x4"}.get(first)
+        if first == len(self.devices) or shape is None:
+            return self.devices
+        chip, whole = self.topology.split(":")
+        return devices_of(f"{chip}:{shape}{'x1' * (whole.count('x') - 1)}")
 
 
 def plan_training(settings: Settings, pod: Pod, *, neighbours: bool, quick: bool) -> dict[str, dict[str, Any]]:
@@ -52,13 +63,17 @@ def _figures(settings: Settings, pod: Pod, mesh: MeshConfig, quick: bool) -> dic
     return training_figures(step, program, retrieval.flops, pod.chip, retrieval.optimiser.steps)
 
 
-def plan_search(settings: Settings, pod: Pod, *, quick: bool) -> dict[str, Any]:
-    """Whether the constrained search fits, its peak memory in bytes, and the seconds that it took to compile."""
-    say("compiling the constrained search")
-    t5 = step_of(settings).model.config
-    lowered = search_step(t5, pod.devices, queries=8, beams=20, query_length=64)
-    program = compile_for(lowered, pod.chip, quick=quick)
-    return {"fits": program.fits, "peak": program.peak, "compile_seconds": program.seconds}
+def plan_search(settings: Settings, pod: Pod, *, documents: int, quick: bool) -> dict[str, Any]:
+    """The figures of the constrained search on a host of the pod, in the first way that fits: with whole models, with
+    model and trie divided over the host's chips, and then with fewer queries at once; or of the last way."""
+    t5, devices = step_of(settings).model.config, pod.host
+    ways = [(8, False), *((queries, True) for queries in (8, 4, 2, 1) if len(devices) > 1)]
+    for queries, divided in ways:
+        say(f"compiling the constrained search, {queries} queries on a chip{', sharded' if divided else ''}")
+        figures = search_figures(t5, devices, SearchPlan(queries, divided, documents), pod.chip, quick=quick)
+        if figures["fits"]:
+            break
+    return figures
 
 
 def name_of(mesh: MeshConfig, devices: int) -> str:

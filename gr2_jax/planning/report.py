@@ -15,7 +15,7 @@ from gr2_jax.training.step import Step
 _SIZE = re.compile(r"(?:Used |\()([\d.]+)([KMGT])(?: of |\) exceeds available HBM \()([\d.]+)([KMGT])")
 _ARRAY = re.compile(r"tensor<((?:\d+x)+(?:b?f|u?i)\d+)>")
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_EFFICIENCY = 0.5
+EFFICIENCY = 0.5
 """Share of the chip's peak that products of this size are assumed to reach; a pure roofline assumes all of it."""
 
 
@@ -91,7 +91,7 @@ def training_figures(step: Step, program: Compiled, flops: float, chip: Chip, st
     chips = step.mesh.size
     found = collectives(program.text)
     moved = sum(one.bytes * one.times for one in found)
-    computing, talking = flops / chips / (chip.flops * _EFFICIENCY), moved / chip.links
+    computing, talking = flops / chips / (chip.flops * EFFICIENCY), moved / chip.links
     least, most = max(computing, talking), computing + talking
     return {
         "chips": chips,
@@ -137,9 +137,26 @@ def table(title: str, figures: dict[str, Any]) -> str:
         low, high = figures[name]
         lines.append(f"  {low * scale:,.1f} to {high * scale:,.1f} {unit}")
     lines.append(
-        f"  (products at {_EFFICIENCY:.0%} of the peak; collectives at the links' full speed, behind the "
+        f"  (products at {EFFICIENCY:.0%} of the peak; collectives at the links' full speed, behind the "
         f"products or not; {figures['steps']:,} steps; compiled in {figures['compile_seconds']:.0f} s)"
     )
+    return "\n".join(lines)
+
+
+def search_table(figures: dict[str, Any]) -> str:
+    """The figures of a search as text to print."""
+    how = "sharded over them" if figures["divided"] else "whole on each"
+    lines = [
+        f"constrained search on a host's {figures['chips']} chips, model and trie {how}; "
+        f"{figures['queries']} queries of 20 beams on each",
+        f"  {'fits' if figures['fits'] else 'DOES NOT FIT'}: peak {_gib(figures['peak'])} of {_gib(figures['hbm'])}",
+        f"  parameters {_gib(figures['parameters'])}, trie of {figures['documents']:,} docids {_gib(figures['trie'])}",
+        f"  at least {figures['ms_per_query']:,.2f} ms a query (the decoder's weights read, gathered and multiplied at "
+        f"each token; compiled in {figures['compile_seconds']:.0f} s)",
+    ]
+    if figures["collectives"]:
+        counted = ", ".join(f"{times} {kind}" for kind, times in figures["collectives"].items())
+        lines.insert(3, f"  collectives in the program: {counted}")
     return "\n".join(lines)
 
 

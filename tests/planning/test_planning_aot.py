@@ -26,6 +26,8 @@ def test_a_small_model_fits_and_no_activation_is_gathered():
     (figures,) = result["training"].values()
     assert figures["fits"]
     assert result["search"]["fits"]
+    assert not result["search"]["divided"]
+    assert result["search"]["chips"] == 4
     assert figures["chips"] == 16
     assert figures["parameters"] + figures["optimiser"] < figures["peak"] < figures["hbm"]
     assert 0 < figures["mfu"][0] <= figures["mfu"][1] <= 0.5
@@ -41,6 +43,30 @@ def test_a_batch_that_is_too_large_does_not_fit(queries):
     assert done.returncode == 1, done.stderr
     assert "DOES NOT FIT" in done.stdout
     assert f"over all chips f32[{queries},8,16,32128]" in done.stdout  # the logits
+
+
+def test_a_model_that_no_chip_holds_is_searched_on_a_host_s_chips_together():
+    pytest.importorskip("libtpu")
+    script = """
+from gr2_jax.planning.topology import prepare_environment
+prepare_environment()
+import json
+from gr2_jax.models.config import preset
+from gr2_jax.planning.plan import Pod
+from gr2_jax.planning.search_step import SearchPlan, search_figures
+pod = Pod.of("v5e:4x4", 1)
+t5 = preset("11b", dtype="bfloat16", scan_layers=True)
+plans = [SearchPlan(8, divided, 1_000_000) for divided in (False, True)]
+print(json.dumps([search_figures(t5, pod.host, plan, pod.chip, quick=True) for plan in plans]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=900)
+    whole, divided = json.loads(done.stdout.splitlines()[-1])
+    assert not whole["fits"]
+    assert divided["fits"]
+    assert divided["chips"] == 4
+    # the layers' matrices in bfloat16, and the table of token vectors in float32
+    assert divided["parameters"] == pytest.approx((11.3e9 - 33e6) * 2 / 4 + 33e6 * 4, rel=0.01)
+    assert whole["trie"] == pytest.approx(4 * divided["trie"], rel=0.01)
 
 
 def test_a_batch_that_the_mesh_does_not_divide_is_refused():
