@@ -1,11 +1,17 @@
 """A dense row of the table: its lists are those of a plain loop over what it left, also when it was stopped."""
 
 import dataclasses
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+import virtual_devices
 from small_collection import TEXTS, over, retrieval, small_experiment, write_folder
 
 from gr2_jax import open_retriever
@@ -86,7 +92,7 @@ def test_the_lists_are_those_of_a_plain_loop(experiment, finished):
 def test_the_costs_are_those_of_the_files(experiment, finished):
     workdir, _ = finished
     cost = read_json(workdir.runs / "Dense" / "cost.json")
-    vectors = np.load(_checkpoints(workdir) / VECTORS)
+    vectors = np.load(workdir.vectors("Dense") / VECTORS)
     assert vectors.dtype == np.float32
     assert vectors.shape == (len(TEXTS), 128)
     assert cost["index_mb"] == vectors.size * 4 / 1e6
@@ -164,10 +170,44 @@ def test_a_stopped_row_ends_as_an_undisturbed_one(stop, experiment, finished, tm
             patch.setattr(dense, "write_vectors", interrupt)
         with pytest.raises(InterruptedError):
             ROW.train(run)
-    assert not (_checkpoints(workdir) / STAGE_FILE).exists()
+    assert not (workdir.vectors("Dense") / STAGE_FILE).exists()
     ROW.train(run)
-    again = np.load(_checkpoints(workdir) / VECTORS)
-    np.testing.assert_array_equal(again, np.load(_checkpoints(finished[0]) / VECTORS))
+    again = np.load(workdir.vectors("Dense") / VECTORS)
+    np.testing.assert_array_equal(again, np.load(finished[0].vectors("Dense") / VECTORS))
+
+
+@pytest.mark.multiprocess
+def test_two_processes_train_it_together_and_search(finished, tmp_path):
+    """Two devices in two processes give what one gives, up to the order of sums."""
+    (tmp_path / "corpus").mkdir()
+    write_folder(tmp_path / "corpus", [Document(f"d{i}", text.title(), text) for i, text in enumerate(TEXTS)], TEXTS)
+    config = tmp_path / "small.py"
+    config.write_text(
+        "from pathlib import Path\nfrom small_collection import over\nfrom test_dense_row import EXPERIMENT\n"
+        f"experiment = over(EXPERIMENT, Path({str(tmp_path / 'corpus')!r}))\n"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        shared = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free.getsockname()[1]}", "JAX_NUM_PROCESSES": "2"}
+    environment = virtual_devices.environment(1) | shared
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), environment["PYTHONPATH"]])
+    command = [sys.executable, "-m", "gr2_jax", "run", str(config), "--workdir", str(tmp_path / "run")]
+    hosts = [
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment | {"JAX_PROCESS_ID": str(i)})
+        for i in range(2)
+    ]
+    try:
+        said = [host.communicate(timeout=240)[1] for host in hosts]
+    finally:
+        for host in hosts:
+            host.kill()
+    assert [host.returncode for host in hosts] == [0, 0], said
+    alone, together = (
+        read_json(Workdir(root).metrics / "test" / "Dense.json") for root in (finished[0].root, tmp_path / "run")
+    )
+    assert together.keys() == alone.keys()
+    for measure, values in alone.items():
+        assert together[measure] == pytest.approx(values, abs=0.02), measure
 
 
 @pytest.mark.parametrize(

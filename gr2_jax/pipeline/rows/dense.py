@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -15,15 +14,12 @@ from gr2_jax.data.batches import cut_inputs
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import SettingError, UserError, check_above_zero, check_least
 from gr2_jax.experiment import Row
-from gr2_jax.files import replacing
-from gr2_jax.hosts import process_count
-from gr2_jax.models import T5Config
 from gr2_jax.models.bi_encoder import BiEncoder
 from gr2_jax.objectives.dense import dense_loss
 from gr2_jax.pipeline.initial_weights import starting_params, weights_fingerprint
 from gr2_jax.pipeline.rows.training import check_fingerprints, graded_batches, trained_config, trained_seconds
 from gr2_jax.pipeline.run import Run
-from gr2_jax.pipeline.stage import fingerprint_of, reading_stage
+from gr2_jax.pipeline.stage import Stage, fingerprint_of, reading_stage
 from gr2_jax.progress import say
 from gr2_jax.search.dense import DenseIndex
 from gr2_jax.training.checkpoints import restore_params
@@ -60,8 +56,6 @@ class DenseRow(Row):
     def check(self, run: Run) -> None:
         if self.steps(run) < 1:
             raise SettingError(self, "steps_factor", f"is {self.steps_factor}: {self.name} has no steps to train")
-        if process_count() > 1:
-            raise UserError(f"row {self.name} can only be trained by a single process: start one, or leave the row out")
 
     def steps(self, run: Run) -> int:
         return round(run.experiment.retrieval.optimiser.steps * self.steps_factor)
@@ -69,7 +63,15 @@ class DenseRow(Row):
     # training
 
     def train(self, run: Run) -> None:
-        """To checkpoints/<name>-<fingerprint>/, continuing from what is there; leaves the documents' vectors beside."""
+        """To checkpoints/<name>-<fingerprint>/, continuing from what is there, and the documents' vectors, which
+        searches map into memory, to vectors/<name>/."""
+        self._train(run)
+        vectors = self._vectors(run)
+        if not vectors.done:
+            model, params = _restored(run.training(self.name))  # by every process; the first alone builds
+            vectors.build(lambda out: write_vectors(out / VECTORS, model, params, self._documents(run)))
+
+    def _train(self, run: Run) -> None:
         retrieval = run.experiment.retrieval
         settings = [retrieval.model, retrieval.optimiser, retrieval.batch, weights_fingerprint(retrieval.model)]
         upstream = [run.examples_fingerprint, run.generated_fingerprint]
@@ -80,18 +82,21 @@ class DenseRow(Row):
         job = self._job(run, model)
         say(f"training {self.name}, {job.steps:,} steps")
         start = starting_params(_random_params(model, run.experiment.seed), retrieval.model, model.config, run)
+        stage.begin({"t5": dataclasses.asdict(model.config), "vocabulary": run.tokenizer.fingerprint})
         meta = train(job, start, stage.directory)
         say(f"  {meta['seconds']:.0f} s, last loss {meta['loss']:.3f}")
-        write_vectors(stage.directory, *_restored(stage.directory, model.config), self._documents(run))
-        stage.begin({"t5": dataclasses.asdict(model.config), "vocabulary": run.tokenizer.fingerprint})
         stage.finish(meta)
+
+    def _vectors(self, run: Run) -> Stage:
+        made_of = [run.training(self.name).fingerprint, run.newest_step(self.name)]
+        return Stage(run.paths.vectors(self.name), fingerprint_of(made_of))
 
     def _job(self, run: Run, model: BiEncoder) -> TrainingJob:
         experiment, steps = run.experiment, self.steps(run)
         loss = partial(
             dense_loss,
             model=model,
-            document_table=jnp.asarray(self._documents(run)),
+            document_table=self._documents(run),
             temperature=self.temperature,
             microbatches=experiment.retrieval.batch.microbatches,
         )
@@ -119,15 +124,15 @@ class DenseRow(Row):
     def open(self, run: Run, step: int | None = None) -> DenseIndex:
         if step is not None:
             raise UserError(f"{self.name} has document vectors only for its last step: leave --step out")
-        stage, experiment = run.training(self.name), run.experiment
-        if not stage.done and not (stage.directory / VECTORS).is_file():
+        stage, experiment, vectors = run.training(self.name), run.experiment, self._vectors(run)
+        if not vectors.done:
             raise UserError(
                 f"{self.name} in {run.paths.root} has no vectors of its documents yet: run the same command again to "
                 "finish it"
             )
         tokenizer, end = run.tokenizer, experiment.retrieval.model.input_end
         check_fingerprints(run, stage, {"vocabulary": tokenizer.fingerprint})
-        model, params = _restored(stage.directory, trained_config(stage))
+        model, params = _restored(stage)
         encode = _encoder(model, params, _QUERIES_AT_ONCE)
 
         def encode_texts(texts: Sequence[str]) -> Float[np.ndarray, "Q D"]:
@@ -136,7 +141,7 @@ class DenseRow(Row):
 
         return DenseIndex(
             doc_ids=run.doc_ids,
-            vectors=_read_vectors(run, stage.directory),
+            vectors=_read_vectors(run, vectors.directory),
             encode=encode_texts,
             model_bytes=sum(leaf.nbytes for leaf in jax.tree.leaves(params)),
         )
@@ -158,10 +163,11 @@ def _random_params(model: BiEncoder, seed: int) -> dict:
     return model.init(jax.random.key(seed), np.ones((1, 2), int))["params"]
 
 
-def _restored(directory: Path, config: T5Config) -> tuple[BiEncoder, dict]:
-    """The model and parameters of the newest checkpoint in `directory`."""
-    model = BiEncoder(config)
-    return model, restore_params(directory, jax.eval_shape(partial(_random_params, model, 0)))[0]
+def _restored(stage: Stage) -> tuple[BiEncoder, dict]:
+    """The model and parameters of a training's newest checkpoint."""
+    model = BiEncoder(trained_config(stage))
+    shapes = jax.eval_shape(partial(_random_params, model, 0))
+    return model, restore_params(stage.directory, shapes, on_host=True)[0]
 
 
 def _read_vectors(run: Run, directory: Path) -> Float[np.ndarray, "N D"]:
@@ -172,15 +178,14 @@ def _read_vectors(run: Run, directory: Path) -> Float[np.ndarray, "N D"]:
         return vectors
 
 
-def write_vectors(directory: Path, model: BiEncoder, params: dict, tokens: Int[np.ndarray, "N S"]) -> None:
+def write_vectors(path: Path, model: BiEncoder, params: dict, tokens: Int[np.ndarray, "N S"]) -> None:
     """The documents' vectors, float32 [N, D], written part by part."""
     start, shape = 0, (len(tokens), model.config.d_model)
-    with replacing(directory / VECTORS) as partial_path:
-        vectors = np.lib.format.open_memmap(partial_path, mode="w+", dtype=np.float32, shape=shape)
-        for part in _encoder(model, params, _DOCUMENTS_AT_ONCE)(tokens):
-            vectors[start : start + len(part)] = part
-            start += len(part)
-        vectors.flush()
+    vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    for part in _encoder(model, params, _DOCUMENTS_AT_ONCE)(tokens):
+        vectors[start : start + len(part)] = part
+        start += len(part)
+    vectors.flush()
 
 
 def _encoder(model: BiEncoder, params: dict, size: int) -> Callable[[np.ndarray], Iterator[np.ndarray]]:
