@@ -15,6 +15,7 @@ import logging
 import os
 import posixpath
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -133,6 +134,40 @@ def remove(path: Path) -> None:
     copy, name = _copy_of(path)
     with _reaching(copy.url), suppress(FileNotFoundError):
         copy.files.rm_file(copy.at(name))
+
+
+def folders(path: Path) -> list[str]:
+    """The names of the bucket's folders in a folder, also of those that are not copied; none of any other path."""
+    if (found := _copy_of(path)) is None:
+        return []
+    copy, name = found
+    with _reaching(copy.url):
+        copy.files.invalidate_cache()
+        try:
+            listed = copy.files.ls(copy.at(name), detail=True)
+        except FileNotFoundError:
+            return []
+    return sorted({posixpath.basename(entry["name"].rstrip("/")) for entry in listed if entry["type"] == "directory"})
+
+
+def size_of(path: Path) -> int:
+    """The bytes of the files in the bucket's folder of a copy."""
+    copy, name = _copy_of(path)
+    with _reaching(copy.url):
+        return sum(info["size"] for info in copy.files.find(copy.at(name), detail=True).values())
+
+
+def remove_folder(path: Path) -> None:
+    """Removes a folder of the bucket and its copy; first what says that the others are whole."""
+    copy, name = _copy_of(path)
+    with _reaching(copy.url):
+        there = copy.files.find(copy.at(name))
+        last = [place for place in there if posixpath.basename(place) not in _LAST]
+        for place in [*(place for place in there if place not in set(last)), *last]:
+            with suppress(FileNotFoundError):
+                copy.files.rm_file(place)
+        copy.files.invalidate_cache()
+    shutil.rmtree(path, ignore_errors=True)
 
 
 class _Copy:

@@ -3,9 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from gr2_jax.buckets import is_in_bucket
+from gr2_jax.buckets import shown
 from gr2_jax.commands.experiments import refuse_settings
-from gr2_jax.errors import UserError
 from gr2_jax.terminal import show
 
 HELP = "frees what a workdir holds and no row of its table needs"
@@ -20,12 +19,9 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     refuse_settings(settings)
     from gr2_jax.pipeline.clean import clean
 
-    if is_in_bucket(options.workdir):
-        raise UserError(f"{options.workdir} is in a bucket: gr2 clean frees folders on disk only")
-
     found = clean(options.workdir, remove=options.yes)
     for path, size, why in found:
-        show(f"{_readable(size):>12}  {path}  ({why})")
+        show(f"{_readable(size):>12}  {shown(path)}  ({why})")
     total = _readable(sum(leftover.size for leftover in found))
     if not found:
         show(f"nothing to free: {options.workdir} holds only what its rows, searches and resumed runs need")

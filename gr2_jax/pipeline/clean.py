@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from gr2_jax import buckets
 from gr2_jax.errors import UserError
 from gr2_jax.files import writing
 from gr2_jax.lock import holding
@@ -48,7 +49,9 @@ def clean(directory: str | os.PathLike, *, remove: bool) -> list[Leftover]:
     the present settings, and what interrupted work of the present settings goes on from. Raises `UserError` where there
     is no run, or while a job is at work in one of the workdirs.
     """
-    root = Path(directory)
+    if buckets.is_in_bucket(directory) and _SEED_OR_FOLD.fullmatch(str(directory).rstrip("/").rpartition("/")[2]):
+        raise UserError(f"{directory} is one of several workdirs of a run: give that of the run")
+    root = buckets.local_copy(directory, workdir=True)
     read_record(Workdir(root))  # a folder that is no run's gets no lock
     runs = [root, *_seeds_and_folds(root)]
     with ExitStack() as held:
@@ -137,18 +140,23 @@ def _with_fingerprint(place: Callable[[str], Path], fingerprint: Callable[[], st
 
 
 def _folders(directory: Path) -> list[Path]:
-    """The folders in a folder, without links; none where it does not exist."""
-    if not directory.is_dir():
-        return []
-    return sorted(path for path in directory.iterdir() if path.is_dir() and not path.is_symlink())
+    """The folders in a folder, without links, and those in its bucket; none where it does not exist."""
+    here = directory.iterdir() if directory.is_dir() else ()
+    found = {path for path in here if path.is_dir() and not path.is_symlink()}
+    return sorted(found | {directory / name for name in buckets.folders(directory)})
 
 
 def _size(directory: Path) -> int:
+    if buckets.url_of(directory) is not None:
+        return buckets.size_of(directory)
     return sum(os.lstat(os.path.join(place, name)).st_size for place, _, names in os.walk(directory) for name in names)
 
 
 def _remove(path: Path) -> None:
-    """Renamed first: to a later run, half a training must not look like one that is done."""
+    """On disk it is renamed first: to a later run, half a training must not look like one that is done."""
+    if buckets.url_of(path) is not None:
+        buckets.remove_folder(path)
+        return
     going = path if path.name.endswith(UNFINISHED) else path.with_name(f"{path.name}.partial")
     if not path.exists():  # an earlier removal's rest, which went when the folder took its name
         return

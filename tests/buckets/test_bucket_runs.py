@@ -10,6 +10,7 @@ import fsspec
 import pytest
 
 from gr2_jax import buckets, open_retriever
+from gr2_jax.cli import main
 from gr2_jax.errors import UserError
 from gr2_jax.lock import Holder, _taken_over, holding
 from gr2_jax.pipeline.workdir import Workdir
@@ -83,6 +84,35 @@ def _checkpoints(url):
     files = fsspec.filesystem(url[:2])
     files.invalidate_cache()
     return [name for name in files.find(url.partition("://")[2]) if name.endswith("_CHECKPOINT_METADATA")]
+
+
+def test_what_no_row_needs_is_removed_from_the_bucket(folder, source, on_disk, tmp_path, monkeypatch, capsys):
+    finish(run(folder, source, tmp_path / "one"))
+    monkeypatch.setenv("GR2_BUCKETS", str(tmp_path / "two"))
+    files, base = fsspec.filesystem(folder[:2]), folder.partition("://")[2]
+    old = f"checkpoints/GR2S-{'0' * 16}"
+    for name in (f"{old}/stage.json", f"{old}/10/params/d/0", "vectors/Gone/stage.json", "runs/old/GR2S-1/test.trec"):
+        files.pipe_file(f"{base}/{name}", b"{}")
+    files.pipe_file(f"{base}/checkpoints/mine/notes.txt", b"mine")
+    before = contents(folder, names=("checkpoints", "vectors", "runs", "docids"))
+
+    def cleaned(*words):
+        with pytest.raises(SystemExit) as stop:
+            main(["clean", folder, *words])
+        assert stop.value.code == 0
+        return capsys.readouterr().out
+
+    said = cleaned()
+    assert f"{folder}/{old}  (a training that no row of the table has)" in said
+    assert contents(folder, names=("checkpoints", "vectors", "runs", "docids")) == before
+    cleaned("--yes")
+    left = contents(folder, names=("checkpoints", "vectors", "runs", "docids"))
+    assert left == {
+        name: data for name, data in before.items() if not name.startswith((old, "vectors/Gone", "runs/old"))
+    }
+    assert "checkpoints/mine/notes.txt" in left
+    assert "nothing to free" in cleaned()
+    assert contents(folder) == on_disk
 
 
 @pytest.mark.slow

@@ -1,5 +1,9 @@
 """A bucket's folder and its copies, against real servers on loopback."""
 
+import os
+import subprocess
+import sys
+
 import fsspec
 import pytest
 
@@ -255,3 +259,26 @@ def test_a_file_that_goes_while_it_is_sent_is_left_out(folder, monkeypatch):
     monkeypatch.setattr(copy.files, "put", meanwhile)
     buckets.push(here)
     assert names(folder) == {"stays": b"stays"}
+
+
+PROGRAM = """
+from gr2_jax.compilation_cache import keep_compiled_programs
+keep_compiled_programs()
+import jax
+events = []
+jax.monitoring.register_event_listener(lambda event, **_: events.append(event))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.jit(lambda x: x @ x + 1)(jax.numpy.ones((8, 8))).block_until_ready()
+print(*(sum(event.endswith(end) for event in events) for end in ("cache_hits", "cache_misses")))
+"""
+
+
+def test_programs_that_one_host_compiled_are_read_by_another(folder):
+    own = {
+        name: value for name, value in os.environ.items() if not name.startswith(("JAX_COMPILATION", "JAX_PERSISTENT"))
+    }
+    environment = own | {"GR2_COMPILATION_CACHE": f"{folder}/compiled"}
+    for expected in ("misses", "hits"):
+        done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True)
+        hits, misses = map(int, done.stdout.split()[-2:])
+        assert (hits > 0, misses > 0) == (expected == "hits", expected == "misses"), done.stdout + done.stderr

@@ -25,10 +25,11 @@ def calm(tmp_path_factory):
     return results(folder / "calm"), config
 
 
-def test_two_kills_and_a_stop_are_seen_and_leave_the_same_bytes(calm, tmp_path):
-    """One before there is a model, one of host 1 while it trains, one of host 0, to which all others talk."""
+def test_three_kills_and_a_stop_are_seen_and_leave_the_same_bytes(calm, tmp_path):
+    """One before there is a model, one of host 1 while it trains, one of host 0, to which all others talk, and one
+    while they search, each for itself."""
     expected, config = calm
-    job, log = run(tmp_path, "struck", 2, config, crashes=3), tmp_path / "struck.log"
+    job, log = run(tmp_path, "struck", 2, config, crashes=4), tmp_path / "struck.log"
 
     def trained(step):
         return any(int(path.name) >= step for path in tmp_path.glob("struck/checkpoints/*/*") if path.name.isdigit())
@@ -37,6 +38,7 @@ def test_two_kills_and_a_stop_are_seen_and_leave_the_same_bytes(calm, tmp_path):
         strike(job, log, signal.SIGKILL, 1, random.Random(0).uniform(2, 20)),
         strike(job, log, signal.SIGSTOP, 1, 1.0, lambda: trained(10)),
         strike(job, log, signal.SIGKILL, 0, 1.0, lambda: joined(log) and trained(30)),
+        strike(job, log, signal.SIGKILL, 1, 1.0, lambda: "searching with GR2S" in log.read_text()),
     ]
     try:
         assert job.wait(timeout=600) == 0, log.read_text()
@@ -45,7 +47,7 @@ def test_two_kills_and_a_stop_are_seen_and_leave_the_same_bytes(calm, tmp_path):
     assert all(blow is not None and blow.seconds < WITHIN + 2 for blow in dealt), dealt  # beside other tests
     said = log.read_text()
     assert re.search(r"gr2: host 1 \(.+\) has not been heard from for \d+ s", said), said
-    assert said.count("restarting from the last checkpoint") == 3
+    assert said.count("restarting from the last checkpoint") == 4
     assert results(tmp_path / "struck") == expected
 
 
