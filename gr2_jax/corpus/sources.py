@@ -24,10 +24,10 @@ from gr2_jax.errors import UserError
 def open_collection(source: str) -> CollectionStream:
     """Opens the collection that a source names; only the syntax of its files is checked.
 
-    apidocs, apidocs:numpy,scipy   the documentation of installed libraries
+    apidocs, apidocs:numpy,scipy   the documentation of installed libraries, and of Python's own
     irds:<id>                      a data set of ir_datasets, downloaded if necessary
     irds:<id>+<id>                 the union of several over the same documents
-    wikipedia:DIR                  the output of `gr2 wikipedia --output DIR`
+    wikipedia:DIR                  the output of `gr2 wikipedia --output DIR`, or of `gr2 pairs`
     a folder                       ours (documents.jsonl[.gz], queries.tsv, qrels.txt), BEIR's (corpus.jsonl,
                                    queries.jsonl, qrels/*.tsv) or TREC's (documents/, topics*, qrels*)
     any other folder               its text files are the documents, see `gr2_jax.corpus.text_folder`
