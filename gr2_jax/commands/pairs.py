@@ -13,7 +13,8 @@ HELP = "any source with graded queries as documents and graded pairs, to pre-tra
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from gr2_jax.corpus.graded_pairs import PairsOptions
 
-    parser.add_argument("source", help="apidocs:<library>,<library>, irds:<id>, or a folder (ours, BEIR's or TREC's)")
+    sources = "apidocs:<library>,<library>, irds:<id>, or a folder: ours, BEIR's, TREC's, or of Markdown or HTML files"
+    parser.add_argument("source", help=sources)
     parser.add_argument("--output", required=True, help="a new folder")
     parser.add_argument("--json", action="store_true", help="the manifest as one JSON object instead of a table")
     for field in dataclasses.fields(PairsOptions):

@@ -8,22 +8,24 @@ but queries, judgements and a hash of every title.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
 from gr2_jax.buckets import is_in_bucket
 from gr2_jax.corpus.collection import CollectionStream
 from gr2_jax.corpus.export import counted
+from gr2_jax.corpus.linked_pages import ask_linked_pages
 from gr2_jax.corpus.pair_files import PairFiles
 from gr2_jax.corpus.qrels import check_grades, grade_places
-from gr2_jax.corpus.sources import open_collection, source_fingerprint
-from gr2_jax.corpus.wikipedia.pairs import Order
+from gr2_jax.corpus.sources import is_text_folder, open_collection, source_fingerprint
+from gr2_jax.corpus.wikipedia.pairs import ITSELF, Order
 from gr2_jax.errors import UserError
 from gr2_jax.files import new_directory, read_json, refuse_occupied, write_json
 from gr2_jax.lock import LOCK_FILE, holding
 
 MANIFEST = "manifest.json"
+_WITH_WIKIPEDIAS_GRADES = ("apidocs", "wikipedia")  # they stay: 4 is the document itself, whichever others there are
 _FORMAT = 1  # raise it when the same source and options give other bytes
 _NUMBERED = 1 << 27  # documents that pre-training can number in one source
 
@@ -49,8 +51,9 @@ class PairsOptions:
 def build_pairs(source: str, output: str | Path, options: PairsOptions | None = None) -> dict:
     """Writes the folder `output` from a source (see `open_collection`) and returns its manifest.
 
-    The different grades above 0 are numbered from 1 to L; the manifest has L. A finished build of the same source and
-    options is left unchanged. Long passes report their progress on stderr.
+    The different grades above 0 are numbered from 1 to L; the manifest has L. Those of `apidocs:` and of a folder of
+    linked pages (see `gr2_jax.corpus.linked_pages`) mean what Wikipedia's mean, and stay. A finished build of the same
+    source and options is left unchanged. Long passes report their progress on stderr.
 
     Raises UserError for a source that cannot be read, that has no graded queries or no titles, and for an output that
     holds anything else.
@@ -63,10 +66,9 @@ def build_pairs(source: str, output: str | Path, options: PairsOptions | None = 
         identity = {"format": _FORMAT, "fingerprint": source_fingerprint(source), "options": asdict(options)}
         if (finished := _finished(output, identity)) is not None:
             return finished
-        stream = open_collection(source)
-        _refuse_without_grades(stream, source)
+        stream, grades = _open(source, options.seed)
         with new_directory(output) as partial:
-            manifest = {"source": source, **identity, **_write(stream, partial, options)}
+            manifest = {"source": source, **identity, "grades": grades, **_write(stream, partial, options)}
             write_json(partial / MANIFEST, manifest)
     return manifest
 
@@ -82,15 +84,22 @@ def _finished(output: Path, identity: Mapping) -> dict | None:
     return held
 
 
-def _refuse_without_grades(stream: CollectionStream, source: str) -> None:
+def _open(source: str, seed: int) -> tuple[CollectionStream, int]:
+    """Returns the source with the grades above 0 of its queries alone, numbered from 1 to L, and L."""
+    stream = open_collection(source)
+    pages = not stream.queries and is_text_folder(source)
+    if pages:
+        stream = ask_linked_pages(stream, Path(source), seed=seed)
     check_grades(stream.qrels, f"the judgements of {stream.name}")
-    if not _places(stream):
+    qrels = {query: stream.qrels.get(query, {}) for query in stream.queries}
+    places = grade_places(qrels)
+    if not places:
         missing = "no query with a grade above 0" if stream.queries else "documents and no queries"
         raise UserError(f"{source} has {missing}: pairs are made of queries and their graded documents")
-
-
-def _places(stream: CollectionStream) -> dict[int, int]:
-    return grade_places({query: stream.qrels.get(query, {}) for query in stream.queries})
+    if pages or source.partition(":")[0] in _WITH_WIKIPEDIAS_GRADES:
+        places = {grade: grade for grade in range(1, max(ITSELF, *places) + 1)}
+    numbered = {query: {doc: places[grade] for doc, grade in own.items() if grade > 0} for query, own in qrels.items()}
+    return replace(stream, qrels=numbered), len(places)
 
 
 def _write(stream: CollectionStream, folder: Path, options: PairsOptions) -> dict:
@@ -110,7 +119,6 @@ def _write(stream: CollectionStream, folder: Path, options: PairsOptions) -> dic
     return {
         "name": stream.name,
         "about": stream.provenance,
-        "grades": len(_places(stream)),
         "counts": {"documents": records["documents"], "queries": records["pairs"], "pairs": grades.total()},
         "pairs_by_grade": {str(grade): grades[grade] for grade in sorted(grades, reverse=True)},
         "left_out": dict(left_out),
@@ -122,7 +130,7 @@ def _write_documents(
     stream: CollectionStream, files: PairFiles, left_out: Counter[str], characters: int
 ) -> dict[str, tuple[int, str]]:
     """Returns the number and the title of each document with a grade, by its id."""
-    judged = {doc for own in stream.qrels.values() for doc, grade in own.items() if grade > 0}
+    judged = {doc for own in stream.qrels.values() for doc in own}
     kept: dict[bytes, tuple[int, str]] = {}
     found: dict[str, tuple[int, str]] = {}
     for document in counted(stream, "reading").documents():
@@ -153,24 +161,24 @@ def _write_pairs(
     options: PairsOptions,
 ) -> Counter[int]:
     """Returns how many pairs of each grade there are."""
-    places, grades = _places(stream), Counter()
+    grades: Counter[int] = Counter()
     for number, (query, text) in enumerate(stream.queries.items(), start=1):
-        positive = {doc: places[grade] for doc, grade in stream.qrels.get(query, {}).items() if grade > 0}
-        judged = [(grade, *titles[doc]) for doc, grade in positive.items() if doc in titles]
+        own = stream.qrels[query]
+        judged = [(grade, *titles[doc]) for doc, grade in own.items() if doc in titles]
         chosen = _choose(judged, Order(options.seed, "judged", query), options.documents_per_grade)
         for reason, count in (
             ("queries without a graded document", not chosen),
-            ("pairs of documents that are left out or not there", len(positive) - len(judged)),
+            ("pairs of documents that are left out or not there", len(own) - len(judged)),
             ("pairs of one query with one title", len(judged) - len({page for _, page, _ in judged})),
             ("pairs not in the sample", len({page for _, page, _ in judged}) - len(chosen)),
         ):
             if count:
                 left_out[reason] += count
         if chosen:
-            numbers, names, own = ([row[i] for row in chosen] for i in (1, 2, 0))
-            record = {"query_id": number, "query": _one_line(text), "doc_ids": numbers, "titles": names, "grades": own}
+            kept, numbers, names = map(list, zip(*chosen, strict=True))
+            record = {"query_id": number, "query": _one_line(text), "doc_ids": numbers, "titles": names, "grades": kept}
             files.add(number, query, record)
-            grades.update(own)
+            grades.update(kept)
     return grades
 
 

@@ -53,6 +53,12 @@ def names_a_collection(source: str) -> bool:
     return path.is_dir() or is_document_file(path)
 
 
+def is_text_folder(source: str) -> bool:
+    """Whether the source is a folder of this machine in no known layout: its text files are the documents."""
+    path = Path(source)
+    return path.is_dir() and not (is_beir(path) or is_trec(path) or is_folder(path))
+
+
 def load_collection(
     source: str, *, empty_documents: Treatment = "error", unjudged_queries: Treatment = "error"
 ) -> Collection:

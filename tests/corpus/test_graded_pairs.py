@@ -77,6 +77,12 @@ def test_grades_are_numbered_once_and_a_title_has_the_highest_of_its_documents(t
     assert open_collection(f"wikipedia:{tmp_path / 'out'}").qrels == {"1": {"1": 2, "2": 1}}
 
 
+def test_the_grades_of_documentation_stay_though_some_are_missing(tmp_path):
+    manifest = build_pairs("apidocs:json", tmp_path / "out", OPTIONS)  # its docstrings have no links
+    assert manifest["grades"] == 4
+    assert list(manifest["pairs_by_grade"]) == ["4"]
+
+
 def test_of_many_documents_of_a_grade_a_sample_is_kept_that_the_seed_decides(tmp_path):
     documents = [Document(f"d{i}", f"Tea {i}", f"The text {i}.") for i in range(40)]
     qrels = {"q": {f"d{i}": 1 + i % 2 for i in range(40)}}
