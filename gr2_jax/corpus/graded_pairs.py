@@ -2,14 +2,13 @@
 
 Pre-training writes titles, so that a document is what its title names: one without a title or a text is left out and
 counted, as a page that is no article is. Of documents with the same title, in any case, the first is kept, and the
-judgements of the others are its own, as links are that lead to an article through a redirect. Nothing is held in memory
-but queries, judgements and a hash of every title.
+judgements of the others are its own, as links are that lead to an article through a redirect. Texts are not held in
+memory; titles, queries and judgements are.
 """
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from hashlib import blake2b
 from pathlib import Path
 
 from gr2_jax.buckets import is_in_bucket
@@ -131,14 +130,14 @@ def _write_documents(
 ) -> dict[str, tuple[int, str]]:
     """Returns the number and the title of each document with a grade, by its id."""
     judged = {doc for own in stream.qrels.values() for doc in own}
-    kept: dict[bytes, tuple[int, str]] = {}
+    kept: dict[str, tuple[int, str]] = {}
     found: dict[str, tuple[int, str]] = {}
     for document in counted(stream, "reading").documents():
         title, text = _one_line(document.title), _leading(document.text, characters)
         if not title or not text:
             left_out[f"documents without a {'text' if title else 'title'}"] += 1
             continue
-        key = blake2b(title.casefold().encode(), digest_size=16).digest()
+        key = title.casefold()
         if key in kept:
             left_out["documents with the title of another"] += 1
         else:
