@@ -4,7 +4,7 @@ gr2 pairs apidocs:sklearn,matplotlib,tensorflow,flax,optax --output data/api-pai
 gr2 train configs/pretraining_apidocs.py
 gr2 run configs/quickstart.py configs/variants/gr2p_apidocs.py
 The model has the quickstart's shape and a vocabulary of its size, which fine-tuning takes over with the weights.
-Hardware: two CPU cores, 2 GB. Shows the machinery; no score is claimed.
+Hardware: two CPU cores, under 3 GB, minutes. Shows the machinery; no score is claimed.
 """
 
 import dataclasses
