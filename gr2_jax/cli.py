@@ -29,6 +29,7 @@ COMMANDS = (
     "config",
     "collection",
     "wikipedia",
+    "pairs",
     "run",
     "study",
     "prepare",

@@ -6,6 +6,8 @@ import os
 import re
 import select
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gr2_jax.buckets import with_urls
@@ -71,3 +73,18 @@ def flush_or_silence() -> None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
+
+
+@contextmanager
+def native_messages_hidden() -> Iterator[None]:
+    """Sends file descriptor 2 to /dev/null: TensorFlow's C++ writes there before any log level is read."""
+    sys.stderr.flush()
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)

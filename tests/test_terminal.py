@@ -56,6 +56,7 @@ def called(monkeypatch, command, run):
     required = {
         "search": ["--workdir", "w"],
         "wikipedia": ["d", "--output", "o"],
+        "pairs": ["s", "--output", "o"],
         "plan": ["c", "--topology", "v5e:1x1"],
         "config": ["show"],
     }

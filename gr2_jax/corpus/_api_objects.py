@@ -2,19 +2,28 @@
 
 import contextlib
 import importlib
+import io
+import logging
+import os
 import pkgutil
 import re
+import sys
 import types
 import typing
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gr2_jax.errors import UserError, reason_of
+from gr2_jax.terminal import native_messages_hidden
+
 # Modules that have no underscore but are not public, or whose import loads other frameworks or deprecated code.
 _SKIPPED_MODULES = frozenset(
     {
         "cloud_tpu_init",
         "collect_profile",
+        "compat",
+        "compiler",
         "conftest",
         "convolve",
         "core",
@@ -23,19 +32,29 @@ _SKIPPED_MODULES = frozenset(
         "example_libraries",
         "experimental",
         "extend",
+        "extern",
+        "externals",
         "f2py",
+        "fuzzing",
         "interpreters",
         "lib",
+        "lite",
         "matlib",
         "mtrand",
+        "python",
+        "raw_ops",
         "setup",
         "testing",
         "tests",
         "tools",
+        "tsl",
         "typing",
+        "v2",
         "version",
     }
 )
+# Each shows objects of the others under its own names.
+_TESTED_TOGETHER = frozenset({"numpy", "scipy", "jax", "jaxlib"})
 # Libraries generate this text in the order of a set, which differs between processes.
 _SET_OF_ARGUMENTS = re.compile(r"(argument\(s\) `*\{)([^{}]*)")
 _GENERATED_EXAMPLES = re.compile(r"\n *Examples\n *-+\n *To use the distribution class.*", re.DOTALL)
@@ -56,13 +75,14 @@ def public_objects(libraries: tuple[str, ...]) -> list[ApiObject]:
     An object reachable under several names keeps them all as aliases. Its canonical name is chosen by these criteria,
     in this order: in its own library, equal to its `__name__`, in the fewest packages, in its own module, shortest,
     first in the alphabet.
+
+    Raises UserError for a library that cannot be imported. What libraries print on import is not shown.
     """
     found: dict[int, tuple[object, list[str]]] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _silence():
         if "numpy" in libraries:  # where it is imported it adds to numpy.sinc's docstring: then always
             importlib.import_module("scipy.signal")
-        for module in (module for library in libraries for module in _public_modules(library)):
+        for module in (module for library in libraries for module in _modules_of(library)):
             for attribute, value in _public_members(module):
                 found.setdefault(id(value), (value, []))[1].append(f"{module.__name__}.{attribute}")
     objects = [_describe(value, names) for value, names in found.values()]
@@ -95,15 +115,45 @@ def stable(docstring: str) -> str:
     return _GENERATED_EXAMPLES.sub("\n", ordered)
 
 
-def _public_modules(library: str) -> Iterator[types.ModuleType]:
-    module = importlib.import_module(library)
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # as where training reads data: the first import decides
+    nowhere = io.StringIO()
+    try:
+        with (
+            warnings.catch_warnings(),
+            native_messages_hidden(),
+            contextlib.redirect_stdout(nowhere),
+            contextlib.redirect_stderr(nowhere),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _modules_of(library: str) -> Iterator[types.ModuleType]:
+    try:
+        module = importlib.import_module(library)
+    except (Exception, SystemExit) as error:
+        raise UserError(f"the library {library} cannot be imported: {reason_of(error)}") from error
+    return _public_modules(module)
+
+
+def _public_modules(module: types.ModuleType) -> Iterator[types.ModuleType]:
     yield module
     for info in sorted(pkgutil.iter_modules(getattr(module, "__path__", ())), key=lambda info: info.name):
-        if info.name.startswith(("_", "test")) or info.name in _SKIPPED_MODULES:
+        if _is_skipped(info.name):
             continue
         # A submodule that cannot be imported (an optional dependency, a removed API) is skipped.
-        with contextlib.suppress(Exception):
-            yield from list(_public_modules(f"{library}.{info.name}"))
+        with contextlib.suppress(Exception, SystemExit):
+            yield from list(_public_modules(importlib.import_module(f"{module.__name__}.{info.name}")))
+
+
+def _is_skipped(name: str) -> bool:
+    return name.startswith(("_", "test")) or name.endswith("_pb2") or name in _SKIPPED_MODULES
 
 
 def _public_members(module: types.ModuleType) -> Iterator[tuple[str, object]]:
@@ -117,7 +167,8 @@ def _public_members(module: types.ModuleType) -> Iterator[tuple[str, object]]:
                 value = getattr(module, name)
         except Exception:
             continue
-        if _is_documentable(value) and _belongs(value, root):
+        listed = name in getattr(module, "__all__", ())
+        if _is_documentable(value) and _belongs(value, root, listed):
             yield name, value
 
 
@@ -127,7 +178,22 @@ def _is_documentable(value: object) -> bool:
     return callable(value) and type(value).__module__ != "typing"
 
 
-def _belongs(value: object, root: str) -> bool:
-    """Whether the object is defined in one of these libraries and not re-exported, such as `functools.partial`."""
-    home = (getattr(value, "__module__", None) or root).split(".")[0]
-    return home in {"numpy", "scipy", "jax", "jaxlib", root}
+def _belongs(value: object, root: str, listed: bool) -> bool:
+    """Whether the object is defined in one of these libraries and not re-exported, such as `functools.partial`.
+
+    A library may show another's functions as its own: to pre-train on these would be to see the other's tests. Modules
+    of Python are written in others, as `os` is in posix: there what `__all__` lists counts.
+    """
+    home = _home(value, root)
+    if root in _TESTED_TOGETHER:
+        return home in _TESTED_TOGETHER
+    return home == root or (listed and {home, root} <= sys.stdlib_module_names)
+
+
+def _home(value: object, root: str) -> str:
+    """The library that defines an object; `root` where neither the object nor its type says so. Methods that stand as
+    functions, as numpy.random's do, are of the library of their object."""
+    if own := getattr(value, "__module__", None):
+        return own.split(".")[0]
+    owners = [type(one).__module__ for one in (getattr(value, "__self__", None), value)]
+    return next((name.split(".")[0] for name in owners if name != "builtins"), root)

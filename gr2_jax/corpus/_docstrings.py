@@ -1,4 +1,4 @@
-"""Parses the docstrings of numpy, scipy and jax (numpydoc's and Google's style) into plain text and links."""
+"""Parses docstrings (numpydoc's and Google's style) into plain text and links."""
 
 import inspect
 import re

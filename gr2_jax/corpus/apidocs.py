@@ -1,14 +1,20 @@
-"""The built-in collection: the documentation of numpy, scipy and jax, read from the running interpreter.
+"""The built-in collection: the documentation of installed libraries, by default numpy, scipy and jax, read from the
+running interpreter.
 
 One document per public function or class, with the URL of its page in its library's manual. Its query is one sentence
 of its summary, held out of the indexed text. Grades: 4 the object itself, 3 an object in its See Also section, 2 one
 linked in the summary part (before the first section), 1 one linked elsewhere; the highest grade of a pair counts.
 """
 
+import functools
+import hashlib
 import importlib.metadata
+import importlib.util
 import platform
 import re
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from gr2_jax.corpus import _docstrings
 from gr2_jax.corpus._api_objects import ApiObject, public_objects
@@ -24,10 +30,17 @@ _MANUALS = {
     "numpy.": "https://numpy.org/doc/stable/reference/generated/",
     "scipy.": "https://docs.scipy.org/doc/scipy/reference/generated/",
     "jax.": "https://docs.jax.dev/en/latest/_autosummary/",
+    "sklearn.": "https://scikit-learn.org/stable/modules/generated/",
+    "matplotlib.": "https://matplotlib.org/stable/api/_as_gen/",
+    "pandas.": "https://pandas.pydata.org/docs/reference/api/",
+    "pyarrow.": "https://arrow.apache.org/docs/python/generated/",
 }
 _MIN_QUERY_WORDS = 3
 _MIN_REMAINING_WORDS = 5
-_SHORTHANDS = {"np": "numpy", "jnp": "jax.numpy", "sp": "scipy", "lax": "jax.lax"}
+_SHORTHANDS = {
+    **{"np": "numpy", "jnp": "jax.numpy", "sp": "scipy", "lax": "jax.lax"},
+    **{"plt": "matplotlib.pyplot", "pd": "pandas", "pa": "pyarrow", "pc": "pyarrow.compute", "tf": "tensorflow"},
+}
 # Sentences about a function's origin or deprecation instead of what it does; and formulas.
 _NOT_DESCRIPTIVE = re.compile(
     r"(?i)^(?:(?:jax|lax(?:-backend)?|python|c|scipy-style) implementation\b|alias (?:of|for)|deprecated|see\b"
@@ -44,7 +57,7 @@ def read_apidocs(libraries: Sequence[str] = LIBRARIES) -> Collection:
     words of its text would remain without that sentence. Objects with the same sentence (by `normalised`) share one
     query, in the spelling of the first, with grade 4 for each.
 
-    Raises UserError for a library that is not one of `LIBRARIES` or is not installed.
+    Raises UserError for a library that is not installed or cannot be imported.
     """
     versions = library_versions(libraries)
     objects = public_objects(tuple(versions))
@@ -77,20 +90,48 @@ def read_apidocs(libraries: Sequence[str] = LIBRARIES) -> Collection:
 
 
 def library_versions(libraries: Sequence[str]) -> dict[str, str]:
-    """Returns the installed version of each library, sorted by name, without importing it.
+    """Returns the installed version of each library, sorted by name, without importing it: Python's own for a module of
+    its standard library, a checksum of its source for one that no distribution installed.
 
-    Raises UserError as `read_apidocs` does.
+    Raises UserError for a library that is not installed.
     """
     return {library: _version(library) for library in sorted(set(libraries))}
 
 
 def _version(library: str) -> str:
-    if library not in LIBRARIES:
-        raise UserError(f"apidocs does not cover {library!r}: {nearest(library, LIBRARIES)}")
+    if library in sys.stdlib_module_names:
+        return platform.python_version()
+    distributions = [library] if library in LIBRARIES else _distributions().get(library, ())
     try:
-        return importlib.metadata.version(library)
+        if distributions:
+            return importlib.metadata.version(distributions[0])
     except importlib.metadata.PackageNotFoundError as error:
         raise UserError(f"the API documentation of {library} needs the library: pip install {library}") from error
+    spec = importlib.util.find_spec(library) if library.isidentifier() else None
+    if spec is None:
+        raise UserError(f"apidocs finds no installed library {library!r}: {_nearest_library(library)}")
+    return _checksum(spec.submodule_search_locations or [spec.origin])
+
+
+@functools.cache
+def _distributions() -> Mapping[str, Sequence[str]]:
+    return importlib.metadata.packages_distributions()
+
+
+def _checksum(places: Sequence[str]) -> str:
+    seen = hashlib.sha256()
+    for place in map(Path, places):
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            seen.update(hashlib.sha256(path.read_bytes()).digest())
+    return f"sha256:{seen.hexdigest()[:12]}"
+
+
+def _nearest_library(name: str) -> str:
+    packages = [package for package in _distributions() if not package.startswith("_")]
+    if own := [package for package in packages if name in _distributions()[package]]:
+        return f"did you mean '{own[0]}', as `import` has it?"
+    hints = (nearest(name, names) for names in (LIBRARIES, (*packages, *sys.stdlib_module_names)))
+    return next((hint for hint in hints if hint.startswith("did")), "name one that is installed, as `import` does")
 
 
 def title_of(name: str) -> str:
@@ -100,9 +141,12 @@ def title_of(name: str) -> str:
 
 
 def url_of(name: str) -> str:
-    """Returns the URL of an object's page in its library's manual; some objects have no page there."""
-    folder = next(folder for package, folder in _MANUALS.items() if name.startswith(package))
-    return f"{folder}{name}.html"
+    """Returns the URL of an object's page in its library's manual; some objects have no page there. "" for a library
+    whose manual is not known here."""
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        return f"https://docs.python.org/3/library/{name.rpartition('.')[0]}.html#{name}"
+    folder = next((folder for package, folder in _MANUALS.items() if name.startswith(package)), None)
+    return "" if folder is None else f"{folder}{name}.html"
 
 
 def _words(identifier: str) -> list[str]:

@@ -33,12 +33,12 @@ def export_collection(
         _refuse_unfit_output(Path(output), source)
     stream = open_collection(source)
     if documents is not None:
-        stream = subset(_counted(stream, "choosing"), documents, seed=seed)
+        stream = subset(counted(stream, "choosing"), documents, seed=seed)
     if output is None:
-        return survey(_counted(stream, "reading"))
+        return survey(counted(stream, "reading"))
     tally = DocumentTally(stream)
     watched = replace(stream, documents=tally.watched)
-    write_collection(_counted(watched, "writing"), output)
+    write_collection(counted(watched, "writing"), output)
     return tally.survey()
 
 
@@ -50,7 +50,9 @@ def _refuse_unfit_output(output: Path, source: str) -> None:
         raise UserError(f"{output} has {found}, which would be read instead of ours: name another folder to write to")
 
 
-def _counted(stream: CollectionStream, label: str) -> CollectionStream:
+def counted(stream: CollectionStream, label: str) -> CollectionStream:
+    """The stream, whose passes say on stderr how far they are."""
+
     def documents() -> Iterator[Document]:
         started = said = time.monotonic()
         for count, document in enumerate(stream.documents(), 1):

@@ -24,10 +24,10 @@ from gr2_jax.errors import UserError
 def open_collection(source: str) -> CollectionStream:
     """Opens the collection that a source names; only the syntax of its files is checked.
 
-    apidocs, apidocs:numpy,scipy   the documentation of installed libraries
+    apidocs, apidocs:numpy,scipy   the documentation of installed libraries, and of Python's own
     irds:<id>                      a data set of ir_datasets, downloaded if necessary
     irds:<id>+<id>                 the union of several over the same documents
-    wikipedia:DIR                  the output of `gr2 wikipedia --output DIR`
+    wikipedia:DIR                  the output of `gr2 wikipedia --output DIR`, or of `gr2 pairs`
     a folder                       ours (documents.jsonl[.gz], queries.tsv, qrels.txt), BEIR's (corpus.jsonl,
                                    queries.jsonl, qrels/*.tsv) or TREC's (documents/, topics*, qrels*)
     any other folder               its text files are the documents, see `gr2_jax.corpus.text_folder`
@@ -51,6 +51,12 @@ def names_a_collection(source: str) -> bool:
         return True
     path = Path(source) if source.endswith(".py") else Path(_on_disk(source).partition("#")[0])
     return path.is_dir() or is_document_file(path)
+
+
+def is_text_folder(source: str) -> bool:
+    """Whether the source is a folder of this machine in no known layout: its text files are the documents."""
+    path = Path(source)
+    return path.is_dir() and not (is_beir(path) or is_trec(path) or is_folder(path))
 
 
 def load_collection(

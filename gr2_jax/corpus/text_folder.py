@@ -11,8 +11,8 @@ from gr2_jax.corpus.collection import CollectionStream, Document
 from gr2_jax.corpus.document_file import is_record_file, read_records
 from gr2_jax.errors import UserError
 
-_PAGES = {".html", ".htm", ".xhtml"}
-_MARKED = {".md", ".markdown", ".mdx"}
+PAGES = frozenset({".html", ".htm", ".xhtml"})
+MARKED = frozenset({".md", ".markdown", ".mdx"})
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"(?m)^title:[ \t]*([^\s>|].*)$")
 _SKIPPED = {"__pycache__", "node_modules"}
@@ -102,20 +102,20 @@ def _fault(path: Path) -> str | None:
 def _read(path: Path, directory: Path) -> Iterator[Document]:
     content = path.read_bytes()
     ending = path.suffix.lower()
-    if ending in _PAGES:
+    if ending in PAGES:
         from gr2_jax.corpus._markup import words_of_page
 
         title, text = words_of_page(content, b"")
     else:
         title, text = _titled(content.decode("utf-8-sig", "replace").replace("\r\n", "\n"), ending)
     place = path.relative_to(directory)
-    yield Document(_id_of(place), title or _words_of(place), text.replace("\0", " ").strip())
+    yield Document(id_of_file(place), title or _words_of(place), text.replace("\0", " ").strip())
 
 
 def _titled(text: str, ending: str) -> tuple[str, str]:
     """The heading that a text begins with, "" where it begins with none, and the rest."""
     title = ""
-    if ending in _MARKED:
+    if ending in MARKED:
         if front := _FRONT_MATTER.match(text):
             text = text[front.end() :]
             if named := _FRONT_TITLE.search(front[1]):
@@ -138,7 +138,7 @@ def _words_of(place: Path) -> str:
     return " ".join(word for word in words if word and not any(letter.isdigit() for letter in word))
 
 
-def _id_of(path: Path) -> str:
+def id_of_file(path: Path) -> str:
     """The path as an id of a run file, which holds no white space or control character; no two are the same."""
     return "".join(map(_quoted, path.as_posix()))
 

@@ -59,7 +59,7 @@ class RetrievalConfig:
 class GradedPairs:
     """One source of pre-training.
 
-    directory    the folder that `gr2 wikipedia` wrote
+    directory    the folder that `gr2 wikipedia` or `gr2 pairs` wrote
     rate         among the sources: how often a batch draws from it
     """
 

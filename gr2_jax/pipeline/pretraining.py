@@ -1,4 +1,5 @@
-"""Pre-training on graded pairs (GR2P): the output of `gr2 wikipedia` goes in, weights to fine-tune from come out.
+"""Pre-training on graded pairs (GR2P): what `gr2 wikipedia` or `gr2 pairs` wrote goes in, weights to fine-tune from
+come out.
 
 Four stages under the workdir: vocabulary/, examples/ (tokenised, in files with random access), checkpoints/ and
 model/t5, which `ModelConfig.weights` names. Memory does not grow with the sources.
@@ -16,8 +17,12 @@ import numpy as np
 from flax import traverse_util
 
 from gr2_jax.buckets import local_copy
-from gr2_jax.corpus.wikipedia.pairs import ITSELF
-from gr2_jax.corpus.wikipedia.reader import wikipedia_documents, wikipedia_files, wikipedia_fingerprint
+from gr2_jax.corpus.wikipedia.reader import (
+    wikipedia_documents,
+    wikipedia_files,
+    wikipedia_fingerprint,
+    wikipedia_grades,
+)
 from gr2_jax.data.batches import GradedBatches
 from gr2_jax.data.example_files import ExampleFiles
 from gr2_jax.data.order import Examples, Mixture
@@ -42,7 +47,7 @@ from gr2_jax.training.loop import train
 from gr2_jax.training.mesh import devices_in_words
 
 _ROLES = {"pairs": "pairs", "titles": "documents"}  # seqio's tasks, and what they read of a source
-_ROWS = 1 << 27  # a wiki's page ids are below: the rows of the next source begin there
+_ROWS = 1 << 27  # a source's document ids are below: the rows of the next source begin there
 
 
 def pretrain(experiment: Pretraining, directory: Path, *, until: str = "train") -> Path | None:
@@ -69,7 +74,8 @@ class PretrainingRun:
         judged = experiment.pairs.judged
         if not experiment.pairs.sources:
             raise UserError(
-                "pre-training needs sources: pairs.sources=(GradedPairs('DIR'),), where `gr2 wikipedia --output DIR`"
+                "pre-training needs sources: pairs.sources=(GradedPairs('DIR'),), where `gr2 wikipedia --output DIR` "
+                "or `gr2 pairs --output DIR`"
             )
         if retrieval.batch.pseudo_share:
             raise UserError("pre-training has no augmentation: retrieval.batch.pseudo_share must be 0")
@@ -108,7 +114,7 @@ class PretrainingRun:
         return fingerprint_of([self._vocabulary.fingerprint, pairs.judged, *lengths])
 
     def _vocabulary_texts(self) -> Iterator[str]:
-        """Titles and leading paragraphs of articles, in the files' order (which is that of a hash), up to
+        """Titles and leading paragraphs of documents, in the files' order (which is that of a hash), up to
         `characters`."""
         left = self.experiment.vocabulary.characters
         streams = [wikipedia_documents(source.directory) for source in self.experiment.pairs.sources]
@@ -124,12 +130,19 @@ class PretrainingRun:
     def _examples_of(self, source: int, role: str) -> Path:
         return self.paths.examples / f"{source}-{role}"
 
+    @cached_property
+    def num_grades(self) -> int:
+        """L, the highest over the sources; a grade counts the same in all of them."""
+        return max(wikipedia_grades(source.directory) for source in self.experiment.pairs.sources)
+
     def _build_examples(self, source: int, role: str, out: Path) -> None:
         experiment, pairs = self.experiment, self.experiment.pairs
         directory = pairs.sources[source].directory
         say(f"tokenising {_ROLES[role]} of {directory}")
         vocabulary = self.paths.vocabulary / MODEL_NAME
-        options = TaskOptions(vocabulary, experiment.vocabulary.extra_ids, docid_length=self.docid_length)
+        options = TaskOptions(
+            vocabulary, experiment.vocabulary.extra_ids, docid_length=self.docid_length, best_grade=self.num_grades
+        )
         prefix = re.sub(r"\W", "_", experiment.name) + f"_{source}"
         (name, *_) = register_tasks(prefix, {role: wikipedia_files(directory, _ROLES[role])}, options)
         task = libraries().seqio.TaskRegistry.get(name)
@@ -212,7 +225,7 @@ class PretrainingRun:
             objective=retrieval.objective,
             optimiser=retrieval.optimiser,
             batch=retrieval.batch,
-            num_grades=ITSELF,
+            num_grades=self.num_grades,
             docid_length=self.docid_length,
         )
 

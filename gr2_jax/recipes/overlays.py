@@ -169,9 +169,22 @@ def from_pretraining(experiment: Experiment) -> Experiment:
     row's name becomes GR2P."""
     experiment.section("rows")
     size = _trained(experiment).preset
-    left = "runs/wikipedia" if size == "base" else f"runs/wikipedia-{size}"
+    return _started_from(experiment, "runs/wikipedia" if size == "base" else f"runs/wikipedia-{size}", extra_ids=100)
+
+
+def from_scratch_pretraining(experiment: Experiment) -> Experiment:
+    """GR2P of an experiment that learns from scratch: the same with the weights and vocabulary of
+    configs/pretraining_apidocs.py, whose model has the shape of `gr2_jax.recipes.scratch.MODEL`."""
+    experiment.section("rows")
+    if (weights := experiment.retrieval.model.weights) is not None:
+        raise UserError(f"{experiment.name} starts from {weights}: this is for configs that learn from scratch")
+    return _started_from(experiment, "runs/pretraining-apidocs", extra_ids=experiment.vocabulary.extra_ids)
+
+
+def _started_from(experiment: Experiment, left: str, *, extra_ids: int) -> Experiment:
+    """With the weights and vocabulary that the pre-training in the workdir `left` leaves."""
     model = dataclasses.replace(experiment.retrieval.model, weights=f"{left}/model/t5")
-    vocabulary = VocabularyConfig(model=f"{left}/vocabulary/spiece.model", extra_ids=100)
+    vocabulary = VocabularyConfig(model=f"{left}/vocabulary/spiece.model", extra_ids=extra_ids)
     changed = dataclasses.replace(with_retrieval(experiment, model=model), vocabulary=vocabulary)
     return _each_row(changed, _renamed_row).renamed("gr2p")
 

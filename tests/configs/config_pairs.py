@@ -54,7 +54,8 @@ ON_PODS: dict[Pair, str] = {
 """What is to fit on a pod, and which."""
 
 _ROWS = sorted(f"ablations/{path.stem}" for path in (CONFIGS / "ablations").glob("*.py"))
-_OTHERS = sorted(f"variants/{path.stem}" for path in (CONFIGS / "variants").glob("*.py"))
+OF_SCRATCH = "variants/gr2p_apidocs"  # over configs that learn from scratch
+_OTHERS = sorted({f"variants/{path.stem}" for path in (CONFIGS / "variants").glob("*.py")} - {OF_SCRATCH})
 OF_PRETRAINING = tuple(
     row for row in _ROWS if row not in ("ablations/no_fusion", "ablations/learnable_penalty")
 )  # what pre-training takes of the ablations
@@ -77,6 +78,8 @@ ALL: tuple[Pair, ...] = tuple(
             *ON_PODS,
             *(Pair(config, (*_ROWS, "variants/debug")) for config in PAPER),
             *(Pair("wikipedia", (f"variants/{name}",)) for name in ("debug", "big_batch")),
+            *(Pair("pretraining_apidocs", overlays) for overlays in ((), ("variants/debug",))),
+            Pair("quickstart", (OF_SCRATCH,)),
         )
     )
 )

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from gr2_jax.cli import main
+from gr2_jax.corpus import Collection, Document, write_collection
+from gr2_jax.corpus.graded_pairs import PairsOptions, build_pairs
 from gr2_jax.corpus.wikipedia.examples import encode_example, frame
 from gr2_jax.data.batches import GradedBatches
 from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer
@@ -180,6 +182,31 @@ def test_the_command_says_where_the_weights_are(made, capsys):
         main(["train", str(file), "--workdir", str(workdir.root), "--json"])
     assert ended.value.code == 0
     assert json.loads(capsys.readouterr().out) == {"weights": str(weights), "vocabulary": str(weights / MODEL_NAME)}
+
+
+def test_another_source_is_mixed_in_and_the_highest_grade_of_all_counts(sources, tmp_path):
+    documents = tuple(Document(f"d{i}", f"New {title}", f"The new {title}.") for i, title in enumerate(TITLES[:8]))
+    queries = {f"q{i}": f"which {title.lower()} is new" for i, title in enumerate(TITLES[:8])}
+    qrels = {f"q{i}": {f"d{(i + k) % 8}": 10 * (5 - k) for k in range(5)} for i in range(8)}
+    write_collection(Collection("new", documents, queries, qrels, {}), tmp_path / "new")
+    build_pairs(str(tmp_path / "new"), tmp_path / "pairs", PairsOptions(shards=2))
+    config = with_pairs(CONFIG, sources=(sources[1], GradedPairs(str(tmp_path / "pairs"), 1.0)))
+    old = PretrainingRun(with_pairs(CONFIG, sources=sources), tmp_path / "old")
+    assert old.num_grades == 4  # manifests that are older than the field
+    run = PretrainingRun(config, tmp_path / "run")
+    run.paths.create()
+    run.prepare()
+    assert run.step(GR2(config.retrieval.model.t5(run.tokenizer.size))).num_grades == run.num_grades == 5
+    batches, second, seen = run.batches(), 1 << 27, set()
+    for step in range(20):
+        batch = batches(step)
+        for rows, grades in zip(batch["judged_rows"], batch["judged_grades"], strict=True):
+            of_second = rows[0] >= second
+            assert grades.tolist() == ([5, 4, 3, 2] if of_second else [4, 3, 3, 2])
+            seen.add(bool(of_second))
+    assert seen == {False, True}
+    indexed = run._source("titles", 24)
+    assert set(indexed.take(np.arange(indexed.size)).grades[:, 0].tolist()) == {5}
 
 
 @pytest.mark.parametrize(

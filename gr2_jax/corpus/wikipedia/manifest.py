@@ -6,7 +6,7 @@ from collections import Counter
 
 from gr2_jax.corpus.wikipedia import storage
 from gr2_jax.corpus.wikipedia.metadata import write_tfds_metadata
-from gr2_jax.corpus.wikipedia.pairs import WikipediaOptions
+from gr2_jax.corpus.wikipedia.pairs import ITSELF, WikipediaOptions
 from gr2_jax.corpus.wikipedia.shards import DOCUMENTS, PAIRS, read_note
 from gr2_jax.corpus.wikipedia.site import Site
 from gr2_jax.errors import UserError
@@ -75,6 +75,7 @@ def finish(output: str, identity: dict, site: Site, summaries: list[dict], optio
         "versions": {name: importlib.metadata.version(name) for name in ("gr2_jax", "apache-beam")}
         | {"python": platform.python_version()},
         "counts": dict(counts) | {"queries": sum(note["records"] for note in notes[PAIRS]), "pairs": grades.total()},
+        "grades": ITSELF,
         "pairs_by_grade": dict(sorted(grades.items(), reverse=True)),
         "dropped_links": read_note(output, "dropped"),
         "warnings": [warning for summary in summaries for warning in summary["warnings"]],

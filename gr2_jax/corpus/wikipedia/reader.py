@@ -1,4 +1,4 @@
-"""Reads a finished build as a collection, without Beam or TensorFlow."""
+"""Reads a finished build, of `gr2 wikipedia` or of `gr2 pairs`, as a collection, without Beam or TensorFlow."""
 
 import hashlib
 import json
@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from gr2_jax.corpus.collection import CollectionStream, Document
 from gr2_jax.corpus.wikipedia.examples import VERSION, read_examples, shard_name
+from gr2_jax.corpus.wikipedia.pairs import ITSELF
 from gr2_jax.errors import UserError
 from gr2_jax.files import read_json
 
@@ -19,8 +20,8 @@ _DATASETS = ("documents", "pairs")
 def read_wikipedia(output: str | Path) -> CollectionStream:
     """Returns the documents (not held in memory), queries and judgements of a finished build in a local folder.
 
-    The ids of documents and queries are page ids as text. Raises UserError if there is no finished build or it is
-    damaged.
+    The ids of documents and queries are page ids, or numbers, as text. Raises UserError if there is no finished build
+    or it is damaged.
     """
     output = Path(output)
     manifest = _manifest(output)
@@ -58,12 +59,18 @@ def wikipedia_fingerprint(output: str | Path) -> str:
     return "sha256:" + hashlib.sha256(_manifest_path(Path(output)).read_bytes()).hexdigest()
 
 
+def wikipedia_grades(output: str | Path) -> int:
+    """Returns L, where the grades of a finished build are 1 to L; 4 for one that is older than this field."""
+    return _manifest(Path(output)).grades
+
+
 @dataclass(frozen=True)
 class _Manifest:
     """The fields of a build's manifest that a reader needs."""
 
     name: str
     about: dict[str, str]
+    grades: int
     sizes: dict[str, list[int]]  # data set -> bytes of each shard, in order
 
 
@@ -71,24 +78,28 @@ def _manifest(output: Path) -> _Manifest:
     path = _manifest_path(output)
     try:
         given = read_json(path)
-        about = {
-            "dumps": ", ".join(dump["name"] for dump in given["dumps"]),
-            "site": given["site"]["base"],
-            "options": json.dumps(given["options"], sort_keys=True),
-        }
-        sizes = {name: [shard["bytes"] for shard in given["shards"][name]] for name in _DATASETS}
-        return _Manifest(given["site"]["dbname"] or "wikipedia", about, sizes)
-    except (LookupError, TypeError) as error:
+        if "dumps" in given:
+            name = given["site"]["dbname"] or "wikipedia"
+            about = {"dumps": ", ".join(dump["name"] for dump in given["dumps"]), "site": given["site"]["base"]}
+        else:  # of `gr2 pairs`
+            name, about = given["name"], {"of": given["source"]}
+        about["options"] = json.dumps(given["options"], sort_keys=True)
+        sizes = {data: [shard["bytes"] for shard in given["shards"][data]] for data in _DATASETS}
+        return _Manifest(name, about, int(given.get("grades", ITSELF)), sizes)
+    except (LookupError, TypeError, ValueError) as error:
         fault = f"{type(error).__name__}: {error}"
-        raise UserError(f"{path} is damaged or not a manifest of `gr2 wikipedia` ({fault})") from None
+        raise UserError(f"{path} is damaged or not a manifest of `gr2 wikipedia` or `gr2 pairs` ({fault})") from None
 
 
 def _manifest_path(output: Path) -> Path:
     path = output / "manifest.json"
     if not path.is_file():
         begun = (output / "build.json").is_file()
-        state = "a build that is not finished: run `gr2 wikipedia` again" if begun else "no build of `gr2 wikipedia`"
-        raise UserError(f"{output} holds {state}")
+        raise UserError(
+            f"{output} holds a build that is not finished: run `gr2 wikipedia` again"
+            if begun
+            else f"{output} holds no build of `gr2 wikipedia` or `gr2 pairs`"
+        )
     return path
 
 

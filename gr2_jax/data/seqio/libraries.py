@@ -2,13 +2,11 @@
 
 import functools
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
 from typing import NamedTuple
 
 from gr2_jax.errors import UserError, install
+from gr2_jax.terminal import native_messages_hidden
 
 
 class Libraries(NamedTuple):
@@ -21,7 +19,7 @@ def libraries() -> Libraries:
     """Imports both (5-7 s, 0.8 GB); a `UserError` says how to install them."""
     try:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN logs a message for every dataset of integers
-        with _native_messages_hidden():
+        with native_messages_hidden():
             import seqio
             import tensorflow as tf
 
@@ -30,17 +28,3 @@ def libraries() -> Libraries:
     except ModuleNotFoundError as error:
         raise UserError(f"reading data needs {error.name}: {install('data')}") from error
     return Libraries(tf, seqio)
-
-
-@contextmanager
-def _native_messages_hidden() -> Iterator[None]:
-    """Sends file descriptor 2 to /dev/null: TensorFlow's C++ writes there before any log level is read."""
-    sys.stderr.flush()
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Int
 
-from gr2_jax.corpus.wikipedia.pairs import ITSELF
 from gr2_jax.data.seqio.libraries import libraries
 
 END = 1  # the end token's id: every vocabulary here has T5's ids
@@ -24,12 +23,12 @@ def description(role: str) -> dict:
     return {"inputs": text, "docid_rows": numbers, "grades": numbers, "docids": texts}
 
 
-def parse(role: str, *, docids_are_text: bool) -> Callable:
+def parse(role: str, *, docids_are_text: bool, best_grade: int) -> Callable:
     """Records of a role -> inputs, docid_rows [D], grades [D] and, where docids are text, docid_tokens as D strings;
     for the role "docids", inputs and targets, one example per query of the record.
 
     The rows of Wikipedia's examples are page ids. Its articles are indexed by their text alone, since the title is the
-    target.
+    target; each has `best_grade` for its own.
     """
     tf = libraries().tf
 
@@ -41,7 +40,7 @@ def parse(role: str, *, docids_are_text: bool) -> Callable:
         if role == "pairs":
             return graded(r["query"], r["doc_ids"], r["grades"], r["titles"])
         if role == "titles":
-            return graded(r["text"], r["doc_id"][None], tf.constant([ITSELF]), r["title"][None])
+            return graded(r["text"], r["doc_id"][None], tf.constant([best_grade]), r["title"][None])
         return graded(r["inputs"], r["docid_rows"], r["grades"], r["docids"])
 
     def queries_of(r):

@@ -16,6 +16,7 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Int
 
+from gr2_jax.corpus.wikipedia.pairs import ITSELF
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.seqio import preprocessing
 from gr2_jax.data.seqio.libraries import libraries
@@ -48,6 +49,7 @@ class TaskOptions:
     add_eos        whether encoder inputs end in the end token, within their length: T5's weights expect it
     docid_length   tokens per docid, Ti, end included, if docids are text
     docid_table    int32 [N, Ti], 0-padded: the docid of each row of the document table, if docids are tokens
+    best_grade     of the titles' role: that of a document for its own text
 
     With neither of the last two, a collection's tasks have no docid_tokens; Wikipedia's always need `docid_length`.
     """
@@ -57,6 +59,7 @@ class TaskOptions:
     add_eos: bool = False
     docid_length: int | None = None
     docid_table: Int[np.ndarray, "N Ti"] | None = None
+    best_grade: int = ITSELF
 
 
 def register_tasks(
@@ -129,7 +132,7 @@ def _source(name: str, role: str, pattern: str | Sequence[str]):
 def _preprocessors(role: str, options: TaskOptions) -> list:
     _, seqio = libraries()
     before = [
-        preprocessing.parse(role, docids_are_text=options.docid_length is not None),
+        preprocessing.parse(role, docids_are_text=options.docid_length is not None, best_grade=options.best_grade),
         functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
     ]
     # the cache holds rows and no docids: a new docid table needs no new cache
