@@ -168,8 +168,7 @@ def from_pretraining(experiment: Experiment) -> Experiment:
     """GR2P: starts from the weights and vocabulary of configs/wikipedia.py, at the experiment's own size; GR2S in a
     row's name becomes GR2P."""
     experiment.section("rows")
-    size = _trained(experiment).preset
-    return _started_from(experiment, "runs/wikipedia" if size == "base" else f"runs/wikipedia-{size}", extra_ids=100)
+    return _as_gr2p(_from_wikipedia(experiment))
 
 
 def from_scratch_pretraining(experiment: Experiment) -> Experiment:
@@ -178,6 +177,22 @@ def from_scratch_pretraining(experiment: Experiment) -> Experiment:
     experiment.section("rows")
     if (weights := experiment.retrieval.model.weights) is not None:
         raise UserError(f"{experiment.name} starts from {weights}: this is for configs that learn from scratch")
+    return _as_gr2p(_from_apidocs(experiment))
+
+
+def pretrained(experiment: Experiment) -> Experiment:
+    """The same rows, which start from the pre-training of configs/wikipedia.py or, where they learn from scratch, of
+    configs/pretraining_apidocs.py."""
+    scratch = experiment.retrieval.model.weights is None
+    return _from_apidocs(experiment) if scratch else _from_wikipedia(experiment)
+
+
+def _from_wikipedia(experiment: Experiment) -> Experiment:
+    size = _trained(experiment).preset
+    return _started_from(experiment, "runs/wikipedia" if size == "base" else f"runs/wikipedia-{size}", extra_ids=100)
+
+
+def _from_apidocs(experiment: Experiment) -> Experiment:
     return _started_from(experiment, "runs/pretraining-apidocs", extra_ids=experiment.vocabulary.extra_ids)
 
 
@@ -185,8 +200,11 @@ def _started_from(experiment: Experiment, left: str, *, extra_ids: int) -> Exper
     """With the weights and vocabulary that the pre-training in the workdir `left` leaves."""
     model = dataclasses.replace(experiment.retrieval.model, weights=f"{left}/model/t5")
     vocabulary = VocabularyConfig(model=f"{left}/vocabulary/spiece.model", extra_ids=extra_ids)
-    changed = dataclasses.replace(with_retrieval(experiment, model=model), vocabulary=vocabulary)
-    return _each_row(changed, _renamed_row).renamed("gr2p")
+    return dataclasses.replace(with_retrieval(experiment, model=model), vocabulary=vocabulary)
+
+
+def _as_gr2p(experiment: Experiment) -> Experiment:
+    return _each_row(experiment, _renamed_row).renamed("gr2p")
 
 
 def _renamed_row(row: Row) -> Row:

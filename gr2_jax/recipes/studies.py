@@ -19,7 +19,13 @@ from gr2_jax.pipeline.schemes import (
     RandomNumbers,
     ResidualCodes,
 )
-from gr2_jax.recipes.overlays import query_generator, with_docids, with_objective
+from gr2_jax.recipes.overlays import (
+    pretrained,
+    query_generator,
+    with_docids,
+    with_objective,
+    with_retrieval,
+)
 
 BM25 = BM25Row()
 
@@ -106,6 +112,29 @@ def training_queries(experiment: Experiment) -> tuple[int, ...]:
         return (0, 2000, 4000, 6000, 8000)
     few = (0, 15, 30, 45, 60)
     return few if experiment.corpus.folds else (*few, 500, 1000, 2000)
+
+
+def starts_with_queries(*numbers: int) -> dict[str, Overlay]:
+    """`<start>-<number>` -> the experiment with so many training queries whose model starts as its own does, from
+    random weights, or from a pre-training."""
+    starts = {"own": lambda experiment: experiment, "random": _from_random, "pretrained": pretrained}
+    return {
+        f"{name}-{number}": partial(_with_queries, start=start, number=number)
+        for number in numbers
+        for name, start in starts.items()
+    }
+
+
+def _from_random(experiment: Experiment) -> Experiment:
+    return with_retrieval(
+        experiment, model=dataclasses.replace(experiment.retrieval.model, weights=None, lsa_start=False)
+    )
+
+
+def _with_queries(experiment: Experiment, start: Overlay, number: int) -> Experiment:
+    return start(
+        dataclasses.replace(experiment, corpus=dataclasses.replace(experiment.corpus, training_queries=number))
+    )
 
 
 def multiples(field: str, *factors: float) -> Callable[[Experiment], tuple[float, ...]]:
