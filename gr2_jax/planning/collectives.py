@@ -4,9 +4,11 @@ import math
 import re
 from typing import NamedTuple
 
+BETWEEN_SLICES = "sent to other slices"
 KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\) -> .* \{")
 _OPERATION = re.compile(rf"= (.*?) ({'|'.join(KINDS)})(?:-start)?\(")
+_SEND = re.compile(r"= \((.*?), u32\[\], token\[\]\) send\(.*xla_megascale")
 _WHILE = re.compile(r" while\(.*condition=%?([\w.\-]+), body=%?([\w.\-]+)")
 _CONSTANT = re.compile(r"s32\[\]\S* constant\((\d+)\)")
 _CALLED = re.compile(r"(?:calls|to_apply|condition|branch_computations)=\{?%?([\w.\-]+)")
@@ -15,7 +17,8 @@ _CHANNEL = re.compile(r"channel_id=(\d+)")
 
 
 class Collective(NamedTuple):
-    """A collective that a step runs `times` times, loops included; `bytes` of its largest array, on one chip."""
+    """A collective within a slice, or what a chip sends over the network to other slices, that a step runs `times`
+    times, loops included; `bytes` of its largest array, on one chip."""
 
     kind: str
     shape: str
@@ -29,15 +32,16 @@ def collectives(text: str) -> list[Collective]:
     found, seen = [], set()
     for name, lines in inside.items():
         for line in lines:
-            operation = _OPERATION.search(line)
-            if operation is None:
+            operation, sent = _OPERATION.search(line), _SEND.search(line)
+            if operation is None and sent is None:
                 continue
             channel = _CHANNEL.search(line)
             if channel is not None and channel[1] in seen:
                 continue
             seen.add(channel[1] if channel else line)
-            shape, size = max(((m[0], _bytes(m)) for m in _SHAPE.finditer(operation[1])), key=lambda pair: pair[1])
-            found.append(Collective(operation[2], shape, size, loops(name)))
+            arrays = _SHAPE.finditer((operation or sent)[1])
+            shape, size = max(((m[0], _bytes(m)) for m in arrays), key=lambda pair: pair[1])
+            found.append(Collective(operation[2] if operation else BETWEEN_SLICES, shape, size, loops(name)))
     return sorted(found, key=lambda one: -one.bytes * one.times)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from gr2_jax.planning.collectives import by_kind, collectives
+from gr2_jax.planning.collectives import BETWEEN_SLICES, by_kind, collectives
 from gr2_jax.training.chips import Chip
 from gr2_jax.training.step import Step
 
@@ -86,12 +86,14 @@ def training_figures(step: Step, program: Compiled, flops: float, chip: Chip, st
     parameters and optimiser state, so it includes gradients.
 
     The estimate is a roofline. Products take their FLOPs at half of the chip's peak, collectives take their bytes over
-    the chip's links. A step takes at least the longer of the two (full overlap) and at most their sum (no overlap).
+    the chip's links, and what goes to other slices over its share of the network. A step takes at least the longer of
+    products and exchange (full overlap) and at most their sum (no overlap).
     """
     chips = step.mesh.size
     found = collectives(program.text)
-    moved = sum(one.bytes * one.times for one in found)
-    computing, talking = flops / chips / (chip.flops * EFFICIENCY), moved / chip.links
+    moved = sum(one.bytes * one.times for one in found if one.kind != BETWEEN_SLICES)
+    sent = sum(one.bytes * one.times for one in found if one.kind == BETWEEN_SLICES)
+    computing, talking = flops / chips / (chip.flops * EFFICIENCY), moved / chip.links + sent / chip.network
     least, most = max(computing, talking), computing + talking
     return {
         "chips": chips,
@@ -137,8 +139,8 @@ def table(title: str, figures: dict[str, Any]) -> str:
         low, high = figures[name]
         lines.append(f"  {low * scale:,.1f} to {high * scale:,.1f} {unit}")
     lines.append(
-        f"  (products at {EFFICIENCY:.0%} of the peak; collectives at the links' full speed, behind the "
-        f"products or not; {figures['steps']:,} steps; compiled in {figures['compile_seconds']:.0f} s)"
+        f"  (products at {EFFICIENCY:.0%} of the peak; collectives at the links' and the network's full speed, behind "
+        f"the products or not; {figures['steps']:,} steps; compiled in {figures['compile_seconds']:.0f} s)"
     )
     return "\n".join(lines)
 

@@ -12,6 +12,7 @@ class Chip:
     flops        peak bfloat16 FLOPs per second
     bandwidth    memory bandwidth, bytes per second
     links        bandwidth of all links to other chips of the slice together, bytes per second (each way)
+    network      a chip's share of its host's network, which joins slices, bytes per second (each way)
     device_kind  JAX's name for it
     """
 
@@ -20,20 +21,22 @@ class Chip:
     flops: float
     bandwidth: float
     links: float
+    network: float
     device_kind: str
 
 
 _GIB = 2**30
+# The network of a v4 is not published: the least of the others. A GPU has a network card of its own (DGX).
 CHIPS = {
     chip.name: chip
     for chip in (
-        Chip("v4", 30.75 * _GIB, 275e12, 1.228e12, 300e9, "TPU v4"),
-        Chip("v5e", 15.75 * _GIB, 197e12, 0.819e12, 200e9, "TPU v5 lite"),
-        Chip("v5p", 95.74 * _GIB, 459e12, 2.765e12, 600e9, "TPU v5p"),
-        Chip("v6e", 31.25 * _GIB, 918e12, 1.64e12, 448e9, "TPU v6 lite"),
-        Chip("a100", 79.1 * _GIB, 312e12, 2.04e12, 300e9, "NVIDIA A100-SXM4-80GB"),
-        Chip("h100", 79.1 * _GIB, 989e12, 3.35e12, 450e9, "NVIDIA H100 80GB HBM3"),
-        Chip("h200", 140.0 * _GIB, 989e12, 4.8e12, 450e9, "NVIDIA H200"),
+        Chip("v4", 30.75 * _GIB, 275e12, 1.228e12, 300e9, 3.125e9, "TPU v4"),
+        Chip("v5e", 15.75 * _GIB, 197e12, 0.819e12, 200e9, 3.125e9, "TPU v5 lite"),
+        Chip("v5p", 95.74 * _GIB, 459e12, 2.765e12, 600e9, 6.25e9, "TPU v5p"),
+        Chip("v6e", 31.25 * _GIB, 918e12, 1.64e12, 448e9, 12.5e9, "TPU v6 lite"),
+        Chip("a100", 79.1 * _GIB, 312e12, 2.04e12, 300e9, 25e9, "NVIDIA A100-SXM4-80GB"),
+        Chip("h100", 79.1 * _GIB, 989e12, 3.35e12, 450e9, 50e9, "NVIDIA H100 80GB HBM3"),
+        Chip("h200", 140.0 * _GIB, 989e12, 4.8e12, 450e9, 50e9, "NVIDIA H200"),
     )
 }
 

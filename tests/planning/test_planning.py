@@ -73,13 +73,19 @@ PROGRAM = """
 ENTRY %main (a: f32[2]) -> f32[2] {
   %loop = (s32[], bf16[4,8]) while(%tuple), condition=%condition.1, body=%body.1
   %sum = (f32[3], f32[100,2]) all-reduce(%a, %b), channel_id=2, to_apply=%add
+  %send = (f32[25,2]{1,0}, u32[], token[]) send(%sum, %after), channel_id=3, attributes={_by="xla_megascale_runtime"}
+  %host = (f32[9,9]{1,0}, u32[], token[]) send(%sum, %after), channel_id=4, attributes={_by="other"}
 }
 """
 
 
 def test_collectives_in_a_loop_count_as_often_as_it_runs_and_a_channel_once():
-    assert by_kind(collectives(PROGRAM)) == {"all-gather": (12, 12 * 64 * 8 * 2), "all-reduce": (1, 800)}
-    assert [one.kind for one in collectives(PROGRAM)] == ["all-gather", "all-reduce"]
+    assert by_kind(collectives(PROGRAM)) == {
+        "all-gather": (12, 12 * 64 * 8 * 2),
+        "all-reduce": (1, 800),
+        "sent to other slices": (1, 200),
+    }
+    assert [one.kind for one in collectives(PROGRAM)] == ["all-gather", "all-reduce", "sent to other slices"]
 
 
 def test_the_largest_arrays_of_a_program_that_the_compiler_says_nothing_about():

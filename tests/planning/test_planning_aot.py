@@ -89,6 +89,11 @@ def test_every_axis_compiles(topology, axes):
     (figures,) = json.loads(done.stdout)["training"].values()
     assert figures["fits"]
     assert figures["chips"] == 16
+    sent = figures["collectives"].get("sent to other slices", {"bytes": 0})["bytes"]
+    if "--slices" in topology:  # all gradients, of which each chip of a slice sends its part
+        assert sent >= figures["parameters"]
+    else:
+        assert sent == 0
 
 
 def test_neighbouring_meshes_are_tried():
