@@ -56,6 +56,14 @@ def is_in_bucket(place: str | os.PathLike) -> bool:
     return str(place).partition("://")[0] in SCHEMES and "://" in str(place)
 
 
+def check_reachable(url: str) -> None:
+    """Raises `UserError` for a URL of another kind of store, or whose package is not installed."""
+    if not is_in_bucket(url):
+        known = " and ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise UserError(f"{url} is in no store that is known here: {known} are")
+    _file_system(url)
+
+
 def local_copy(place: str | os.PathLike, *, workdir: bool = False) -> Path:
     """The path of a folder or file on this host's disk: of a bucket's, a copy that this process alone works on, equal
     to the bucket's now; of any other, its own path. What is unfinished in a `workdir` is not copied either way.
@@ -162,8 +170,7 @@ def remove_folder(path: Path) -> None:
     copy, name = _copy_of(path)
     with _reaching(copy.url):
         there = copy.files.find(copy.at(name))
-        last = [place for place in there if posixpath.basename(place) not in _LAST]
-        for place in [*(place for place in there if place not in set(last)), *last]:
+        for place in sorted(there, key=lambda place: posixpath.basename(place) not in _LAST):
             with suppress(FileNotFoundError):
                 copy.files.rm_file(place)
         copy.files.invalidate_cache()

@@ -6,6 +6,8 @@ import platform
 import sys
 from pathlib import Path
 
+from gr2_jax.buckets import check_reachable
+
 VARIABLE = "GR2_COMPILATION_CACHE"
 """A folder for compiled programs, also in a bucket, or `off`; by default ~/.cache/gr2_jax/compiled."""
 
@@ -26,6 +28,7 @@ def keep_compiled_programs() -> Path | str | None:
     if asked.lower() == "off" or _is_set():
         return None
     if "://" in asked:
+        check_reachable(asked)
         os.environ.setdefault("EPATH_USE_TF", "false")  # TensorFlow would be loaded, and has stores of its own
         url = f"{asked.rstrip('/')}/{_processor()}"
         _set(_IN_A_BUCKET | {"jax_compilation_cache_dir": url})

@@ -107,7 +107,10 @@ def _version(library: str) -> str:
             return importlib.metadata.version(distributions[0])
     except importlib.metadata.PackageNotFoundError as error:
         raise UserError(f"the API documentation of {library} needs the library: pip install {library}") from error
-    spec = importlib.util.find_spec(library) if library.isidentifier() else None
+    try:
+        spec = importlib.util.find_spec(library) if library.isidentifier() else None
+    except ValueError:  # of `__main__`
+        spec = None
     if spec is None:
         raise UserError(f"apidocs finds no installed library {library!r}: {_nearest_library(library)}")
     return _checksum(spec.submodule_search_locations or [spec.origin])

@@ -19,6 +19,7 @@ from gr2_jax.corpus.pair_files import PairFiles
 from gr2_jax.corpus.qrels import check_grades, grade_places
 from gr2_jax.corpus.sources import is_text_folder, open_collection, source_fingerprint
 from gr2_jax.corpus.wikipedia.pairs import ITSELF, Order
+from gr2_jax.corpus.wikipedia.reader import wikipedia_grades
 from gr2_jax.errors import UserError
 from gr2_jax.files import new_directory, read_json, refuse_occupied, write_json
 from gr2_jax.lock import LOCK_FILE, holding
@@ -26,6 +27,7 @@ from gr2_jax.lock import LOCK_FILE, holding
 MANIFEST = "manifest.json"
 _WITH_WIKIPEDIAS_GRADES = ("apidocs", "wikipedia")  # they stay: 4 is the document itself, whichever others there are
 _FORMAT = 1  # raise it when the same source and options give other bytes
+_MOST_SHARDS = 500  # all are open at once
 _NUMBERED = 1 << 27  # documents that pre-training can number in one source
 
 
@@ -45,6 +47,8 @@ class PairsOptions:
         for name in ("shards", "documents_per_grade", "text_characters"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.shards > _MOST_SHARDS:
+            raise UserError(f"shards is {self.shards}; there are at most {_MOST_SHARDS}")
 
 
 def build_pairs(source: str, output: str | Path, options: PairsOptions | None = None) -> dict:
@@ -95,8 +99,10 @@ def _open(source: str, seed: int) -> tuple[CollectionStream, int]:
     if not places:
         missing = "no query with a grade above 0" if stream.queries else "documents and no queries"
         raise UserError(f"{source} has {missing}: pairs are made of queries and their graded documents")
-    if pages or source.partition(":")[0] in _WITH_WIKIPEDIAS_GRADES:
-        places = {grade: grade for grade in range(1, max(ITSELF, *places) + 1)}
+    kind, _, rest = source.partition(":")
+    if pages or kind in _WITH_WIKIPEDIAS_GRADES:
+        best = wikipedia_grades(rest) if kind == "wikipedia" else ITSELF
+        places = {grade: grade for grade in range(1, max(best, *places) + 1)}
     numbered = {query: {doc: places[grade] for doc, grade in own.items() if grade > 0} for query, own in qrels.items()}
     return replace(stream, qrels=numbered), len(places)
 

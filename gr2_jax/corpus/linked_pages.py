@@ -5,6 +5,7 @@ other sections link to; a page that is linked at two grades has the higher one. 
 heading below the page's own.
 """
 
+import contextlib
 import itertools
 import posixpath
 import re
@@ -16,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from gr2_jax.corpus.collection import CollectionStream, Document
 from gr2_jax.corpus.sentences import is_complete, paragraphs, sentences, word_count
-from gr2_jax.corpus.text_folder import MARKED, PAGES, id_of_file, text_files
+from gr2_jax.corpus.text_folder import FRONT_MATTER, MARKED, PAGES, id_of_file, text_files
 from gr2_jax.corpus.wikipedia.pairs import ELSEWHERE, ITSELF, LEAD, SEE_ALSO, Order
 
 Link = tuple[int, str]  # its grade, and its target as written
@@ -24,13 +25,13 @@ Link = tuple[int, str]  # its grade, and its target as written
 _LEADING, _SHORTEST, _LONGEST = 3, 4, 40  # paragraphs that lend sentences, and words of one
 _SEE_ALSO = re.compile(r"(?i)\W*(?:see also|related|further reading|next steps?|what's next)\b")
 _HEADING = re.compile(r"(#{1,6})\s+(.*)")
-_FENCE = re.compile(r"\s*(```|~~~)")
-_INLINE = re.compile(r"(?<!!)\[[^\]]*\]\(\s*<?([^)\s>]+)")
-_BY_NAME = re.compile(r"(?<!!)\[([^\]]+)\]\[([^\]]*)\]")
+_FENCE = re.compile(r"\s*(```|~~~)(?!.*\1)")  # code in one line begins no block
+_INLINE = re.compile(r"(?<!!)\[[^\[\]]{0,500}\]\(\s*<?([^)\s>]+)")  # bounded, so that no line takes long
+_BY_NAME = re.compile(r"(?<!!)\[([^\[\]]{1,500})\]\[([^\[\]]{0,500})\]")
 _NAMED = re.compile(r"\s{0,3}\[([^\]]+)\]:\s*<?([^\s>]+)")
 _MARKUP = (
-    (re.compile(r"!\[[^\]]*\]\([^)]*\)"), ""),
-    (re.compile(r"\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])"), r"\1"),
+    (re.compile(r"!\[[^\[\]]{0,500}\]\([^()]{0,2000}\)"), ""),
+    (re.compile(r"\[([^\[\]]{0,500})\](?:\([^()]{0,2000}\)|\[[^\[\]]{0,500}\])"), r"\1"),
     (re.compile(r"(?m)^\s*(?:#{1,6}\s|>|[-*+]\s|\d+[.)]\s)"), ""),
     (re.compile(r"[`*]+"), ""),
 )
@@ -110,18 +111,20 @@ class _Sections:
     """The grade of a link, by the headings above it."""
 
     def __init__(self):
-        self._headings, self.grade = 0, LEAD
+        self._headings, self.grade, self._see_also = 0, LEAD, 0
 
     def begin(self, level: int, heading: str) -> None:
         self._headings += 1
         if _SEE_ALSO.match(heading):
-            self.grade = SEE_ALSO
+            self.grade, self._see_also = SEE_ALSO, level
+        elif self.grade == SEE_ALSO and level > self._see_also:
+            pass  # a part of it
         elif level > 1 or self._headings > 1:  # the first of level 1 is the page's own
             self.grade = ELSEWHERE
 
 
 def _links_of_markdown(text: str) -> Iterator[Link]:
-    lines = text.splitlines()
+    lines = FRONT_MATTER.sub("", text).splitlines()
     named = {match[1].lower(): match[2] for line in lines if (match := _NAMED.match(line))}
     sections, fence = _Sections(), ""
     for line in lines:
@@ -139,8 +142,9 @@ def _links_of_markdown(text: str) -> Iterator[Link]:
 
 def _links_of_page(text: str) -> list[Link]:
     parser = _Page()
-    parser.feed(text)
-    parser.close()
+    with contextlib.suppress(AssertionError):  # html.parser, of a declaration that is none
+        parser.feed(text)
+        parser.close()
     return parser.links
 
 

@@ -13,7 +13,7 @@ from gr2_jax.errors import UserError
 
 PAGES = frozenset({".html", ".htm", ".xhtml"})
 MARKED = frozenset({".md", ".markdown", ".mdx"})
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
+FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"(?m)^title:[ \t]*([^\s>|].*)$")
 _SKIPPED = {"__pycache__", "node_modules"}
 _NUL_WITHIN = 8192  # bytes: a file with a NUL at its beginning is no text
@@ -116,7 +116,7 @@ def _titled(text: str, ending: str) -> tuple[str, str]:
     """The heading that a text begins with, "" where it begins with none, and the rest."""
     title = ""
     if ending in MARKED:
-        if front := _FRONT_MATTER.match(text):
+        if front := FRONT_MATTER.match(text):
             text = text[front.end() :]
             if named := _FRONT_TITLE.search(front[1]):
                 title = named[1].strip().strip("\"'")

@@ -41,7 +41,7 @@ def dense_loss(
     `document_table` holds the leading tokens of every document of the corpus, 0-padded; a document that the batch names
     twice counts once.
     """
-    read = functools.partial(_read, params=params, model=model, document_table=jnp.asarray(document_table))
+    read = functools.partial(_read, params=params, model=model, document_table=document_table)
     outputs = in_microbatches(read, batch, rng, count=microbatches)
     batch = with_documents(batch)
     rows = jnp.concatenate([_relevant_rows(batch).reshape(-1), batch["indexing_rows"]])

@@ -147,8 +147,8 @@ def _folders(directory: Path) -> list[Path]:
 
 
 def _size(directory: Path) -> int:
-    if buckets.url_of(directory) is not None:
-        return buckets.size_of(directory)
+    if buckets.url_of(directory) is not None and (size := buckets.size_of(directory)):
+        return size
     return sum(os.lstat(os.path.join(place, name)).st_size for place, _, names in os.walk(directory) for name in names)
 
 

@@ -17,7 +17,7 @@ from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import Stage, fingerprint_of, reading_stage
 from gr2_jax.progress import progress, say
 from gr2_jax.search.retriever import Retriever
-from gr2_jax.search.searcher import SearchOptions
+from gr2_jax.search.searcher import PLACES, SearchOptions
 
 _BATCHES_PER_REPORT = 4
 
@@ -33,7 +33,8 @@ class Mined(NamedTuple):
 def mined_negatives(run: Run, row: str, retriever: Retriever, *, beams: int, depth: int) -> Mined:
     """Kept in negatives/<row>/; `retriever` searches with the weights of that row."""
     # what is found must not depend on how the experiment evaluates
-    options = {field.name: field.default for field in dataclasses.fields(SearchOptions) if field.name != "batch"}
+    own = ("batch", *PLACES)  # these change no result
+    options = {field.name: field.default for field in dataclasses.fields(SearchOptions) if field.name not in own}
     options |= {"beams": beams, "nearest": beams}
 
     def build(out: Path) -> None:
@@ -53,7 +54,8 @@ def mined_negatives(run: Run, row: str, retriever: Retriever, *, beams: int, dep
         say(f"  {figures['per_query']:.1f} wrong documents per query; {figures['none']:,} queries have none")
 
     directory = run.paths.negatives(row)
-    Stage(directory, fingerprint_of([run.training(row).fingerprint, options, depth])).build(build)
+    decides = options | {"table": "replicated"}  # as earlier versions noted it
+    Stage(directory, fingerprint_of([run.training(row).fingerprint, decides, depth])).build(build)
     with reading_stage(directory, "figures.json") as path:
         seconds = float(read_json(path)["seconds"])
     with reading_stage(directory, "judged.npy") as path:

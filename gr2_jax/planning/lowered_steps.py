@@ -21,7 +21,6 @@ from gr2_jax.training.partition import place_params
 from gr2_jax.training.step import Step
 
 VOCABULARY = 32128  # T5's, with its padding
-_TRIE_DOCIDS = 100_000
 
 
 def step_of(settings: Settings) -> RetrievalStep:

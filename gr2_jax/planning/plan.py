@@ -30,10 +30,11 @@ class Pod:
     @property
     def host(self) -> list:
         """The chips of one host, as a topology of its own."""
-        first = sum(device.process_index == self.devices[0].process_index for device in self.devices)
-        shape = {4: "2x2", 8: "2x4"}.get(first)
-        if first == len(self.devices) or shape is None:
-            return self.devices
+        first = {(device.slice_index, device.process_index) for device in self.devices[:1]}
+        own = [device for device in self.devices if (device.slice_index, device.process_index) in first]
+        shape = {4: "2x2", 8: "2x4"}.get(len(own))
+        if len(own) == len(self.devices) or shape is None:
+            return own
         chip, whole = self.topology.split(":")
         return devices_of(f"{chip}:{shape}{'x1' * (whole.count('x') - 1)}")
 

@@ -153,7 +153,7 @@ def search_table(figures: dict[str, Any]) -> str:
         f"{figures['queries']} queries of 20 beams on each",
         f"  {'fits' if figures['fits'] else 'DOES NOT FIT'}: peak {_gib(figures['peak'])} of {_gib(figures['hbm'])}",
         f"  parameters {_gib(figures['parameters'])}, trie of {figures['documents']:,} docids {_gib(figures['trie'])}",
-        f"  at least {figures['ms_per_query']:,.2f} ms a query (the decoder's weights read, gathered and multiplied at "
+        f"  about {figures['ms_per_query']:,.2f} ms a query (the decoder's weights read, gathered and multiplied at "
         f"each token; compiled in {figures['compile_seconds']:.0f} s)",
     ]
     if figures["collectives"]:

@@ -1,5 +1,6 @@
 """Search with a trained model: beams over a run's docid trie and the docids nearest to the query, exact on request."""
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Collection, Sequence
@@ -46,6 +47,7 @@ _READ_AT_ONCE = 10  # docids whose tokens are read in one call
 _SMALL = (1, 8)  # queries per device of an accelerator's programs for few queries
 _DEPTHS = (20, 100, 300, 1000)  # lists of these lengths are cut to shorter ones
 _MAKING = threading.RLock()
+_TOGETHER = threading.RLock()  # programs in which devices exchange must start in the same order on all of them
 _DOCIDS_FOR_A_BEAM = 3  # docids that are scored at once in the time of one beam, which goes step by step
 
 
@@ -240,7 +242,8 @@ class Retriever:
         }
         name = ("joint", beams, *settings.values(), *self._places, whole_batches)
         search = self._keep(name, lambda: made(joint_program, **settings, placement=self._placement))
-        found = self._in_batches(search, tokens, batch, self._joint_docids(options.table), whole_batches)
+        docids = self._table(options.table)._replace(trie=self._device_trie)
+        found = self._in_batches(search, tokens, batch, docids, whole_batches)
         return found.best(k)
 
     def _exhaustive(self, tokens: np.ndarray, k: int) -> SearchResult:
@@ -248,12 +251,14 @@ class Retriever:
         name, settings = ("exhaustive", _depth(k), similarity, self.options.parameters), (_depth(k), similarity)
         search = self._keep(name, lambda: exhaustive_program(self.model, self.columns, *settings, self._placement))
         docids = self._choose("docids", lambda: on_every_device(docids_by_length(self.trie, self.allowed)))
-        docids = docids, self._joint_docids("replicated")._replace(trie=None) if self.ranks_jointly else None
+        docids = docids, self._table("replicated") if self.ranks_jointly else None
         # one query against many docids at once keeps a device busy
         with progress(len(tokens), "scoring every docid") as bar:
             return self._in_batches(search, tokens, 1, docids, True, bar.advance).best(k)
 
-    def _joint_docids(self, how: Place) -> JointDocids:
+    def _table(self, how: Place) -> JointDocids:
+        """What a joint search reads beside the trie."""
+
         def table() -> JointDocids:
             vectors = self.docid_vectors
             longest = np.float32(vectors.longest() * (1 + 1e-6))
@@ -269,7 +274,7 @@ class Retriever:
         if self.allowed is not None:
             put = on_every_device if how == "replicated" else divided_over_devices
             vectors = vectors._replace(allowed=self._choose(f"allowed, {how}", lambda: put(self.allowed)))
-        return kept._replace(trie=self._device_trie, vectors=vectors, weight=on_every_device(weight))
+        return kept._replace(vectors=vectors, weight=on_every_device(weight))
 
     @property
     def _device_trie(self) -> TrieArrays:
@@ -298,7 +303,8 @@ class Retriever:
             piece = tokens[start : start + size]
             padded = np.pad(piece, [(0, size - len(piece)), (0, 0)])
             padded[len(piece) :, 0] = 1  # a padded query must attend to something
-            parts.append(jax.tree.map(np.asarray, search(params, padded, docids)))
+            with _TOGETHER if "sharded" in self._places else contextlib.nullcontext():
+                parts.append(jax.tree.map(np.asarray, search(params, padded, docids)))
             start += len(piece)
             advance(len(piece))
         return jax.tree.map(lambda *pieces: np.concatenate(pieces)[: len(tokens)], *parts)

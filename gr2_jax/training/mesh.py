@@ -140,23 +140,31 @@ def on_this_host(tree: Any) -> Any:
 
 def divided_in_each_process(tree: Any, mesh: Mesh) -> Any:
     """Arrays of the mesh's devices as arrays of this process's devices alone: every process gets all of each, divided
-    over its own devices along the first dimension that they divide."""
+    over its own devices along a dimension that they divide."""
     ordered = sorted(mesh.devices.flat, key=lambda device: (device.process_index, device.id))
     devices = np.array(ordered).reshape(jax.process_count(), -1)
     of_all, own = Mesh(devices, ("process", "device")), Mesh(devices[jax.process_index()], ("device",))
 
     def place(x: jax.Array) -> PartitionSpec:
         divisible = [i for i, size in enumerate(x.shape) if size % own.size == 0]
-        return PartitionSpec(*(None,) * divisible[0], "device") if divisible else PartitionSpec()
+        part = x.sharding.shard_shape(x.shape)
+        split = [i for i in divisible if part[i] < x.shape[i]] or divisible  # as it is divided already: moves the least
+        return PartitionSpec(*(None,) * split[0], "device") if split else PartitionSpec()
 
     places = jax.tree.map(place, tree)
-    moved = jax.device_put(tree, jax.tree.map(lambda spec: NamedSharding(of_all, spec), places))
+    # one program, and waited for: several that wait for the other processes must not queue up
+    there = jax.tree.map(lambda spec: NamedSharding(of_all, spec), places)
+    moved = jax.block_until_ready(jax.jit(_unchanged, out_shardings=there)(tree))
 
     def of_this_process(x: jax.Array, spec: PartitionSpec) -> jax.Array:
         parts = [shard.data for shard in x.addressable_shards]
         return jax.make_array_from_single_device_arrays(x.shape, NamedSharding(own, spec), parts)
 
     return jax.tree.map(of_this_process, moved, places)
+
+
+def _unchanged(tree: Any) -> Any:
+    return tree
 
 
 def _own_parts(mesh: Mesh) -> list[int]:

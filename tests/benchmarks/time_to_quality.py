@@ -33,12 +33,15 @@ def cpu_seconds(process: int) -> float:
 
 def curve(workdir: Path, every: int) -> list[dict]:
     """Runs GR2S; step, score, seconds and CPU-seconds of each validation, as its line appears."""
+    if workdir.exists():
+        raise SystemExit(f"{workdir} is there already: its clocks would not begin at 0")
     started, found = time.monotonic(), []
     command = [*COMMAND, "--rows", "GR2S", "--workdir", str(workdir), "--retrieval.evaluate_every", str(every)]
     process = subprocess.Popen(command)
     while process.poll() is None:
         time.sleep(0.2)
-        lines = [line for file in workdir.glob(f"checkpoints/GR2S-*/{CURVE}") for line in file.read_text().splitlines()]
+        files = workdir.glob(f"checkpoints/GR2S-*/{CURVE}")  # written anew, and renamed
+        lines = [line for file in files for line in file.read_text().splitlines()]
         for line in lines[len(found) :]:
             clocks = {"seconds": time.monotonic() - started, "cpu": cpu_seconds(process.pid)}
             found.append(json.loads(line) | clocks)

@@ -4,7 +4,7 @@ import pytest
 
 from gr2_jax.corpus import open_collection
 from gr2_jax.corpus.graded_pairs import PairsOptions, build_pairs
-from gr2_jax.corpus.linked_pages import ask_linked_pages
+from gr2_jax.corpus.linked_pages import _links_of_markdown, _links_of_page, ask_linked_pages
 from gr2_jax.errors import UserError
 
 FILES = {
@@ -84,3 +84,21 @@ def test_a_folder_without_pages_is_refused(tmp_path):
     (tmp_path / "tea" / "a.txt").write_text("Text alone.")
     with pytest.raises(UserError, match="has documents and no queries"):
         build_pairs(str(tmp_path / "tea"), tmp_path / "pairs")
+
+
+@pytest.mark.parametrize(
+    ("text", "grades"),
+    [
+        ("---\n# a comment\ntitle: t\n---\nSee [a](a.md).\n", [2]),
+        ("# T\n```x = 1```\n[a](a.md)\n", [2]),
+        ("# T\n## See also\n### More\n[a](a.md)\n## Rest\n[b](b.md)\n", [3, 1]),
+        ("[" * 20_000 + "[a](a.md)", [2]),
+    ],
+)
+def test_what_a_markdown_page_may_hold(text, grades):
+    assert [grade for grade, _ in _links_of_markdown(text)] == grades
+
+
+@pytest.mark.parametrize("text", ["<![foo[x]]>", "<![ 1", "<a href='a.html'>a</a><![foo[x]]>"])
+def test_a_page_that_the_parser_gives_up_has_the_links_before(text):
+    assert [target for _, target in _links_of_page(text)] == ["a.html"] * text.count("href")

@@ -422,9 +422,15 @@ def test_a_bundle_needs_the_core_alone(made):
     ]
 
 
-def test_search_options_are_written_whole(made):
+def test_search_options_are_written_but_for_where_a_search_keeps_its_arrays(made):
     fields = {field.name for field in dataclasses.fields(SearchOptions)}
-    assert read_json(made / "bundle.json")["search"].keys() == fields
+    assert read_json(made / "bundle.json")["search"].keys() == fields - {"table", "trie", "parameters"}
+    assert open_retriever(made).searcher.options.table == "replicated"
+
+
+def test_a_bundle_of_an_earlier_version_names_the_table_s_place(bundle):
+    edit(bundle, put_in("search", "table", "replicated"))
+    assert open_retriever(bundle).search("root", k=1)
 
 
 # the hub

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -174,6 +175,17 @@ def test_a_stopped_row_ends_as_an_undisturbed_one(stop, experiment, finished, tm
     ROW.train(run)
     again = np.load(workdir.vectors("Dense") / VECTORS)
     np.testing.assert_array_equal(again, np.load(finished[0].vectors("Dense") / VECTORS))
+
+
+def test_the_vectors_of_an_earlier_version_are_in_the_folder_of_its_checkpoints(experiment, finished, tmp_path):
+    shutil.copytree(finished[0].root, tmp_path / "run")
+    old = Workdir(tmp_path / "run")
+    (old.vectors("Dense") / VECTORS).rename(_checkpoints(old) / VECTORS)
+    shutil.rmtree(old.vectors("Dense"))
+    found, expected = (open_retriever(paths.root).search("how to sort", k=5) for paths in (old, finished[0]))
+    assert [hit.doc_id for hit in found] == [hit.doc_id for hit in expected]
+    ROW.train(Run(experiment, old.root))
+    assert not old.vectors("Dense").exists()
 
 
 @pytest.mark.multiprocess

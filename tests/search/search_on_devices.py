@@ -74,7 +74,7 @@ def main(output: str) -> None:
     for name, changes in (JOINT | SHARDED).items():
         result = joint.with_options(**changes).search_tokens(tokens, K, whole_batches=True)
         seen |= {f"{name}/{field}": array for field, array in result._asdict().items()}
-    for name, changes in {"some": {}, "some, sharded": {"table": "sharded"}}.items():
+    for name, changes in {"some": {}, "some, sharded": {"table": "sharded"}, "some, all sharded": ALL}.items():
         some = joint.with_options(nearest=5, **changes).only(joint.doc_ids[::3])
         result = some.search_tokens(tokens, K, whole_batches=True)
         seen |= {f"{name}/{field}": array for field, array in result._asdict().items()}

@@ -13,8 +13,12 @@ from gr2_jax.training.partition import place_params
 def params() -> dict:
     rng = np.random.default_rng(0)
     shapes = {"wi": (8, 12), "wo": (12, 8)}
-    layer = {name: {"kernel": rng.normal(size=shape).astype(np.float32)} for name, shape in shapes.items()}
-    return {"layer_0": {"feed_forward": layer, "norm": {"scale": rng.normal(size=8).astype(np.float32)}}}
+
+    def layer() -> dict:
+        matrices = {name: {"kernel": rng.normal(size=shape).astype(np.float32)} for name, shape in shapes.items()}
+        return {"feed_forward": matrices, "norm": {"scale": rng.normal(size=8).astype(np.float32)}}
+
+    return {f"layer_{i}": layer() for i in range(24)}  # more arrays than programs may wait for the other process
 
 
 def main(address: str, index: int) -> None:
@@ -24,7 +28,8 @@ def main(address: str, index: int) -> None:
     divided = jax.tree.map(
         lambda value, place: jax.make_array_from_callback(value.shape, place, lambda at: value[at]), params(), places
     )
-    own = divided_in_each_process(divided, mesh)
+    for _ in range(5):
+        own = divided_in_each_process(divided, mesh)
     leaves = jax.tree.leaves(own)
     seen = {
         "whole": jax.tree.map(lambda value: np.asarray(value).tolist(), own),

@@ -1,7 +1,7 @@
 """bundle.json: what a bundle's files are, and everything else that a search needs to know."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from gr2_jax.models import T5Config
 from gr2_jax.models.config import config_from
 from gr2_jax.models.huggingface.reading import WEIGHTS
 from gr2_jax.search.docid_vectors import VectorSettings
-from gr2_jax.search.searcher import SearchOptions
+from gr2_jax.search.searcher import PLACES, SearchOptions
 
 RECORD = "bundle.json"
 VOCABULARY, TRIE, VECTORS = MODEL_NAME, "trie", "vectors"
@@ -99,7 +99,9 @@ def write_record(directory: Path, contents: Contents) -> None:
         name: {"bytes": (directory / name).stat().st_size, "crc32": crc32_of(directory / name)}
         for name in sorted(contents.files)
     }
-    record = {"format": FORMAT, "version": VERSION, "files": files} | vars(contents)
+    # where a search keeps its arrays is the business of whoever opens the bundle
+    search = {name: value for name, value in vars(contents.search).items() if name not in PLACES}
+    record = {"format": FORMAT, "version": VERSION, "files": files} | vars(contents) | {"search": search}
     write_json(directory / RECORD, sealed(record))
 
 
@@ -142,21 +144,22 @@ def _contents(record: dict[str, Any], place: Path) -> Contents:
     parts = {
         "model": lambda value: config_from(value, place),
         "compares": lambda value: None if value is None else _section(VectorSettings, value, place),
-        "search": lambda value: _section(SearchOptions, value, place),
+        "search": lambda value: _section(SearchOptions, value, place, left_out=PLACES),
     }
     return _section(
         Contents, record | {name: make(record[name]) for name, make in parts.items() if name in record}, place
     )
 
 
-def _section(kind: type[Section], values: Any, place: Path) -> Section:
-    """The dataclass with exactly these fields; `UserError` that names `place` for others, or for what it refuses."""
+def _section(kind: type[Section], values: Any, place: Path, *, left_out: Collection[str] = ()) -> Section:
+    """The dataclass with exactly these fields, but for those that may be left out; `UserError` that names `place` for
+    others, or for what it refuses."""
     if not isinstance(values, dict):
         raise UserError(f"{place}: {kind.__name__} is {values!r}, not an object")
     known = {field.name for field in dataclasses.fields(kind)}
     if unknown := sorted(values.keys() - known):
         raise UserError(f"{place} has the unknown setting {unknown[0]!r}: {nearest(unknown[0], known)}")
-    if missing := sorted(known - values.keys()):
+    if missing := sorted(known - values.keys() - set(left_out)):
         raise UserError(f"{place} lacks the setting {missing[0]!r}")
     try:
         return kind(**values)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -67,7 +68,7 @@ class DenseRow(Row):
         searches map into memory, to vectors/<name>/."""
         self._train(run)
         vectors = self._vectors(run)
-        if not vectors.done:
+        if not vectors.done and _vectors_of_before(run.training(self.name)) is None:
             model, params = _restored(run.training(self.name))  # by every process; the first alone builds
             vectors.build(lambda out: write_vectors(out / VECTORS, model, params, self._documents(run)))
 
@@ -96,7 +97,7 @@ class DenseRow(Row):
         loss = partial(
             dense_loss,
             model=model,
-            document_table=self._documents(run),
+            document_table=jnp.asarray(self._documents(run)),
             temperature=self.temperature,
             microbatches=experiment.retrieval.batch.microbatches,
         )
@@ -124,8 +125,9 @@ class DenseRow(Row):
     def open(self, run: Run, step: int | None = None) -> DenseIndex:
         if step is not None:
             raise UserError(f"{self.name} has document vectors only for its last step: leave --step out")
-        stage, experiment, vectors = run.training(self.name), run.experiment, self._vectors(run)
-        if not vectors.done:
+        stage, experiment, made = run.training(self.name), run.experiment, self._vectors(run)
+        vectors = made.directory if made.done else _vectors_of_before(stage)
+        if vectors is None:
             raise UserError(
                 f"{self.name} in {run.paths.root} has no vectors of its documents yet: run the same command again to "
                 "finish it"
@@ -141,7 +143,7 @@ class DenseRow(Row):
 
         return DenseIndex(
             doc_ids=run.doc_ids,
-            vectors=_read_vectors(run, vectors.directory),
+            vectors=_read_vectors(run, vectors),
             encode=encode_texts,
             model_bytes=sum(leaf.nbytes for leaf in jax.tree.leaves(params)),
         )
@@ -161,6 +163,11 @@ class DenseRow(Row):
 
 def _random_params(model: BiEncoder, seed: int) -> dict:
     return model.init(jax.random.key(seed), np.ones((1, 2), int))["params"]
+
+
+def _vectors_of_before(stage: Stage) -> Path | None:
+    """The folder with the vectors of a row that an earlier version trained: that of its checkpoints."""
+    return stage.directory if stage.done and (stage.directory / VECTORS).is_file() else None
 
 
 def _restored(stage: Stage) -> tuple[BiEncoder, dict]:
