@@ -7,10 +7,8 @@ import sys
 from pathlib import Path
 
 import jax
-import numpy as np
 import pytest
 import virtual_devices
-from hosts_params import params
 
 
 @pytest.mark.multiprocess
@@ -31,8 +29,4 @@ def test_each_of_two_hosts_gets_all_parameters_divided_over_its_own_devices():
     for host in seen:
         assert len(host["devices"]) == 2
         assert host["largest part"] == 8 * 12 // 2
-        jax.tree.map(
-            np.testing.assert_array_equal,
-            jax.tree.map(np.float32, host["whole"], is_leaf=lambda x: isinstance(x, list)),
-            params(),
-        )
+        assert all(jax.tree.leaves(host["equal"]))
