@@ -30,8 +30,11 @@ class Pod:
     @property
     def host(self) -> list:
         """The chips of one host, as a topology of its own."""
-        first = {(device.slice_index, device.process_index) for device in self.devices[:1]}
-        own = [device for device in self.devices if (device.slice_index, device.process_index) in first]
+
+        def host_of(device: Any) -> tuple[int, int]:
+            return getattr(device, "slice_index", 0), device.process_index
+
+        own = [device for device in self.devices if host_of(device) == host_of(self.devices[0])]
         shape = {4: "2x2", 8: "2x4"}.get(len(own))
         if len(own) == len(self.devices) or shape is None:
             return own

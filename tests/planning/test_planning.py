@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from gr2_jax.models import GR2, preset
 from gr2_jax.objectives.retrieval import RetrievalObjective, retrieval_loss
 from gr2_jax.planning.collectives import by_kind, collectives
 from gr2_jax.planning.lowered_steps import judged_of, lowered_step, step_of
-from gr2_jax.planning.plan import fastest, neighbouring
+from gr2_jax.planning.plan import Pod, fastest, neighbouring
 from gr2_jax.planning.report import largest_arrays
 from gr2_jax.training.chips import CHIPS, chip_of, peak_flops
 from gr2_jax.training.flops import StepShape, forward_flops, training_flops
@@ -148,3 +149,14 @@ def test_what_cannot_be_planned_is_said_in_one_sentence(capsys, monkeypatch):
     assert "planning needs the TPU's compiler: pip install -e '.[tpu]' in the clone" in refused(
         capsys, "--topology", "v5e:4x4"
     )
+
+
+@pytest.mark.parametrize(("slices", "attributes"), [(1, {}), (2, {"slice_index": 0})])
+def test_a_host_s_chips_are_a_topology_of_their_own(monkeypatch, slices, attributes):
+    devices = [SimpleNamespace(process_index=i // 4, **attributes) for i in range(16)]
+    if slices > 1:
+        devices += [SimpleNamespace(process_index=i // 4, slice_index=1) for i in range(16)]
+    monkeypatch.setattr("gr2_jax.planning.plan.devices_of", lambda topology: topology)
+    assert Pod("v5e:4x4", CHIPS["v5e"], devices).host == "v5e:2x2"
+    assert Pod("v5p:2x2x4", CHIPS["v5p"], devices).host == "v5p:2x2x1"
+    assert Pod("v5e:2x2", CHIPS["v5e"], devices[:4]).host == devices[:4]
