@@ -3,6 +3,7 @@
 import ast
 import functools
 import importlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -218,4 +219,27 @@ def test_a_command_has_its_help_its_arguments_and_its_run_and_no_other_public_na
 
 def test_every_command_has_a_file_and_every_file_is_a_command_or_what_commands_share():
     files = {path.stem for path in (PACKAGE / "commands").glob("*.py")}
-    assert files == {*COMMANDS, "__init__", "ahead", "completion", "experiments", "prompt", "search_options"}
+    assert files == {
+        *COMMANDS,
+        "__init__",
+        "ahead",
+        "completion",
+        "experiments",
+        "field_options",
+        "prompt",
+        "search_options",
+    }
+
+
+BENCHMARKS = sorted((Path(__file__).parent / "benchmarks").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_what_a_benchmark_imports_of_the_package_is_there(path):
+    """Benchmarks are started by hand: nothing else would notice that what they import was moved."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "gr2_jax":
+            module = importlib.import_module(node.module)
+            for name in node.names:
+                there = hasattr(module, name.name) or importlib.util.find_spec(f"{node.module}.{name.name}")
+                assert there, f"{node.module} has no {name.name}"

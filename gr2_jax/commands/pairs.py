@@ -1,10 +1,10 @@
 """`gr2 pairs SOURCE --output DIR`: any source with graded queries as documents and graded pairs to pre-train on."""
 
 import argparse
-import dataclasses
 from collections.abc import Sequence
 
 from gr2_jax.commands.experiments import refuse_settings
+from gr2_jax.commands.field_options import add_fields, counts_as_lines, from_flags
 from gr2_jax.terminal import show, show_json
 
 HELP = "any source with graded queries as documents and graded pairs, to pre-train on"
@@ -17,10 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help=sources)
     parser.add_argument("--output", required=True, help="a new folder")
     parser.add_argument("--json", action="store_true", help="the manifest as one JSON object instead of a table")
-    for field in dataclasses.fields(PairsOptions):
-        flag = "--" + field.name.replace("_", "-")
-        text = f"{field.metadata['help']} (default: {field.default})"
-        parser.add_argument(flag, type=type(field.default), default=field.default, help=text)
+    add_fields(parser, PairsOptions)
 
 
 def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
@@ -28,9 +25,7 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     refuse_settings(settings)
     from gr2_jax.corpus.graded_pairs import PairsOptions, build_pairs
 
-    names = [field.name for field in dataclasses.fields(PairsOptions)]
-    chosen = PairsOptions(**{name: getattr(options, name) for name in names})
-    manifest = build_pairs(options.source, options.output, chosen)
+    manifest = build_pairs(options.source, options.output, from_flags(PairsOptions, options))
     if options.json:
         show_json(manifest)
     else:
@@ -44,6 +39,4 @@ def _table(manifest: dict) -> str:
     grades = {f"pairs of grade {grade}": count for grade, count in by_grade}
     left_out = {f"left out: {reason}": count for reason, count in sorted(manifest["left_out"].items())}
     counts = {name: manifest["counts"][name] for name in ("documents", "queries", "pairs")}
-    rows = counts | grades | left_out
-    width = max(map(len, rows))
-    return "\n".join(f"{name:{width}}  {count:>14,}" for name, count in rows.items())
+    return counts_as_lines(counts | grades | left_out)

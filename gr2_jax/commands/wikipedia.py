@@ -1,9 +1,9 @@
 """`gr2 wikipedia DUMP... --output DIR [options] [Beam's options]`: dumps to documents and graded pairs."""
 
 import argparse
-import dataclasses
 from collections.abc import Sequence
 
+from gr2_jax.commands.field_options import add_fields, counts_as_lines, from_flags
 from gr2_jax.terminal import show, show_json
 
 HELP = "a Wikipedia dump into documents and graded pairs, by Apache Beam"
@@ -18,10 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dumps", nargs="+", help="pages-articles dumps (.xml or .xml.bz2), paths or globs")
     parser.add_argument("--output", required=True, help="a new folder, or the folder of a build to resume")
     parser.add_argument("--json", action="store_true", help="the manifest as one JSON object instead of a table")
-    for field in dataclasses.fields(WikipediaOptions):
-        flag = "--" + field.name.replace("_", "-")
-        text = f"{field.metadata['help']} (default: {field.default})".replace("%", "%%")
-        parser.add_argument(flag, type=type(field.default), default=field.default, help=text)
+    add_fields(parser, WikipediaOptions)
 
 
 def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
@@ -29,9 +26,7 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     from gr2_jax.corpus.wikipedia.pairs import WikipediaOptions
     from gr2_jax.corpus.wikipedia.pipeline import build_wikipedia
 
-    names = [field.name for field in dataclasses.fields(WikipediaOptions)]
-    chosen = WikipediaOptions(**{name: getattr(options, name) for name in names})
-    manifest = build_wikipedia(options.dumps, options.output, chosen, list(settings))
+    manifest = build_wikipedia(options.dumps, options.output, from_flags(WikipediaOptions, options), list(settings))
     if options.json:
         show_json(manifest)
     else:
@@ -44,6 +39,4 @@ def _table(manifest: dict) -> str:
     counts = {name: manifest["counts"][name] for name in sorted(manifest["counts"])}
     grades = {f"pairs of grade {grade}, {_GRADES[grade]}": count for grade, count in manifest["pairs_by_grade"].items()}
     dropped = {f"links left out: {reason}": count for reason, count in sorted(manifest["dropped_links"].items())}
-    rows = counts | grades | dropped
-    width = max(map(len, rows))
-    return "\n".join(f"{name:{width}}  {count:>14,}" for name, count in rows.items())
+    return counts_as_lines(counts | grades | dropped)

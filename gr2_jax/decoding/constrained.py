@@ -21,6 +21,16 @@ from gr2_jax.decoding.together import while_any
 from gr2_jax.decoding.trie_arrays import TrieArrays, has_one_docid, row_of
 
 
+class _Search(NamedTuple):
+    """What no step changes; see `constrained_beam_search`."""
+
+    step: Step
+    trie: TrieArrays
+    columns: Int[Array, "V"] | None
+    beams: int
+    axis: str | None
+
+
 class _State(NamedTuple):
     """The state between two steps: m live beams (1 at the root, then M) and M finished docids, each best first."""
 
@@ -81,13 +91,13 @@ def constrained_beam_search(
         many steps, and the result is the same.
     """
     trie, columns = jax.tree.map(jnp.asarray, (trie, columns))
-    search = {"step": step, "trie": trie, "columns": columns, "beams": beams, "axis": axis}
+    search = _Search(step, trie, columns, beams, axis)
     if length_penalty is None:
-        advance = partial(_advance, **search)
+        advance = partial(_advance, search=search)
     else:
         tail = 0
         rule = partial(stops, max_length=max_length, length_penalty=length_penalty, early_stopping=early_stopping)
-        advance = partial(_advance_by_length, **search, length_penalty=length_penalty, stops=rule)
+        advance = partial(_advance_by_length, search=search, length_penalty=length_penalty, stops=rule)
     root = _State(
         position=jnp.int32(0),
         tokens=jnp.full((batch, 1), start_token, jnp.int32),
@@ -109,24 +119,16 @@ def constrained_beam_search(
         partial(goes_on, until_tails=tail > 0), partial(advance, most=widths[1]), advance(root, most=widths[0]), axis
     )
     if tail:
-        go_down = partial(_follow_tails, step=step, trie=trie, columns=columns, tail=tail, max_length=max_length)
+        go_down = partial(_follow_tails, search=search, tail=tail, max_length=max_length)
         last = while_any(partial(goes_on, until_tails=False), go_down, last, axis)
     # a beam still alive is longer than max_length; anything else that was dropped cannot reach the last result
     bound = jnp.stack([last.bound, last.scores.max(axis=1), last.row_scores[:, -1]]).max(axis=0)
     return SearchResult(last.rows, last.row_scores, last.rows >= 0, bound)
 
 
-def _advance(
-    state: _State,
-    *,
-    step: Step,
-    trie: TrieArrays,
-    columns: Int[Array, "V"] | None,
-    beams: int,
-    most: int,
-    axis: str | None,
-) -> _State:
+def _advance(state: _State, *, search: _Search, most: int) -> _State:
     """Grows every live beam by one edge."""
+    step, trie, columns, beams, axis = search
     logits, cache = step(state.tokens, state.position, state.cache)
     edges = edges_of(trie, state.nodes, state.scores, logits)
     end_row, end_score, edges = take_ends(trie, edges, columns)
@@ -144,10 +146,9 @@ def _advance(
     )
 
 
-def _follow_tails(
-    state: _State, *, step: Step, trie: TrieArrays, columns: Int[Array, "V"] | None, tail: int, max_length: int
-) -> _State:
+def _follow_tails(state: _State, *, search: _Search, tail: int, max_length: int) -> _State:
     """Moves every live beam `tail` edges further down its only docid."""
+    step, trie, columns, *_ = search
     along = follow(trie, state.nodes, jnp.minimum(tail, max_length - state.position), tail)
     tokens = jnp.concatenate([state.tokens[..., None], along.tokens[..., :-1]], axis=-1)
     logits, cache = step(tokens, state.position, state.cache)
@@ -170,19 +171,9 @@ def _follow_tails(
     )
 
 
-def _advance_by_length(
-    state: _State,
-    *,
-    step: Step,
-    trie: TrieArrays,
-    columns: Int[Array, "V"] | None,
-    beams: int,
-    most: int,
-    axis: str | None,
-    length_penalty: float,
-    stops,
-) -> _State:
+def _advance_by_length(state: _State, *, search: _Search, most: int, length_penalty: float, stops) -> _State:
     """Hugging Face's rules: of the best M children, those that end become results; the best M others live on."""
+    step, trie, columns, beams, axis = search
     logits, cache = step(state.tokens, state.position, state.cache)
     edges = edges_of(trie, state.nodes, state.scores, logits)
     grown = grow(trie, edges, columns, 2 * beams, most, axis)  # 2M include M that go on: each beam has at most one end

@@ -49,7 +49,7 @@ def divided_places(params: dict, axis: str, devices: int) -> dict:
 
 
 def is_matrix_of_layer(path: tuple) -> bool:
-    """Whether a parameter is used by `gr2_jax.models.matmul` alone, which casts it to the activations' type."""
+    """Whether a parameter is a matrix of a layer: `gr2_jax.models.matmul` alone reads it, in the activations' type."""
     return path[-1].key == "kernel" and any(str(key.key).startswith(_LAYER) for key in path)
 
 

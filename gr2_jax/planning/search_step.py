@@ -102,7 +102,8 @@ def _bytes_of_one(tree: Any) -> int:
 def _least_ms(params: Any, chips: int, plan: SearchPlan, chip: Chip) -> float:
     """A roofline: every step of a docid's tokens reads the decoder's matrices once, but for those that read the query
     once for all steps, from memory and, of a divided model, from the other chips, and multiplies them with every beam;
-    the longest of the three decides. The output's product and the first step's single beam are not told apart."""
+    the longest of the three decides. It leaves out the output's product and counts every beam at the first step, too.
+    """
     flat = jax.tree_util.tree_leaves_with_path(params["t5"]["decoder"])
     matrices = [x for path, x in flat if is_matrix_of_layer(path) and not _reads_the_query(path)]
     size = sum(math.prod(x.shape) * x.dtype.itemsize for x in matrices)

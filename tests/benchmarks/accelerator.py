@@ -57,7 +57,8 @@ from gr2_jax.docids import DocidTrie
 from gr2_jax.losses import grade_matrix, mgcc_loss
 from gr2_jax.models import GR2, T5, T5Config, preset, save_hf_t5, shift_right, unstack_layers
 from gr2_jax.objectives.retrieval import RetrievalObjective, retrieval_loss
-from gr2_jax.search.compiled_search import Beams, beam_program, beam_search_function, on_every_device
+from gr2_jax.search.compiled_search import Beams, beam_program
+from gr2_jax.search.placement import on_every_device
 from gr2_jax.training.chips import CHIPS, peak_flops
 from gr2_jax.training.flops import StepShape, training_flops
 from gr2_jax.training.mesh import MeshConfig, make_mesh, put_batch, using
@@ -433,8 +434,8 @@ class Search:
 
     def steps(self, batch: int) -> dict:
         """How often the decoder runs until a batch is done."""
-        search = beam_search_function(Counted(self.sizes.config(False)), Beams.over(self.trie, BEAMS), self.columns)
-        jax.block_until_ready(jax.jit(search)(self.weights, self.queries(batch), self.arrays))
+        search = beam_program(Counted(self.sizes.config(False)), Beams.over(self.trie, BEAMS), self.columns)
+        jax.block_until_ready(search(self.weights, self.queries(batch), self.arrays))
         jax.effects_barrier()
         return {"steps": len(STEPS)}
 
