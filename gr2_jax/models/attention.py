@@ -2,17 +2,14 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from gr2_jax.models.attention_forms import Task, form_for, platform
 from gr2_jax.models.axes import constrain
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.layers import Dense
-
-_MASKED = float(jnp.finfo(jnp.float32).min)
 
 
 class KeyValues(NamedTuple):
@@ -106,77 +103,8 @@ class Attention(nn.Module):
         bias: Float[Array, "1 H T S"] | None,
         mask: Bool[Array, "B S"] | None = None,
     ) -> Float[Array, "B T D"]:
-        attend = {"recompute": recompute_attention, "xla": xla_attention}[self.config.attention]
-        mixed = attend(self._heads(self.query(x)), *memory, bias, mask)
+        cfg = self.config
+        task = Task(platform(), cfg.dtype, x.shape[1], memory.keys.shape[2], cfg.d_kv, bias is not None)
+        _, form = form_for(cfg.attention, task)
+        mixed = form.attend(self._heads(self.query(x)), *memory, bias, mask)
         return self.out(jnp.swapaxes(mixed, 1, 2).reshape(*x.shape[:-1], -1))
-
-
-def xla_attention(queries, keys, values, bias, mask) -> Float[Array, "B H T F"]:
-    """Attention through `jax.nn.dot_product_attention`, which keeps the weights for the backward pass."""
-    queries, keys, values = (jnp.swapaxes(x, 1, 2) for x in (queries, keys, values))
-    mask = None if mask is None else mask[:, None, None, :]
-    mixed = jax.nn.dot_product_attention(queries, keys, values, bias=bias, mask=mask, scale=1.0, implementation="xla")
-    return jnp.swapaxes(mixed, 1, 2)
-
-
-@jax.custom_vjp
-def recompute_attention(
-    queries: Float[Array, "B H T F"],
-    keys: Float[Array, "B H S F"],
-    values: Float[Array, "B H S F"],
-    bias: Float[Array, "1 H T S"] | None,
-    mask: Bool[Array, "B S"] | None,
-) -> Float[Array, "B H T F"]:
-    """softmax(queries keys' + bias) values, whose backward pass recomputes the weights from their normaliser.
-
-    Nothing of size T x S per layer is kept between forward and backward (Dao et al. 2022, FlashAttention, 3.1). No
-    product needs a transposed copy of such an array: where a product sums over its rows, it is the right operand.
-    """
-    return _attention_forward(queries, keys, values, bias, mask)[0]
-
-
-def _attention_forward(queries, keys, values, bias, mask):
-    logits = _logits(queries, keys, bias, mask)
-    top = logits.max(-1, keepdims=True)
-    weights = jnp.exp(logits - top)
-    total = weights.sum(-1, keepdims=True)
-    mixed = (_batched(weights.astype(values.dtype), values, 3, 2) / total).astype(queries.dtype)
-    return mixed, (queries, keys, values, bias, mask, mixed, top, total)
-
-
-def _attention_backward(saved, cotangent):
-    # the barrier keeps XLA from recognising the forward pass's logits and keeping them
-    queries, keys, values, bias, mask, mixed, top, total = lax.optimization_barrier(saved)
-    weights = jnp.exp(_logits(queries, keys, bias, mask) - top) / total
-    dot_with_mixed = jnp.sum(cotangent.astype(jnp.float32) * mixed, -1, keepdims=True)
-    to_logits = weights * (_batched(cotangent, values, 3, 3) - dot_with_mixed)
-    if mask is not None:  # matters for a query whose keys are all masked: its weights are not 0
-        to_logits = jnp.where(mask[:, None, None, :], to_logits, 0.0)
-    low = to_logits.astype(queries.dtype)
-    to_queries = _batched(low, keys, 3, 2)
-    to_keys = jnp.swapaxes(_batched(queries, low, 2, 2), 2, 3)
-    to_values = jnp.swapaxes(_batched(cotangent, weights.astype(values.dtype), 2, 2), 2, 3)
-    to_bias = None if bias is None else _sum_over_batch(to_logits).astype(bias.dtype)
-    to_qkv = (to.astype(queries.dtype) for to in (to_queries, to_keys, to_values))
-    return *to_qkv, to_bias, None
-
-
-recompute_attention.defvjp(_attention_forward, _attention_backward)
-
-
-def _logits(queries, keys, bias, mask) -> Float[Array, "B H T S"]:
-    logits = _batched(queries, keys, 3, 3)
-    if bias is not None:
-        logits += bias
-    return logits if mask is None else jnp.where(mask[:, None, None, :], logits, _MASKED)
-
-
-def _batched(a: Array, b: Array, a_axis: int, b_axis: int) -> Array:
-    """A product per sequence and head, in float32: [B, H, the other axis of a, the other axis of b]."""
-    return lax.dot_general(a, b, ((((a_axis,), (b_axis,)), ((0, 1), (0, 1)))), preferred_element_type=jnp.float32)
-
-
-def _sum_over_batch(x: Float[Array, "B H T S"]) -> Float[Array, "1 H T S"]:
-    # as a product: XLA's reduction over a leading axis is several times slower on CPU
-    ones = jnp.ones((1, len(x)), x.dtype)
-    return lax.dot_general(ones, x, (((1,), (0,)), ((), ())), precision=lax.Precision.HIGHEST)

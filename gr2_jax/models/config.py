@@ -22,8 +22,8 @@ class T5Config:
     scan_layers  a stack is one layer in a loop, which compiles faster; `stack_layers` converts the parameters
     remat        what is kept for a layer's backward pass: "none" (no rematerialisation): everything; "minimal": the
                  products with weights; "full": only the layer's input
-    attention    "recompute": the backward pass computes the weights again; "xla": `jax.nn.dot_product_attention`,
-                 which keeps them
+    attention    the form of `gr2_jax.models.attention_forms` that is taken where it can serve, "auto": the first that
+                 can
 
     Dropout applies to embeddings, sublayer outputs, the hidden states of feed-forwards and the stacks' outputs, but not
     to attention weights, where T5's first implementation also has it. An invalid value raises `UserError`.
@@ -45,7 +45,7 @@ class T5Config:
     dtype: Literal["float32", "bfloat16"] = "float32"
     scan_layers: bool = False
     remat: Literal["none", "minimal", "full"] = "none"
-    attention: Literal["recompute", "xla"] = "recompute"
+    attention: Literal["auto", "cudnn", "recompute", "xla"] = "auto"
 
     def __post_init__(self):
         hints = typing.get_type_hints(type(self))

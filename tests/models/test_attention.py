@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gr2_jax.models.attention import recompute_attention, xla_attention
+from gr2_jax.models.attention_forms import recompute_attention, xla_attention
 
 B, H, T, S, F = 3, 2, 5, 4, 3
 MASK = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 1, 0]], bool)

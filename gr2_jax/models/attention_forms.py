@@ -1,0 +1,173 @@
+"""The ways to compute attention, softmax(queries keys' + bias) values, and which of them serves where.
+
+All have one contract. queries [B, H, T, F], keys and values [B, H, S, F]; bias [1, H, T, S] or None; mask [B, S], which
+keys are real, or None. Where no key of a row is real, its weights are 1 / S. The result is [B, H, T, F] in the queries'
+type; products are summed, and the softmax computed, in float32. `xla` is the specification of the others.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+Attention = Literal["auto", "cudnn", "recompute", "xla"]
+_MASKED = float(jnp.finfo(jnp.float32).min)
+
+
+class Task(NamedTuple):
+    """What decides whether a form can serve."""
+
+    platform: str
+    dtype: str
+    queries: int
+    keys: int
+    width: int
+    """Of a head."""
+    biased: bool
+
+
+class Form(NamedTuple):
+    attend: Callable[..., Float[Array, "B H T F"]]
+    why_not: Callable[[Task], str | None]
+    """Why the form cannot serve a task; None if it can."""
+
+
+def form_for(wanted: Attention, task: Task) -> tuple[str, Form]:
+    """The form wanted if it can serve, else the first that can; "auto" wants none in particular."""
+    first = [wanted] if wanted != "auto" else []
+    name = next(name for name in [*first, *FORMS] if FORMS[name].why_not(task) is None)
+    return name, FORMS[name]
+
+
+def platform() -> str:
+    """Where the program that is being traced will run: "cpu", "gpu" or "tpu"."""
+    device = getattr(jax.sharding.get_abstract_mesh(), "abstract_device", None)
+    return getattr(device, "platform", None) or jax.default_backend()
+
+
+def _not_for_cudnn(task: Task) -> str | None:
+    if task.platform != "gpu":
+        return f"cuDNN needs an NVIDIA GPU, not a {task.platform}"
+    if jax.default_backend() != "gpu":
+        return "cuDNN's programs are made on the GPU that runs them"
+    if float(getattr(jax.local_devices()[0], "compute_capability", 0)) < 8:
+        return "cuDNN's attention needs an NVIDIA GPU of compute capability 8.0 or later"
+    if task.dtype != "bfloat16":
+        return f"cuDNN's attention computes in bfloat16, not in {task.dtype}"
+    if task.width % 8 or task.width > 128:
+        return f"cuDNN's attention takes heads of 8, 16, ... 128 numbers, not of {task.width}"
+    if task.biased and (task.queries % 2 or task.keys % 2):
+        return f"cuDNN's attention with a bias takes even lengths, not {task.queries} by {task.keys}"
+    if task.queries * task.keys < _LEAST_FOR_CUDNN:
+        return f"{task.queries} by {task.keys} positions are so few that XLA is as fast"
+    return None
+
+
+_LEAST_FOR_CUDNN = 64 * 64  # positions
+_LEAST_BIAS = -(2.0**40)  # of what is masked: in bfloat16 the least float32 is -inf, and -inf - -inf is not a number
+
+
+def cudnn_attention(queries, keys, values, bias, mask) -> Float[Array, "B H T F"]:
+    """cuDNN's fused attention: nothing of size T x S is in the GPU's memory but the bias and its gradient, which are
+    bfloat16. The real keys of a row come first: their number is all that cuDNN is given."""
+    lengths, count = None, keys.shape[2]
+    if mask is not None:
+        real = mask.sum(axis=1, dtype=jnp.int32)
+        lengths = jnp.where(real > 0, real, count)
+    mixed = jax.nn.dot_product_attention(
+        *(jnp.swapaxes(x, 1, 2) for x in (queries, keys, values)),
+        bias=None if bias is None else jnp.maximum(bias, _LEAST_BIAS).astype(queries.dtype),
+        key_value_seq_lengths=lengths,
+        scale=1.0,
+        implementation="cudnn",
+    )
+    mixed = jnp.swapaxes(mixed, 1, 2)
+    if mask is None:
+        return mixed
+    alike = jnp.mean(values, axis=2, keepdims=True, dtype=jnp.float32).astype(mixed.dtype)
+    return jnp.where((real > 0)[:, None, None, None], mixed, alike)
+
+
+def xla_attention(queries, keys, values, bias, mask) -> Float[Array, "B H T F"]:
+    """Attention through `jax.nn.dot_product_attention`, which keeps the weights for the backward pass."""
+    queries, keys, values = (jnp.swapaxes(x, 1, 2) for x in (queries, keys, values))
+    mask = None if mask is None else mask[:, None, None, :]
+    mixed = jax.nn.dot_product_attention(queries, keys, values, bias=bias, mask=mask, scale=1.0, implementation="xla")
+    return jnp.swapaxes(mixed, 1, 2)
+
+
+@jax.custom_vjp
+def recompute_attention(
+    queries: Float[Array, "B H T F"],
+    keys: Float[Array, "B H S F"],
+    values: Float[Array, "B H S F"],
+    bias: Float[Array, "1 H T S"] | None,
+    mask: Bool[Array, "B S"] | None,
+) -> Float[Array, "B H T F"]:
+    """softmax(queries keys' + bias) values, whose backward pass recomputes the weights from their normaliser.
+
+    Nothing of size T x S per layer is kept between forward and backward (Dao et al. 2022, FlashAttention, 3.1). No
+    product needs a transposed copy of such an array: where a product sums over its rows, it is the right operand.
+    """
+    return _attention_forward(queries, keys, values, bias, mask)[0]
+
+
+def _attention_forward(queries, keys, values, bias, mask):
+    logits = _logits(queries, keys, bias, mask)
+    top = logits.max(-1, keepdims=True)
+    weights = jnp.exp(logits - top)
+    total = weights.sum(-1, keepdims=True)
+    mixed = (_batched(weights.astype(values.dtype), values, 3, 2) / total).astype(queries.dtype)
+    return mixed, (queries, keys, values, bias, mask, mixed, top, total)
+
+
+def _attention_backward(saved, cotangent):
+    # the barrier keeps XLA from recognising the forward pass's logits and keeping them
+    queries, keys, values, bias, mask, mixed, top, total = lax.optimization_barrier(saved)
+    weights = jnp.exp(_logits(queries, keys, bias, mask) - top) / total
+    dot_with_mixed = jnp.sum(cotangent.astype(jnp.float32) * mixed, -1, keepdims=True)
+    to_logits = weights * (_batched(cotangent, values, 3, 3) - dot_with_mixed)
+    if mask is not None:  # matters for a query whose keys are all masked: its weights are not 0
+        to_logits = jnp.where(mask[:, None, None, :], to_logits, 0.0)
+    low = to_logits.astype(queries.dtype)
+    to_queries = _batched(low, keys, 3, 2)
+    to_keys = jnp.swapaxes(_batched(queries, low, 2, 2), 2, 3)
+    to_values = jnp.swapaxes(_batched(cotangent, weights.astype(values.dtype), 2, 2), 2, 3)
+    to_bias = None if bias is None else _sum_over_batch(to_logits).astype(bias.dtype)
+    to_qkv = (to.astype(queries.dtype) for to in (to_queries, to_keys, to_values))
+    return *to_qkv, to_bias, None
+
+
+recompute_attention.defvjp(_attention_forward, _attention_backward)
+
+
+def _logits(queries, keys, bias, mask) -> Float[Array, "B H T S"]:
+    logits = _batched(queries, keys, 3, 3)
+    if bias is not None:
+        logits += bias
+    return logits if mask is None else jnp.where(mask[:, None, None, :], logits, _MASKED)
+
+
+def _batched(a: Array, b: Array, a_axis: int, b_axis: int) -> Array:
+    """A product per sequence and head, in float32: [B, H, the other axis of a, the other axis of b]."""
+    return lax.dot_general(a, b, ((((a_axis,), (b_axis,)), ((0, 1), (0, 1)))), preferred_element_type=jnp.float32)
+
+
+def _sum_over_batch(x: Float[Array, "B H T S"]) -> Float[Array, "1 H T S"]:
+    # as a product: XLA's reduction over a leading axis is several times slower on CPU
+    ones = jnp.ones((1, len(x)), x.dtype)
+    return lax.dot_general(ones, x, (((1,), (0,)), ((), ())), precision=lax.Precision.HIGHEST)
+
+
+def _always(task: Task) -> None:
+    return None
+
+
+FORMS = {
+    "cudnn": Form(cudnn_attention, _not_for_cudnn),
+    "recompute": Form(recompute_attention, _always),
+    "xla": Form(xla_attention, _always),
+}
