@@ -14,7 +14,13 @@ from gr2_jax.losses.cross_entropy import graded_cross_entropy_loss
 from gr2_jax.losses.fusion import distinctness_loss, relevance_loss
 from gr2_jax.losses.grades import exponential_gains, grade_matrix, judged_columns, own_occurrences
 from gr2_jax.losses.lambdarank import lambdarank_loss
-from gr2_jax.losses.likelihood import graded_likelihood_loss, indexing_loss, label_smoothed_nll, query_likelihood_loss
+from gr2_jax.losses.likelihood import (
+    graded_likelihood_loss,
+    indexing_loss,
+    label_smoothed_nll,
+    nll_of_statistics,
+    query_likelihood_loss,
+)
 from gr2_jax.losses.margin import margin_loss
 from gr2_jax.losses.mgcc import mgcc_from_scores, mgcc_loss
 from gr2_jax.losses.mgcc_parts import MgccParts, mgcc_parts
@@ -45,6 +51,7 @@ __all__ = [
     "relevance_loss",
     "distinctness_loss",
     "label_smoothed_nll",
+    "nll_of_statistics",
     "query_likelihood_loss",
     "graded_likelihood_loss",
     "indexing_loss",

@@ -29,13 +29,26 @@ def label_smoothed_nll(
     check_array("logits", logits)
     check_shape("targets", targets, logits.shape[:-1])
     check_shape("weights", weights, logits.shape[:-1])
-    logits, weights = logits.astype(jnp.float32), weights.astype(jnp.float32)
-    # -log p = logsumexp - logit: no array of log-probabilities as large as the logits is kept for the backward pass
-    log_sum = jax.nn.logsumexp(logits, axis=-1)
-    nll = log_sum - jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    logits = logits.astype(jnp.float32)
+    # no array of log-probabilities as large as the logits is kept for the backward pass
+    log_sum, mean = jax.nn.logsumexp(logits, axis=-1), jnp.mean(logits, axis=-1)
+    chosen = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    return nll_of_statistics(log_sum, chosen, mean, weights=weights, label_smoothing=label_smoothing)
+
+
+def nll_of_statistics(
+    log_sum: Float[Array, "*S T"],
+    target: Float[Array, "*S T"],
+    mean: Float[Array, "*S T"],
+    *,
+    weights: Float[Array, "*S T"],
+    label_smoothing: float = 0.0,
+) -> Float[Array, "*S"]:
+    """`label_smoothed_nll` from the log-sum-exp of each token's logits, its target's logit, and their mean."""
+    weights = weights.astype(jnp.float32)
     # Without smoothing a token masked out of the vocabulary (logit -inf) must not turn 0 * inf into NaN.
-    uniform = jnp.where(label_smoothing > 0, log_sum - jnp.mean(logits, axis=-1), 0.0)
-    token_loss = (1.0 - label_smoothing) * nll + label_smoothing * uniform
+    uniform = jnp.where(label_smoothing > 0, log_sum - mean, 0.0)
+    token_loss = (1.0 - label_smoothing) * (log_sum - target) + label_smoothing * uniform
     return jnp.sum(jnp.where(weights != 0, weights * token_loss, 0.0), axis=-1)
 
 

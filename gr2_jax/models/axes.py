@@ -11,6 +11,7 @@ rules, given around the computation, maps names to mesh axes:
         jax.jit(step, in_shardings=(param_shardings(params, mesh, rules), ...))
 """
 
+import math
 from collections.abc import Sequence
 
 import jax
@@ -68,3 +69,17 @@ def param_shardings(params: dict, mesh: Mesh, rules: Sequence[tuple[str, str | t
 def constrain(x: jax.Array, *axes: str) -> jax.Array:
     """`x`, sharded by the current rules; unchanged without rules or mesh. An axis without a rule is an error."""
     return nn.with_logical_constraint(x, axes, fallback=RulesFallback.RAISE_ERROR)
+
+
+def batch_axes() -> tuple[str, ...]:
+    """The mesh axes that split the batch; none without a mesh or rules."""
+    mesh, rules = jax.sharding.get_abstract_mesh(), dict(nn.get_logical_axis_rules())
+    axes = rules.get("batch") or ()
+    axes = (axes,) if isinstance(axes, str) else tuple(axes)
+    return tuple(axis for axis in axes if axis in mesh.shape)
+
+
+def batch_parts() -> int:
+    """Into how many parts they split it."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return math.prod(mesh.shape[axis] for axis in batch_axes())

@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.heads import ProjectionHead
+from gr2_jax.models.logit_statistics import LogitStatistics
 from gr2_jax.models.t5 import PAD_ID, T5, Memory, shift_right
 
 DocidReader = Literal["encoder", "decoder", "query"]
@@ -15,7 +16,11 @@ DocidReader = Literal["encoder", "decoder", "query"]
 
 
 class RetrievalOutputs(NamedTuple):
+    """`states` are the decoder's, from which the logits come, and which `GR2.docid_logit_statistics` takes instead of
+    logits."""
+
     logits: Float[Array, "B K T C"]
+    states: Float[Array, "B K T D"]
     query_embeddings: Float[Array, "B F"]
     docid_embeddings: Float[Array, "B K F"]
 
@@ -58,7 +63,7 @@ class GR2(nn.Module):
             if docid_reader == "query"
             else self.docid_vectors(docid_tokens, docid_reader, deterministic)
         )
-        return RetrievalOutputs(self.docid_logits(decoded), self.head(states, mask), vectors)
+        return RetrievalOutputs(self.docid_logits(decoded), decoded, self.head(states, mask), vectors)
 
     def docid_vectors(
         self,
@@ -81,8 +86,15 @@ class GR2(nn.Module):
         return self.head(states, mask)
 
     def docid_logits(self, states: Float[Array, "... D"]) -> Float[Array, "... C"]:
-        ids = None if self.docid_vocabulary is None else jnp.asarray(self.docid_vocabulary)
-        return self.t5.logits(states, ids)
+        return self.t5.logits(states, self._token_ids)
+
+    def docid_logit_statistics(self, states: Float[Array, "B K T D"], targets: Int[Array, "B K T"]) -> LogitStatistics:
+        """What a likelihood needs of `docid_logits`; `targets` are columns of them."""
+        return self.t5.logit_statistics(states, targets, self._token_ids)
+
+    @property
+    def _token_ids(self) -> Int[Array, "C"] | None:
+        return None if self.docid_vocabulary is None else jnp.asarray(self.docid_vocabulary)
 
     def docid_logits_of(
         self, states: Float[Array, "B S D"], mask: Bool[Array, "B S"], docid_tokens: Int[Array, "n T"]

@@ -13,7 +13,7 @@ PRODUCT = "product"  # the results' name for `jax.checkpoint_policies.save_only_
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def matmul(x: Float[Array, "... I"], weights: Float[Array, "I O"], dtype: str, out_dtype: str) -> Float[Array, "... O"]:
-    """x @ weights with both cast to `dtype`, summed in float32, returned as `out_dtype`.
+    """x @ weights with both cast to `dtype`, summed in float32 by the hardware, returned as `out_dtype`.
 
     The weights' gradient is never rounded to `dtype`: by default JAX would give it the type of the cast weights, and a
     pod would sum bfloat16 gradients. The cotangent is rounded, so that no backward product mixes two types: hardware
@@ -22,20 +22,20 @@ def matmul(x: Float[Array, "... I"], weights: Float[Array, "I O"], dtype: str, o
     return _forward(x, weights, dtype, out_dtype)[0]
 
 
-def _contract(a: Array, b: Array, dtype: str, a_axis: int, b_axis: int) -> Array:
+def _contract(a: Array, b: Array, dtype: str, a_axis: int, b_axis: int, out_dtype: str = "float32") -> Array:
+    # out_dtype is the product's own: one that is rounded afterwards would be written and read again in float32
     axes = (((a_axis,), (b_axis,)), ((), ()))
-    return lax.dot_general(a.astype(dtype), b.astype(dtype), axes, preferred_element_type=jnp.float32)
+    return lax.dot_general(a.astype(dtype), b.astype(dtype), axes, preferred_element_type=jnp.dtype(out_dtype))
 
 
 def _forward(x, weights, dtype, out_dtype):
-    # The product is named after rounding, so that rematerialisation keeps the smaller type. The name is on the product,
-    # not on `matmul`, because a policy does not see into a custom_vjp.
-    return checkpoint_name(_contract(x, weights, dtype, x.ndim - 1, 0).astype(out_dtype), PRODUCT), (x, weights)
+    # The name is on the product, not on `matmul`, because a policy does not see into a custom_vjp.
+    return checkpoint_name(_contract(x, weights, dtype, x.ndim - 1, 0, out_dtype), PRODUCT), (x, weights)
 
 
 def _backward(dtype, out_dtype, saved, cotangent):
     x, weights = saved
-    to_x = _contract(cotangent, weights, dtype, x.ndim - 1, 1).astype(x.dtype)
+    to_x = _contract(cotangent, weights, dtype, x.ndim - 1, 1, x.dtype)
     # as matrices: for a sum over several axes, XLA would first write a transposed copy of x
     rows, to_rows = (y.reshape(-1, y.shape[-1]) for y in (x, cotangent))
     return to_x, _contract(rows, to_rows, dtype, 0, 0).astype(weights.dtype)

@@ -18,6 +18,7 @@ from gr2_jax.models.axes import constrain
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.dropout import Dropout
 from gr2_jax.models.layers import Embedding, FeedForward, RMSNorm, output_logits
+from gr2_jax.models.logit_statistics import LogitStatistics, pieces_of, statistics_in_pieces, statistics_of
 from gr2_jax.models.stack import Method, make_layers, run_layers
 
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
@@ -224,8 +225,25 @@ class T5(nn.Module):
 
     def logits(self, states: Float[Array, "... D"], token_ids: Int[Array, "C"] | None = None) -> Float[Array, "... C"]:
         """Float32 logits over the vocabulary, or over the rows `token_ids` of it (the tokens that docids use)."""
+        return output_logits(self._rescaled(states), self._output_table, token_ids, self.config.dtype)
+
+    def logit_statistics(
+        self, states: Float[Array, "B K T D"], targets: Int[Array, "B K T"], token_ids: Int[Array, "C"] | None = None
+    ) -> LogitStatistics:
+        """What a likelihood needs of the same logits; `targets` are columns of them."""
+        columns = self.config.vocab_size if token_ids is None else len(token_ids)
+        pieces = pieces_of(targets.shape, columns)
+        if pieces == 1:
+            return statistics_of(self.logits(states, token_ids), targets)
+        table = self._output_table if token_ids is None else self._output_table[token_ids]
+        return statistics_in_pieces(self._rescaled(states), table, targets, self.config.dtype, pieces)
+
+    def _rescaled(self, states: Float[Array, "... D"]) -> Float[Array, "... D"]:
         cfg = self.config
-        if cfg.tie_word_embeddings:
-            return output_logits(states * cfg.d_model**-0.5, self.embedding.table, token_ids, cfg.dtype)
-        table = constrain(jnp.asarray(self.output_embedding), "vocab", "activation_embed")
-        return output_logits(states, table, token_ids, cfg.dtype)
+        return states * cfg.d_model**-0.5 if cfg.tie_word_embeddings else states
+
+    @property
+    def _output_table(self) -> Float[Array, "V D"]:
+        if self.config.tie_word_embeddings:
+            return self.embedding.table
+        return constrain(jnp.asarray(self.output_embedding), "vocab", "activation_embed")

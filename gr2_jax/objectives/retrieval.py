@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from gr2_jax.losses import in_microbatches, indexing_loss, label_smoothed_nll, query_likelihood_loss, self_negative_loss
+from gr2_jax.losses import in_microbatches, indexing_loss, nll_of_statistics, query_likelihood_loss, self_negative_loss
 from gr2_jax.models import GR2, PAD_ID, RetrievalOutputs
 from gr2_jax.objectives.graded import (
     BY_LISTS,
@@ -139,7 +139,13 @@ def _read_with_docids(
     if objective.compares_vectors and not objective.trains_vectors:
         # what a docid gives depends on the text: read again, without a gradient
         permuted = outputs(others_first(docids), jax.lax.stop_gradient(params)).docid_embeddings
-    nll = functools.partial(_sequence_nll, read.logits, docids, target_columns)
+    # not from `read.logits`, which are never computed: they would be the largest array of all
+    statistics = model.apply({"params": params}, read.states, target_columns[docids], method="docid_logit_statistics")
+    weights = (docids != PAD_ID).astype(jnp.float32)
+
+    def nll(smoothing: float) -> Float[Array, "b k"]:
+        return nll_of_statistics(*statistics, weights=weights, label_smoothing=smoothing)
+
     return Texts(
         nll(objective.label_smoothing),
         read.query_embeddings,
@@ -167,10 +173,3 @@ def _self_negative_part(nll: Float[Array, "B K+H"], batch: dict[str, Array], num
     weights = batch.get("negative_weights")
     options = {"num_grades": num_grades, "negative_weights": weights}
     return self_negative_loss(nll[:, :own], grades, nll[:, own:], negatives, **options)
-
-
-def _sequence_nll(
-    logits: Float[Array, "b k T C"], targets: Int[Array, "b k T"], target_columns: Int[Array, "V"], smoothing: float
-) -> Float[Array, "b k"]:
-    weights = (targets != PAD_ID).astype(jnp.float32)
-    return label_smoothed_nll(logits, target_columns[targets], label_smoothing=smoothing, weights=weights)

@@ -12,6 +12,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
+from gr2_jax.training.compiler_options import compiler_options
 from gr2_jax.training.mesh import replicated, using
 from gr2_jax.training.partition import place_like_params, place_params
 
@@ -98,7 +99,8 @@ class Step:
     @functools.cached_property
     def compiled(self) -> Callable:
         whole = replicated(self.mesh)
-        return jax.jit(self._update, donate_argnums=0, out_shardings=(self.shardings, whole))
+        shardings, options = (self.shardings, whole), compiler_options(self.mesh)
+        return jax.jit(self._update, donate_argnums=0, out_shardings=shardings, compiler_options=options)
 
     def _update(self, state: State, batch: dict[str, Array], number: Int[Array, ""]) -> tuple[State, Report]:
         rng = jax.random.fold_in(jax.random.key(self.seed, impl="rbg"), number)

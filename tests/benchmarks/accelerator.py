@@ -9,20 +9,23 @@ transformers are used where they are installed. Times: medians with the least an
 
 parity    T5-base, random weights, texts of 16 to 64 tokens: logits against float32 with products of full float32
           ("highest"), in units of those logits' standard deviation
-training  `Step` with `retrieval_loss` (MGCC and both likelihoods), dropout .1, Adam, scanned layers, bfloat16:
-          64 queries x 8 docids of 16 tokens, 64 indexing texts. Each step is waited for. Tokens: the encoder's (64 + 64
-          texts) and the decoder's (64 x 8 + 64 docids). TFLOP/s: `training_flops`, which counts nothing recomputed;
-          MFU: of the card's data sheet, then of the square product measured here. GB: what the compiled step plans,
-          state and batch included. T5-large: the two ways fastest at base of those that should fit
+training  `Step` with `retrieval_loss` (MGCC and both likelihoods), dropout .1, Adam, bfloat16: 64 queries x 8 docids of
+          16 tokens, 64 indexing texts. Each step is waited for. Tokens: the encoder's (64 + 64 texts) and the decoder's
+          (64 x 8 + 64 docids). TFLOP/s: `training_flops`, which counts nothing recomputed; MFU: of the card's data
+          sheet, then of the square product measured here. GB: what the compiled step plans, state and batch included.
+          T5-large: the way fastest at base of those that should fit. torch: transformers' T5 with bfloat16 weights,
+          the same texts and docids (each docid against its query's states, encoded once), likelihoods alone, fused Adam
 search    `beam_program`, 20 beams, T5-base, random docids of 3 to 8 tokens: whole batches of queries of 32, encoding
           included. Floor: only the whole vocabulary's logits and their log-sum-exp, as often as the search steps.
           Hugging Face: `generate` of search_peers.py. float32 multiplies as JAX does by default and torch at "high",
           which on such a card is TF32
+roads     `joint_program` at base in bfloat16, 20 beams, 100 nearest, batches of 32, a table of random bfloat16 vectors:
+          candidates by beams, nearest docids, both
 mgcc      value and gradients, width 768, float32 with full products, as `mgcc_loss` asks; torch_vectorised of
           mgcc_peers.py with the same and with TF32; floor: the three products. 20 calls are waited for together
 
-The first program of a group compiles alone, the others `--jobs` at a time, which makes their seconds longer ("alone" in
-the file). JAX takes .8 of the memory, which leaves torch its own.
+Programs compile `--jobs` at a time, which makes their seconds longer. JAX takes .8 of the memory, which leaves torch its
+own.
 """
 
 import os
@@ -53,11 +56,12 @@ import jax.numpy as jnp
 import numpy as np
 from searches import product_program
 
+from gr2_jax.decoding.nearest import Vectors
 from gr2_jax.docids import DocidTrie
 from gr2_jax.losses import grade_matrix, mgcc_loss
 from gr2_jax.models import GR2, T5, T5Config, preset, save_hf_t5, shift_right, unstack_layers
 from gr2_jax.objectives.retrieval import RetrievalObjective, retrieval_loss
-from gr2_jax.search.compiled_search import Beams, beam_program
+from gr2_jax.search.compiled_search import Beams, JointDocids, beam_program, docids_with_ends, joint_program
 from gr2_jax.search.placement import on_every_device
 from gr2_jax.training.chips import CHIPS, peak_flops
 from gr2_jax.training.flops import StepShape, training_flops
@@ -66,9 +70,22 @@ from gr2_jax.training.optimiser import OptimiserConfig, make_optimiser
 from gr2_jax.training.step import Step
 
 GRADES, JUDGED, BEAMS, EOS = 4, 24, 20, 1
-WAYS = tuple((remat, attention) for remat in ("none", "minimal", "full") for attention in ("recompute", "xla"))
+WAYS = (  # remat, attention, layers scanned
+    ("none", "auto", False),
+    ("none", "auto", True),
+    ("none", "recompute", False),
+    ("none", "recompute", True),
+    ("minimal", "auto", False),
+    ("minimal", "auto", True),
+)
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "torch", "transformers", "numpy")
-SHARES = {"parity": 0.2, "training": 0.6, "search": 0.92, "mgcc": 1.0}  # of the time, after which nothing new starts
+SHARES = {
+    "parity": 0.2,
+    "training": 0.6,
+    "search": 0.8,
+    "roads": 0.92,
+    "mgcc": 1.0,
+}  # of the time, after which nothing new starts
 UNITS = {
     "largest": "largest difference",
     "mean": "mean difference",
@@ -94,9 +111,10 @@ class Sizes:
     vocabulary: int = 32128
     step: tuple[int, int, int, int] = (64, 8, 64, 16)  # queries, docids of each, indexing texts, tokens of a docid
     lengths: tuple[int, int] = (512, 64)
-    ways: tuple[tuple[str, str], ...] = WAYS
+    ways: tuple[tuple[str, str, bool], ...] = WAYS
     side: int = 8192
     docids: int = 100_000
+    corpora: tuple[int, ...] = (100_000, 1_000_000)
     batches: tuple[int, ...] = (8, 1, 32, 128, 256)
     peer_batches: tuple[int, ...] = (1, 8, 32)
     mgcc: tuple[tuple[int, int], ...] = ((32, 8), (128, 16), (512, 16))
@@ -106,7 +124,7 @@ class Sizes:
         return preset(self.models[large], vocab_size=self.vocabulary, **how)
 
 
-TINY = Sizes(("tiny", "tiny"), 512, (4, 2, 4, 4), (16, 8), (WAYS[0], WAYS[5]), 256, 1000, (4, 1), (1,), ((4, 2),), 3)
+TINY = Sizes(("tiny", "tiny"), 512, (4, 2, 4, 4), (16, 8), WAYS[:2], 256, 1000, (500, 1000), (4, 1), (1,), ((4, 2),), 3)
 
 
 class Skip(Exception):
@@ -152,15 +170,12 @@ class Bench:
         return entry
 
     def compile(self, lowerings: dict[str, Callable[[], jax.stages.Lowered]]) -> dict[str, Future]:
-        """Each program with its figures, or its error: the first compiled alone, the others side by side."""
-        with ThreadPoolExecutor(self.options.jobs) as pool:
-            programs: dict[str, Future] = {}
-            for name, lower in lowerings.items():
-                alone = not programs or self.options.jobs == 1
-                programs[name] = pool.submit(lambda *given: self.check_time() or compiled(*given), lower, alone)
-                if alone:
-                    programs[name].exception()  # waits
-        return programs
+        """Each program with its figures, or its error."""
+        pool = ThreadPoolExecutor(self.options.jobs)  # the first are timed while others compile
+        return {
+            name: pool.submit(lambda lower: self.check_time() or compiled(lower), lower)
+            for name, lower in lowerings.items()
+        }
 
     @functools.cache  # noqa: B019 - there is one bench
     def weights(self, large: bool) -> dict:
@@ -194,12 +209,12 @@ class Bench:
             return T5ForConditionalGeneration.from_pretrained(folder).eval().to(device)
 
 
-def compiled(lower: Callable[[], jax.stages.Lowered], alone: bool = True) -> tuple[Callable, dict]:
+def compiled(lower: Callable[[], jax.stages.Lowered]) -> tuple[Callable, dict]:
     began = time.perf_counter()
     lowered = lower()
     traced = time.perf_counter()
     program = lowered.compile()
-    seconds = {"trace_seconds": traced - began, "compile_seconds": time.perf_counter() - traced, "alone": alone}
+    seconds = {"trace_seconds": traced - began, "compile_seconds": time.perf_counter() - traced}
     plan = program.memory_analysis()
     memory = {name: getattr(plan, f"{name}_size_in_bytes") / 1e9 for name in ("argument", "output", "alias", "temp")}
     memory["total"] = memory["argument"] + memory["output"] - memory["alias"] + memory["temp"]
@@ -287,11 +302,17 @@ class Way(NamedTuple):
     length: int
     remat: str
     attention: str
+    scanned: bool
+
+    @property
+    def name(self) -> str:
+        layers = "scanned" if self.scanned else "unrolled"
+        return f"{self.length} tokens, remat {self.remat}, attention {self.attention}, {layers}"
 
 
 def training_step(bench: Bench, way: Way) -> tuple[Step, dict, float]:
     """The step, a batch on the device, and the step's operations."""
-    how = {"scan_layers": True, "remat": way.remat, "attention": way.attention, "dtype": "bfloat16"}
+    how = {"scan_layers": way.scanned, "remat": way.remat, "attention": way.attention, "dtype": "bfloat16"}
     config, mesh = bench.sizes.config(way.large, **how), make_mesh(MeshConfig(), [bench.device])
     loss = functools.partial(
         retrieval_loss,
@@ -301,11 +322,16 @@ def training_step(bench: Bench, way: Way) -> tuple[Step, dict, float]:
         target_columns=jnp.arange(config.vocab_size),
         num_grades=GRADES,
     )
-    step = Step(loss, make_optimiser(OptimiserConfig()), 0, mesh, bench.weights(way.large))
+    step = Step(loss, make_optimiser(OptimiserConfig()), 0, mesh, weights_of(bench, way))
     batch = training_batch(bench.sizes, way.length)
     *counts, docid_length = bench.sizes.step
     shape = StepShape(*counts, way.length, way.length, docid_length, config.vocab_size, encoder_reads_docids=True)
     return step, put_batch(lambda *_, **__: batch, 0, mesh), training_flops(config, shape)
+
+
+def weights_of(bench: Bench, way: Way) -> dict:
+    weights = bench.weights(way.large)
+    return weights if way.scanned else unstack_layers(weights)
 
 
 def training_batch(sizes: Sizes, length: int) -> dict[str, np.ndarray]:
@@ -336,7 +362,7 @@ def lower_step(bench: Bench, way: Way) -> jax.stages.Lowered:
 
 def run_step(bench: Bench, way: Way, program: Callable) -> dict:
     step, batch, operations = training_step(bench, way)
-    state, report, number = step.start(bench.weights(way.large)), None, 0
+    state, report, number = step.start(weights_of(bench, way)), None, 0
 
     def one() -> Any:
         nonlocal state, report, number
@@ -356,7 +382,7 @@ def run_step(bench: Bench, way: Way, program: Callable) -> dict:
 
 def run_steps(bench: Bench, ways: list[Way]) -> dict[Way, dict]:
     """Compiles all, then times one after the other."""
-    names = {way: f"{bench.sizes.models[way.large]}, {way.length} tokens, {way.remat}, {way.attention}" for way in ways}
+    names = {way: f"{bench.sizes.models[way.large]}, {way.name}" for way in ways}
     wanted = [way for way in ways if bench.wanted(names[way])]
     programs = bench.compile({way: functools.partial(lower_step, bench, way) for way in wanted})
 
@@ -386,18 +412,55 @@ def measure_training(bench: Bench) -> None:
         bench.measure(name, functools.partial(square_product, bench, dtype, precision))
     long, short = bench.sizes.lengths
     done = run_steps(bench, [Way(False, long, *way) for way in bench.sizes.ways])
-    ways = [Way(True, long, *way) for way in promising(done, bench.report["jax_memory_gb"] or float("inf"))]
-    ways += [Way(False, short, "none", "recompute"), Way(True, short, "none", "recompute")]
-    run_steps(bench, ways[:1] if bench.options.tiny else [*ways, Way(False, short, "none", "xla")])
+    best = fastest(done, bench.report["jax_memory_gb"] or float("inf"))
+    run_steps(bench, [best._replace(large=True), best._replace(length=short)][: 1 if bench.options.tiny else 2])
+    bench.measure(f"torch, base, {long} tokens", functools.partial(torch_training, bench, long))
 
 
-def promising(entries: dict[Way, dict], limit: float) -> list[tuple[str, str]]:
-    """The two fastest of those whose memory, three times as much in T5-large, will fit; failing that the smallest."""
+def fastest(entries: dict[Way, dict], limit: float) -> Way:
+    """Of those whose memory, three times as much in T5-large, will fit; failing that the smallest."""
     done = {way: entry for way, entry in entries.items() if "ms" in entry}
-    fits = {way: 3 * entry["memory_gb"]["total"] < limit for way, entry in done.items()}
-    ranked = sorted((way for way in done if fits[way]), key=lambda way: done[way]["ms"]["median"])
-    ranked += sorted((way for way in done if not fits[way]), key=lambda way: done[way]["memory_gb"]["total"])
-    return [way[2:] for way in ranked[:2]] or [("minimal", "recompute"), ("full", "recompute")]
+    fits = [way for way in done if 3 * done[way]["memory_gb"]["total"] < limit]
+    if fits:
+        return min(fits, key=lambda way: done[way]["ms"]["median"])
+    return min(done, key=lambda way: done[way]["memory_gb"]["total"], default=Way(False, 512, "minimal", "auto", True))
+
+
+def torch_training(bench: Bench, length: int) -> dict:
+    """Likelihoods alone, without MGCC and without reading docids for vectors: less than our step does."""
+    device = bench.torch_device
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    model = copy.deepcopy(bench.peer("float32")).bfloat16().train()
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+    batch = {
+        k: torch.tensor(v, device=device, dtype=torch.long) for k, v in training_batch(bench.sizes, length).items()
+    }
+    docids = torch.cat([batch["docid_tokens"].flatten(0, 1), batch["indexing_docid_tokens"]])
+    per_query = batch["docid_tokens"].shape[1]
+
+    def step() -> Any:
+        texts = torch.cat([batch["query_tokens"], batch["indexing_tokens"]])
+        states = model.encoder(input_ids=texts).last_hidden_state
+        queries, documents = states.split([len(batch["query_tokens"]), len(batch["indexing_tokens"])])
+        states = torch.cat([queries.repeat_interleave(per_query, 0), documents])
+        inputs = torch.nn.functional.pad(docids[:, :-1], (1, 0))
+        logits = model(encoder_outputs=(states,), decoder_input_ids=inputs).logits
+        loss = cross_entropy(logits.float().flatten(0, 1), docids.flatten(), label_smoothing=0.1)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return loss
+
+    return timed(step, min(5, bench.sizes.rounds), wait=lambda loss: loss.item())
+
+
+def random_docids(rng: np.random.Generator, vocabulary: int, count: int) -> np.ndarray:
+    """Distinct docids of 3 to 8 tokens, 0-padded."""
+    docids = rng.integers(3, vocabulary, (2 * count, 8))
+    docids *= np.arange(8) < rng.integers(3, 9, (len(docids), 1))
+    return rng.permutation(np.unique(docids, axis=0))[:count]
 
 
 class Counted(GR2):
@@ -416,9 +479,7 @@ class Search:
 
     def __init__(self, bench: Bench):
         self.bench, self.sizes, rng = bench, bench.sizes, np.random.default_rng(0)
-        docids = rng.integers(3, self.sizes.vocabulary, (2 * self.sizes.docids, 8))
-        docids *= np.arange(8) < rng.integers(3, 9, (len(docids), 1))
-        self.docids = rng.permutation(np.unique(docids, axis=0))[: self.sizes.docids]
+        self.docids = random_docids(rng, self.sizes.vocabulary, self.sizes.docids)
         self.trie, self.columns = DocidTrie.from_sequences(self.docids), np.arange(self.sizes.vocabulary)
         self.arrays = on_every_device(self.trie.arrays)
         self.stacked = on_every_device(bench.weights(False))
@@ -484,9 +545,11 @@ def measure_search(bench: Bench) -> None:
     for dtype in ("bfloat16", "float32"):
         ways = {f"{dtype}, batch {batch}": (batch, search.weights, {"dtype": dtype}) for batch in sizes.batches}
         if dtype == "bfloat16":
-            batch, how = sizes.peer_batches[-1], {"dtype": dtype}
+            how = {"dtype": dtype}
+            for batch in sizes.peer_batches:
+                ways[f"{dtype}, weights in bfloat16, batch {batch}"] = (batch, search.halved, how)
+            batch = sizes.peer_batches[-1]
             ways[f"{dtype}, layers scanned, batch {batch}"] = (batch, search.stacked, how | {"scan_layers": True})
-            ways[f"{dtype}, weights in bfloat16, batch {batch}"] = (batch, search.halved, how)
         ways = {name: way for name, way in ways.items() if bench.wanted(name)}
         programs = bench.compile({name: functools.partial(search.lower, *way) for name, way in ways.items()})
 
@@ -503,6 +566,33 @@ def measure_search(bench: Bench) -> None:
                 if batch in sizes.peer_batches:
                     peer = functools.partial(search.run_peer, batch, dtype, found)
                     bench.measure(f"{name}: Hugging Face", peer, entry)
+
+
+def measure_roads(bench: Bench) -> None:
+    """Joint searches: what each road to the candidates takes, and how it grows with the corpus."""
+    config, params = bench.sizes.config(False, dtype="bfloat16"), on_every_device(unstack_layers(bench.weights(False)))
+    params = jax.tree.map(lambda x: x.astype(jnp.bfloat16), params)
+    queries = on_every_device(random_tokens(np.random.default_rng(0), bench.sizes.vocabulary, 32, 32))
+    for count in bench.sizes.corpora:
+        trie = DocidTrie.from_sequences(random_docids(np.random.default_rng(1), bench.sizes.vocabulary, count))
+        vectors = jax.random.normal(jax.random.key(0), (count, config.d_model), jnp.bfloat16)
+        vectors = Vectors(vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True))
+        one = np.float32(1)
+        joint = on_every_device(JointDocids(trie.arrays, docids_with_ends(trie), vectors, one, one))
+        for candidates in ("beams", "nearest", "both"):
+
+            def lower(candidates=candidates, trie=trie, joint=joint, count=count) -> jax.stages.Lowered:
+                columns, beams = np.arange(config.vocab_size), Beams.over(trie, BEAMS)
+                given = {"k": BEAMS, "nearest": 100, "similarity": "cosine", "documents": count}
+                return joint_program(GR2(config), beams, columns, candidates=candidates, **given).lower(
+                    params, queries, joint
+                )
+
+            def run(lower=lower, joint=joint) -> dict:
+                program, figures = compiled(lower)
+                return timed(lambda: program(params, queries, joint), bench.sizes.rounds, items=len(queries)) | figures
+
+            bench.measure(f"{count:,} docids, {candidates}", run)
 
 
 def measure_mgcc(bench: Bench) -> None:
@@ -582,7 +672,13 @@ def said(entry: dict) -> str:
     return ", ".join(parts) + ("" if entry.get("finite", True) else ", NOT FINITE")
 
 
-PARTS = {"parity": measure_parity, "training": measure_training, "search": measure_search, "mgcc": measure_mgcc}
+PARTS = {
+    "parity": measure_parity,
+    "training": measure_training,
+    "search": measure_search,
+    "roads": measure_roads,
+    "mgcc": measure_mgcc,
+}
 
 
 def main() -> None:
