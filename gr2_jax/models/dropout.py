@@ -1,7 +1,5 @@
 """Dropout whose masks are drawn on the devices that use them."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -58,7 +56,8 @@ def kept_by_rows(key: Array, dropped: int, shape: tuple[int, ...]) -> Bool[Array
 
 
 def _kept(key: Array, dropped: int, shape: tuple[int, ...]) -> Bool[Array, "B ..."]:
-    count = math.prod(shape)
-    words = jax.random.bits(key, (-(-count // 2),), jnp.uint32)
-    halves = jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[:count].reshape(shape)
-    return halves >= dropped
+    *others, width = shape
+    words = jax.random.bits(key, (*others, -(-width // 2)), jnp.uint32)
+    # side by side along the last axis: on a TPU a reshape of pairs would lay the array out anew
+    halves = jnp.concatenate([words & (_VALUES - 1), words >> 16], axis=-1)
+    return halves[..., :width] >= dropped

@@ -24,8 +24,8 @@ roads     `joint_program` at base in bfloat16, 20 beams, 100 nearest, batches of
 mgcc      value and gradients, width 768, float32 with full products, as `mgcc_loss` asks; torch_vectorised of
           mgcc_peers.py with the same and with TF32; floor: the three products. 20 calls are waited for together
 
-Programs compile `--jobs` at a time, which makes their seconds longer. JAX takes .8 of the memory, which leaves torch its
-own.
+Programs compile `--jobs` at a time, which makes their seconds longer. JAX takes .8 of the memory, which leaves torch
+its own.
 """
 
 import os
