@@ -68,3 +68,11 @@ def param_shardings(params: dict, mesh: Mesh, rules: Sequence[tuple[str, str | t
 def constrain(x: jax.Array, *axes: str) -> jax.Array:
     """`x`, sharded by the current rules; unchanged without rules or mesh. An axis without a rule is an error."""
     return nn.with_logical_constraint(x, axes, fallback=RulesFallback.RAISE_ERROR)
+
+
+def mesh_axes(name: str) -> tuple[str, ...]:
+    """The axes of the current mesh that the current rules give to a logical axis; none without a mesh or rules."""
+    mesh, rules = jax.sharding.get_abstract_mesh(), dict(nn.get_logical_axis_rules())
+    axes = rules.get(name) or ()
+    axes = (axes,) if isinstance(axes, str) else tuple(axes)
+    return tuple(axis for axis in axes if axis in mesh.shape)

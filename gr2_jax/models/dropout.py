@@ -8,6 +8,8 @@ from flax import linen as nn
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float
 
+from gr2_jax.models.axes import mesh_axes
+
 
 class Dropout(nn.Module):
     """Zeroes a share `rate` of the entries and scales the others up, like `flax.linen.Dropout`; where the batch is not
@@ -30,7 +32,7 @@ class Dropout(nn.Module):
 
 def bernoulli_by_rows(key: Array, share: float, shape: tuple[int, ...]) -> Bool[Array, "B ..."]:
     """`jax.random.bernoulli`, its rows split as the current rules split the batch."""
-    axes = _batch_axes()
+    axes = mesh_axes("batch")
     mesh = jax.sharding.get_abstract_mesh()
     parts = math.prod(mesh.shape[axis] for axis in axes)
     if parts == 1 or shape[0] % parts:
@@ -49,11 +51,3 @@ def bernoulli_by_rows(key: Array, share: float, shape: tuple[int, ...]) -> Bool[
     )
     # not `jax.lax.axis_index`: the TPU compiler rejects it where other axes, such as tensor, are left to the compiler
     return drawn(jax.random.key_data(key), jnp.arange(parts))
-
-
-def _batch_axes() -> tuple[str, ...]:
-    """The mesh axes that split the batch; none without a mesh or rules."""
-    mesh, rules = jax.sharding.get_abstract_mesh(), dict(nn.get_logical_axis_rules())
-    axes = rules.get("batch") or ()
-    axes = (axes,) if isinstance(axes, str) else tuple(axes)
-    return tuple(axis for axis in axes if axis in mesh.shape)
