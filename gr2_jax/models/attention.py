@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
-from gr2_jax.models.attention_forms import Task, form_for, platform
+from gr2_jax.models.attention_forms import Form, Task, form_for, platform
 from gr2_jax.models.axes import constrain
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.layers import Dense
@@ -75,6 +75,28 @@ def by_position(values: Float[Array, "H N"], length: int) -> Float[Array, "1 H T
     return rows[None, :, :, length - 1 :]
 
 
+def laid_out(config: T5Config, values: Float[Array, "H N"]) -> Float[Array, "1 H T T"] | Float[Array, "H N"]:
+    """The bias of self-attention as the form that will serve it reads it, from values of the distances -(T-1), ...,
+    T-1."""
+    length = (values.shape[1] + 1) // 2
+    reads_distances = _form(config, length, length, values).reads_distances
+    return values if reads_distances else by_position(values, length)
+
+
+def length_of(bias: Float[Array, "1 H T S"] | Float[Array, "H N"]) -> int:
+    """The number of queries that a bias is for."""
+    return (bias.shape[1] + 1) // 2 if _by_distance(bias) else bias.shape[2]
+
+
+def _by_distance(bias: Array | None) -> bool:
+    return bias is not None and bias.ndim == 2
+
+
+def _form(cfg: T5Config, queries: int, keys: int, bias: Array | None) -> Form:
+    task = Task(platform(), cfg.dtype, queries, keys, cfg.d_kv, bias is not None, _by_distance(bias))
+    return form_for(cfg.attention, task)[1]
+
+
 class Attention(nn.Module):
     """Multi-head attention. Keys and values are projected separately from attention queries, so that the
     cross-attention memory of a retrieval query is computed once for all its docids and beams."""
@@ -100,11 +122,9 @@ class Attention(nn.Module):
         self,
         x: Float[Array, "B T D"],
         memory: KeyValues,
-        bias: Float[Array, "1 H T S"] | None,
+        bias: Float[Array, "1 H T S"] | Float[Array, "H N"] | None,
         mask: Bool[Array, "B S"] | None = None,
     ) -> Float[Array, "B T D"]:
-        cfg = self.config
-        task = Task(platform(), cfg.dtype, x.shape[1], memory.keys.shape[2], cfg.d_kv, bias is not None)
-        _, form = form_for(cfg.attention, task)
+        form = _form(self.config, x.shape[1], memory.keys.shape[2], bias)
         mixed = form.attend(self._heads(self.query(x)), *memory, bias, mask)
         return self.out(jnp.swapaxes(mixed, 1, 2).reshape(*x.shape[:-1], -1))

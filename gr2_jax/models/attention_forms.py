@@ -1,8 +1,10 @@
 """The ways to compute attention, softmax(queries keys' + bias) values, and which of them serves where.
 
 All have one contract. queries [B, H, T, F], keys and values [B, H, S, F]; bias [1, H, T, S] or None; mask [B, S], which
-keys are real, or None. Where no key of a row is real, its weights are 1 / S. The result is [B, H, T, F] in the queries'
-type; products are summed, and the softmax computed, in float32. `xla` is the specification of the others.
+keys are real, or None. A form that reads distances takes, instead of the bias, its values [H, 2T - 1] for the distances
+-(T-1), ..., T-1 of a key from a query, and never lays them out. Where no key of a row is real, its weights are 1 / S.
+The result is [B, H, T, F] in the queries' type; products are summed, and the softmax computed, in float32. `xla` is the
+specification of the others.
 """
 
 from collections.abc import Callable
@@ -13,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-Attention = Literal["auto", "cudnn", "recompute", "xla"]
+Attention = Literal["auto", "cudnn", "pallas", "recompute", "xla"]
 _MASKED = float(jnp.finfo(jnp.float32).min)
 
 
@@ -27,12 +29,16 @@ class Task(NamedTuple):
     width: int
     """Of a head."""
     biased: bool
+    by_distance: bool = False
+    """Whether the bias can be had as its values by distance."""
 
 
 class Form(NamedTuple):
     attend: Callable[..., Float[Array, "B H T F"]]
     why_not: Callable[[Task], str | None]
     """Why the form cannot serve a task; None if it can."""
+    reads_distances: bool = False
+    """Whether it takes a bias as its values by distance, and not otherwise."""
 
 
 def form_for(wanted: Attention, task: Task) -> tuple[str, Form]:
@@ -89,6 +95,31 @@ def cudnn_attention(queries, keys, values, bias, mask) -> Float[Array, "B H T F"
         return mixed
     alike = jnp.mean(values, axis=2, keepdims=True, dtype=jnp.float32).astype(mixed.dtype)
     return jnp.where((real > 0)[:, None, None, None], mixed, alike)
+
+
+def _not_for_pallas(task: Task) -> str | None:
+    if task.platform != "tpu":
+        return f"the Pallas kernels need a TPU, not a {task.platform}"
+    if task.width % 8 or task.width > 256:
+        return f"the Pallas kernels take heads of 8, 16, ... 256 numbers, not of {task.width}"
+    if task.biased and not task.by_distance:
+        return "the Pallas kernels take a bias by distance alone"
+    if task.queries * task.keys < _LEAST_FOR_PALLAS:
+        return f"{task.queries} by {task.keys} positions are less than one block"
+    if max(task.queries, task.keys) > _LONGEST_FOR_PALLAS:
+        return f"{task.queries} by {task.keys} positions are more than a TPU's vector memory takes"
+    return None
+
+
+_LEAST_FOR_PALLAS = 128 * 128  # positions
+_LONGEST_FOR_PALLAS = 4096
+
+
+def pallas_attention(queries, keys, values, bias, mask) -> Float[Array, "B H T F"]:
+    """A TPU's kernels: nothing of size T x S is outside its vector memory, the bias and its gradient neither."""
+    from gr2_jax.models import attention_tpu  # imports Pallas, which only a TPU needs
+
+    return attention_tpu.pallas_attention(queries, keys, values, bias, mask, interpret=platform() != "tpu")
 
 
 def xla_attention(queries, keys, values, bias, mask) -> Float[Array, "B H T F"]:
@@ -168,6 +199,7 @@ def _always(task: Task) -> None:
 
 FORMS = {
     "cudnn": Form(cudnn_attention, _not_for_cudnn),
+    "pallas": Form(pallas_attention, _not_for_pallas, reads_distances=True),
     "recompute": Form(recompute_attention, _always),
     "xla": Form(xla_attention, _always),
 }

@@ -71,15 +71,15 @@ def constrain(x: jax.Array, *axes: str) -> jax.Array:
     return nn.with_logical_constraint(x, axes, fallback=RulesFallback.RAISE_ERROR)
 
 
-def batch_axes() -> tuple[str, ...]:
-    """The mesh axes that split the batch; none without a mesh or rules."""
+def mesh_axes(name: str) -> tuple[str, ...]:
+    """The axes of the current mesh that the current rules give to a logical axis; none without a mesh or rules."""
     mesh, rules = jax.sharding.get_abstract_mesh(), dict(nn.get_logical_axis_rules())
-    axes = rules.get("batch") or ()
+    axes = rules.get(name) or ()
     axes = (axes,) if isinstance(axes, str) else tuple(axes)
     return tuple(axis for axis in axes if axis in mesh.shape)
 
 
-def batch_parts() -> int:
+def mesh_parts(name: str) -> int:
     """Into how many parts they split it."""
     mesh = jax.sharding.get_abstract_mesh()
-    return math.prod(mesh.shape[axis] for axis in batch_axes())
+    return math.prod(mesh.shape[axis] for axis in mesh_axes(name))

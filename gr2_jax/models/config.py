@@ -45,7 +45,7 @@ class T5Config:
     dtype: Literal["float32", "bfloat16"] = "float32"
     scan_layers: bool = False
     remat: Literal["none", "minimal", "full"] = "none"
-    attention: Literal["auto", "cudnn", "recompute", "xla"] = "auto"
+    attention: Literal["auto", "cudnn", "pallas", "recompute", "xla"] = "auto"
 
     def __post_init__(self):
         hints = typing.get_type_hints(type(self))

@@ -6,7 +6,7 @@ from flax import linen as nn
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float
 
-from gr2_jax.models.axes import batch_axes, batch_parts
+from gr2_jax.models.axes import mesh_axes, mesh_parts
 
 _VALUES = 2**16  # of the random number that decides an entry
 
@@ -36,7 +36,7 @@ class Dropout(nn.Module):
 
 def kept_by_rows(key: Array, dropped: int, shape: tuple[int, ...]) -> Bool[Array, "B ..."]:
     """False for a share of `dropped` / 2^16 of the entries; the rows are drawn as the current rules split the batch."""
-    axes, parts = batch_axes(), batch_parts()
+    axes, parts = mesh_axes("batch"), mesh_parts("batch")
     if parts == 1 or shape[0] % parts:
         return _kept(key, dropped, shape)
 

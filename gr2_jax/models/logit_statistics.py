@@ -15,7 +15,7 @@ from jax import lax
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from gr2_jax.models.axes import batch_axes, batch_parts
+from gr2_jax.models.axes import mesh_axes, mesh_parts
 from gr2_jax.models.matmul import matmul
 
 _MOST = 1 << 26  # logits of a device held at once: 256 MiB
@@ -56,12 +56,12 @@ def statistics_in_pieces(
     if _parts(len(states)) == 1:
         return in_pieces(states, table, targets)
     # on each device its own rows: otherwise every piece's gradient of the table would be summed over all devices
-    rows = PartitionSpec(batch_axes())
+    rows = PartitionSpec(mesh_axes("batch"))
     split = jax.shard_map(
         in_pieces,
         in_specs=(rows, PartitionSpec(), rows),
         out_specs=LogitStatistics(rows, rows, rows),
-        axis_names=set(batch_axes()),
+        axis_names=set(mesh_axes("batch")),
         check_vma=False,
     )
     return split(states, table, targets)
@@ -69,7 +69,7 @@ def statistics_in_pieces(
 
 def _parts(rows: int) -> int:
     """Devices that have a part of so many rows."""
-    parts = batch_parts()
+    parts = mesh_parts("batch")
     return parts if rows % parts == 0 else 1
 
 

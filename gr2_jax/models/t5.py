@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
-from gr2_jax.models.attention import Attention, KeyValues, RelativePositionBias, by_position
+from gr2_jax.models.attention import Attention, KeyValues, RelativePositionBias, laid_out, length_of
 from gr2_jax.models.axes import constrain
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.dropout import Dropout
@@ -41,7 +41,7 @@ class EncoderLayer(nn.Module):
     config: T5Config
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B S D"], _, bias: Float[Array, "1 H S S"], mask, deterministic: bool):
+    def __call__(self, x: Float[Array, "B S D"], _, bias: Array, mask, deterministic: bool):
         drop = Dropout(self.config.dropout_rate)
         attention = Attention(self.config, name="self_attention")
         normed = RMSNorm(self.config, name="self_attention_norm")(x)
@@ -64,7 +64,7 @@ class Encoder(nn.Module):
         if cfg.num_encoder_layers:
             length = embedded.shape[1]
             distances = jnp.arange(1 - length, length)
-            bias = by_position(RelativePositionBias(cfg, bidirectional=True, name="relative_bias")(distances), length)
+            bias = laid_out(cfg, RelativePositionBias(cfg, bidirectional=True, name="relative_bias")(distances))
             layers = make_layers(EncoderLayer, cfg, cfg.num_encoder_layers, {"__call__": Method(shared=3)})
             x, _ = run_layers(layers, "__call__", x, None, bias, mask, deterministic)
         return drop(RMSNorm(cfg, name="final_norm")(x), deterministic)
@@ -82,9 +82,9 @@ class DecoderLayer(nn.Module):
         self.feed_forward = FeedForward(cfg)
         self.drop = Dropout(cfg.dropout_rate)
 
-    def __call__(self, x: Float[Array, "B KT D"], _, states, mask, bias: Float[Array, "1 H T T"], deterministic: bool):
+    def __call__(self, x: Float[Array, "B KT D"], _, states, mask, bias: Array, deterministic: bool):
         """Teacher forcing; `bias` carries the causal mask."""
-        normed = self.self_attention_norm(x).reshape(-1, bias.shape[2], x.shape[-1])
+        normed = self.self_attention_norm(x).reshape(-1, length_of(bias), x.shape[-1])
         mixed = self.self_attention(normed, self.self_attention.project(normed), bias)
         x = x + self.drop(mixed, deterministic).reshape(x.shape)
         memory = self.cross_attention.project(states)
@@ -137,7 +137,7 @@ class Decoder(nn.Module):
         deterministic: bool = True,
     ) -> Float[Array, "B K T D"]:
         batch, sequences, length, width = embedded.shape
-        bias = by_position(self._causal_bias(jnp.arange(1 - length, length)), length)
+        bias = laid_out(self.config, self._causal_bias(jnp.arange(1 - length, length)))
         x = self.drop(embedded, deterministic).reshape(batch, sequences * length, width)
         x = constrain(x, "batch", "length", "activation_embed")
         x, _ = run_layers(self.layers, "__call__", x, None, states, mask, bias, deterministic)
