@@ -71,7 +71,7 @@ def _refuse_indivisible(experiment: Any, pod: Any, options: argparse.Namespace, 
     from gr2_jax.planning.overlays import check_division, fitting_overlays
 
     try:
-        check_division(experiment, len(pod.devices), pod.slices)
+        check_division(experiment, len(pod.devices), pod.slices, hosts=pod.chip.is_gpu)
     except UserError as error:
         found = fitting_overlays(options.config, settings, len(pod.devices), pod.slices, pod.chip.name)
         if not found:
