@@ -13,6 +13,7 @@ _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\) -> .* \{")
 _OPERATION = re.compile(rf"= (.*?) ({'|'.join(KINDS)})(-start)?\(")
 _SEND = re.compile(r"= \((.*?), u32\[\], token\[\]\) send\(.*xla_megascale")
 _WHILE = re.compile(r" while\(.*condition=%?([\w.\-]+), body=%?([\w.\-]+)")
+_KNOWN_TRIPS = re.compile(r"\"known_trip_count\":\{\"n\":\"(\d+)\"\}")
 _CONSTANT = re.compile(r"s32\[\]\S* constant\((\d+)\)")
 _CALLED = re.compile(r"(?:calls|to_apply|condition|branch_computations)=\{?%?([\w.\-]+)")
 _SHAPE = re.compile(r"(pred|[suf]\d+|bf16|f8\w*)\[([\d,]*)\]")
@@ -107,7 +108,8 @@ def _computations(text: str):
     for name, lines in inside.items():
         for line in lines:
             for condition, body in _WHILE.findall(line):
-                callers[body] = name, _trips(inside.get(condition, ()))
+                known = _KNOWN_TRIPS.search(line)
+                callers[body] = name, int(known[1]) if known else _trips(inside.get(condition, ()))
             for called in _CALLED.findall(line):
                 callers.setdefault(called, (name, 1))
 

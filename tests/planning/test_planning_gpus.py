@@ -84,10 +84,11 @@ channel_id=1, replica_groups=mesh['axis_0'=4] {'axis_0'}
   %scatter = ((f32[100]{0}), f32[50]{0}) reduce-scatter-start(%y), channel_id=2, replica_groups={{0,1},{2,3}}
 }
 %condition.1 (p: (s32[], bf16[4,8])) -> pred[] {
-  %limit = s32[] constant(12)
+  %ends = pred[] fusion(%p), kind=kLoop, calls=%compare
 }
 ENTRY %main (a: f32[2]) -> f32[2] {
-  %loop = (s32[], bf16[4,8]) while(%tuple), condition=%condition.1, body=%body.1
+  %loop = (s32[], bf16[4,8]) while(%tuple), condition=%condition.1, body=%body.1, \
+backend_config={"known_trip_count":{"n":"12"},"known_init_step":{"init":"0","step":"1"}}
   %sum = (f32[10]{0}, f32[100]{0}) all-reduce-start(%a, %b), channel_id=3, replica_groups={{0,2},{1,3}}, to_apply=%add
 }
 """

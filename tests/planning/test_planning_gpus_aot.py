@@ -39,8 +39,9 @@ def test_a_tiny_step_and_its_search_are_planned_for_a_host():
     assert any("cuDNN" in assumption for assumption in result["assumptions"])
 
 
-def test_hosts_send_each_other_the_gradients():
-    done = plan("--topology", "a100:2x2", "--mesh.replica", "2", "--mesh.data", "2", "--no-search-step")
+def test_hosts_send_each_other_the_gradients_of_every_layer():
+    model = ("--retrieval.model.scan_layers", "True", "--retrieval.model.num_encoder_layers", "24")
+    done = plan("--topology", "a100:2x2", "--mesh.replica", "2", "--mesh.data", "2", *model, "--no-search-step")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     (figures,) = result["training"].values()
