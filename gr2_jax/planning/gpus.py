@@ -45,6 +45,7 @@ GPUS = {
 _CUDNN = (9, 10)  # a version that knows all of these
 ENVIRONMENT = {
     "JAX_PLATFORMS": "cpu",  # so that JAX looks for no GPU
+    "JAX_ENABLE_COMPILATION_CACHE": "false",  # only a GPU loads what is kept for one
     "TF_CPP_MIN_LOG_LEVEL": "3",  # the compiler complains that there is no driver
 }
 COMPILER_OPTIONS = {

@@ -1,5 +1,6 @@
 """Hosts of GPUs as a plan takes them: their names, what the compiler is told of them, and who sends to other hosts."""
 
+import os
 import re
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from gr2_jax.planning.device_groups import groups_of, network_share
 from gr2_jax.planning.overlays import check_division
 from gr2_jax.planning.plan import Pod
 from gr2_jax.planning.report import compile_for
+from gr2_jax.planning.topology import prepare_environment
 from gr2_jax.training.chips import CHIPS, chip_of, hosts_and_gpus
 
 
@@ -123,6 +125,17 @@ def test_hosts_split_the_batch_alone():
     experiment = load_experiment("configs/wikipedia.py")
     with pytest.raises(UserError, match=r"--mesh.replica is 1 for 4 hosts: it must be a multiple of 4"):
         check_division(experiment, 32, 4, hosts=True)
+
+
+def test_gpus_have_an_environment_of_their_own(monkeypatch):
+    monkeypatch.setattr("os.environ", {})
+    prepare_environment("h100:8")
+    assert os.environ == gpus.ENVIRONMENT
+    assert os.environ["JAX_PLATFORMS"] == "cpu"
+    prepare_environment("v5e:4x4")
+    assert os.environ["TPU_SKIP_MDS_QUERY"] == "1"
+    with pytest.raises(UserError, match="no chip 'h1000': did you mean 'h100'"):
+        prepare_environment("h1000:8")
 
 
 def test_without_the_plugin_the_extra_is_named(capsys, monkeypatch):
