@@ -149,11 +149,17 @@ def test_without_the_plugin_the_extra_is_named(capsys, monkeypatch):
 
 
 class _Lowered:
-    """A program of 100 GiB that the compiler takes."""
+    """A program of 100 GiB that the compiler takes; a TPU's peak is without gaps."""
 
     def compile(self, compiler_options):
         self.options = compiler_options
-        memory = SimpleNamespace(peak_memory_in_bytes=100 * 2**30)
+        memory = SimpleNamespace(
+            peak_memory_in_bytes=97 * 2**30,
+            argument_size_in_bytes=30 * 2**30,
+            output_size_in_bytes=21 * 2**30,
+            alias_size_in_bytes=20 * 2**30,
+            temp_size_in_bytes=69 * 2**30,
+        )
         return SimpleNamespace(memory_analysis=lambda: memory, as_text=lambda: "")
 
     def as_text(self):
@@ -164,8 +170,11 @@ def test_a_program_that_is_compiled_but_too_large_does_not_fit():
     lowered = _Lowered()
     program = compile_for(lowered, CHIPS["h100"], quick=True)
     assert not program.fits
+    assert program.peak == 100 * 2**30
     assert program.largest == ("2.00 GiB over all chips bf16[1024,1024,1024]",)
     assert lowered.options == gpus.COMPILER_OPTIONS
     assert compile_for(lowered, CHIPS["h200"]).fits
-    assert compile_for(lowered, CHIPS["v5p"], quick=True).fits is False
+    on_tpu = compile_for(lowered, CHIPS["v5p"], quick=True)
+    assert not on_tpu.fits
+    assert on_tpu.peak == 97 * 2**30
     assert "exec_time_optimization_effort" in lowered.options
