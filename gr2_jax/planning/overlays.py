@@ -61,10 +61,11 @@ def _mesh_of(files: Sequence[str], settings: Sequence[str], devices: int, slices
     return experiment.mesh
 
 
-def check_division(experiment: Settings, devices: int, slices: int) -> None:
+def check_division(experiment: Settings, devices: int, slices: int, *, hosts: bool = False) -> None:
     """Raises `UserError` where the config's mesh does not fit so many devices in so many slices, or does not divide the
-    batch or the model; no device is needed."""
+    batch or the model; no device is needed. The message calls the slices hosts where they are those of GPUs."""
     sizes = experiment.mesh.sizes(devices)
     if sizes[0] % slices:
-        raise UserError(f"--mesh.replica is {sizes[0]} for {slices} slices: it must be a multiple of {slices}")
+        parts = "hosts" if hosts else "slices"
+        raise UserError(f"--mesh.replica is {sizes[0]} for {slices} {parts}: it must be a multiple of {slices}")
     check_mesh(experiment, AbstractMesh(sizes, AXES))

@@ -11,21 +11,39 @@ from gr2_jax.planning.report import compile_for, training_figures
 from gr2_jax.planning.search_step import SearchPlan, search_figures
 from gr2_jax.planning.topology import devices_of
 from gr2_jax.progress import say
-from gr2_jax.training.chips import Chip, chip_of
+from gr2_jax.training.chips import Chip, chip_of, hosts_and_gpus
 from gr2_jax.training.mesh import AXES, make_mesh
+
+GPU_ASSUMPTIONS = (
+    "attention is planned without cuDNN, whose programs are made on the GPU: a long text takes less memory and time",
+    "all of the GPU's memory is counted: JAX takes three quarters unless XLA_PYTHON_CLIENT_MEM_FRACTION is set",
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Pod:
-    """A TPU topology to compile for."""
+    """A TPU topology, or hosts of GPUs, to compile for; `slices` are what the network alone joins: hosts, of GPUs."""
 
     topology: str
     chip: Chip
     devices: list
+    slices: int = 1
 
     @classmethod
     def of(cls, topology: str, slices: int) -> "Pod":
-        return cls(topology, chip_of(topology), devices_of(topology, slices))
+        chip = chip_of(topology)
+        if chip.is_gpu:
+            if slices > 1:
+                raise UserError(
+                    f"--slices is {slices}: hosts of GPUs are in --topology, such as {chip.name}:{slices}x8"
+                )
+            slices = hosts_and_gpus(topology)[0]
+        return cls(topology, chip, devices_of(topology, slices), slices)
+
+    @property
+    def assumptions(self) -> list[str]:
+        """What is planned otherwise than it would run, for want of the chips."""
+        return [*GPU_ASSUMPTIONS] if self.chip.is_gpu else []
 
     @property
     def host(self) -> list:
@@ -35,6 +53,8 @@ class Pod:
             return getattr(device, "slice_index", 0), device.process_index
 
         own = [device for device in self.devices if host_of(device) == host_of(self.devices[0])]
+        if self.chip.is_gpu and len(own) < len(self.devices):
+            return devices_of(f"{self.chip.name}:{len(own)}")
         shape = {4: "2x2", 8: "2x4"}.get(len(own))
         if len(own) == len(self.devices) or shape is None:
             return own

@@ -8,7 +8,8 @@ from typing import Any
 
 import jax
 
-from gr2_jax.planning.collectives import BETWEEN_SLICES, by_kind, collectives
+from gr2_jax.planning import gpus
+from gr2_jax.planning.collectives import OVER_NETWORK, by_kind, collectives
 from gr2_jax.training.chips import Chip
 from gr2_jax.training.step import Step
 
@@ -33,12 +34,9 @@ class Compiled:
 
 def compile_for(lowered: jax.stages.Lowered, chip: Chip, *, quick: bool = False) -> Compiled:
     """Compiles. A program that the compiler rejects for its size does not fit; other compiler errors are raised."""
-    options = {"xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000"}  # else products hide their collectives
-    if quick:
-        options["exec_time_optimization_effort"] = -1.0
     started = time.monotonic()
     try:
-        compiled = lowered.compile(compiler_options=options)
+        compiled = lowered.compile(compiler_options=_options(chip, quick))
     except jax.errors.JaxRuntimeError as error:
         size = _SIZE.search(str(error))
         if size is None:
@@ -46,13 +44,26 @@ def compile_for(lowered: jax.stages.Lowered, chip: Chip, *, quick: bool = False)
         used = float(size[1]) * _UNITS[size[2]]
         named = largest(str(error)) or largest_arrays(lowered.as_text())
         return Compiled(False, time.monotonic() - started, used, largest=tuple(named))
-    memory = compiled.memory_analysis()
-    return Compiled(
-        memory.peak_memory_in_bytes <= chip.hbm,
-        time.monotonic() - started,
-        memory.peak_memory_in_bytes,
-        compiled.as_text(),
-    )
+    peak = _peak(compiled.memory_analysis(), chip)
+    fits = peak <= chip.hbm  # the compiler for GPUs refuses no program
+    named = () if fits else tuple(largest_arrays(lowered.as_text()))
+    return Compiled(fits, time.monotonic() - started, peak, compiled.as_text(), named)
+
+
+def _peak(memory: Any, chip: Chip) -> float:
+    """On a GPU what is temporary is one block, as large as its arrays lie in it: gaps count."""
+    if not chip.is_gpu:
+        return memory.peak_memory_in_bytes
+    arguments = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return arguments + memory.temp_size_in_bytes
+
+
+def _options(chip: Chip, quick: bool) -> dict[str, Any]:
+    """Effort is the TPU compiler's: a GPU's machine code costs none, and what is left does not ask for it."""
+    if chip.is_gpu:
+        return gpus.COMPILER_OPTIONS
+    options = {"xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000"}  # else products hide their collectives
+    return options | {"exec_time_optimization_effort": -1.0} if quick else options
 
 
 def state_bytes(step: Step) -> dict[str, float]:
@@ -86,13 +97,13 @@ def training_figures(step: Step, program: Compiled, flops: float, chip: Chip, st
     parameters and optimiser state, so it includes gradients.
 
     The estimate is a roofline. Products take their FLOPs at half of the chip's peak, collectives take their bytes over
-    the chip's links, and what goes to other slices over its share of the network. A step takes at least the longer of
-    products and exchange (full overlap) and at most their sum (no overlap).
+    the chip's links, and what goes to other slices or hosts over its share of the network. A step takes at least the
+    longer of products and exchange (full overlap) and at most their sum (no overlap).
     """
     chips = step.mesh.size
-    found = collectives(program.text)
-    moved = sum(one.bytes * one.times for one in found if one.kind != BETWEEN_SLICES)
-    sent = sum(one.bytes * one.times for one in found if one.kind == BETWEEN_SLICES)
+    found = collectives(program.text, _of_first_host(step) if chip.is_gpu else None)
+    moved = sum(one.bytes * one.times for one in found if one.kind not in OVER_NETWORK)
+    sent = sum(one.bytes * one.times for one in found if one.kind in OVER_NETWORK)
     computing, talking = flops / chips / (chip.flops * EFFICIENCY), moved / chip.links + sent / chip.network
     least, most = max(computing, talking), computing + talking
     return {
@@ -113,6 +124,11 @@ def training_figures(step: Step, program: Compiled, flops: float, chip: Chip, st
         "compile_seconds": program.seconds,
         "largest": program.largest,
     }
+
+
+def _of_first_host(step: Step) -> int:
+    processes = [device.process_index for device in step.mesh.devices.flat]
+    return processes.count(processes[0])
 
 
 def table(title: str, figures: dict[str, Any]) -> str:

@@ -11,8 +11,9 @@ class Chip:
     """hbm          bytes that the compiler may use, of the chip's 16, 32 or 95 GB
     flops        peak bfloat16 FLOPs per second
     bandwidth    memory bandwidth, bytes per second
-    links        bandwidth of all links to other chips of the slice together, bytes per second (each way)
-    network      a chip's share of its host's network, which joins slices, bytes per second (each way)
+    links        bandwidth of all links to other chips of the slice together, bytes per second (each way); of a GPU
+                 those to the other GPUs of its host
+    network      a chip's share of its host's network, which joins slices, or hosts of GPUs, bytes per second (each way)
     device_kind  JAX's name for it
     """
 
@@ -23,6 +24,10 @@ class Chip:
     links: float
     network: float
     device_kind: str
+
+    @property
+    def is_gpu(self) -> bool:
+        return self.device_kind.startswith("NVIDIA")
 
 
 _GIB = 2**30
@@ -41,14 +46,34 @@ CHIPS = {
 }
 
 
+_GPUS_OF_A_HOST = 8  # that are joined by NVLink
+
+
 def chip_of(topology: str) -> Chip:
-    """The chip of a topology such as `v5e:4x4`; `UserError` for an unknown chip or a malformed topology."""
-    if not re.fullmatch(r"\w+:\d+(x\d+){1,2}", topology):
-        raise UserError(f"--topology is '{topology}': it is written chip:shape, such as v5e:4x4 or v5p:8x8x8")
-    name = topology.split(":")[0]
+    """The chip of a topology such as `v5e:4x4` or `h100:8`; `UserError` for an unknown chip or a malformed topology."""
+    if not re.fullmatch(r"\w+:[1-9]\d*(x[1-9]\d*){0,2}", topology):
+        raise UserError(f"--topology is '{topology}': it is written {_FORMS}")
+    name, shape = topology.split(":")
     if name not in CHIPS:
         raise UserError(f"--topology is '{topology}': no chip '{name}': {nearest(name, CHIPS)}")
-    return CHIPS[name]
+    chip, dimensions = CHIPS[name], shape.count("x") + 1
+    if dimensions not in ((1, 2) if chip.is_gpu else (2, 3)):
+        raise UserError(f"--topology is '{topology}': it is written {_FORMS}")
+    if chip.is_gpu and (gpus := hosts_and_gpus(topology)[1]) > _GPUS_OF_A_HOST:
+        raise UserError(
+            f"--topology is '{topology}': a host has at most {_GPUS_OF_A_HOST} GPUs, not {gpus}: two hosts are "
+            f"{name}:2x{_GPUS_OF_A_HOST}"
+        )
+    return chip
+
+
+_FORMS = "chip:shape, such as v5e:4x4 or v5p:8x8x8, or of GPUs chip:hostsxGPUs, such as h100:8 or h100:4x8"
+
+
+def hosts_and_gpus(topology: str) -> tuple[int, int]:
+    """Hosts, and GPUs of each, of a topology of GPUs: `h100:8` is one host, `h100:4x8` are four."""
+    *hosts, gpus = topology.split(":")[1].split("x")
+    return int(hosts[0]) if hosts else 1, int(gpus)
 
 
 def peak_flops(device_kind: str) -> float | None:

@@ -58,7 +58,7 @@ def test_a_size_is_named_where_no_pod_fits_the_model(tmp_path):
 
 
 def test_the_plan_names_the_overlay(capsys, monkeypatch):
-    monkeypatch.setattr("gr2_jax.planning.topology.prepare_environment", lambda: None)
+    monkeypatch.setattr("gr2_jax.planning.topology.prepare_environment", lambda topology: None)
     pod = Pod("v5e:16x16", CHIPS["v5e"], [types.SimpleNamespace()] * 256)
     monkeypatch.setattr(Pod, "of", lambda *_: pod)
     with pytest.raises(SystemExit) as stop:
