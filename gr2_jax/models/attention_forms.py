@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-Attention = Literal["auto", "cudnn", "pallas", "recompute", "xla"]
+AttentionForm = Literal["auto", "cudnn", "pallas", "recompute", "xla"]
 _MASKED = float(jnp.finfo(jnp.float32).min)
 
 
@@ -41,7 +41,7 @@ class Form(NamedTuple):
     """Whether it takes a bias as its values by distance, and not otherwise."""
 
 
-def form_for(wanted: Attention, task: Task) -> tuple[str, Form]:
+def form_for(wanted: AttentionForm, task: Task) -> tuple[str, Form]:
     """The form wanted if it can serve, else the first that can; "auto" wants none in particular."""
     first = [wanted] if wanted != "auto" else []
     name = next(name for name in [*first, *FORMS] if FORMS[name].why_not(task) is None)
@@ -67,12 +67,12 @@ def _not_for_cudnn(task: Task) -> str | None:
         return f"cuDNN's attention takes heads of 8, 16, ... 128 numbers, not of {task.width}"
     if task.biased and (task.queries % 2 or task.keys % 2):
         return f"cuDNN's attention with a bias takes even lengths, not {task.queries} by {task.keys}"
-    if task.queries * task.keys < _LEAST_FOR_CUDNN:
-        return f"{task.queries} by {task.keys} positions are so few that XLA is as fast"
+    if min(task.queries, task.keys) < _LEAST_FOR_CUDNN:
+        return f"{task.queries} by {task.keys} positions are fewer than cuDNN's attention was measured with"
     return None
 
 
-_LEAST_FOR_CUDNN = 64 * 64  # positions
+_LEAST_FOR_CUDNN = 64  # positions of each
 _LEAST_BIAS = -(2.0**40)  # of what is masked: in bfloat16 the least float32 is -inf, and -inf - -inf is not a number
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gr2_jax.errors import UserError, nearest
+from gr2_jax.models.attention_forms import AttentionForm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ class T5Config:
     dtype: Literal["float32", "bfloat16"] = "float32"
     scan_layers: bool = False
     remat: Literal["none", "minimal", "full"] = "none"
-    attention: Literal["auto", "cudnn", "pallas", "recompute", "xla"] = "auto"
+    attention: AttentionForm = "auto"
 
     def __post_init__(self):
         hints = typing.get_type_hints(type(self))

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 from gr2_jax.errors import SettingError, UserError, check_choices, check_least, check_share, nearest
+from gr2_jax.models.attention_forms import AttentionForm
 from gr2_jax.models.checkpoint import load_t5_config
 from gr2_jax.models.config import PRESETS, T5Config, preset
 from gr2_jax.models.t5 import EOS_ID
@@ -22,6 +23,8 @@ class ModelConfig:
     scan_layers   a stack is one layer in a loop, which compiles faster
     remat         what is kept for a layer's backward pass: "none" (no rematerialisation), everything; "minimal" and
                   "full", less for more time, see `gr2_jax.models.T5Config`
+    attention     the form of attention that is taken where it can serve, see `gr2_jax.models.attention_forms`; "auto":
+                  cuDNN's on an NVIDIA GPU, Pallas kernels on a TPU, else "recompute"
     """
 
     preset: str = "scratch"
@@ -33,6 +36,7 @@ class ModelConfig:
     dtype: Literal["float32", "bfloat16"] = "float32"
     scan_layers: bool = False
     remat: Literal["none", "minimal", "full"] = "none"
+    attention: AttentionForm = "auto"
 
     def __post_init__(self):
         check_choices(self)
@@ -71,4 +75,4 @@ class ModelConfig:
 
     @property
     def _computing(self) -> dict:
-        return {name: getattr(self, name) for name in ("dropout_rate", "dtype", "scan_layers", "remat")}
+        return {name: getattr(self, name) for name in ("dropout_rate", "dtype", "scan_layers", "remat", "attention")}

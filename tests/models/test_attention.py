@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gr2_jax.models.attention_forms import recompute_attention, xla_attention
+from gr2_jax.models import attention_forms
+from gr2_jax.models.attention_forms import FORMS, Task, form_for, recompute_attention, xla_attention
 
 B, H, T, S, F = 3, 2, 5, 4, 3
 MASK = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 1, 0]], bool)
@@ -106,3 +107,65 @@ def test_nothing_of_the_size_of_the_weights_is_kept():
     assert sizes[-1] == bias.size
     assert sizes[-2] == keys.size
     assert keys.size < 2 * bias.size  # otherwise sizes could not distinguish weights from keys
+
+
+def test_what_cudnn_is_given_means_the_same(inputs, monkeypatch):
+    """With XLA in cuDNN's place: padding as lengths, a causal bias, and a sequence without keys."""
+    queries, keys, values, _, cotangent = inputs
+    mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]], bool)
+    rng = np.random.default_rng(1)
+    causal = np.arange(S) > np.arange(T)[:, None]
+    bias = np.where(causal, np.finfo(np.float32).min, rng.normal(size=(1, H, T, S))).astype(np.float32)
+    expected, pulled = _ours(xla_attention, queries, keys, values, bias, cotangent, mask)
+    attend = jax.nn.dot_product_attention
+
+    def by_xla(*arrays, implementation, **options):
+        assert implementation == "cudnn"
+        assert options["key_value_seq_lengths"].dtype == jnp.int32
+        assert jnp.isfinite(options["bias"].astype(jnp.bfloat16)).all()
+        return attend(*arrays, implementation="xla", **options)
+
+    monkeypatch.setattr(jax.nn, "dot_product_attention", by_xla)
+    found, ours = _ours(attention_forms.cudnn_attention, queries, keys, values, bias, cotangent, mask)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    for one, other in zip(ours, pulled, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+LONG = Task("gpu", "bfloat16", 512, 512, 64, True)
+
+
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [
+        (LONG._replace(platform="cpu"), "NVIDIA GPU, not a cpu"),
+        (LONG._replace(dtype="float32"), "not in float32"),
+        (LONG._replace(width=20), "not of 20"),
+        (LONG._replace(keys=511), "even lengths, not 512 by 511"),
+        (LONG._replace(queries=16), "16 by 512 positions"),
+        (LONG, None),
+        (LONG._replace(keys=511, biased=False), None),
+    ],
+)
+def test_cudnn_says_why_it_cannot_serve(task, reason, monkeypatch):
+    class Card:
+        compute_capability = "9.0"
+
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(jax, "local_devices", lambda: [Card])
+    found = FORMS["cudnn"].why_not(task)
+    assert found is None if reason is None else reason in found
+    assert form_for("auto", task)[0] == ("recompute" if reason else "cudnn")
+    assert form_for("xla", task)[0] == "xla"
+    assert form_for("cudnn", task)[0] == ("recompute" if reason else "cudnn")
+
+
+def test_cudnn_wants_the_gpu_that_runs_it_and_not_an_old_one(monkeypatch):
+    assert "made on the GPU" in FORMS["cudnn"].why_not(LONG)  # planning for a GPU from here
+
+    class Old:
+        compute_capability = "7.0"
+
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(jax, "local_devices", lambda: [Old])
+    assert "8.0 or later" in FORMS["cudnn"].why_not(LONG)
