@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
-from gr2_jax.models.attention_forms import Form, Task, form_for, platform
+from gr2_jax.models.attention_forms import Form, Task, form_for, is_on_mesh, platform
 from gr2_jax.models.axes import constrain
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.layers import Dense
@@ -93,7 +93,7 @@ def _by_distance(bias: Array | None) -> bool:
 
 
 def _form(cfg: T5Config, queries: int, keys: int, bias: Array | None) -> Form:
-    task = Task(platform(), cfg.dtype, queries, keys, cfg.d_kv, bias is not None, _by_distance(bias))
+    task = Task(platform(), cfg.dtype, queries, keys, cfg.d_kv, bias is not None, _by_distance(bias), is_on_mesh())
     return form_for(cfg.attention, task)[1]
 
 

@@ -7,13 +7,18 @@ The result is [B, H, T, F] in the queries' type; products are summed, and the so
 specification of the others.
 """
 
+import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from jax import lax
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float
+
+from gr2_jax.models.axes import mesh_axes, mesh_parts
 
 AttentionForm = Literal["auto", "cudnn", "pallas", "recompute", "xla"]
 _MASKED = float(jnp.finfo(jnp.float32).min)
@@ -31,6 +36,8 @@ class Task(NamedTuple):
     biased: bool
     by_distance: bool = False
     """Whether the bias can be had as its values by distance."""
+    on_mesh: bool = True
+    """Whether the mesh that runs the program is known, as in a training step."""
 
 
 class Form(NamedTuple):
@@ -48,18 +55,29 @@ def form_for(wanted: AttentionForm, task: Task) -> tuple[str, Form]:
     return name, FORMS[name]
 
 
+def is_on_mesh() -> bool:
+    """Whether the program is traced for a mesh with rules for its axes."""
+    return not jax.sharding.get_abstract_mesh().empty and bool(nn.get_logical_axis_rules())
+
+
 def platform() -> str:
     """Where the program that is being traced will run: "cpu", "gpu" or "tpu"."""
     device = getattr(jax.sharding.get_abstract_mesh(), "abstract_device", None)
     return getattr(device, "platform", None) or jax.default_backend()
 
 
+_NO_MESH = "no mesh is known: programs of searches are exported, and arrays may lie on several devices unseen"
+
+
 def _not_for_cudnn(task: Task) -> str | None:
     if task.platform != "gpu":
         return f"cuDNN needs an NVIDIA GPU, not a {task.platform}"
+    if not task.on_mesh:
+        return _NO_MESH
     if jax.default_backend() != "gpu":
         return "cuDNN's programs are made on the GPU that runs them"
-    if float(getattr(jax.local_devices()[0], "compute_capability", 0)) < 8:
+    capability = str(getattr(jax.local_devices()[0], "compute_capability", ""))  # "gfx942" on another maker's
+    if not re.fullmatch(r"\d+\.\d+", capability) or float(capability) < 8:
         return "cuDNN's attention needs an NVIDIA GPU of compute capability 8.0 or later"
     if task.dtype != "bfloat16":
         return f"cuDNN's attention computes in bfloat16, not in {task.dtype}"
@@ -79,40 +97,64 @@ _LEAST_BIAS = -(2.0**40)  # of what is masked: in bfloat16 the least float32 is 
 def cudnn_attention(queries, keys, values, bias, mask) -> Float[Array, "B H T F"]:
     """cuDNN's fused attention: nothing of size T x S is in the GPU's memory but the bias and its gradient, which are
     bfloat16. The real keys of a row come first: their number is all that cuDNN is given."""
-    lengths, count = None, keys.shape[2]
-    if mask is not None:
-        real = mask.sum(axis=1, dtype=jnp.int32)
-        lengths = jnp.where(real > 0, real, count)
-    mixed = jax.nn.dot_product_attention(
-        *(jnp.swapaxes(x, 1, 2) for x in (queries, keys, values)),
-        bias=None if bias is None else jnp.maximum(bias, _LEAST_BIAS).astype(queries.dtype),
-        key_value_seq_lengths=lengths,
-        scale=1.0,
-        implementation="cudnn",
-    )
-    mixed = jnp.swapaxes(mixed, 1, 2)
-    if mask is None:
+    real = None if mask is None else mask.sum(axis=1, dtype=jnp.int32)
+    if bias is not None:
+        bias = jnp.maximum(bias, _LEAST_BIAS).astype(queries.dtype)
+    mixed = _on_own_rows(queries, keys, values, bias, real)
+    if real is None:
         return mixed
     alike = jnp.mean(values, axis=2, keepdims=True, dtype=jnp.float32).astype(mixed.dtype)
     return jnp.where((real > 0)[:, None, None, None], mixed, alike)
 
 
+def _on_own_rows(queries, keys, values, bias, real) -> Float[Array, "B H T F"]:
+    """Each device has its own sequences and heads: how the arrays lie is not left to the compiler."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.size == 1 or not mesh.auto_axes:
+        return _by_cudnn(queries, keys, values, bias, real)
+
+    def split(name: str, size: int) -> tuple[str, ...] | None:
+        return None if size % mesh_parts(name) else mesh_axes(name) or None
+
+    rows, heads = split("batch", queries.shape[0]), split("heads", queries.shape[1])
+    each = PartitionSpec(rows, heads)
+    return jax.shard_map(
+        _by_cudnn,
+        in_specs=(each, each, each, PartitionSpec(None, heads), PartitionSpec(rows)),
+        out_specs=each,
+        check_vma=False,
+    )(queries, keys, values, bias, real)
+
+
+def _by_cudnn(queries, keys, values, bias, real) -> Float[Array, "B H T F"]:
+    mixed = jax.nn.dot_product_attention(
+        *(jnp.swapaxes(x, 1, 2) for x in (queries, keys, values)),
+        bias=bias,
+        key_value_seq_lengths=None if real is None else jnp.where(real > 0, real, keys.shape[2]),
+        scale=1.0,
+        implementation="cudnn",
+    )
+    return jnp.swapaxes(mixed, 1, 2)
+
+
 def _not_for_pallas(task: Task) -> str | None:
     if task.platform != "tpu":
         return f"the Pallas kernels need a TPU, not a {task.platform}"
+    if not task.on_mesh:
+        return _NO_MESH
     if task.width % 8 or task.width > 256:
         return f"the Pallas kernels take heads of 8, 16, ... 256 numbers, not of {task.width}"
     if task.biased and not task.by_distance:
         return "the Pallas kernels take a bias by distance alone"
     if task.queries * task.keys < _LEAST_FOR_PALLAS:
         return f"{task.queries} by {task.keys} positions are less than one block"
-    if max(task.queries, task.keys) > _LONGEST_FOR_PALLAS:
+    if max(task.queries, task.keys) * max(task.width, 128) > _MOST_FOR_PALLAS:
         return f"{task.queries} by {task.keys} positions are more than a TPU's vector memory takes"
     return None
 
 
 _LEAST_FOR_PALLAS = 128 * 128  # positions
-_LONGEST_FOR_PALLAS = 4096
+_MOST_FOR_PALLAS = 4096 * 128  # numbers of a head's keys, in lanes of 128
 
 
 def pallas_attention(queries, keys, values, bias, mask) -> Float[Array, "B H T F"]:

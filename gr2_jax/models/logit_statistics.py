@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 from gr2_jax.models.axes import mesh_axes, mesh_parts
 from gr2_jax.models.matmul import matmul
 
-_MOST = 1 << 26  # logits of a device held at once: 256 MiB
+_MOST = 1 << 26  # logits of a part of the batch held at once: 256 MiB, or less where devices split the vocabulary
 
 
 class LogitStatistics(NamedTuple):
@@ -36,8 +36,8 @@ def statistics_of(logits: Float[Array, "B K T C"], targets: Int[Array, "B K T"])
 
 
 def pieces_of(shape: tuple[int, int, int], columns: int, most: int = _MOST) -> int:
-    """Into how many equal ranges of positions [B, K, T] tokens are cut, so that a device holds `most` logits at once;
-    each position apart where that is still too much."""
+    """Into how many equal ranges of positions [B, K, T] tokens are cut, so that a part of the batch has at most `most`
+    logits at once; each position apart where that is still too much."""
     *_, length = shape
     own = math.prod(shape) * columns // _parts(shape[0])
     return next((n for n in range(1, length + 1) if length % n == 0 and own // n <= most), length)

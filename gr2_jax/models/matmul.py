@@ -23,7 +23,8 @@ def matmul(x: Float[Array, "... I"], weights: Float[Array, "I O"], dtype: str, o
 
 
 def _contract(a: Array, b: Array, dtype: str, a_axis: int, b_axis: int, out_dtype: str = "float32") -> Array:
-    # out_dtype is the product's own: one that is rounded afterwards would be written and read again in float32
+    # out_dtype is the product's own: one that is rounded afterwards would be written and read again in float32. Devices
+    # that split the contracted axis add their sums in it, too.
     axes = (((a_axis,), (b_axis,)), ((), ()))
     return lax.dot_general(a.astype(dtype), b.astype(dtype), axes, preferred_element_type=jnp.dtype(out_dtype))
 

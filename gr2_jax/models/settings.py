@@ -24,7 +24,7 @@ class ModelConfig:
     remat         what is kept for a layer's backward pass: "none" (no rematerialisation), everything; "minimal" and
                   "full", less for more time, see `gr2_jax.models.T5Config`
     attention     the form of attention that is taken where it can serve, see `gr2_jax.models.attention_forms`; "auto":
-                  cuDNN's on an NVIDIA GPU, Pallas kernels on a TPU, else "recompute"
+                  in training steps cuDNN's on an NVIDIA GPU and Pallas kernels on a TPU, else "recompute"
     """
 
     preset: str = "scratch"

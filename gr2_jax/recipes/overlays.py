@@ -255,16 +255,10 @@ def sized(settings: AnySettings, size: str) -> AnySettings:
     return settings if size == old.preset else settings.renamed(size)
 
 
-def on_mesh(
-    settings: AnySettings, mesh: MeshConfig, *, wide: MeshConfig | None = None, unrolled: bool = False
-) -> AnySettings:
+def on_mesh(settings: AnySettings, mesh: MeshConfig, *, wide: MeshConfig | None = None) -> AnySettings:
     """On this mesh, or on `wide` where the retrieval model is a 3b or 11b: a pod changes where a run is computed, not
-    what it computes. `unrolled`: the layers of a smaller model are no loop, which a GPU runs through faster, for twice
-    the seconds of compilation."""
-    model = settings.retrieval.model
-    large = model.preset in _WIDE
-    if unrolled and not large:
-        settings = with_retrieval(settings, model=dataclasses.replace(model, scan_layers=False))
+    what it computes."""
+    large = settings.retrieval.model.preset in _WIDE
     return dataclasses.replace(settings, mesh=wide if wide is not None and large else mesh)
 
 

@@ -193,21 +193,7 @@ def test_its_batches_divide(pair):
 def test_a_pod_changes_where_a_run_is_computed_and_nothing_else():
     for pair in ON_PODS:
         bare = loaded(pair._replace(overlays=pair.overlays[:-1]))
-        assert dataclasses.replace(_scanned(loaded(pair), bare), mesh=bare.mesh) == bare
-
-
-def _scanned(experiment, like):
-    """With the layers scanned where `like` has them so: GPUs unroll them, which changes nothing that is computed."""
-    model = dataclasses.replace(experiment.retrieval.model, scan_layers=like.retrieval.model.scan_layers)
-    return dataclasses.replace(experiment, retrieval=dataclasses.replace(experiment.retrieval, model=model))
-
-
-def test_gpus_unroll_the_layers_of_all_but_the_widest_models():
-    for pair in ALL:
-        pod, model = pair.overlays[-1] if pair.overlays else None, loaded(pair).retrieval.model
-        if model.weights is not None and OF_SCRATCH not in pair.overlays:
-            on_gpus = "100_8" in str(pod)
-            assert model.scan_layers == (not on_gpus or model.preset in ("3b", "11b"))
+        assert dataclasses.replace(loaded(pair), mesh=bare.mesh) == bare
 
 
 def test_a_preset_says_what_the_weights_hold():
@@ -219,11 +205,7 @@ def test_a_preset_says_what_the_weights_hold():
         for model in (experiment.retrieval.model, *(writer.model for writer in writers)):
             if model.weights is not None:
                 assert without_weights(model).t5(VOCABULARY) == preset(
-                    model.preset,
-                    vocab_size=VOCABULARY,
-                    dtype="bfloat16",
-                    scan_layers=model.scan_layers,
-                    remat=model.remat,
+                    model.preset, vocab_size=VOCABULARY, dtype="bfloat16", scan_layers=True, remat=model.remat
                 )
 
 

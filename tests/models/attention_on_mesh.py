@@ -1,11 +1,15 @@
-"""`python attention_on_mesh.py`: the TPU's attention, interpreted, on eight devices and on one, as JSON."""
+"""`python attention_on_mesh.py`: the TPU's attention, interpreted, and what cuDNN's does around cuDNN, with XLA in its
+place, on eight devices and on one, as JSON."""
 
+import functools
 import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gr2_jax.models.attention import by_position
+from gr2_jax.models.attention_forms import cudnn_attention
 from gr2_jax.models.attention_tpu import pallas_attention
 from gr2_jax.training.mesh import MeshConfig, make_mesh, using
 
@@ -23,7 +27,12 @@ def attend(queries, keys, values, bias):
     return pallas_attention(queries, keys, values, bias, mask, interpret=True)
 
 
-def trained(queries, keys, values, cotangent, bias):
+def around_cudnn(queries, keys, values, bias):
+    mask = jnp.arange(LENGTH) < jnp.arange(len(queries))[:, None]  # the first sequence has no key
+    return cudnn_attention(queries, keys, values, by_position(bias, LENGTH), mask)
+
+
+def trained(queries, keys, values, cotangent, bias, attend=attend):
     out, pull = jax.vjp(attend, queries, keys, values, bias)
     return out, *pull(cotangent)
 
@@ -34,7 +43,11 @@ def only_attended(queries, keys, values, cotangent, bias):
 
 def main() -> None:
     seen = {}
-    for name, batch, function in (("divided", 4, trained), ("odd", 3, only_attended)):
+    plain = jax.nn.dot_product_attention
+    jax.nn.dot_product_attention = lambda *arrays, **options: plain(*arrays, **options | {"implementation": "xla"})
+    cases = [("divided", 4, trained), ("odd", 3, only_attended)]
+    cases += [(f"cudnn {batch}", batch, functools.partial(trained, attend=around_cudnn)) for batch in (4, 3)]
+    for name, batch, function in cases:
         alone = jax.jit(function)(*arrays(batch))
         with using(make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))):
             together = jax.jit(function)(*arrays(batch))

@@ -7,6 +7,7 @@ import pytest
 
 from gr2_jax.models import attention_forms
 from gr2_jax.models.attention_forms import FORMS, Task, form_for, recompute_attention, xla_attention
+from gr2_jax.training.mesh import MeshConfig, make_mesh, using
 
 B, H, T, S, F = 3, 2, 5, 4, 3
 MASK = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 1, 0]], bool)
@@ -139,6 +140,7 @@ LONG = Task("gpu", "bfloat16", 512, 512, 64, True)
     ("task", "reason"),
     [
         (LONG._replace(platform="cpu"), "NVIDIA GPU, not a cpu"),
+        (LONG._replace(on_mesh=False), "no mesh"),
         (LONG._replace(dtype="float32"), "not in float32"),
         (LONG._replace(width=20), "not of 20"),
         (LONG._replace(keys=511), "even lengths, not 512 by 511"),
@@ -160,12 +162,21 @@ def test_cudnn_says_why_it_cannot_serve(task, reason, monkeypatch):
     assert form_for("cudnn", task)[0] == ("recompute" if reason else "cudnn")
 
 
-def test_cudnn_wants_the_gpu_that_runs_it_and_not_an_old_one(monkeypatch):
+@pytest.mark.parametrize("capability", ["7.0", "gfx942"])
+def test_cudnn_wants_the_gpu_that_runs_it_and_no_other(capability, monkeypatch):
     assert "made on the GPU" in FORMS["cudnn"].why_not(LONG)  # planning for a GPU from here
 
-    class Old:
-        compute_capability = "7.0"
+    class Other:
+        compute_capability = capability
 
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(jax, "local_devices", lambda: [Old])
+    monkeypatch.setattr(jax, "local_devices", lambda: [Other])
     assert "8.0 or later" in FORMS["cudnn"].why_not(LONG)
+
+
+def test_only_training_steps_take_what_cannot_be_exported():
+    assert not attention_forms.is_on_mesh()
+    with using(make_mesh(MeshConfig(), jax.devices()[:1])):
+        assert attention_forms.is_on_mesh()
+    assert "no mesh" in FORMS["pallas"].why_not(LONG._replace(platform="tpu", by_distance=True, on_mesh=False))
+    assert FORMS["pallas"].why_not(LONG._replace(platform="tpu", by_distance=True)) is None

@@ -104,6 +104,12 @@ def test_sequences_that_do_not_divide_are_not_split(eight):
     assert eight["odd"]["furthest"] < 1e-5
 
 
+def test_around_cudnn_eight_devices_compute_the_same_as_one(eight):
+    assert eight["cudnn 4"]["part"] == [1, 2, 9, 8]
+    assert eight["cudnn 3"]["part"] == [3, 2, 9, 8]
+    assert max(eight["cudnn 4"]["furthest"], eight["cudnn 3"]["furthest"]) < 1e-5
+
+
 def test_a_t5_with_it_trains_as_with_xla(random_params, monkeypatch):
     tokens, docids = np.array([[3, 4, 5, 1, 0]]), np.array([[[5, 3, 1], [4, 4, 1]]])
     models = {

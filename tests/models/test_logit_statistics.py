@@ -95,3 +95,4 @@ def test_a_model_gives_the_statistics_of_its_logits(monkeypatch, vocabulary):
 def test_on_eight_devices_as_on_one():
     seen = json.loads(virtual_devices.run(8, str(Path(__file__).with_name("statistics_on_mesh.py"))).stdout)
     assert max(seen["apart"]) < 1e-5
+    assert seen["sums of the table's gradient"] == [1]  # once a step, not once a piece
