@@ -19,11 +19,12 @@ _FULL_STOPS = (
 _CLOSERS = "\"'\u2019\u201d\u201c\u00bb\u203a\u00ab\u2039)\\]\u300b\u300d\u300f\u3011\uff09\uff3d\uff5d"
 _OPENERS = "\"'\u2018\u201c(\\[`\u00ab\u2039\u00bb\u203a\u201e\u201a\u00bf\u00a1\u300a\u300c\u300e\u3010\uff08"
 
-_FRENCH_CLOSER = r"(?:\s[\u00bb\u203a](?!\S))?+"  # has a blank before it
+# Has a blank before it. Not `(?:...)?+`: before Python 3.11.5 re then gives up matches (gh-106052).
+_FRENCH_CLOSER = r"(?:\s[\u00bb\u203a](?!\S)|(?!\s[\u00bb\u203a](?!\S)))"
 
 # A run of marks has one possible end: the look behind and the possessive `++` keep the search linear.
 _END = re.compile(
-    rf"(?<![{_STOPS}])(?P<stop>[{_STOPS}]++[{_CLOSERS}]*+{_FRENCH_CLOSER})(?=\s+(?:[\u00ab\u2039]\s?|[{_OPENERS}])*+(?P<next>[^\W_]))"
+    rf"(?<![{_STOPS}])(?P<stop>[{_STOPS}]++[{_CLOSERS}]*+{_FRENCH_CLOSER})(?=\s+(?:[\u00ab\u2039]\s?|(?![\u00ab\u2039])[{_OPENERS}])*(?P<next>[^\W_]))"
     rf"|(?<=\s)[.!?](?=\s)"
     rf"|(?P<full>(?:[{_FULL_STOPS}]|\uff0e(?!\d))++)(?P<closed>[{_CLOSERS}]*+)(?P<blank>\s?)"
 )

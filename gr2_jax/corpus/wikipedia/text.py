@@ -31,7 +31,8 @@ _TAGS = {
     **dict.fromkeys(_PARAGRAPHS.split(), "\n\n"),
     **dict.fromkeys(_INLINE.split(), ""),
 }
-_SWITCH = re.compile(r"__([^\W\d_]++(?:_[^\W\d_]++)*+)__")
+# not possessive around the group: before Python 3.11.5 re then gives up matches (gh-106052)
+_SWITCH = re.compile(r"__([^\W\d_]++(?:_[^\W\d_]++)*)__")
 # What a removed template leaves behind: "( , ; 1900)", "()", "word ," and several blanks.
 _AFTER_OPEN = re.compile(r"\([\s,;:\u2013/]+")
 _BEFORE_CLOSE = re.compile(r"(?<![\s,;:])[\s,;:]++\)")
