@@ -18,7 +18,7 @@ from jax import lax
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float
 
-from gr2_jax.models.axes import mesh_axes, mesh_parts
+from gr2_jax.models.axes import mesh_axes
 
 AttentionForm = Literal["auto", "cudnn", "pallas", "recompute", "xla"]
 _MASKED = float(jnp.finfo(jnp.float32).min)
@@ -113,10 +113,7 @@ def _on_own_rows(queries, keys, values, bias, real) -> Float[Array, "B H T F"]:
     if mesh.size == 1 or not mesh.auto_axes:
         return _by_cudnn(queries, keys, values, bias, real)
 
-    def split(name: str, size: int) -> tuple[str, ...] | None:
-        return None if size % mesh_parts(name) else mesh_axes(name) or None
-
-    rows, heads = split("batch", queries.shape[0]), split("heads", queries.shape[1])
+    rows, heads = mesh_axes("batch", queries.shape[0]) or None, mesh_axes("heads", queries.shape[1]) or None
     each = PartitionSpec(rows, heads)
     return jax.shard_map(
         _by_cudnn,

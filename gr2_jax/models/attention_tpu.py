@@ -21,7 +21,7 @@ from jax.experimental.pallas import tpu as pltpu
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
-from gr2_jax.models.axes import mesh_axes, mesh_parts
+from gr2_jax.models.axes import mesh_axes
 
 _LANES, _SUBLANES = 128, 8
 _MASKED = float(jnp.finfo(jnp.float32).min)
@@ -59,13 +59,9 @@ def pallas_attention(
 def _how(batch: int, heads: int, interpret: bool) -> _How:
     """How the current rules split the sequences and heads over the mesh; what does not divide is not split."""
     mesh = jax.sharding.get_abstract_mesh()
-
-    def split(name: str, size: int) -> tuple[str, ...]:
-        return () if size % mesh_parts(name) else mesh_axes(name)
-
     if mesh.size == 1 or not mesh.auto_axes:  # an empty mesh has size 1; within shard_map, axes are manual already
         return _How((), (), False, interpret)
-    return _How(split("batch", batch), split("heads", heads), True, interpret)
+    return _How(mesh_axes("batch", batch), mesh_axes("heads", heads), True, interpret)
 
 
 def _on_each_device(function, how: _How, ins: str, outs: str):

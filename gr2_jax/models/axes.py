@@ -71,15 +71,15 @@ def constrain(x: jax.Array, *axes: str) -> jax.Array:
     return nn.with_logical_constraint(x, axes, fallback=RulesFallback.RAISE_ERROR)
 
 
-def mesh_axes(name: str) -> tuple[str, ...]:
-    """The axes of the current mesh that the current rules give to a logical axis; none without a mesh or rules."""
+def mesh_axes(name: str, size: int) -> tuple[str, ...]:
+    """The axes of the current mesh that split `size` rows of a logical axis by the current rules; none without a mesh
+    or rules, or where the rows do not divide evenly."""
     mesh, rules = jax.sharding.get_abstract_mesh(), dict(nn.get_logical_axis_rules())
     axes = rules.get(name) or ()
-    axes = (axes,) if isinstance(axes, str) else tuple(axes)
-    return tuple(axis for axis in axes if axis in mesh.shape)
+    axes = tuple(axis for axis in ((axes,) if isinstance(axes, str) else axes) if axis in mesh.shape)
+    return axes if parts_of(axes) > 1 and size % parts_of(axes) == 0 else ()
 
 
-def mesh_parts(name: str) -> int:
-    """Into how many parts they split it."""
-    mesh = jax.sharding.get_abstract_mesh()
-    return math.prod(mesh.shape[axis] for axis in mesh_axes(name))
+def parts_of(axes: tuple[str, ...]) -> int:
+    """Into how many parts axes of the current mesh split an array."""
+    return math.prod(jax.sharding.get_abstract_mesh().shape[axis] for axis in axes)

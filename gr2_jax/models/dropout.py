@@ -6,7 +6,7 @@ from flax import linen as nn
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float
 
-from gr2_jax.models.axes import mesh_axes, mesh_parts
+from gr2_jax.models.axes import mesh_axes, parts_of
 
 _VALUES = 2**16  # of the random number that decides an entry
 
@@ -38,9 +38,10 @@ class Dropout(nn.Module):
 
 def kept_by_rows(key: Array, dropped: int, shape: tuple[int, ...]) -> Bool[Array, "B ..."]:
     """False for a share of `dropped` / 2^16 of the entries; the rows are drawn as the current rules split the batch."""
-    axes, parts = mesh_axes("batch"), mesh_parts("batch")
-    if parts == 1 or shape[0] % parts:
+    axes = mesh_axes("batch", shape[0])
+    if not axes:
         return _kept(key, dropped, shape)
+    parts = parts_of(axes)
 
     def own(data: Array, place: Array) -> Array:
         mine = jax.random.fold_in(jax.random.wrap_key_data(data, impl=jax.random.key_impl(key)), place[0])

@@ -15,7 +15,7 @@ from jax import lax
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from gr2_jax.models.axes import mesh_axes, mesh_parts
+from gr2_jax.models.axes import mesh_axes, parts_of
 from gr2_jax.models.matmul import matmul
 
 _MOST = 1 << 26  # logits of a part of the batch held at once: 256 MiB, or less where devices split the vocabulary
@@ -39,7 +39,7 @@ def pieces_of(shape: tuple[int, int, int], columns: int, most: int = _MOST) -> i
     """Into how many equal ranges of positions [B, K, T] tokens are cut, so that a part of the batch has at most `most`
     logits at once; each position apart where that is still too much."""
     *_, length = shape
-    own = math.prod(shape) * columns // _parts(shape[0])
+    own = math.prod(shape) * columns // parts_of(mesh_axes("batch", shape[0]))
     return next((n for n in range(1, length + 1) if length % n == 0 and own // n <= most), length)
 
 
@@ -53,24 +53,19 @@ def statistics_in_pieces(
     """`statistics_of` the products of states and table with inputs in `dtype`, for one of `pieces` equal ranges of
     positions after the other. `targets` are rows of the table."""
     in_pieces = functools.partial(_in_pieces, dtype, pieces)
-    if _parts(len(states)) == 1:
+    axes = mesh_axes("batch", len(states))
+    if not axes:
         return in_pieces(states, table, targets)
     # on each device its own rows: otherwise every piece's gradient of the table would be summed over all devices
-    rows = PartitionSpec(mesh_axes("batch"))
+    rows = PartitionSpec(axes)
     split = jax.shard_map(
         in_pieces,
         in_specs=(rows, PartitionSpec(), rows),
         out_specs=LogitStatistics(rows, rows, rows),
-        axis_names=set(mesh_axes("batch")),
+        axis_names=set(axes),
         check_vma=False,
     )
     return split(states, table, targets)
-
-
-def _parts(rows: int) -> int:
-    """Devices that have a part of so many rows."""
-    parts = mesh_parts("batch")
-    return parts if rows % parts == 0 else 1
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
