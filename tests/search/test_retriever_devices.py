@@ -23,7 +23,7 @@ def searched(tmp_path_factory):
         for devices, file in files.items()
     ]
     try:
-        assert [process.wait(timeout=300) for process in processes] == [0, 0]
+        assert [process.wait(timeout=600) for process in processes] == [0, 0]
     finally:
         for process in processes:
             process.kill()
