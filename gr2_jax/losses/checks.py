@@ -62,28 +62,37 @@ def check_temperature(temperature: float | Float[Array, ""]) -> None:
         raise UserError(f"temperature={temperature} must be a number above 0: similarities are divided by it")
 
 
-def check_scale(
-    grades: Int[Array, "B N"],
-    num_grades: int,
-    docid_mask: Bool[Array, "N"] | None = None,
-    max_positives: int | None = None,
-) -> None:
+def check_scale(grades: Int[Array, "B N"], num_grades: int, docid_mask: Bool[Array, "N"] | None = None) -> None:
     """Raises UserError where num_grades is no whole number of at least 1 and, if the grades and the mask are known, for
-    a grade above it and for a query with more than `max_positives` relevant docids."""
+    a grade above it."""
     check_num_grades(num_grades)
-    known, kept = known_value(grades), known_value(True if docid_mask is None else docid_mask)
-    if known is None or kept is None:
-        return
-    known = np.where(kept, known, 0)
-    highest = np.max(known, initial=0)
+    known = _known_grades(grades, docid_mask)
+    highest = 0 if known is None else np.max(known, initial=0)
     if highest > num_grades:
         raise UserError(
             f"a grade is {highest} and num_grades={num_grades}: it must be at least the highest grade; number the "
             "different grades from 1"
         )
-    most = np.max(np.sum(known > 0, axis=-1), initial=0)
-    if max_positives is not None and most > max_positives:
+
+
+def check_positives(
+    grades: Int[Array, "B N"], max_positives: int | None, docid_mask: Bool[Array, "N"] | None = None
+) -> None:
+    """Raises UserError for a `max_positives` below 1 and, if the grades and the mask are known, for a query with more
+    relevant docids than that."""
+    if max_positives is None:
+        return
+    if max_positives < 1:
+        raise UserError(f"max_positives={max_positives} must be at least 1, or None")
+    known = _known_grades(grades, docid_mask)
+    most = 0 if known is None else np.max(np.sum(known > 0, axis=-1), initial=0)
+    if most > max_positives:
         raise UserError(f"a query has {most} relevant docids and max_positives={max_positives}: give at least {most}")
+
+
+def _known_grades(grades: Int[Array, "B N"], docid_mask: Bool[Array, "N"] | None) -> np.ndarray | None:
+    known, kept = known_value(grades), known_value(True if docid_mask is None else docid_mask)
+    return None if known is None or kept is None else np.where(kept, known, 0)
 
 
 def known_value(value: Any) -> np.ndarray | None:

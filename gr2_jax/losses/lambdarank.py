@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.losses.any_mesh import on_any_mesh
-from gr2_jax.losses.checks import check_choice, check_judgements
+from gr2_jax.losses.checks import check_choice, check_judgements, check_positives
 from gr2_jax.losses.grades import exponential_gains
 from gr2_jax.losses.reduction import Reduction, reduce_masked
 
@@ -21,6 +21,7 @@ def lambdarank_loss(
     *,
     docid_mask: Bool[Array, "N"] | None = None,
     gain: Gain = "exponential",
+    max_positives: int | None = None,
     reduction: Reduction = "mean",
 ) -> Float[Array, ""]:
     """Per query Σ over pairs with grade_i > grade_j of |ΔnDCG_ij| · log(1 + exp(score_j - score_i)).
@@ -34,12 +35,16 @@ def lambdarank_loss(
       grades: 0 and below = not relevant.
       docid_mask: False excludes a docid.
       gain: "exponential": 2^grade - 1; "linear": the grade.
+      max_positives: the most relevant docids that a query can have, N where None; the fewer, the faster. The loss is
+        NaN where a query has more.
       reduction: mean or sum over queries that have a positive.
 
-    Raises UserError for an unknown option or arrays whose shapes do not fit together.
+    Raises UserError for an unknown option, a `max_positives` below 1, arrays whose shapes do not fit together and,
+    outside of `jit`, a query with more than `max_positives` relevant docids.
     """
     check_choice("gain", gain, ("exponential", "linear"))
     check_judgements(scores, grades, docid_mask)
+    check_positives(grades, max_positives, docid_mask)
     scores = scores.astype(jnp.float32)
     mask = jnp.ones(scores.shape, bool) if docid_mask is None else jnp.broadcast_to(docid_mask, scores.shape)
     grades = jnp.where(mask, jnp.maximum(grades, 0), 0)
@@ -50,6 +55,10 @@ def lambdarank_loss(
     order = jnp.argsort(jax.lax.stop_gradient(jnp.where(mask, -scores, jnp.inf)), axis=-1, stable=True)
     discounts = 1.0 / places[jnp.argsort(order, axis=-1)]
 
+    most = min(max_positives or scores.shape[-1], scores.shape[-1])
+    columns = jax.lax.top_k(gains, most)[1]
+    better = [jnp.take_along_axis(x, columns, axis=-1).T for x in (scores, gains, discounts)]
+
     @jax.checkpoint
     def add_pairs_of(total: Float[Array, "B"], docid) -> tuple[Float[Array, "B"], None]:
         score, gain, discount = (x[:, None] for x in docid)
@@ -57,6 +66,8 @@ def lambdarank_loss(
         losses = jnp.where((gain > gains) & mask, change * jax.nn.softplus(scores - score), 0.0)
         return total + jnp.sum(losses, axis=-1), None
 
-    # one docid at a time against all others: memory is [B,N], not [B,N,N]
-    per_query, _ = jax.lax.scan(add_pairs_of, jnp.zeros_like(scores[:, 0]), (scores.T, gains.T, discounts.T))
-    return reduce_masked(per_query, jnp.any(grades > 0, axis=-1), reduction)
+    # one relevant docid at a time against all others: memory is [B,N], not [B,N,N]
+    per_query, _ = jax.lax.scan(add_pairs_of, jnp.zeros_like(scores[:, 0]), tuple(better))
+    positives = jnp.sum(grades > 0, axis=-1)
+    per_query = jnp.where(positives > most, jnp.nan, per_query)
+    return reduce_masked(per_query, positives > 0, reduction)

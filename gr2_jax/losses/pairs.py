@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from gr2_jax.errors import UserError
-from gr2_jax.losses.checks import check_choice, check_scale
+from gr2_jax.losses.checks import check_choice, check_positives, check_scale
 from gr2_jax.losses.per_grade import at_own_grade, largest_of_grades, sums_of_grades
 
 Denominator = Literal["batch", "negatives", "lower"]
@@ -42,11 +41,10 @@ def tell_apart(
 ) -> Positives:
     """The positives from a matrix of grades; P is `max_positives`, or all N columns where that is None.
 
-    Raises UserError for a `max_positives` below 1 and as `check_scale` does.
+    Raises UserError as `check_scale` and `check_positives` do.
     """
-    if max_positives is not None and max_positives < 1:
-        raise UserError(f"max_positives={max_positives} must be at least 1, or None")
-    check_scale(grades, num_grades, docid_mask, max_positives)
+    check_scale(grades, num_grades, docid_mask)
+    check_positives(grades, max_positives, docid_mask)
     scores = scores.astype(jnp.float32)
     if docid_mask is not None:
         scores, grades = jnp.where(docid_mask, scores, NOTHING), jnp.where(docid_mask, grades, 0)

@@ -148,7 +148,7 @@ def graded_part(
         scores = scaled_similarities(embeddings, vectors, **scale)
         if objective.docid_reader == "query":
             scores = own_occurrences(scores, docids.rows, docids.texts)
-        return _on_scores(scores, grades, mask, objective, num_grades, penalty_params)
+        return _on_scores(scores, grades, mask, objective, num_grades, judged_rows.shape[1], penalty_params)
 
     return Graded(value(docids.vectors), count, jax.lax.stop_gradient(value(docids.permuted)))
 
@@ -199,13 +199,15 @@ def _on_scores(
     mask: Bool[Array, "N"],
     objective: RetrievalObjective,
     num_grades: int,
+    most_judged: int,
     penalty_params: Float[Array, "L"] | None,
 ) -> Float[Array, ""]:
     if objective.graded == "contrastive":
         return mgcc_from_scores(scores, jnp.minimum(grades, 1), num_grades=1, constraint="off", docid_mask=mask)
-    if objective.graded in ("cross_entropy", "lambdarank"):
-        loss = graded_cross_entropy_loss if objective.graded == "cross_entropy" else lambdarank_loss
-        return loss(scores, grades, docid_mask=mask)
+    if objective.graded == "cross_entropy":
+        return graded_cross_entropy_loss(scores, grades, docid_mask=mask)
+    if objective.graded == "lambdarank":
+        return lambdarank_loss(scores, grades, docid_mask=mask, max_positives=most_judged)
     learnt = objective.penalty == "learnable"
     penalty = learnable_penalty(penalty_params) if learnt else objective.penalty
     loss = mgcc_from_scores(

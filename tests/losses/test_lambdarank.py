@@ -14,18 +14,25 @@ from hypothesis import strategies as st
 from gr2_jax.errors import UserError
 from gr2_jax.losses import lambdarank_loss
 
-value_and_gradient = jax.jit(jax.value_and_grad(lambdarank_loss), static_argnames=("gain", "reduction"))
+value_and_gradient = jax.jit(
+    jax.value_and_grad(lambdarank_loss), static_argnames=("gain", "max_positives", "reduction")
+)
 
 
-@pytest.mark.parametrize("gain", ["exponential", "linear"])
+@pytest.mark.parametrize(("gain", "max_positives"), [("exponential", None), ("linear", None), ("exponential", 4)])
 @cases.some
 @given(batch=graded_batches(), ties=st.booleans())
-def test_value_and_gradient_match_the_float64_loop(gain, batch, ties):
+def test_value_and_gradient_match_the_float64_loop(gain, max_positives, batch, ties):
+    if max_positives:
+        batch = cases.with_few_positives(batch, max_positives)
     scores, grades = batch.queries @ batch.docids.T, batch.grades - (batch.queries[:, :1] > 0)  # some are -1
     if ties:
         scores = np.round(scores)
     options = {"docid_mask": batch.mask, "gain": gain, "reduction": "sum"}
-    value, gradient = value_and_gradient(scores, grades, **options)
+    value, gradient = value_and_gradient(scores, grades, max_positives=max_positives, **options)
+    if np.any(np.sum((grades > 0) & batch.mask, axis=1) > (max_positives or N)):
+        assert np.isnan(value)
+        return
     loop = partial(reference.lambdarank, grades=grades, ranked_by=scores, **options)
     np.testing.assert_allclose(value, loop(scores), rtol=1e-5, atol=1e-6)
     cases.assert_gradients([gradient], loop, scores, rtol=1e-4, atol=1e-5)
@@ -106,6 +113,7 @@ def test_bfloat16_scores_are_computed_in_float32():
         ({"docid_mask": np.ones(2, bool)}, r"docid_mask has shape \(2,\)"),
         ({"gain": "exponent"}, "did you mean 'exponential'"),
         ({"reduction": "none"}, "reduction='none' is not known"),
+        ({"max_positives": 0}, "max_positives=0 must be at least 1"),
     ],
 )
 def test_a_wrong_argument_raises_a_clear_sentence(keywords, sentence):
