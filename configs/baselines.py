@@ -3,7 +3,7 @@
 GR2S, MLE     the method, and its likelihoods alone, on titles
 MLE-time      MLE for more steps, about as long as GR2S trains
 MLE-binary    MLE without grades: relevant documents are drawn uniformly and averaged alike
-no-lambda .. LR    GR2S with another graded loss: equal penalties, no constraint, supervised contrastive (SupCon),
+lambda .. LR  GR2S with another graded loss: the paper's penalty 1/l^2, no constraint, supervised contrastive (SupCon),
               cross-entropy (CE), LambdaRank (LR)
 listwise, LTRGR    MLE, then fine-tuned on its own negatives by a graded loss on likelihoods: list-wise, or LTRGR's
               margin
@@ -45,7 +45,7 @@ experiment = Experiment(
         System("MLE", "title", LIKELIHOODS),
         System("MLE-time", "title", LIKELIHOODS, steps_factor=1.35),
         System("MLE-binary", "title", LIKELIHOODS, binary=True),
-        System("no-lambda", "title", _with(penalty="equal")),
+        System("lambda", "title", _with(penalty="rank")),
         System("no-max", "title", _with(constraint="off")),
         System("SupCon", "title", _with(graded="contrastive")),
         System("CE", "title", _with(graded="cross_entropy")),

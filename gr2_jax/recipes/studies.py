@@ -44,6 +44,12 @@ def method_alone(experiment: Experiment) -> Experiment:
     return dataclasses.replace(experiment, docids=docids, rows=(*family, BM25))
 
 
+def method_with_papers_loss(experiment: Experiment) -> Experiment:
+    """`method_alone`, with the paper's penalty and constraint also where the experiment has others."""
+    objective = dataclasses.replace(experiment.retrieval.objective, penalty="rank", constraint="running_max")
+    return method_alone(with_retrieval(experiment, objective=objective))
+
+
 def own_rows(experiment: Experiment) -> Experiment:
     """With the rows alone that write docids and have the experiment's own objective."""
     rows = tuple(row for row in experiment.rows if isinstance(row, System) and row.objective is None)

@@ -32,7 +32,7 @@ from gr2_jax.pipeline.workdir import Workdir
 
 MEASURE, REFERENCE = "nDCG@20", "MGCC"
 OBJECTIVES: dict[str, dict[str, Any]] = {  # row -> what it changes of the config's objective
-    REFERENCE: {},
+    REFERENCE: {"penalty": "rank", "constraint": "running_max"},  # the paper's, whatever the config has
     "MLE": {"gamma": 0.0},
     "SupCon": {"graded": "contrastive"},
     "no-penalty": {"penalty": "equal"},
@@ -41,18 +41,25 @@ OBJECTIVES: dict[str, dict[str, Any]] = {  # row -> what it changes of the confi
     "CE-likelihood": {"graded": "likelihood"},
     "LR": {"graded": "lambdarank"},
     "learnt-penalty": {"penalty": "learnable"},
+    "tau-.05": {"temperature": 0.05},
+    "tau-.1": {"temperature": 0.1},
 }
+LISTS = {"listwise": {"graded": "listwise"}, "margin": {"graded": "margin"}}  # row -> the same, fine-tuned from MLE
 OTHERS: dict[str, dict[str, Any]] = {  # row -> fields of `System`
     "self-negatives": {"self_negatives": SelfNegatives(REFERENCE)},
     "more-steps": {"steps_factor": 1.25},  # as many as self-negatives have, if they take a quarter of the steps
 }
-ROWS = [*OBJECTIVES, *OTHERS]
+ROWS = [*OBJECTIVES, *LISTS, *OTHERS]
 
 
 def with_rows(experiment: Experiment, names: list[str]) -> Experiment:
     """The experiment with these rows and the baselines, on its first docid scheme."""
-    scheme, objective = experiment.docids.schemes[0], experiment.retrieval.objective
-    fields = {n: {"objective": dataclasses.replace(objective, **c)} for n, c in OBJECTIVES.items() if c} | OTHERS
+    scheme = experiment.docids.schemes[0]
+    objective = dataclasses.replace(experiment.retrieval.objective, **OBJECTIVES[REFERENCE])
+    fields = {n: {"objective": dataclasses.replace(objective, **c)} for n, c in (OBJECTIVES | LISTS).items()}
+    fields |= OTHERS
+    for name in LISTS:
+        fields[name]["self_negatives"] = SelfNegatives("MLE", weight=0.0)
     rows = (System(name, scheme.name, **fields.get(name, {})) for name in names)
     docids = dataclasses.replace(experiment.docids, schemes=(scheme,))
     return dataclasses.replace(experiment, docids=docids, rows=(*rows, *BASELINES))

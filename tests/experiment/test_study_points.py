@@ -195,6 +195,16 @@ def test_the_likelihoods_ranking_trains_nothing():
         assert point.experiment.evaluation.ranking == "likelihood"
 
 
+def test_the_ablations_are_of_the_papers_loss_also_over_a_config_with_another():
+    assert BASE_EXPERIMENT.retrieval.objective.penalty == "equal"
+    own, *_ = load_study(CONFIGS / "studies/ablation.py").over(BASE_EXPERIMENT).points
+    method, without_penalty, *_ = own.experiment.rows
+    assert own.experiment.retrieval.objective.penalty == "rank"
+    assert method.objective is None
+    assert without_penalty.name == "GR2S-no-lambda"
+    assert without_penalty.objective.penalty == "equal"
+
+
 def test_settings_of_a_search_train_nothing_in_the_study_of_sensitivity():
     points = load_study(CONFIGS / "studies/sensitivity.py").over(BASE_EXPERIMENT)
     plan = planned(points)
