@@ -5,8 +5,8 @@ python tests/benchmarks/grade_order.py WORKDIR [WORKDIR ...] [--reference MGCC]
 Each WORKDIR is one seed's run, of one split or of folds. Per row, the mean over the seeds with its standard deviation:
 nDCG@20; "order", of all pairs of relevant documents of different grades in a list of 20 the share in the right order;
 "exp", nDCG@20 with gains 2^grade - 1; "RR best", the reciprocal rank, within 20, of the first document of the
-collection's highest grade, over the queries that have one. Then the difference of each row from the reference, with its 95%
-interval and Holm-corrected p, by paired t-tests over the queries' means of the seeds.
+collection's highest grade, over the queries that have one. Then the difference of each row from the reference, with
+its 95% interval and Holm-corrected p, by paired t-tests over the queries' means of the seeds.
 """
 
 import argparse
