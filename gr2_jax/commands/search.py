@@ -16,6 +16,7 @@ from gr2_jax.terminal import show, show_json, warn
 if TYPE_CHECKING:
     from gr2_jax.corpus import Document
     from gr2_jax.search import Hit
+    from gr2_jax.search.opened import FoundDocument
     from gr2_jax.search.searcher import Searcher
 
 HELP = "ranked documents for a query, or for many, one after the other"
@@ -68,7 +69,7 @@ def _search(options: argparse.Namespace, query: str) -> int:
         if hits is None:
             continue
         if options.json:
-            show_json(_record(asked, hits, opened.documents), flush=True)
+            show_json(_record(asked, opened.found(hits)), flush=True)
         else:
             for line in _lines(hits, opened.documents):
                 show(line)
@@ -77,18 +78,9 @@ def _search(options: argparse.Namespace, query: str) -> int:
     return code
 
 
-def _record(query: str, hits: "Sequence[Hit]", documents: "Mapping[str, Document]") -> dict[str, Any]:
+def _record(query: str, hits: "Sequence[FoundDocument]") -> dict[str, Any]:
     """The query and its hits for a program, with the whole texts: a program cuts them by itself."""
-    told = [
-        {
-            "rank": rank,
-            **dataclasses.asdict(hit),
-            "title": documents[hit.doc_id].title,
-            "text": documents[hit.doc_id].text,
-        }
-        for rank, hit in enumerate(hits, start=1)
-    ]
-    return {"query": query, "hits": told}
+    return {"query": query, "hits": [{"rank": hit.rank} | dataclasses.asdict(hit) for hit in hits]}
 
 
 def _lines(hits: "Sequence[Hit]", documents: "Mapping[str, Document]") -> Iterator[str]:

@@ -40,10 +40,15 @@ def lend_sentences(collection: Collection, documents: int, *, seed: int) -> Coll
     return replace(
         collection,
         documents=tuple(changed),
-        queries={f"item:{doc_id}": sentence for doc_id, sentence in queries.items()},
-        qrels={f"item:{doc_id}": {doc_id: 1} for doc_id in queries},
+        queries={query_of(doc_id): sentence for doc_id, sentence in queries.items()},
+        qrels={query_of(doc_id): {doc_id: 1} for doc_id in queries},
         provenance=collection.provenance | {"queries": f"{len(queries)} sentences taken out of documents, seed {seed}"},
     )
+
+
+def query_of(doc_id: str) -> str:
+    """The id of the query that a document lends."""
+    return f"item:{doc_id}"
 
 
 def _lendable(text: str, key: str) -> Iterator[tuple[str, str]]:
@@ -54,6 +59,11 @@ def _lendable(text: str, key: str) -> Iterator[tuple[str, str]]:
     for sentence in random.Random(key).sample(others, len(others)):
         if HOLE in sentence or not _SHORTEST <= word_count(sentence) <= _LONGEST or sentence in first:
             continue
-        rest = re.sub(r"\s+".join(map(re.escape, sentence.split())), " ", text)
+        rest = without_sentence(text, sentence)
         if len(rest) < len(text):
             yield sentence, rest
+
+
+def without_sentence(text: str, sentence: str) -> str:
+    """The text of a document that lends this sentence."""
+    return re.sub(r"\s+".join(map(re.escape, sentence.split())), " ", text)

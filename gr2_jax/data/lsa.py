@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 
 class TokenSemantics(NamedTuple):
@@ -13,20 +14,26 @@ class TokenSemantics(NamedTuple):
     document_vectors: np.ndarray
     log_idf: np.ndarray
 
+    def vectors_of(self, texts: Sequence[Sequence[int]]) -> Float[np.ndarray, "n F"]:
+        """Vectors of texts that the semantics was not made of, in the same space: X V / sqrt(S) of the decomposition
+        X = U S V^T, whose sqrt(S) are the lengths of the columns of `token_vectors`."""
+        from sklearn.preprocessing import normalize
+
+        counts = _counts(texts, len(self.token_vectors))
+        counts.data = (1 + np.log(counts.data)) * np.exp(self.log_idf)[counts.indices]
+        singular = np.square(self.token_vectors).sum(axis=0)
+        return (normalize(counts) @ (self.token_vectors / np.where(singular > 0, singular, 1))).astype(np.float32)
+
 
 def token_semantics(texts: Sequence[Sequence[int]], vocab_size: int, *, features: int, seed: int) -> TokenSemantics:
     """Truncated SVD of the tf-idf matrix (log tf, smoothed idf, unit rows) of tokenised `texts`.
 
     With fewer texts or tokens than `features`, the missing columns are zero.
     """
-    import scipy.sparse
     from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.utils.extmath import randomized_svd
 
-    lengths = [len(t) for t in texts]
-    columns = np.concatenate([np.asarray(t, np.int32) for t in texts])
-    rows = np.repeat(np.arange(len(texts)), lengths)
-    counts = scipy.sparse.csr_matrix((np.ones(len(columns)), (rows, columns)), shape=(len(texts), vocab_size))
+    counts = _counts(texts, vocab_size)
     tfidf = TfidfTransformer(sublinear_tf=True).fit(counts)
     weighted = tfidf.transform(counts)
     rank = min(features, *weighted.shape)
@@ -38,3 +45,12 @@ def token_semantics(texts: Sequence[Sequence[int]], vocab_size: int, *, features
         np.pad((left * np.sqrt(singular)).astype(np.float32), pad),
         np.where(seen, np.log(tfidf.idf_), 0.0).astype(np.float32),
     )
+
+
+def _counts(texts: Sequence[Sequence[int]], vocab_size: int):
+    """The sparse matrix [texts, vocab_size] of how often each text has each token."""
+    import scipy.sparse
+
+    columns = np.concatenate([np.asarray(t, np.int32) for t in texts])
+    rows = np.repeat(np.arange(len(texts)), [len(t) for t in texts])
+    return scipy.sparse.csr_matrix((np.ones(len(columns)), (rows, columns)), shape=(len(texts), vocab_size))

@@ -29,7 +29,8 @@ class Assignment:
     samples: Int32[np.ndarray, "N"]
     """The candidate list used: 0 the document's first, k the k-th resampling's, -1 where a suffix was needed."""
     first_is_unique: int
-    """Number of documents whose first candidate is no other document's first candidate; an empty one is not unique."""
+    """Number of documents whose first candidate is no other document's first candidate, nor held by one; an empty one
+    is not unique."""
 
     @cached_property
     def lengths(self) -> Int[np.ndarray, "N"]:
@@ -61,6 +62,7 @@ def assign_unique(
     max_length: int | None = None,
     resample: Callable[[Rows, int], Iterable[Lists]] | None = None,
     resamples: int = 0,
+    held: Int[np.ndarray, "M T"] | None = None,
 ) -> Assignment:
     """Goes through the documents in order and gives each the first docid of its list that is still free.
 
@@ -82,6 +84,7 @@ def assign_unique(
       resample: called with the rows left over, ascending, and the number of the pass, from 1; yields shards of new
         lists for exactly these rows, in this order.
       resamples: further passes, at most.
+      held: docids that other documents have already, all different and 0-padded.
 
     Raises:
       UserError: no documents, a shard that is not such an array, suffix tokens that cannot count, a `max_length` below
@@ -92,7 +95,9 @@ def assign_unique(
     if max_length is not None and max_length < 1:
         raise UserError(f"docids need a max_length of 1 token or more, not {max_length}")
     taken, given = TakenDocids(), deque()
-    first = _first_pass(slices(candidates, max_length), taken, given)
+    others = np.zeros(0, np.uint64) if held is None else hash_docids(held)
+    taken.add(others)
+    first = _first_pass(slices(candidates, max_length), taken, given, others)
     rows = first.rows
     for k in range(1, resamples + 1 if resample else 1):
         if rows.size:
@@ -121,7 +126,9 @@ class _Left(NamedTuple):
     bases: Int[np.ndarray, "n T"]  # their first candidates
 
 
-def _first_pass(lists: Iterable[Lists], taken: TakenDocids, given: deque[_Given]) -> _Left:
+def _first_pass(
+    lists: Iterable[Lists], taken: TakenDocids, given: deque[_Given], others: UInt64[np.ndarray, "M"]
+) -> _Left:
     documents, firsts, rows, bases = 0, [], [], []
     for block in lists:
         hashes = hash_docids(block)
@@ -135,7 +142,9 @@ def _first_pass(lists: Iterable[Lists], taken: TakenDocids, given: deque[_Given]
         documents += len(block)
     if not documents:
         raise UserError("there are no documents to give docids to")
-    return _Left(documents, count_alone(np.concatenate(firsts)), np.concatenate(rows), stack(bases))
+    wanted = np.concatenate(firsts)
+    wanted[np.isin(wanted, others)] = 0  # as the empty docid, it counts as no unique one
+    return _Left(documents, count_alone(wanted), np.concatenate(rows), stack(bases))
 
 
 def _later_pass(k: int, rows: Rows, lists: Iterable[Lists], taken: TakenDocids, given: deque[_Given]) -> Rows:

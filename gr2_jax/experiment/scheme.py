@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -66,6 +67,11 @@ class Scheme(abc.ABC):
     @abc.abstractmethod
     def open(self, run) -> OpenScheme:
         """Trains or computes what the scheme needs over the whole corpus; every process of a job takes part."""
+
+    def open_further(self, run, made: Path) -> OpenScheme:
+        """For documents that came after the docids in the folder `made`: `run` is over those that there are now,
+        and nothing is trained. `UserError` where the scheme has no docids for them."""
+        return self.open(run)
 
 
 @dataclasses.dataclass(frozen=True)

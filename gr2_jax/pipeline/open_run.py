@@ -2,19 +2,23 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from gr2_jax.buckets import local_copy
+from gr2_jax.corpus import Document, document_of
 from gr2_jax.errors import UserError
 from gr2_jax.experiment.loading import from_record
 from gr2_jax.files import read_json, reading
 from gr2_jax.pipeline.bundle.contents import is_bundle
+from gr2_jax.pipeline.further_documents import Changed, with_changes
 from gr2_jax.pipeline.rows import ROWS
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes import SCHEMES
 from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.search.opened import OpenRetriever, check_changes
+
+Record = str | Mapping[str, Any] | Document
 
 
 def open_run(directory: str | os.PathLike) -> Run:
@@ -57,10 +61,35 @@ class RunRetriever(OpenRetriever):
 
     models    for each trained model that the row reads: the fingerprints of its training, vocabulary and docids, and
               the checkpoint's step
+    changes   what `changed` did to the documents last; None: they are those of the training
     """
 
     run: Run
     models: dict[str, dict[str, str | int]]
+    changes: Changed | None = None
+
+    def changed(self, add: Record | Iterable[Record] = (), *, remove: str | Collection[str] = ()) -> "RunRetriever":
+        """The same row over a collection that changed since: `retriever.changed(add=texts, remove="old/*")`. Nothing is
+        trained: the documents that are added get docids by the row's scheme and vectors by its model.
+
+        Args:
+            add: Documents, one or several, each a text, a `Document` or a mapping as `gr2_jax.index` takes them. One
+                with the id of a document takes its place, if it differs; one without an id gets a new number.
+            remove: Document ids, or patterns of them with *, ? and [...] as a shell has them; one, or several.
+
+        Raises:
+            UserError: The row writes no docids, or its scheme has none for later documents; one of the ids or patterns
+                is of no document; two documents that are added have the same id; or nothing is left.
+        """
+        records = [add] if isinstance(add, str | Mapping | Document) else list(add)
+        # a document without an id gets a number that no other has
+        last = max((int(doc_id) for doc_id in self.documents if doc_id.isascii() and doc_id.isdigit()), default=0)
+        documents = [document_of(record, f"added document {i}", last + i) for i, record in enumerate(records, start=1)]
+        removed = set(self._matching(remove))
+        changes = with_changes(
+            self.run, self.row, self.searcher, dict(self.documents), added=documents, removed=removed
+        )
+        return dataclasses.replace(self, searcher=changes.retriever, documents=changes.documents, changes=changes)
 
 
 def open_row(

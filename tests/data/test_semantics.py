@@ -80,3 +80,24 @@ def test_types_and_determinism():
     for a, b in zip(one, other, strict=True):
         assert a.dtype == np.float32
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("features", [2, 5, 20])
+def test_texts_that_came_later_lie_in_the_space_of_the_others(features):
+    found = token_semantics(TEXTS, VOCABULARY, features=features, seed=0)
+    np.testing.assert_allclose(found.vectors_of(TEXTS), found.document_vectors, rtol=0, atol=2e-6)
+    later = [[4, 4, 9], [13, 2], [3]]
+    idf = np.where(found.log_idf == 0, 1.0, plain_idf(TEXTS))  # a token that no text had
+    weighted = np.zeros((3, VOCABULARY))
+    for i, text in enumerate(later):
+        for token in set(text):
+            weighted[i, token] = (1 + math.log(text.count(token))) * idf[token]
+        weighted[i] /= np.linalg.norm(weighted[i])
+    _, singular, right = np.linalg.svd(plain_tfidf(TEXTS), full_matrices=False)
+    kept = min(features, len(TEXTS))
+    projected = weighted @ right[:kept].T / np.sqrt(singular[:kept])
+    vectors = found.vectors_of(later)
+    assert vectors.dtype == np.float32
+    # up to the signs of the columns, which products do not show
+    expected = projected @ (right[:kept].T * np.sqrt(singular[:kept])).T
+    np.testing.assert_allclose(vectors @ found.token_vectors.T, expected, rtol=0, atol=2e-6)

@@ -24,9 +24,9 @@ def in_order(base, max_length):
             yield (base if max_length is None else base[: max_length - length]) + suffix
 
 
-def plain_assignment(corpus, max_length, resamples=0):
-    """(docid, choice, sample) of each document, one document after the other."""
-    taken, result = {}, {}
+def plain_assignment(corpus, max_length, resamples=0, held=()):
+    """(docid, choice, sample) of each document, one document after the other; the docids `held` are taken before."""
+    taken, result = dict.fromkeys(held), {}
     for sample in range(resamples + 1):
         for row, lists in enumerate(corpus):
             for choice, docid in enumerate(lists[sample]):
@@ -80,6 +80,20 @@ def test_unique_and_equal_to_the_definition(corpus, cuts, max_length, resamples)
     assert len({docid for docid, _, _ in result}) == len(corpus)
     assert all(docid for docid, _, _ in result)
     assert result == plain_assignment(corpus, max_length, resamples)
+
+
+@settings(max_examples=100)
+@given(
+    corpus=corpora,
+    earlier=st.lists(st.lists(st.integers(2, 9), min_size=1, max_size=4).map(tuple), unique=True, max_size=30),
+    resamples=st.integers(0, 1),
+)
+def test_docids_that_other_documents_hold_are_not_given_again(corpus, earlier, resamples):
+    held = pack_candidates([[docid] for docid in earlier])[:, 0] if earlier else np.zeros((0, 1), np.int32)
+    assignment = assign(corpus, (), resamples, max_length=5, held=held)
+    result = as_tuples(assignment)
+    assert result == plain_assignment(corpus, 5, resamples, earlier)
+    assert not {docid for docid, _, _ in result} & set(earlier)
 
 
 @settings(max_examples=50)

@@ -22,7 +22,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.experiment import EvaluationConfig, RetrievalObjective
 from gr2_jax.files import read_json, write_json
 from gr2_jax.pipeline.bundle.writing import write_bundle
-from gr2_jax.pipeline.open_run import open_run
+from gr2_jax.pipeline.open_run import open_row
 from gr2_jax.pipeline.rows import BM25Row, System
 from gr2_jax.pipeline.stages import run_experiment
 from gr2_jax.search.searcher import SearchOptions
@@ -46,7 +46,7 @@ def finished(tmp_path_factory):
 @pytest.fixture(scope="module")
 def made(finished):
     """The bundle of the joint row."""
-    write_bundle(open_run(finished), finished.parent / "made", "GR2S")
+    write_bundle(open_row(finished, "GR2S"), finished.parent / "made")
     return finished.parent / "made"
 
 
@@ -122,7 +122,7 @@ def test_int8_vectors_go_with_their_scales(finished, tmp_path):
     record = read_json(run / "config.json")
     record["experiment"]["evaluation"]["vectors"] = "int8"
     write_json(run / "config.json", record)
-    write_bundle(open_run(run), tmp_path / "out", "GR2S")
+    write_bundle(open_row(run, "GR2S"), tmp_path / "out")
     assert (tmp_path / "out/vectors/scales.npy").is_file()
     assert open_retriever(tmp_path / "out").search(QUERIES) == open_retriever(run, "GR2S").search(QUERIES)
 
@@ -162,9 +162,9 @@ def test_without_documents_there_are_ids_alone(finished, tmp_path, capsys):
 
 
 def test_the_same_run_gives_the_same_bytes_and_replaces_an_older_bundle(finished, made, tmp_path):
-    write_bundle(open_run(finished), tmp_path / "elsewhere", "GR2S")
+    write_bundle(open_row(finished, "GR2S"), tmp_path / "elsewhere")
     assert contents(tmp_path / "elsewhere") == contents(made)
-    write_bundle(open_run(finished), tmp_path / "elsewhere", "MLE")
+    write_bundle(open_row(finished, "MLE"), tmp_path / "elsewhere")
     assert open_retriever(tmp_path / "elsewhere").row == "MLE"
     assert not (tmp_path / "elsewhere/vectors").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
@@ -206,7 +206,7 @@ def test_a_failed_export_leaves_nothing(finished, tmp_path, monkeypatch):
 
     monkeypatch.setattr("gr2_jax.pipeline.bundle.writing.write_record", full)
     with pytest.raises(UserError, match=r"cannot write .*out: No space left"):
-        write_bundle(open_run(finished), tmp_path / "out", "GR2S")
+        write_bundle(open_row(finished, "GR2S"), tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
 

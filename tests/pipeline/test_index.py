@@ -49,6 +49,14 @@ def test_texts_alone_become_a_retriever_with_queries_that_documents_lend(indexed
     assert repr(retriever) == f"<GR2S over 10 documents, {workdir}>"
 
 
+def test_a_document_that_lent_a_sentence_is_still_the_same(indexed, texts):
+    retriever, _ = indexed
+    records = [{"id": str(i), "text": text} for i, text in enumerate(texts, start=1)]
+    assert retriever.changed(records).changes[2:6] == (10, 0, 0, 0)
+    records[4]["text"] += " But for this one."
+    assert retriever.changed(records).changes[2:6] == (9, 0, 1, 0)
+
+
 def test_a_string_is_one_query_and_several_give_lists_with_titles_and_texts(indexed, texts):
     retriever, _ = indexed
     hits = retriever.search("otter", k=3)

@@ -5,7 +5,7 @@ from pathlib import Path
 from gr2_jax.files import read_text
 from gr2_jax.models.huggingface.reading import WEIGHTS
 from gr2_jax.pipeline.bundle.contents import DOC_IDS, DOCUMENTS, TRIE, VECTORS, VOCABULARY, Contents
-from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.open_run import RunRetriever
 
 _PARTS = {
     "model": (WEIGHTS,),
@@ -65,7 +65,7 @@ def parts_of(directory: Path, contents: Contents) -> dict[str, int]:
     return {part: size for part, size in sizes.items() if size}
 
 
-def card(run: Run, contents: Contents, sizes: dict[str, int]) -> str:
+def card(opened: RunRetriever, contents: Contents, sizes: dict[str, int]) -> str:
     """The text of README.md; the same for the same run wherever its folder is."""
     texts = (
         "Their titles and texts are here."
@@ -79,14 +79,20 @@ def card(run: Run, contents: Contents, sizes: dict[str, int]) -> str:
         row=contents.row,
         documents=contents.documents,
         texts=texts,
-        measured=_measured(run, contents.row),
+        measured=_measured(opened),
         sizes="\n".join(["| part | bytes |", "| --- | ---: |", *rows]),
     )
 
 
-def _measured(run: Run, row: str) -> str:
+def _measured(opened: RunRetriever) -> str:
+    run = opened.run
     table = run.paths.report / "test.md"
     if not table.is_file():
         return "The run was not measured."
     text = read_text(table).replace(f"{run.paths.root}/", "").strip()  # a note may name a file of the run
-    return f"The run's table, on its test queries; the row of this bundle is {row}.\n\n{text}"
+    since = ""
+    if opened.changes is not None:
+        new = sum(run.documents.get(doc_id) != document for doc_id, document in opened.documents.items())
+        gone = len(run.documents.keys() - opened.documents.keys())
+        since = f" It is of the run's own documents: since then {new:,} came or changed and {gone:,} went."
+    return f"The run's table, on its test queries; the row of this bundle is {opened.row}.{since}\n\n{text}"

@@ -26,10 +26,10 @@ from gr2_jax.pipeline.bundle.contents import (
     write_record,
 )
 from gr2_jax.pipeline.bundle.opening import open_bundle
+from gr2_jax.pipeline.open_run import RunRetriever
 from gr2_jax.pipeline.rows import System
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import reading_stage
-from gr2_jax.search.retriever import Retriever
 
 
 class Written(NamedTuple):
@@ -40,20 +40,31 @@ class Written(NamedTuple):
     parts: dict[str, int]
 
 
-def write_bundle(run: Run, directory: Path, row: str | None = None, *, texts: bool = True) -> Written:
-    """Writes a row of a run, by default the first, with its newest checkpoint.
+def check_export(run: Run, directory: Path, row: str | None) -> str:
+    """The name of the row, by default the run's first; `UserError` unless it writes docids and `directory` is new,
+    empty, or a bundle and nothing else: to ask before anything is loaded."""
+    found = run.row(row)
+    if not isinstance(found, System):
+        able = [other.name for other in run.rows if isinstance(other, System)]
+        hint = f"give --row {able[0]}" if able else "no row of this run does"
+        raise UserError(f"row {found.name} cannot be exported, because it has no model that writes docids: {hint}")
+    _check_place(directory)
+    return found.name
+
+
+def write_bundle(opened: RunRetriever, directory: Path, *, texts: bool = True) -> Written:
+    """Writes a row as it was opened.
 
     Args:
         directory: A new folder, or an older bundle, which is replaced.
         texts: Whether the documents' titles and texts go with it, or their ids alone.
 
     Raises:
-        UserError: The row writes no docids or is not trained, or `directory` holds something else.
+        UserError: The row writes no docids, or `directory` holds something else.
     """
-    found = _generative(run, row)
-    _check_place(directory)
-    retriever = found.open(run)
-    contents = _contents(run, found, retriever, texts)
+    run, retriever = opened.run, opened.searcher
+    check_export(run, directory, opened.row)
+    contents = _contents(opened, texts)
     with _replaced(directory) as out:
         write_parameters(out, contents.model, retriever.params)
         with reading_stage(run.paths.vocabulary, VOCABULARY) as path:
@@ -63,37 +74,29 @@ def write_bundle(run: Run, directory: Path, row: str | None = None, *, texts: bo
             (out / VECTORS).mkdir()
             retriever.docid_vectors.save(out / VECTORS)
         if texts:
-            write_documents(out / DOCUMENTS, run.corpus.documents)
+            write_documents(out / DOCUMENTS, opened.documents.values())
         else:
-            write_text(out / DOC_IDS, (f"{doc_id}\n" for doc_id in run.doc_ids))
+            write_text(out / DOC_IDS, (f"{doc_id}\n" for doc_id in opened.documents))
         parts = parts_of(out, contents)
-        write_text(out / CARD, [card(run, contents, parts)])
+        write_text(out / CARD, [card(opened, contents, parts)])
         write_record(out, contents)
         open_bundle(out)  # what could not be opened is not handed on
-    return Written(found.name, contents.documents, parts)
+    return Written(opened.row, contents.documents, parts)
 
 
-def _generative(run: Run, name: str | None) -> System:
-    row = run.row(name)
-    if isinstance(row, System):
-        return row
-    able = [other.name for other in run.rows if isinstance(other, System)]
-    hint = f"give --row {able[0]}" if able else "no row of this run does"
-    raise UserError(f"row {row.name} cannot be exported, because it has no model that writes docids: {hint}")
-
-
-def _contents(run: Run, row: System, retriever: Retriever, texts: bool) -> Contents:
+def _contents(opened: RunRetriever, texts: bool) -> Contents:
+    experiment, retriever = opened.run.experiment, opened.searcher
     return Contents(
-        experiment=run.experiment.name,
-        row=row.name,
-        models=row.models(run),
+        experiment=experiment.name,
+        row=opened.row,
+        models=opened.models,
         model=retriever.model.config,
-        extra_ids=run.experiment.vocabulary.extra_ids,
-        query_length=run.experiment.evaluation.query_length,
-        query_end=run.experiment.retrieval.model.input_end,
+        extra_ids=experiment.vocabulary.extra_ids,
+        query_length=experiment.evaluation.query_length,
+        query_end=experiment.retrieval.model.input_end,
         compares=retriever.compares,
         search=retriever.options,
-        documents=len(run.doc_ids),
+        documents=len(opened.documents),
         texts=texts,
     )
 

@@ -12,14 +12,16 @@ from gr2_jax.docids.assignment import count_alone
 from gr2_jax.docids.taken import hash_docids
 from gr2_jax.errors import UserError, check_share
 from gr2_jax.experiment.scheme import Candidates, OpenScheme, Scheme
-from gr2_jax.files import write_json
+from gr2_jax.files import read_json, write_json
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes.base import scheme_fingerprint
 from gr2_jax.pipeline.schemes.codes import ResidualCodes
 from gr2_jax.pipeline.schemes.keywords import Keywords
 from gr2_jax.pipeline.schemes.text import Titles
+from gr2_jax.pipeline.stage import reading_stage
 from gr2_jax.progress import say
 
+_CHOICE = "auto.json"
 _SLICE = 65536
 _SAMPLE = 10_000  # documents that are asked whether they have a telling word
 
@@ -47,6 +49,16 @@ class Auto(Scheme):
     def open(self, run: Run) -> "OpenAuto":
         return OpenAuto(self, run)
 
+    def open_further(self, run: Run, made: Path) -> OpenScheme:
+        """As it chose when it made the docids."""
+        with reading_stage(made, _CHOICE) as path:
+            chosen = read_json(path)["chosen"]
+            schemes = {scheme.name: scheme for scheme in (Titles(), self.keywords, self.codes)}
+            if chosen not in schemes:
+                raise UserError(f"{path} is damaged: {chosen!r} is none of its schemes")
+        schemes[chosen].check_corpus(run)
+        return schemes[chosen].open_further(run, made)
+
 
 class OpenAuto:
     """An `OpenScheme`; the choice is made when candidates are first needed: of several processes by the one that builds
@@ -69,7 +81,7 @@ class OpenAuto:
         return None
 
     def write_extras(self, out: Path) -> None:
-        write_json(out / "auto.json", {"chosen": self._choice.name, "why": self._choice.why})
+        write_json(out / _CHOICE, {"chosen": self._choice.name, "why": self._choice.why})
         self._choice.opened.write_extras(out)
 
     @cached_property

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
+from gr2_jax.array_files import load_arrays
 from gr2_jax.docids import Codes, hierarchical_codes, nearest_tuples, product_codes, random_numbers, residual_codes
 from gr2_jax.docids.clusters import UnitRows
 from gr2_jax.docids.hierarchy import digits_needed
@@ -18,6 +19,7 @@ from gr2_jax.experiment.scheme import Candidates, Scheme
 from gr2_jax.pipeline.initial_weights import SENTINEL_VECTORS
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes.base import SUFFIX_DIGITS, FixedCandidates, scheme_fingerprint
+from gr2_jax.pipeline.stage import reading_stage
 
 
 class CodeScheme(Scheme):
@@ -42,6 +44,9 @@ class CodeScheme(Scheme):
     def _sentinels(self, run: Run, levels: int) -> Int[np.ndarray, "L C"]:
         numbers = np.arange(levels * self.base, dtype=np.int32).reshape(levels, self.base)
         return np.asarray(run.tokenizer.sentinels, np.int32)[numbers]
+
+    def open_further(self, run: Run, made: Path) -> FixedCandidates:
+        raise UserError(f"{self.name} docids are places in an order of the whole collection: later documents have none")
 
     def _unique(self, run: Run, codes: Callable[[], Int[np.ndarray, "N L"]]) -> FixedCandidates:
         """Of one candidate per document. `codes` are computed when they are first needed: of several processes by the
@@ -85,8 +90,18 @@ class Quantised(CodeScheme):
     def quantise(self, run: Run) -> Codes: ...
 
     def open(self, run: Run) -> FixedCandidates:
-        centroids = functools.cache(lambda: self.quantise(run).centroids)
+        return self._nearest(run, functools.cache(lambda: self.quantise(run).centroids))
 
+    def open_further(self, run: Run, made: Path) -> FixedCandidates:
+        with reading_stage(made, SENTINEL_VECTORS) as path:
+            vectors = load_arrays(path, {"ids": 1, "vectors": 2})["vectors"]
+            if len(vectors) != self.levels * self.codes:
+                raise UserError(
+                    f"{path} is damaged: it has {len(vectors)} vectors for {self.levels} x {self.codes} codes"
+                )
+        return self._nearest(run, lambda: vectors.reshape(self.levels, self.codes, -1))
+
+    def _nearest(self, run: Run, centroids: Callable[[], Float[np.ndarray, "L C F"]]) -> FixedCandidates:
         def candidates(rows: Int[np.ndarray, "n"]) -> Candidates:
             vectors = UnitRows(run.semantics.document_vectors, rows)
             return self._spelled(run, nearest_tuples(vectors, centroids(), self.candidates))

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from gr2_jax.docids import Writer, Writing, fusion_writer
 from gr2_jax.errors import SettingError, check_choices, check_least
 from gr2_jax.experiment import FusionObjective
-from gr2_jax.files import write_json
+from gr2_jax.files import read_json, write_json
 from gr2_jax.models import Fusion, shift_right
 from gr2_jax.models.fusion import Latent
 from gr2_jax.objectives.docids import fusion_loss
@@ -20,9 +20,10 @@ from gr2_jax.pipeline.initial_weights import weights_fingerprint
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes.pseudo_queries import OpenQueries, PseudoQueries
 from gr2_jax.pipeline.schemes.radius import Choice, choose_radius
-from gr2_jax.pipeline.stage import fingerprint_of
+from gr2_jax.pipeline.stage import fingerprint_of, reading_stage
 from gr2_jax.training.step import Loss
 
+_CHOICE = "radius.json"
 _WRITING = ("name", "max_length", "radius", "radii", "relative", "beams", "latents", "resamples")
 
 
@@ -86,12 +87,17 @@ class FusionQueries(PseudoQueries):
         unit = network.config.d_model**0.5 if self.relative else 1.0
         return fusion_writer(network, params, writing, latents=self.latents, unit=unit)
 
-    def open(self, run: Run) -> "OpenFusion":
-        return OpenFusion(self, run, *self._trained(run))
+    def opened(self, run: Run, network: Fusion, params: dict, made: Path | None = None) -> "OpenFusion":
+        return OpenFusion(self, run, network, params, made)
 
 
 class OpenFusion(OpenQueries):
-    """With |r|: the configured one or, where the config lists several, the one that validation prefers."""
+    """With |r|: the configured one or, where the config lists several, the one that validation prefers, or preferred
+    when the docids in the folder `made` were written."""
+
+    def __init__(self, scheme: FusionQueries, run: Run, network: Fusion, params: dict, made: Path | None = None):
+        super().__init__(scheme, run, network, params)
+        self._made = made
 
     @property
     def radius(self) -> float:
@@ -107,7 +113,7 @@ class OpenFusion(OpenQueries):
 
     def write_extras(self, out: Path) -> None:
         if self._choice is not None:
-            write_json(out / "radius.json", self._choice)
+            write_json(out / _CHOICE, self._choice)
 
     @cached_property
     def _choice(self) -> Choice | None:
@@ -115,6 +121,9 @@ class OpenFusion(OpenQueries):
         run = self.run
         if not self.scheme.radii:
             return None
+        if self._made is not None:
+            with reading_stage(self._made, _CHOICE) as path:
+                return Choice(**read_json(path))
         return choose_radius(
             self.scheme.radii, self._best_queries, run.corpus.documents, run.validation_rows, seed=run.experiment.seed
         )

@@ -93,7 +93,22 @@ class PseudoQueries(Scheme):
     def writer(self, network: nn.Module, params: dict, writing: Writing) -> Writer: ...
 
     def open(self, run: Run) -> "OpenQueries":
-        return OpenQueries(self, run, *self._trained(run))
+        return self.opened(run, *self._trained(run))
+
+    def open_further(self, run: Run, made: Path) -> "OpenQueries":
+        """With the trained model, which is restored; none is trained here."""
+        network, checkpoints = self.network(run.tokenizer.size), self._checkpoints(run)
+        documents, queries = (np.ones((1, n), np.int32) for n in (self.document_length, self.query_length(run)))
+        shapes = jax.eval_shape(lambda: self.initial(network, run.experiment.seed, documents, queries))
+        params, _ = restore_params(checkpoints, shapes, self.optimiser.steps)
+        return self.opened(run, network, on_this_host(params), made)
+
+    def opened(self, run: Run, network: nn.Module, params: dict, made: Path | None = None) -> "OpenQueries":
+        """With a trained network; for documents that came after the docids in the folder `made`."""
+        return OpenQueries(self, run, network, params)
+
+    def _checkpoints(self, run: Run) -> Path:
+        return run.paths.checkpoints(f"docids-{self.name}", self.training_fingerprint(run))
 
     def query_length(self, run: Run) -> int:
         """Tokens of a query at most, EOS included."""
@@ -113,7 +128,7 @@ class PseudoQueries(Scheme):
         documents, queries = first["document_tokens"][:1], first["query_tokens"][:1]
         params = self.initial(network, run.experiment.seed, documents, queries)
         params = starting_params(params, self.model, network.config, run)
-        checkpoints = run.paths.checkpoints(f"docids-{self.name}", self.training_fingerprint(run))
+        checkpoints = self._checkpoints(run)
         if is_first():
             borrow(checkpoints, lambda lent: job.steps in checkpoint_steps(lent))
         wait_for_all(f"{self.name} taken over")
