@@ -23,7 +23,9 @@ LIKELIHOODS = RetrievalObjective(gamma=0.0)
 """The objective without a graded loss: the paper's MLE."""
 
 
-def retrieval(*, steps: int, learning_rate: float = 1e-2, batch: BatchConfig) -> RetrievalConfig:
+def retrieval(
+    *, steps: int, learning_rate: float = 1e-2, batch: BatchConfig, objective: RetrievalObjective = OBJECTIVE
+) -> RetrievalConfig:
     """The retrieval section of such a model."""
     optimiser = OptimiserConfig(steps=steps, learning_rate=learning_rate)
-    return RetrievalConfig(model=MODEL, optimiser=optimiser, objective=OBJECTIVE, batch=batch)
+    return RetrievalConfig(model=MODEL, optimiser=optimiser, objective=objective, batch=batch)
