@@ -8,7 +8,9 @@ specification of the others.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal, NamedTuple
 
 import jax
@@ -52,7 +54,23 @@ def form_for(wanted: AttentionForm, task: Task) -> tuple[str, Form]:
     """The form wanted if it can serve, else the first that can; "auto" wants none in particular."""
     first = [wanted] if wanted != "auto" else []
     name = next(name for name in [*first, *FORMS] if FORMS[name].why_not(task) is None)
+    if (noted := _noted.get()) is not None:
+        noted.setdefault(name, set()).add(f"{task.queries}x{task.keys}")
     return name, FORMS[name]
+
+
+_noted: ContextVar[dict[str, set[str]] | None] = ContextVar("_noted", default=None)
+
+
+@contextmanager
+def noting_forms() -> Iterator[dict[str, set[str]]]:
+    """Yields what will hold the forms of the programs that are traced in the block: name -> the shapes that each
+    attends over, queries x keys."""
+    token = _noted.set({})
+    try:
+        yield _noted.get()
+    finally:
+        _noted.reset(token)
 
 
 def is_on_mesh() -> bool:

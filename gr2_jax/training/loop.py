@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from gr2_jax.buckets import push
 from gr2_jax.errors import Preempted
 from gr2_jax.hosts import Preemption, of_first
+from gr2_jax.models.attention_forms import noting_forms
 from gr2_jax.progress import progress, say
 from gr2_jax.training.checkpoints import Checkpoints
 from gr2_jax.training.chips import peak_flops
@@ -32,9 +33,9 @@ def train(job: TrainingJob, params: Any, directory: Path) -> dict:
     """Trains from `params`, or resumes from the newest checkpoint in `directory`, to `job.steps`.
 
     Saves a last checkpoint there and returns its meta: step, training seconds over all starts (without evaluation),
-    seconds by kind, loss and its parts, and the devices in words. The parameters after step n are a function of
-    (params, job, mesh) alone, however often the run was killed. Every process of a job calls this with the same
-    arguments.
+    seconds by kind, loss and its parts, the devices in words, and the forms of attention in the step. The parameters
+    after step n are a function of (params, job, mesh) alone, however often the run was killed. Every process of a job
+    calls this with the same arguments.
 
     Raises:
         UserError: The mesh does not fit the devices or the model; no checkpoint is readable; a loss or gradient is
@@ -54,14 +55,15 @@ def train(job: TrainingJob, params: Any, directory: Path) -> dict:
             )
     _say_goodput(directory)
     training.push()
-    return training.meta | {"devices": devices_in_words().removeprefix("on ")}
+    return training.meta | {"devices": devices_in_words().removeprefix("on "), "attention": training.attention}
 
 
 class _Training:
     """The state of a training between two steps, and everything that happens beside them.
 
-    at      steps done
-    meta    of the newest checkpoint, or of the last look
+    at         steps done
+    meta       of the newest checkpoint, or of the last look
+    attention  the form of attention -> the shapes that it serves in the step; empty where no step was left to do
     """
 
     def __init__(self, job: TrainingJob, params: Any, directory: Path, opened: ExitStack):
@@ -88,6 +90,7 @@ class _Training:
         self.profile = opened.enter_context(Profile(directory / "profile", self.settings.profile))
         self.bar = opened.enter_context(progress(job.steps, job.label, initial=self.at))
         self.saved, self.batch, self.report = time.monotonic(), None, None
+        self.attention: dict[str, list[str]] = {}
 
     def _start(self, params: Any) -> tuple[State, dict]:
         if self.checkpoints.latest_step() is None:
@@ -104,12 +107,23 @@ class _Training:
         self.watchdog.note(self.at, "step")
         self.profile.before(self.at)
         with self.clock("start" if self.at == self.first else "step"):  # the first step compiles
-            self.state, self.report = self._step(self.state, self.batch, self.at)
+            if self.at == self.first:
+                self._first_step()
+            else:
+                self.state, self.report = self._step(self.state, self.batch, self.at)
             if self.at == self.first or _queueing_deadlocks():
                 jax.block_until_ready(self.report.loss)
         self.at += 1
         self.profile.after(self.at, self.report.loss)
         self.bar.advance(note=f"loss {self.meta['loss']:.3f}" if "loss" in self.meta else "")
+
+    def _first_step(self) -> None:
+        with noting_forms() as forms:
+            self.state, self.report = self._step(self.state, self.batch, self.at)
+        self.attention = {name: sorted(shapes) for name, shapes in sorted(forms.items())}
+        if jax.default_backend() != "cpu":
+            served = (f"{name} ({', '.join(shapes)})" for name, shapes in self.attention.items())
+            say(f"  attention by {', '.join(served)}, queries x keys")
 
     @property
     def looks(self) -> bool:

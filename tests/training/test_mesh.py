@@ -51,7 +51,17 @@ def test_one_device_resumes_from_a_checkpoint_of_eight(on_eight):
     name, directory, seen = on_eight
     resumed = mesh_step.train_one_step(directory, name)
     assert resumed.pop("devices") != seen["meta"]["devices"]
-    assert resumed == {key: value for key, value in seen["meta"].items() if key != "devices"}
+    assert resumed.pop("attention") == {}  # no step was left to do
+    assert resumed == {key: value for key, value in seen["meta"].items() if key not in ("devices", "attention")}
+
+
+def test_the_forms_of_attention_in_the_step_are_on_record(on_eight):
+    name, _, seen = on_eight
+    forms = seen["meta"]["attention"]
+    assert bool(forms) == (name != "embedding")  # which has none
+    assert set(forms) <= {"xla", "recompute"}
+    if name == "retrieval":  # without encoder layers: docids over docids, and over queries and texts
+        assert {shape for shapes in forms.values() for shape in shapes} == {"3x3", "3x4"}
 
 
 def test_one_device_holds_everything():
