@@ -75,6 +75,8 @@ def _changed(opened: "RunRetriever", options: argparse.Namespace) -> "RunRetriev
         f"{found.stayed:,} documents stay, {found.new:,} are new, {found.replaced:,} take the place of one with their "
         f"id, {found.removed:,} are removed"
     )
+    if found.figures is not None and opened.searcher.ranks_jointly:
+        show("the model has not learnt the new ones; a search with --weight 30 finds more of them")
     if found.figures is not None:
         show(f"their docids: {describe(found.figures)}")
     return opened

@@ -3,9 +3,10 @@
 python tests/benchmarks/further_documents.py WORKDIR --add apidocs:sklearn,optax [--documents 1000] [--remove 500]
 
 Takes a run's first row. Adds the first documents of another collection and removes documents that a seed draws. Prints
-how long that takes, and nDCG@20 and P@20 of the row and of BM25 over the changed collection, on the run's test queries
-(seen documents) and on queries of the other collection (unseen ones); queries without a relevant document left do not
-count. Then whether the adaptive lists are those of scoring every document, with 50 queries of each kind.
+how long that takes, and nDCG@20 and P@20 of the row, with its own weight w of the similarity and with larger ones, and
+of BM25 over the changed collection, on the run's test queries (seen documents) and on queries of the other collection
+(unseen ones); queries without a relevant document left do not count. Then whether the adaptive lists are those of
+scoring every document, with 50 queries of each kind.
 """
 
 import argparse
@@ -60,8 +61,10 @@ def main() -> None:
     print(
         f"before, all test queries   {opened.row}  {measured(opened.searcher, run.queries('test'), run.qrels('test'))}"
     )
+    own = opened.searcher.options.weight
     for kind, (queries, qrels) in {"seen": seen, "unseen": unseen}.items():
-        for name, searcher in ((opened.row, changed.searcher), ("BM25", bm25)):
+        ways = {f"{opened.row}, w {w:g}": changed.searcher.with_options(weight=w) for w in (own, 30.0, 100.0)}
+        for name, searcher in (ways | {"BM25": bm25}).items():
             print(
                 f"{len(queries)} queries, {kind} documents   {name}  {measured(searcher, queries, qrels)}", flush=True
             )
