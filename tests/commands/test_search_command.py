@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from gr2_jax.cli import main
 from gr2_jax.commands.search import _lines, _record
 from gr2_jax.corpus import Document
 from gr2_jax.pipeline import open_run
+from gr2_jax.search.opened import OpenRetriever
 from gr2_jax.search.searcher import Hit
 
 EVIL = "\x1b]0;mine\x07\x9b2J"
@@ -27,7 +29,7 @@ class Words:
 @pytest.fixture
 def search(monkeypatch, capsys):
     documents = {f"../{EVIL}": Document(f"../{EVIL}", "", f"{EVIL}title\nsecond line")}
-    opened = SimpleNamespace(searcher=Words(), documents=documents, row="W")
+    opened = OpenRetriever(Words(), "W", documents, Path("w"))
     monkeypatch.setattr(open_run, "open_row", lambda *_, **__: opened)
 
     def call(*arguments, typed=b"", encoding="utf-8"):
@@ -85,7 +87,7 @@ def test_a_hit_names_the_title_where_it_says_something_else_than_the_docid_and_t
 
 def test_a_hit_for_a_program_has_its_rank_title_and_whole_text():
     hits = [Hit("d2", "docid", 2.0, proven=True), Hit("d1", "docid", 1.0, proven=False, similarity=0.5)]
-    record = _record("a query", hits, DOCUMENTS)
+    record = _record("a query", OpenRetriever(Words(), "W", DOCUMENTS, Path("w")).found(hits))
     assert record["query"] == "a query"
     assert [hit["rank"] for hit in record["hits"]] == [1, 2]
     assert record["hits"][1] == {
