@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from gr2_jax.pipeline.schemes import SCHEMES
 from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.search.opened import OpenRetriever, check_changes
 
+_NUMBER = re.compile(r"[0-9]{1,18}")  # as documents without an id get; longer ones are somebody's own
 Record = str | Mapping[str, Any] | Document
 
 
@@ -83,7 +85,7 @@ class RunRetriever(OpenRetriever):
         """
         records = [add] if isinstance(add, str | Mapping | Document) else list(add)
         # a document without an id gets a number that no other has
-        last = max((int(doc_id) for doc_id in self.documents if doc_id.isascii() and doc_id.isdigit()), default=0)
+        last = max((int(doc_id) for doc_id in self.documents if _NUMBER.fullmatch(doc_id)), default=0)
         documents = [document_of(record, f"added document {i}", last + i) for i, record in enumerate(records, start=1)]
         removed = set(self._matching(remove))
         changes = with_changes(

@@ -150,6 +150,8 @@ def test_documents_are_given_as_to_index(opened):
     without_ids = [{"title": f"Tensor {n}", "text": "of it"} for n in "xy"]
     twice = opened.changed(without_ids).changed(without_ids[0])
     assert list(twice.documents)[-3:] == ["1", "2", "3"]
+    long = opened.changed({"id": "7" * 5000, "title": "Tensor", "text": "of it"}).changed(without_ids[0])
+    assert list(long.documents)[-1] == "1"
 
 
 def test_what_is_removed_and_given_again_stays(opened):
