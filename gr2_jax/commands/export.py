@@ -76,7 +76,8 @@ def _changed(opened: "RunRetriever", options: argparse.Namespace) -> "RunRetriev
         f"id, {found.removed:,} are removed"
     )
     if found.figures is not None and opened.searcher.ranks_jointly:
-        show("the model has not learnt the new ones; a search with --weight 30 finds more of them")
+        smoothing = opened.searcher.options.smoothing
+        show(f"the model has not learnt the new ones; with smoothing {smoothing:g} their similarity finds them")
     if found.figures is not None:
         show(f"their docids: {describe(found.figures)}")
     return opened

@@ -8,6 +8,7 @@ OPTIONS = {
     "exact": (str, "no, adaptive or exhaustive"),
     "ranking": (str, "joint: by likelihood and similarity; likelihood: by the first alone"),
     "weight": (float, "of the similarity in the joint score"),
+    "smoothing": (float, "of N docids each counts as likely as P + this / N in the joint score"),
     "candidates": (str, "of a joint ranking: both, beams or nearest"),
     "nearest": (int, "how many docids near the query are candidates"),
     "table": (str, "where the docids' vectors are: replicated on each device, or sharded over those of the process"),

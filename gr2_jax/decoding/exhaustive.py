@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from gr2_jax.decoding.joint import smoothed
 from gr2_jax.decoding.result import SearchResult
 from gr2_jax.decoding.teacher_forced import log_likelihoods
 
@@ -26,6 +27,7 @@ def exhaustive_search(
     columns: Int[Array, "V"] | None = None,
     similarities: Callable[[Int[Array, "n"]], Float[Array, "B n"]] | None = None,
     weight: float | Float[Array, ""] = 0.0,
+    floor: float | Float[Array, ""] = -jnp.inf,
 ) -> SearchResult:
     """The k docids of the highest likelihood, sum over t of log P(w_t | q, w_<t), or of the highest joint score; all of
     them proven.
@@ -43,6 +45,7 @@ def exhaustive_search(
       similarities: of given rows, for every query. With these the score is the joint one, log P + `weight` times
         similarity, see `rank_jointly`.
       weight: w / tau.
+      floor: of the joint score, as in `rank_jointly`.
 
     Returns:
       As `constrained_beam_search`; `pruned_bound` is the score of the best docid that is not returned.
@@ -62,7 +65,7 @@ def exhaustive_search(
         parts = ()
         if similarities is not None:
             similar = similarities(jnp.maximum(rows[i], 0))
-            parts, scores = (scores, similar), scores + weight * similar
+            parts, scores = (scores, similar), smoothed(scores, floor) + weight * similar
         new = (jnp.where(rows[i] < 0, jnp.inf, -scores), jnp.broadcast_to(rows[i], scores.shape), *parts)
         both = tuple(jnp.concatenate(pair, axis=1) for pair in zip(best, new, strict=True))
         return tuple(x[:, : k + 1] for x in lax.sort(both, dimension=1, num_keys=2))

@@ -26,6 +26,7 @@ def rank_jointly(
     documents: int,
     k: int,
     largest: float = jnp.inf,
+    floor: float | Float[Array, ""] = -jnp.inf,
 ) -> SearchResult:
     """The best k of the documents on the roads that are given (at least one), by the joint score, equal ones by row.
 
@@ -38,6 +39,7 @@ def rank_jointly(
       documents: N, the documents of the corpus.
       k: results.
       largest: the largest value a similarity can have (1 for a cosine), the bound without `nearest`.
+      floor: log of what is added to every docid's likelihood, see `smoothed`.
     """
     found, unlikely, unlike = [], 0.0, largest
     if by_beams is not None:
@@ -54,16 +56,22 @@ def rank_jointly(
         if nearest.rows.shape[1] >= documents:
             unlike = -jnp.inf
     rows, likelihoods, similar = (jnp.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
-    scores = jnp.where(rows >= 0, likelihoods + weight * jnp.where(rows >= 0, similar, 0.0), -jnp.inf)
+    scores = smoothed(likelihoods, floor) + weight * jnp.where(rows >= 0, similar, 0.0)
+    scores = jnp.where(rows >= 0, scores, -jnp.inf)
     falling, rows, likelihoods, similar = lax.sort((-scores, rows, likelihoods, similar), dimension=1, num_keys=2)
-    bound = jnp.broadcast_to(_sum_of_bounds(unlikely, unlike, weight), scores.shape[:1])
+    bound = jnp.broadcast_to(_sum_of_bounds(unlikely, unlike, weight, floor), scores.shape[:1])
     ranked = SearchResult(rows, -falling, falling < jnp.inf, bound, likelihoods, similar)
     return ranked.padded(k).best(k)
 
 
-def _sum_of_bounds(unlikely, unlike, weight) -> Float[Array, "*B"]:
+def smoothed(log_likelihoods: Float[Array, "*B"], floor: float | Float[Array, ""]) -> Float[Array, "*B"]:
+    """log(P + e^floor): no docid is less likely than that, and likely ones stay what they are."""
+    return jnp.logaddexp(log_likelihoods, floor)
+
+
+def _sum_of_bounds(unlikely, unlike, weight, floor) -> Float[Array, "*B"]:
     """-inf where either says that nothing is missing. With weight 0 any similarity counts nothing."""
     unlikely, unlike = jnp.asarray(unlikely, jnp.float32), jnp.asarray(unlike, jnp.float32)
     missing = (unlikely > -jnp.inf) & (unlike > -jnp.inf)
     similar = jnp.where(weight == 0, 0.0, weight * unlike)
-    return jnp.where(missing, unlikely + similar, -jnp.inf)
+    return jnp.where(missing, smoothed(unlikely, floor) + similar, -jnp.inf)

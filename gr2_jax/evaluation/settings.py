@@ -6,7 +6,7 @@ from typing import Any
 
 from gr2_jax.errors import SettingError, check_least
 from gr2_jax.evaluation.metrics import check_measures
-from gr2_jax.search.searcher import PLACES, SearchOptions
+from gr2_jax.search.searcher import LATER, PLACES, SearchOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,8 @@ class EvaluationConfig(SearchOptions):
     @property
     def decides(self) -> dict[str, Any]:
         """What decides the lists, for fingerprints: not where a search keeps what it reads."""
-        names = [field.name for field in dataclasses.fields(self) if field.name not in PLACES]
+        left_out = {*PLACES, *(name for name in LATER if getattr(self, name) == getattr(SearchOptions, name))}
+        names = [field.name for field in dataclasses.fields(self) if field.name not in left_out]
         return {"kind": type(self).__name__} | {name: getattr(self, name) for name in names}
 
     def __post_init__(self):

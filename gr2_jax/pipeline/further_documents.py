@@ -29,6 +29,9 @@ from gr2_jax.search.docid_vectors import DocidVectors
 from gr2_jax.search.retriever import DocidTexts, Retriever
 
 _SLICE = 65536  # documents whose candidates are in memory at a time
+_SMOOTHING = 1.0
+"""`SearchOptions.smoothing` where documents were added: the model takes their docids for impossible, and with it they
+count as likely as one of N at random."""
 
 
 class ChangedRun(Run):
@@ -87,7 +90,8 @@ def with_changes(
     removed: Collection[str],
 ) -> Changed:
     """The row's retriever, which searches `documents`, over others: without `removed`, and with `added`, each in the
-    place of a document with its id, if there is one. Documents that do not change keep their docids.
+    place of a document with its id, if there is one. Documents that do not change keep their docids. With documents
+    added, likelihoods are smoothed.
 
     Raises:
         UserError: The row writes no docids, or its scheme has none for further documents; or nothing is left.
@@ -114,6 +118,8 @@ def with_changes(
         assignment = _docids_of(changed, run.scheme(system.docids), np.arange(len(stay), len(whole)), docids)
         docids = _stacked(docids, assignment.docids)
     over = _over(retriever, run, docids, list(whole))
+    if added and not over.options.smoothing:
+        over = over.with_options(smoothing=_SMOOTHING)
     if retriever.compares is not None:
         further = [] if assignment is None else [_over(retriever, run, assignment.docids, ()).docid_vectors]
         over = dataclasses.replace(over, vectors=_joined(retriever.docid_vectors, stay, further))

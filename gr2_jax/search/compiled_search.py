@@ -144,9 +144,10 @@ def joint_program(
             documents=documents,
             k=k,
             largest=docids.longest * jnp.linalg.norm(vectors, axis=-1),
+            floor=docids.floor,
         )
 
-    docids = JointDocids(placement.trie, divided, divided, False, False)
+    docids = JointDocids(placement.trie, divided, divided, False, False, False)
     return on_each_device(search, (placement.params_split, True, docids))
 
 
@@ -168,7 +169,7 @@ def exhaustive_program(
         if similarity is not None:
             vectors = _query_vectors(apply, states, mask, similarity)
             options = {"similarities": lambda rows: similarities_of_all(vectors, joint.vectors, rows)}
-            options |= {"weight": joint.weight}
+            options |= {"weight": joint.weight, "floor": joint.floor}
         return exhaustive_search(
             lambda some: apply(states, mask, some, method="docid_logits_of"),
             *by_length,
@@ -198,13 +199,15 @@ def token_program(
 
 class JointDocids(NamedTuple):
     """What a joint search reads of the corpus: the trie, docids with their ends by row, their vectors, the length of
-    the longest vector, and w / tau. The trie and the table of docids and vectors are placed as `Placement` says."""
+    the longest vector, w / tau, and the log of what is added to every likelihood. The trie and the table of docids and
+    vectors are placed as `Placement` says."""
 
     trie: TrieArrays | None
     docids: Int[np.ndarray, "N T"]
     vectors: Vectors
     longest: Float[np.ndarray, ""]
     weight: Float[np.ndarray, ""]
+    floor: Float[np.ndarray, ""]
 
 
 def docids_with_ends(trie: DocidTrie) -> Int[np.ndarray, "N T"]:

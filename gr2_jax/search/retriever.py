@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property, partial
@@ -261,20 +262,22 @@ class Retriever:
 
         def table() -> JointDocids:
             vectors = self.docid_vectors
-            longest = np.float32(vectors.longest() * (1 + 1e-6))
+            longest, nothing = np.float32(vectors.longest() * (1 + 1e-6)), np.float32(0)
             docids, arrays = docids_with_ends(self.trie), vectors.arrays
             if how == "replicated":
-                return on_every_device(JointDocids(None, docids, arrays, longest, np.float32(0)))
+                return on_every_device(JointDocids(None, docids, arrays, longest, nothing, nothing))
             docids, arrays = jax.tree.map(divided_over_devices, (docids, arrays))
-            return JointDocids(None, docids, arrays, on_every_device(longest), np.float32(0))
+            return JointDocids(None, docids, arrays, on_every_device(longest), nothing, nothing)
 
         kept = self._keep(("table", self.options.vectors, how), table)
         weight = np.float32(self.options.weight / self.compares.temperature)
+        added = self.options.smoothing / len(self.doc_ids)
+        floor = np.float32(math.log(added) if added else -math.inf)
         vectors = kept.vectors
         if self.allowed is not None:
             put = on_every_device if how == "replicated" else divided_over_devices
             vectors = vectors._replace(allowed=self._choose(f"allowed, {how}", lambda: put(self.allowed)))
-        return kept._replace(vectors=vectors, weight=on_every_device(weight))
+        return kept._replace(vectors=vectors, weight=on_every_device(weight), floor=on_every_device(floor))
 
     @property
     def _device_trie(self) -> TrieArrays:

@@ -17,6 +17,8 @@ Place = Literal["replicated", "sharded"]
 Exact = Literal["no", "adaptive", "exhaustive"]
 PLACES = ("table", "trie", "parameters")
 """The options that say where something is, and change no result."""
+LATER = ("smoothing",)
+"""Options that runs and bundles of before do not have: at its default each leaves a search what it was."""
 
 _MOST = 10_000  # upper limit of beams, and of documents in a list
 
@@ -25,7 +27,8 @@ _MOST = 10_000  # upper limit of beams, and of documents in a list
 class Hit:
     """One retrieved document. `proven`: no document missing above it scores more.
 
-    score    log P(docid | query) or, where a row ranks jointly, `log_likelihood` + w `similarity` / tau
+    score    log P(docid | query) or, where a row ranks jointly, `log_likelihood` + w `similarity` / tau, the first
+             smoothed where `SearchOptions.smoothing` says so
     """
 
     doc_id: str
@@ -44,6 +47,8 @@ class SearchOptions:
                       4's logit, where the model was trained to compare queries with docids; "likelihood": by the
                       first alone, as in the paper
     weight            w of the joint score; 0 is the likelihood
+    smoothing         in the joint score each of N docids counts as likely as P + smoothing / N, so that one which the
+                      model takes for impossible can still be found by its similarity; 0 is P itself
     candidates        of a joint ranking: "beams", the docids that the beams find; "nearest", the docids nearest to f_q,
                       without a beam search; "both"
     nearest           how many of the nearest
@@ -66,6 +71,7 @@ class SearchOptions:
 
     ranking: Literal["joint", "likelihood"] = "joint"
     weight: float = 1.0
+    smoothing: float = 0.0
     candidates: Candidates = "both"
     nearest: int = 100
     vectors: VectorType = "float32"
@@ -89,7 +95,7 @@ class SearchOptions:
     def __post_init__(self):
         check_choices(self)
         check_least(self, 1, "beams", "batch", "max_beams", "nearest")
-        check_least(self, 0, "exhaustive_limit", "weight")
+        check_least(self, 0, "exhaustive_limit", "weight", "smoothing")
         for name in ("beams", "max_beams"):
             if getattr(self, name) > _MOST:
                 raise SettingError(self, name, f"is {getattr(self, name)}: a search keeps at most {_MOST:,} beams")

@@ -578,7 +578,7 @@ def measure_roads(bench: Bench) -> None:
         vectors = jax.random.normal(jax.random.key(0), (count, config.d_model), jnp.bfloat16)
         vectors = Vectors(vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True))
         one = np.float32(1)
-        joint = on_every_device(JointDocids(trie.arrays, docids_with_ends(trie), vectors, one, one))
+        joint = on_every_device(JointDocids(trie.arrays, docids_with_ends(trie), vectors, one, one, -np.inf * one))
         for candidates in ("beams", "nearest", "both"):
 
             def lower(candidates=candidates, trie=trie, joint=joint, count=count) -> jax.stages.Lowered:

@@ -3,10 +3,10 @@
 python tests/benchmarks/further_documents.py WORKDIR --add apidocs:sklearn,optax [--documents 1000] [--remove 500]
 
 Takes a run's first row. Adds the first documents of another collection and removes documents that a seed draws. Prints
-how long that takes, and nDCG@20 and P@20 of the row, with its own weight w of the similarity and with larger ones, and
-of BM25 over the changed collection, on the run's test queries (seen documents) and on queries of the other collection
-(unseen ones); queries without a relevant document left do not count. Then whether the adaptive lists are those of
-scoring every document, with 50 queries of each kind.
+how long that takes, and nDCG@20 and P@20 of the row with several amounts of smoothing (`changed` takes 1) and with a
+larger w, and of BM25 over the changed collection, on the run's test queries (seen documents) and on queries of the
+other collection (unseen ones); queries without a relevant document left do not count. Then whether the adaptive lists
+are those of scoring every document, with 50 queries of each kind.
 """
 
 import argparse
@@ -62,9 +62,12 @@ def main() -> None:
         f"before, all test queries   {opened.row}  {measured(opened.searcher, run.queries('test'), run.qrels('test'))}"
     )
     own = opened.searcher.options.weight
+    ways = {f"smoothing {amount:g}": {"smoothing": amount} for amount in (0.0, 0.1, 1.0, 10.0)}
+    ways |= {f"smoothing {amount:g}, w 30": {"smoothing": amount, "weight": 30.0} for amount in (0.0, 1.0)}
+    print(f"w {own:g}")
     for kind, (queries, qrels) in {"seen": seen, "unseen": unseen}.items():
-        ways = {f"{opened.row}, w {w:g}": changed.searcher.with_options(weight=w) for w in (own, 30.0, 100.0)}
-        for name, searcher in (ways | {"BM25": bm25}).items():
+        searchers = {f"{opened.row}, {name}": changed.searcher.with_options(**way) for name, way in ways.items()}
+        for name, searcher in (searchers | {"BM25": bm25}).items():
             print(
                 f"{len(queries)} queries, {kind} documents   {name}  {measured(searcher, queries, qrels)}", flush=True
             )

@@ -5,7 +5,7 @@ python tests/benchmarks/joint_ranking.py --docids 3793 1000000       time alone,
 
 Per way: milliseconds per query without compilation (median of the rounds, the ways take turns), in batches of 50; the
 share of the lists that are proven; on a run nDCG@20 and P@20. Per type of table: bytes per document, and the largest
-difference of a cosine from float32's. From 10,000 docids on the exact ways search 4 queries once; with random weights
+difference of a cosine from float32's. From 10,000 docids on the exact ways search one query; with random weights
 no list can be proven early, so that "adaptive" takes the longest that it can.
 """
 
@@ -27,7 +27,7 @@ from gr2_jax.search.retriever import Retriever
 from gr2_jax.search.searcher import SearchOptions
 
 MEASURES = ("nDCG@20", "P@20")
-_FEW = 4
+_FEW = 1
 TYPES = ("float32", "bfloat16", "int8")
 WAYS = {
     "likelihood, 20 beams": {"ranking": "likelihood"},

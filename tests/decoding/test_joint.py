@@ -49,7 +49,7 @@ def with_ends(docids):
 
 
 @partial(jax.jit, static_argnames=("beams", "nearest", "k"))
-def search(tables, trie, docids, queries, vectors, weight, beams, nearest, k, largest):
+def search(tables, trie, docids, queries, vectors, weight, beams, nearest, k, largest, floor=-np.inf):
     def log_likelihoods_of(rows):
         some = docids[rows]
         given = jnp.pad(some[..., :-1], ((0, 0), (0, 0), (1, 0)))
@@ -78,13 +78,14 @@ def search(tables, trie, docids, queries, vectors, weight, beams, nearest, k, la
         documents=DOCUMENTS,
         k=k,
         largest=largest,
+        floor=floor,
     )
 
 
-def joint_scores(tables, docids, queries, vectors, weight):
-    """[BATCH, DOCUMENTS], float64."""
+def joint_scores(tables, docids, queries, vectors, weight, added):
+    """[BATCH, DOCUMENTS], float64, with what is `added` to each likelihood."""
     likelihoods = np.array([[s for s, _ in sorted(brute_force(t, docids), key=lambda hit: hit[1])] for t in tables])
-    return likelihoods + weight * (queries.astype(np.float64) @ vectors.T.astype(np.float64))
+    return np.log(np.exp(likelihoods) + added) + weight * (queries.astype(np.float64) @ vectors.T.astype(np.float64))
 
 
 @given(
@@ -92,10 +93,11 @@ def joint_scores(tables, docids, queries, vectors, weight):
     st.integers(0, 2**31),
     st.sampled_from(ROADS),
     st.sampled_from([0.0, 0.5, 20.0]),
+    st.sampled_from([0.0, 1 / DOCUMENTS, 1e-6]),
     st.booleans(),
 )
 @settings(max_examples=150)
-def test_scores_are_right_and_what_is_proven_is_the_true_top(docids, seed, roads, weight, ties):
+def test_scores_are_right_and_what_is_proven_is_the_true_top(docids, seed, roads, weight, added, ties):
     rng = np.random.default_rng(seed)
     tables = np.zeros((BATCH, 31, VOCABULARY), np.float32) if ties and seed % 2 else random_tables(seed)
     # whole numbers tie
@@ -104,15 +106,17 @@ def test_scores_are_right_and_what_is_proven_is_the_true_top(docids, seed, roads
     largest = float(np.abs(queries @ vectors.T).max())
     k = 4
     given_trie = trie_arrays(docids)
-    found = search(tables, given_trie, with_ends(docids), queries, Vectors(vectors), weight, *roads, k, largest)
-    expected = joint_scores(tables, docids, queries, vectors, weight)
+    floor = np.float32(np.log(added) if added else -np.inf)
+    found = search(tables, given_trie, with_ends(docids), queries, Vectors(vectors), weight, *roads, k, largest, floor)
+    expected = joint_scores(tables, docids, queries, vectors, weight, added)
     complete = DOCUMENTS in roads or 8 in roads
     for b in range(BATCH):
         valid = np.asarray(found.valid[b])
         rows, scores = np.asarray(found.rows[b])[valid], np.asarray(found.scores[b])[valid]
         assert len(set(rows)) == len(rows)
         np.testing.assert_allclose(scores, expected[b, rows], rtol=1e-4, atol=1e-4)
-        parts = found.log_likelihoods[b][valid] + weight * found.similarities[b][valid]
+        likelihoods = np.log(np.exp(np.float64(found.log_likelihoods[b][valid])) + added)
+        parts = likelihoods + weight * found.similarities[b][valid]
         np.testing.assert_allclose(parts, scores, rtol=1e-5, atol=1e-5)
         true = np.sort(expected[b])[::-1]
         proven = np.asarray(found.proven[b])

@@ -94,6 +94,7 @@ NAN = float("nan")
         (EvaluationConfig, "batch", [0]),
         (EvaluationConfig, "max_beams", [0, 10_001]),
         (EvaluationConfig, "exhaustive_limit", [-1]),
+        (EvaluationConfig, "smoothing", [-1, NAN]),
         (EvaluationConfig, "length_penalty", [NAN]),
         (EvaluationConfig, "query_length", [0]),
         (GradedPairs, "rate", [0.0, -1.0]),
@@ -192,3 +193,9 @@ def test_a_section_that_a_kind_of_experiment_does_not_have_is_refused_by_name():
     with pytest.raises(SettingError, match=r"Pretraining\.rows does not exist, so this change is not for wikipedia"):
         Pretraining(name="wikipedia").section("rows")
     assert Experiment(name="x", rows=(LSARow(),)).section("rows") == (LSARow(),)
+
+
+def test_a_later_option_at_its_default_decides_nothing_so_that_lists_of_before_stay():
+    assert "smoothing" not in EvaluationConfig().decides
+    assert EvaluationConfig(smoothing=1.0).decides["smoothing"] == 1.0
+    assert "table" not in EvaluationConfig(table="sharded").decides

@@ -433,6 +433,14 @@ def test_a_bundle_of_an_earlier_version_names_the_table_s_place(bundle):
     assert open_retriever(bundle).search("root", k=1)
 
 
+def test_a_bundle_of_before_smoothing_searches_as_it_did(bundle):
+    expected = open_retriever(bundle).search("root", k=5)
+    edit(bundle, lambda record: record["search"].pop("smoothing"))
+    opened = open_retriever(bundle)
+    assert opened.searcher.options.smoothing == 0
+    assert opened.search("root", k=5) == expected
+
+
 # the hub
 
 

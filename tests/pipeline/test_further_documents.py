@@ -123,6 +123,16 @@ def test_what_is_found_is_proven_over_the_changed_collection(changed):
         assert all(hit.proven for hit in best)
 
 
+def test_likelihoods_are_smoothed_where_documents_were_added(opened, changed):
+    assert changed.searcher.options.smoothing == 1.0
+    assert opened.changed(remove="d1").searcher.options.smoothing == opened.searcher.options.smoothing == 0.0
+    assert opened.with_options(smoothing=0.1).changed(FURTHER).searcher.options.smoothing == 0.1
+    hit = next(hit for hit in changed.search("tensor root", 60) if hit.doc_id == "n0")
+    compares, weight = changed.searcher.compares, changed.searcher.options.weight
+    likelihood = np.log(np.exp(hit.log_likelihood) + 1 / len(changed.documents))
+    np.testing.assert_allclose(hit.score, likelihood + weight * hit.similarity / compares.temperature, rtol=1e-5)
+
+
 def test_nothing_new_gives_the_lists_of_the_run(opened):
     same = opened.changed(documents_of(TEXTS)[:30])
     assert same.changes[2:] == (60, 0, 0, 0, None)

@@ -54,10 +54,10 @@ def parts(retriever):
     return likelihoods, unit[0] @ unit[1].T
 
 
-def assert_right(result, parts, weight):
+def assert_right(result, parts, weight, smoothing=0.0):
     """Scores and their parts; what is proven has its true rank."""
     likelihoods, cosines = parts
-    joint = likelihoods + weight * cosines / TAU
+    joint = np.log(np.exp(likelihoods) + smoothing / len(DOCIDS)) + weight * cosines / TAU
     for q, (rows, scores) in enumerate(zip(result.rows, result.scores, strict=True)):
         np.testing.assert_allclose(scores, joint[q, rows], rtol=1e-4)
         np.testing.assert_allclose(result.log_likelihoods[q], likelihoods[q, rows], rtol=1e-4)
@@ -88,6 +88,25 @@ def test_a_whole_road_an_adaptive_and_an_exhaustive_search_are_brute_force(retri
     result = retriever.with_options(**options).search_tokens(QUERIES, K)
     assert_right(result, parts, 1.0)
     assert result.all_proven.all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"exact": "exhaustive"},
+        {"exact": "adaptive", "beams": 1, "nearest": 1, "max_beams": 16, "exhaustive_limit": 0},
+        {"beams": 20, "table": "sharded"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("smoothing", [1.0, 0.01])
+def test_no_docid_is_less_likely_than_the_smoothing_of_one_in_n(retriever, parts, options, smoothing):
+    searching = retriever.with_options(smoothing=smoothing, **options)
+    result = searching.search_tokens(QUERIES, K)
+    assert_right(result, parts, 1.0, smoothing)
+    if "exact" in options or "table" in options:
+        assert result.all_proven.all()
 
 
 @pytest.mark.parametrize("chosen", [(0, 2, 5, 8), (3,), (1, 2, 3, 4, 5, 6, 7), ()])

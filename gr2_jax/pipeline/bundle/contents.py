@@ -14,7 +14,7 @@ from gr2_jax.models import T5Config
 from gr2_jax.models.config import config_from
 from gr2_jax.models.huggingface.reading import WEIGHTS
 from gr2_jax.search.docid_vectors import VectorSettings
-from gr2_jax.search.searcher import PLACES, SearchOptions
+from gr2_jax.search.searcher import LATER, PLACES, SearchOptions
 
 RECORD = "bundle.json"
 VOCABULARY, TRIE, VECTORS = MODEL_NAME, "trie", "vectors"
@@ -144,7 +144,7 @@ def _contents(record: dict[str, Any], place: Path) -> Contents:
     parts = {
         "model": lambda value: config_from(value, place),
         "compares": lambda value: None if value is None else _section(VectorSettings, value, place),
-        "search": lambda value: _section(SearchOptions, value, place, left_out=PLACES),
+        "search": lambda value: _section(SearchOptions, value, place, left_out=(*PLACES, *LATER)),
     }
     return _section(
         Contents, record | {name: make(record[name]) for name, make in parts.items() if name in record}, place
