@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from gr2_jax.buckets import local_copy
@@ -18,9 +19,11 @@ COMPANIONS = (
     "added_tokens.json",
     "generation_config.json",
 )
+SENTENCE_COMPANIONS = ("tokenizer.json", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json")
+"""Those of a sentence encoder."""
 
 
-def local_directory(source: str | os.PathLike) -> Path:
+def local_directory(source: str | os.PathLike, companions: Sequence[str] = COMPANIONS) -> Path:
     """`source` itself if it is a folder; otherwise the cache folder of the hub model of that name, downloaded once.
 
     A hub name is a string such as "google-t5/t5-base". HF_HOME, HF_HUB_OFFLINE and the like are respected.
@@ -36,10 +39,10 @@ def local_directory(source: str | os.PathLike) -> Path:
         raise UserError(f"{path} is a file; name the folder that holds the model")
     if not isinstance(source, str) or not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", source):
         raise UserError(f"there is no folder {path}")
-    return _from_hub(source)
+    return _from_hub(source, companions)
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, companions: Sequence[str]) -> Path:
     config = _fetch(name, CONFIG, None)
     if config is None:
         raise UserError(f"there is no folder {name} here, and on the Hugging Face hub '{name}' has no {CONFIG}")
@@ -55,7 +58,7 @@ def _from_hub(name: str) -> Path:
             )
         for shard in read_index(index):
             _fetch(name, shard, revision)
-    for file in COMPANIONS:
+    for file in companions:
         _fetch(name, file, revision)
     return directory
 

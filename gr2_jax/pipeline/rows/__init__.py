@@ -3,11 +3,21 @@
 from gr2_jax.experiment.row import Row
 from gr2_jax.pipeline.rows.baselines import BASELINES, BM25Row, LSARow, QueryLikelihoodRow
 from gr2_jax.pipeline.rows.dense import DenseRow
+from gr2_jax.pipeline.rows.encoder import EncoderRow
 from gr2_jax.pipeline.rows.interpolated import InterpolatedRow
 from gr2_jax.pipeline.rows.system import SelfNegatives, System
 from gr2_jax.pipeline.rows.views import ViewsRow
 
-ROWS: tuple[type[Row], ...] = (System, ViewsRow, InterpolatedRow, DenseRow, BM25Row, QueryLikelihoodRow, LSARow)
+ROWS: tuple[type[Row], ...] = (
+    System,
+    ViewsRow,
+    InterpolatedRow,
+    DenseRow,
+    EncoderRow,
+    BM25Row,
+    QueryLikelihoodRow,
+    LSARow,
+)
 
 __all__ = [
     "ROWS",
@@ -16,6 +26,7 @@ __all__ = [
     "ViewsRow",
     "InterpolatedRow",
     "DenseRow",
+    "EncoderRow",
     "BM25Row",
     "QueryLikelihoodRow",
     "LSARow",

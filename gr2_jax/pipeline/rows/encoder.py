@@ -1,0 +1,84 @@
+"""A row of a sentence encoder that others trained: what somebody would use who trains nothing."""
+
+import dataclasses
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float
+
+from gr2_jax.array_files import map_array
+from gr2_jax.errors import SettingError, UserError, check_least
+from gr2_jax.experiment import Row
+from gr2_jax.pipeline.initial_weights import folder_fingerprint
+from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.stage import Stage, fingerprint_of, reading_stage
+from gr2_jax.progress import say
+from gr2_jax.search.dense import DenseIndex
+from gr2_jax.search.text_encoder import TextEncoder, encoder_directory
+
+VECTORS = "vectors.npy"
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderRow(Row):
+    """A sentence encoder with trained weights, whose vectors of a query and of the documents are compared.
+
+    encoder            a folder, or the name of a model of the Hugging Face hub: a BERT or RoBERTa, as
+                       sentence-transformers writes it
+    length             tokens that it reads of a text, at most
+    query_prefix, document_prefix    what it was trained to read before a query and before a document, such as "query: "
+    """
+
+    name: str = "Encoder"
+    encoder: str = ""
+    length: int = 256
+    query_prefix: str = ""
+    document_prefix: str = ""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_least(self, 2, "length")
+        if not self.encoder:
+            raise SettingError(self, "encoder", "is empty: name a folder with a sentence encoder")
+
+    def check(self, run: Run) -> None:
+        TextEncoder.load(self.encoder, length=self.length)
+
+    def train(self, run: Run) -> None:
+        """Reads the documents, whose vectors searches map into memory, to vectors/<name>/."""
+        stage = self._stage(run)
+        if not stage.done:
+            say(f"{self.name} reads {len(run.doc_ids):,} documents")
+            stage.build(lambda out: np.save(out / VECTORS, self._of_documents(run)))
+
+    def _of_documents(self, run: Run) -> Float[np.ndarray, "N D"]:
+        encoder = TextEncoder.load(self.encoder, length=self.length)
+        return encoder.encode([self.document_prefix + document.contents for document in run.corpus.documents])
+
+    def _stage(self, run: Run) -> Stage:
+        made_of = [run.examples_fingerprint, self.length, self.document_prefix, self._weights]
+        return Stage(run.paths.vectors(self.name), fingerprint_of(made_of))
+
+    @property
+    def _weights(self) -> str:
+        return folder_fingerprint(encoder_directory(self.encoder))
+
+    def fingerprint(self, run: Run) -> str:
+        return fingerprint_of([self._stage(run).fingerprint, self.query_prefix])
+
+    def open(self, run: Run, step: int | None = None) -> DenseIndex:
+        if step is not None:
+            raise UserError(f"{self.name} is not trained and has no checkpoints: leave --step out")
+        stage = self._stage(run)
+        if not stage.done:
+            raise UserError(
+                f"{self.name} in {run.paths.root} has no vectors of its documents yet: run the same command again to "
+                "finish it"
+            )
+        encoder = TextEncoder.load(self.encoder, length=self.length)
+        with reading_stage(stage.directory, VECTORS) as path:
+            vectors = map_array(path, ndim=2)
+            if vectors.shape != (len(run.doc_ids), encoder.width) or vectors.dtype != np.float32:
+                raise UserError(f"{path} is damaged: it holds vectors {vectors.shape} of {vectors.dtype}")
+        encode = partial(encoder.encode_after, self.query_prefix)
+        return DenseIndex(doc_ids=run.doc_ids, vectors=vectors, encode=encode, model_bytes=encoder.model_bytes)
