@@ -17,7 +17,7 @@ from gr2_jax.experiment import AugmentationConfig, BatchConfig, CorpusConfig, Do
 from gr2_jax.experiment.loading import override
 from gr2_jax.files import read_json
 from gr2_jax.pipeline.open_run import RunRetriever, open_row
-from gr2_jax.pipeline.rows import BASELINES, BM25Row, InterpolatedRow, System
+from gr2_jax.pipeline.rows import BASELINES, BM25Row, EncoderRow, InterpolatedRow, System
 from gr2_jax.pipeline.schemes import Auto
 from gr2_jax.pipeline.stages import run_experiment
 from gr2_jax.pipeline.workdir import Workdir
@@ -43,6 +43,7 @@ def index(
     settings: Mapping[str, Any] | None = None,
     known_items: int | None = None,
     strict: bool = False,
+    encoder: str | os.PathLike | None = None,
 ) -> RunRetriever:
     """Trains a retriever over documents, in minutes, and returns it: `gr2_jax.index(texts).search("a query")`.
 
@@ -57,9 +58,11 @@ def index(
             fifth of the documents, at most 200.
         strict: Refuse what is otherwise left out: empty documents, queries without a positive judgement, judgements of
             unknown documents and queries.
+        encoder: A sentence encoder (a folder, or a model of the Hugging Face hub) for a row to compare with, see
+            `gr2_jax.pipeline.rows.EncoderRow`.
 
     Raises:
-        UserError: The source cannot be read, or has no document with text.
+        UserError: The source cannot be read, or has no document with text; or there is no such encoder.
     """
     keep_compiled_programs()
     if not isinstance(source, str | os.PathLike):
@@ -69,7 +72,7 @@ def index(
         paths.create()
         source = write_documents(paths.root / "source" / "documents.jsonl", documents)
         push(paths.root / "source")
-    experiment = surveyed_experiment(os.fspath(source), known_items=known_items, strict=strict)
+    experiment = surveyed_experiment(os.fspath(source), known_items=known_items, strict=strict, encoder=encoder)
     workdir = os.fspath(experiment.workdir if workdir is None else workdir)
     refuse_other_source(workdir, experiment.corpus.source)
     changes = [word for name, value in (settings or {}).items() for word in (f"--{name}", _written(value))]
@@ -90,8 +93,17 @@ def _written(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def index_experiment(source: str, name: str, *, documents: int, queries: int, known_items: int | None) -> Experiment:
-    """One trained row, GR2S, beside BM25 and, where validation queries can weigh them, both together.
+def index_experiment(
+    source: str,
+    name: str,
+    *,
+    documents: int,
+    queries: int,
+    known_items: int | None,
+    encoder: str | os.PathLike | None = None,
+) -> Experiment:
+    """One trained row, GR2S, beside BM25 and, where there is one, a sentence encoder; with each of them, where
+    validation queries can weigh them, both together.
 
     Args:
         source: As of `gr2_jax.corpus.open_collection`.
@@ -106,7 +118,11 @@ def index_experiment(source: str, name: str, *, documents: int, queries: int, kn
     test = min(_MOST_HELD_OUT, max(1, round(_HELD_OUT_SHARE * queries)))
     validation = min(test // 2, max(0, queries - test - 1))
     validates = bool(validation if queries else lent)
-    rows = (System("GR2S", "auto"), BM25Row())
+    rows = [System("GR2S", "auto"), BM25Row()]
+    if encoder is not None:
+        rows.append(EncoderRow(encoder=os.fspath(encoder)))
+    if validates:
+        rows += [InterpolatedRow(f"GR2S+{other.name}", ("GR2S", other.name)) for other in rows[1:]]
     return Experiment(
         name=name,
         corpus=CorpusConfig(
@@ -125,7 +141,7 @@ def index_experiment(source: str, name: str, *, documents: int, queries: int, kn
             steps=min(_MOST_STEPS, _FEWEST_STEPS + documents // _DOCUMENTS_PER_STEP),
             batch=_WITH_QUERIES if queries else _WITHOUT_QUERIES,
         ),
-        rows=(*rows, InterpolatedRow("GR2S+BM25", ("GR2S", "BM25"))) if validates else rows,
+        rows=tuple(rows),
         evaluation=dataclasses.replace(
             EVALUATION,
             weights=_WEIGHTS if validates else (),
@@ -140,7 +156,13 @@ def compared(experiment: Experiment) -> Experiment:
     return dataclasses.replace(experiment, rows=(first, System("MLE", "auto", LIKELIHOODS), *BASELINES, *last))
 
 
-def surveyed_experiment(source: str, *, known_items: int | None = None, strict: bool = False) -> Experiment:
+def surveyed_experiment(
+    source: str,
+    *,
+    known_items: int | None = None,
+    strict: bool = False,
+    encoder: str | os.PathLike | None = None,
+) -> Experiment:
     """`index_experiment` of a source that is read once to size it, named after it; what is odd about it is said.
 
     With `strict` empty documents, queries without a positive judgement and judgements of unknown documents and queries
@@ -160,7 +182,12 @@ def surveyed_experiment(source: str, *, known_items: int | None = None, strict: 
     if known_items is not None and queries >= _FEWEST_QUERIES:
         raise UserError(f"--known-items is for a collection without judged queries, and {source} has {queries:,}")
     experiment = index_experiment(
-        source, _name_of(stream), documents=found.documents, queries=queries, known_items=known_items
+        source,
+        _name_of(stream),
+        documents=found.documents,
+        queries=queries,
+        known_items=known_items,
+        encoder=encoder,
     )
     if strict:
         refusing = {"empty_documents": "error", "unjudged_queries": "error", "unknown": "error"}

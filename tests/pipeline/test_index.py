@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tiny_encoder import write_encoder
 
 import gr2_jax
 from gr2_jax.cli import main
@@ -136,6 +137,36 @@ def test_the_queries_of_a_collection_are_split_by_shares(tmp_path):
     assert (corpus.test_queries, corpus.validation_queries, corpus.known_items) == (2, 1, None)
     assert (corpus.empty_documents, corpus.unjudged_queries, corpus.unknown) == ("drop", "drop", "drop")
     assert surveyed_experiment(source, strict=True).corpus.unknown == "error"
+
+
+@pytest.mark.parametrize(
+    ("known_items", "rows"),
+    [(4, ["GR2S", "BM25", "Encoder", "GR2S+BM25", "GR2S+Encoder"]), (0, ["GR2S", "BM25", "Encoder"])],
+)
+def test_an_encoder_is_a_row_and_is_joined_where_something_can_weigh_it(known_items, joined):
+    about = {"documents": 100, "queries": 0, "known_items": known_items}
+    assert [row.name for row in index_experiment("x", "x", **about, encoder="some").rows] == [
+        *("GR2S", "BM25", "Encoder"),
+        *joined,
+    ]
+
+
+def test_an_encoder_that_is_none_is_refused_before_the_source_is_read(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["index", str(tmp_path), "--encoder", str(tmp_path / "none")])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert "there is no folder" in error
+    assert "looking through" not in error
+
+
+def test_a_folder_with_an_encoder_beside(texts, tmp_path):
+    encoder = write_encoder(tmp_path / "encoder")
+    retriever = gr2_jax.index(texts, tmp_path / "run", settings=TINY, known_items=4, encoder=encoder)
+    assert retriever.row == "GR2S"
+    assert len(gr2_jax.open_retriever(tmp_path / "run", row="GR2S+Encoder").search("otter", k=3)) == 3
+    summary = json.loads((tmp_path / "run/metrics/summary.json").read_text())
+    assert set(summary) == {"GR2S", "BM25", "Encoder", "GR2S+BM25", "GR2S+Encoder", "provenance"}
 
 
 @pytest.mark.parametrize(("queries", "test", "validation"), [(2, 1, 0), (5, 1, 0), (15, 3, 1), (5000, 300, 150)])
