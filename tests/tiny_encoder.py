@@ -21,7 +21,8 @@ CONFIG = {
     "layer_norm_eps": 1e-12,
 }
 MODULES = [
-    {"idx": i, "type": f"sentence_transformers.models.{name}"} for i, name in enumerate(("Transformer", "Pooling"))
+    {"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"},
+    {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
 ]
 
 
@@ -63,7 +64,7 @@ def write_encoder(folder: Path, *, seed: int = 0, prefix: str = "", pooling: str
         "tokenizer.json": _tokenizer(),
         "modules.json": MODULES,
         "sentence_bert_config.json": {"max_seq_length": LONGEST},
-        "1_Pooling/config.json": {"word_embedding_dimension": WIDTH, **pools},
+        "1_Pooling/config.json": {"word_embedding_dimension": WIDTH, **pools, "include_prompt": True},
     }
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content))

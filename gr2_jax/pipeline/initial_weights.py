@@ -78,13 +78,11 @@ def docid_token_vectors(semantics: TokenSemantics, docids: Path | None) -> Float
 
 
 def weights_fingerprint(model: ModelConfig) -> str | None:
-    """The fingerprint of the files that `model` names: other weights are another run."""
-    return None if model.weights is None else folder_fingerprint(model_directory(model.weights))
-
-
-def folder_fingerprint(folder: Path) -> str:
-    """Of the files in a folder, by their names, sizes and both ends."""
-    seen = hashlib.blake2b(digest_size=16)
+    """The fingerprint of the files that `model` names, by their names, sizes and both ends: other weights are another
+    run."""
+    if model.weights is None:
+        return None
+    folder, seen = model_directory(model.weights), hashlib.blake2b(digest_size=16)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

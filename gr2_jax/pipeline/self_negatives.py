@@ -17,7 +17,7 @@ from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import Stage, fingerprint_of, reading_stage
 from gr2_jax.progress import progress, say
 from gr2_jax.search.retriever import Retriever
-from gr2_jax.search.searcher import PLACES, SearchOptions
+from gr2_jax.search.searcher import LATER, PLACES, SearchOptions
 
 _BATCHES_PER_REPORT = 4
 
@@ -54,7 +54,8 @@ def mined_negatives(run: Run, row: str, retriever: Retriever, *, beams: int, dep
         say(f"  {figures['per_query']:.1f} wrong documents per query; {figures['none']:,} queries have none")
 
     directory = run.paths.negatives(row)
-    decides = options | {"table": "replicated"}  # as earlier versions noted it
+    # as earlier versions noted it
+    decides = {name: value for name, value in options.items() if name not in LATER} | {"table": "replicated"}
     Stage(directory, fingerprint_of([run.training(row).fingerprint, decides, depth])).build(build)
     with reading_stage(directory, "figures.json") as path:
         seconds = float(read_json(path)["seconds"])

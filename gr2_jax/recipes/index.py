@@ -120,7 +120,8 @@ def index_experiment(
     validates = bool(validation if queries else lent)
     rows = [System("GR2S", "auto"), BM25Row()]
     if encoder is not None:
-        rows.append(EncoderRow(encoder=os.fspath(encoder)))
+        here = os.path.abspath(encoder) if os.path.isdir(encoder) else os.fspath(encoder)  # opened from anywhere
+        rows.append(EncoderRow(encoder=here))
     if validates:
         rows += [InterpolatedRow(f"GR2S+{other.name}", ("GR2S", other.name)) for other in rows[1:]]
     return Experiment(

@@ -12,7 +12,7 @@ from gr2_jax.files import read_json
 from gr2_jax.models.bert import ACTIVATIONS, BertConfig
 from gr2_jax.models.config import MOST, MOST_LAYERS
 from gr2_jax.models.huggingface.config import CONFIG
-from gr2_jax.models.huggingface.reading import opened
+from gr2_jax.models.huggingface.reading import Weights, opened
 
 KINDS = ("bert", "roberta", "xlm-roberta")
 _WORDS = "embeddings.word_embeddings.weight"
@@ -40,17 +40,26 @@ def load_bert(directory: Path) -> tuple[BertConfig, dict]:
     with opened(directory) as weights:
         before = next((name.removesuffix(_WORDS) for name in weights.places if name.endswith(_WORDS)), "")
         for path, (name, shape) in _tensors(config).items():
-            stored = before + name
-            if stored not in weights.places:
-                raise UserError(f"{weights.listing}: tensor '{name}' is missing")
+            stored = _stored(weights, before + name)
             if weights.shape(stored) != shape:
                 raise UserError(
                     f"{weights.places[stored]}: tensor '{stored}' has shape {weights.shape(stored)}, but {CONFIG} asks "
                     f"for {shape}"
                 )
             values = weights.float32(stored)
+            if not np.isfinite(values).all():
+                raise UserError(f"{weights.places[stored]}: tensor '{stored}' holds numbers that are not finite")
             flat[path] = np.ascontiguousarray(values.T) if path[-1] == "kernel" else values
     return config, traverse_util.unflatten_dict(flat)
+
+
+def _stored(weights: Weights, name: str) -> str:
+    """The name that the file has for a tensor: the first BERTs were TensorFlow's, whose norms have gamma and beta."""
+    older = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+    found = next((known for known in (name, older) if known in weights.places), None)
+    if found is None:
+        raise UserError(f"{weights.listing}: tensor '{name}' is missing")
+    return found
 
 
 def _config(path: Path) -> BertConfig:
@@ -60,24 +69,28 @@ def _config(path: Path) -> BertConfig:
         raise UserError(f"{path} is not of a supported encoder: model_type is {kind!r}, not {_either(KINDS)}")
     values = {name: raw[name] for name in typing.get_type_hints(BertConfig) if name in raw and name != "first_position"}
     if kind != "bert":  # RoBERTa counts positions from behind the padding's
-        values["first_position"] = raw.get("pad_token_id", 1) + 1
+        padding = raw.get("pad_token_id", 1)
+        _check(path, "pad_token_id", int, padding, least=0)
+        values["first_position"] = padding + 1
     for name, kind_of in typing.get_type_hints(BertConfig).items():
         if name in values or not hasattr(BertConfig, name):
-            _check(path, name, kind_of, values.get(name))
+            _check(path, name, kind_of, values.get(name), least=0 if name == "first_position" else 1)
     config = BertConfig(**values)
     if config.hidden_act not in ACTIVATIONS:
         raise UserError(f"{path}: hidden_act is {config.hidden_act!r}, not {_either(tuple(ACTIVATIONS))}")
     if config.hidden_size % config.num_attention_heads:
         raise UserError(f"{path}: {config.num_attention_heads} heads do not divide hidden_size {config.hidden_size}")
-    if config.longest < 2 or (kind == "bert" and raw.get("position_embedding_type", "absolute") != "absolute"):
+    if config.longest < 2 or raw.get("position_embedding_type", "absolute") != "absolute":
         raise UserError(f"{path} is not of a supported encoder: its positions are not absolute")
+    if raw.get("is_decoder"):
+        raise UserError(f"{path} is not of an encoder: is_decoder is true")
     return config
 
 
-def _check(path: Path, name: str, kind: type, value: Any) -> None:
+def _check(path: Path, name: str, kind: type, value: Any, *, least: int = 1) -> None:
     most = MOST_LAYERS if name == "num_hidden_layers" else MOST
     fits = {
-        int: (type(value) is int and 1 <= value <= most) or (name == "first_position" and value == 0),
+        int: type(value) is int and least <= value <= most,
         float: type(value) in (int, float) and 0 <= value < 1,
         str: isinstance(value, str),
     }

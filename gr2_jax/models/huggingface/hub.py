@@ -19,7 +19,8 @@ COMPANIONS = (
     "added_tokens.json",
     "generation_config.json",
 )
-SENTENCE_COMPANIONS = ("tokenizer.json", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json")
+MODULES = "modules.json"
+SENTENCE_COMPANIONS = ("tokenizer.json", MODULES, "sentence_bert_config.json", "1_Pooling/config.json")
 """Those of a sentence encoder."""
 
 
@@ -40,6 +41,22 @@ def local_directory(source: str | os.PathLike, companions: Sequence[str] = COMPA
     if not isinstance(source, str) or not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", source):
         raise UserError(f"there is no folder {path}")
     return _from_hub(source, companions)
+
+
+def sentence_encoder_directory(source: str | os.PathLike) -> Path:
+    """The same for a sentence encoder. Raises `UserError` also where the cache cannot say whether a hub's model has
+    modules beside its states, such as a pooling."""
+    folder = local_directory(source, SENTENCE_COMPANIONS)
+    if local_copy(source).is_dir() or (folder / MODULES).is_file():
+        return folder
+    from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
+
+    if try_to_load_from_cache(str(source), MODULES, revision=folder.name) is not _CACHED_NO_EXIST:
+        raise UserError(
+            f"'{source}' is in the cache without its {MODULES}, which says how its vectors are made: try again with a "
+            "network"
+        )
+    return folder
 
 
 def _from_hub(name: str, companions: Sequence[str]) -> Path:

@@ -9,12 +9,11 @@ from jaxtyping import Float
 from gr2_jax.array_files import map_array
 from gr2_jax.errors import SettingError, UserError, check_least
 from gr2_jax.experiment import Row
-from gr2_jax.pipeline.initial_weights import folder_fingerprint
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import Stage, fingerprint_of, reading_stage
 from gr2_jax.progress import say
 from gr2_jax.search.dense import DenseIndex
-from gr2_jax.search.text_encoder import TextEncoder, encoder_directory
+from gr2_jax.search.text_encoder import TextEncoder, encoder_fingerprint
 
 VECTORS = "vectors.npy"
 
@@ -56,12 +55,8 @@ class EncoderRow(Row):
         return encoder.encode([self.document_prefix + document.contents for document in run.corpus.documents])
 
     def _stage(self, run: Run) -> Stage:
-        made_of = [run.examples_fingerprint, self.length, self.document_prefix, self._weights]
+        made_of = [run.examples_fingerprint, self.length, self.document_prefix, encoder_fingerprint(self.encoder)]
         return Stage(run.paths.vectors(self.name), fingerprint_of(made_of))
-
-    @property
-    def _weights(self) -> str:
-        return folder_fingerprint(encoder_directory(self.encoder))
 
     def fingerprint(self, run: Run) -> str:
         return fingerprint_of([self._stage(run).fingerprint, self.query_prefix])
