@@ -72,7 +72,8 @@ class RunRetriever(OpenRetriever):
 
     def changed(self, add: Record | Iterable[Record] = (), *, remove: str | Collection[str] = ()) -> "RunRetriever":
         """The same row over a collection that changed since: `retriever.changed(add=texts, remove="old/*")`. Nothing is
-        trained: the documents that are added get docids by the row's scheme and vectors by its model.
+        trained: the documents that are added get docids by the row's scheme and vectors by its model. Where some are
+        added, `SearchOptions.smoothing` is 1 unless it is above 0 already; `with_options` after that sets another.
 
         Args:
             add: Documents, one or several, each a text, a `Document` or a mapping as `gr2_jax.index` takes them. One
