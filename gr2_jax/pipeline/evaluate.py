@@ -81,11 +81,13 @@ def make_way(paths: Workdir, row: str) -> None:
 
 
 def cost(run: Run, row: Row, searcher: Searcher) -> dict[str, float]:
-    """`index_mb`, what a search keeps of the corpus; and, where there is a model, `model_mb` and `train_seconds`."""
+    """`index_mb`, what a search keeps of the corpus; `model_mb` where there is a model, and `train_seconds` where the
+    run trained one."""
     figures = {"index_mb": searcher.index_bytes / 1e6}
-    seconds = row.train_seconds(run)
-    if seconds is not None:
-        figures |= {"model_mb": searcher.model_bytes / 1e6, "train_seconds": seconds}
+    if searcher.model_bytes:
+        figures["model_mb"] = searcher.model_bytes / 1e6
+    if (seconds := row.train_seconds(run)) is not None:
+        figures["train_seconds"] = seconds
     return figures
 
 

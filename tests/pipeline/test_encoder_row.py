@@ -11,6 +11,7 @@ from gr2_jax import open_retriever
 from gr2_jax.corpus import read_run
 from gr2_jax.corpus.collection import Document
 from gr2_jax.errors import UserError
+from gr2_jax.files import read_json
 from gr2_jax.pipeline.checks import check
 from gr2_jax.pipeline.open_run import open_row
 from gr2_jax.pipeline.rows import BM25Row, EncoderRow
@@ -57,7 +58,9 @@ def test_it_is_opened_and_says_nothing_of_docids(places, finished):
     (hits,) = opened.search(["sort array"], 3)
     assert len(hits) == 3
     assert all(hit.proven and hit.docid == "" for hit in hits)
-    assert opened.searcher.model_bytes > 0
+    costs = read_json(finished / "runs" / "Encoder" / "cost.json")
+    assert costs["model_mb"] == opened.searcher.model_bytes / 1e6 > 0
+    assert "train_seconds" not in costs
     with pytest.raises(UserError, match="leave --step out"):
         open_row(finished, "Encoder", step=3)
 
