@@ -27,6 +27,8 @@ JOINT = {
     "joint, exhaustive": {"exact": "exhaustive"},
     "joint, nearest": {"nearest": 9, "candidates": "nearest"},
     "joint, int8": {"nearest": 5, "vectors": "int8"},
+    "joint, smoothed": {"nearest": 5, "smoothing": 1.0},
+    "joint, smoothed, exhaustive": {"exact": "exhaustive", "smoothing": 1.0},
 }
 SHARDED = {f"{name}, sharded": changes | {"table": "sharded"} for name, changes in JOINT.items()}
 """The same with the table divided over the devices."""
