@@ -65,7 +65,7 @@ def rank_jointly(
 
 
 def smoothed(log_likelihoods: Float[Array, "*B"], floor: float | Float[Array, ""]) -> Float[Array, "*B"]:
-    """log(P + e^floor): no docid is less likely than that, and likely ones stay what they are."""
+    """log(P + e^floor): none is below `floor`, and what is far above it hardly changes."""
     return jnp.logaddexp(log_likelihoods, floor)
 
 
