@@ -185,7 +185,9 @@ def _tokenizer(
         tokenizer.enable_truncation(length)
         tokenizer.no_padding()
         tried = tokenize(["", _UNKNOWN, f"{_UNKNOWN} " * length])
-    except Exception as error:  # the library raises Exception itself
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library raises Exception itself, and what it did not foresee is none
         raise UserError(f"{path} is not a tokenizer that can be used: {error}") from error
     ids = tokenizer.get_vocab(with_added_tokens=True).values()
     if max(ids, default=0) >= vocab_size:

@@ -18,11 +18,12 @@ from typing import NamedTuple
 import atheris
 
 HERE = Path(__file__).parent
-sys.path += [str(HERE.parent / "corpus"), str(HERE.parent / "corpus" / "wikipedia")]
+sys.path += [str(HERE.parent), str(HERE.parent / "corpus"), str(HERE.parent / "corpus" / "wikipedia")]
 
 with atheris.instrument_imports(include=["gr2_jax"], enable_loader_override=False):
     import numpy as np
     import test_any_bytes as sound
+    import tiny_encoder
     from test_any_wikitext import TOKENS
     from test_dump import document, page
     from wikitext_articles import article
@@ -44,6 +45,7 @@ with atheris.instrument_imports(include=["gr2_jax"], enable_loader_override=Fals
     from gr2_jax.pipeline.bundle.contents import read_record
     from gr2_jax.pipeline.open_run import open_run
     from gr2_jax.pipeline.stage import Stage
+    from gr2_jax.search.text_encoder import TextEncoder
     from gr2_jax.serving.requests import explain_request, fields_of, search_request
     from gr2_jax.training.checkpoints import Checkpoints, restore_params
 
@@ -221,6 +223,10 @@ def safetensors_header() -> Fuzzed:
     return Fuzzed(read, [whole[8 : 8 + size]], words)
 
 
+def text_encoder() -> Fuzzed:
+    return one_of(tiny_encoder.write_encoder(Path(tempfile.mkdtemp()) / "encoder"), TextEncoder.load)
+
+
 def trie() -> Fuzzed:
     """Its checksums match, as a stranger's may."""
     folder = Path(tempfile.mkdtemp()) / "trie"
@@ -395,6 +401,7 @@ KINDS: dict[str, Callable[[], Fuzzed]] = {
     "wikitext": wikitext,
     "safetensors": safetensors,
     "safetensors' header": safetensors_header,
+    "text encoder": text_encoder,
     "trie": trie,
     "npy": numpy_array,
     "npz": numpy_archive,

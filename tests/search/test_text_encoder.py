@@ -97,6 +97,12 @@ def renamed(change):
     return lambda folder: save_file({change(n): v for n, v in tensors().items()}, folder / "model.safetensors")
 
 
+def without_special_tokens(folder):
+    """Which the library notices when the first text comes, by a panic."""
+    post_processor = json.loads((folder / "tokenizer.json").read_text())["post_processor"]
+    put("tokenizer.json", post_processor=post_processor | {"special_tokens": {}})(folder)
+
+
 def moved_pooling(folder):
     (folder / "1_Pooling").rename(folder / "2_Pool")
     put("modules.json", content=[tiny_encoder.MODULES[0], tiny_encoder.MODULES[1] | {"path": "2_Pool"}])(folder)
@@ -207,6 +213,7 @@ def put(file, **changes):
         (lambda folder: (folder / "model.safetensors").write_bytes(b"no"), "damaged or truncated"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "there is no .*tokenizer.json: where transformers"),
         (lambda folder: (folder / "tokenizer.json").write_text("{}"), "is not a tokenizer that can be used"),
+        (without_special_tokens, "is not a tokenizer that can be used"),
         (put("sentence_bert_config.json", max_seq_length="long"), "max_seq_length is 'long'"),
         (put("1_Pooling/config.json", pooling_mode_max_tokens=True), "takes the mean or the first"),
         (put("modules.json", content=[*tiny_encoder.MODULES, {"type": "a.Dense"}]), "names a module 'Dense'"),
