@@ -70,10 +70,11 @@ def fusion_writer(model: Fusion, params: dict, writing: Writing, *, latents: int
     """
 
     def read(params, tokens, rows, sample, radius):
-        reps = model.apply({"params": params}, tokens, method="encode_documents")
+        reps, seen = model.apply({"params": params}, tokens, method="read_documents")
         draw = partial(_noise, seed=writing.seed, sample=sample, count=latents, features=reps.shape[-1])
-        latent = reps[:, None] + radius * unit * jax.vmap(draw)(rows)
-        return model.apply({"params": params}, latent.reshape(-1, reps.shape[-1]), method="memory")
+        latent = (reps[:, None] + radius * unit * jax.vmap(draw)(rows)).reshape(-1, reps.shape[-1])
+        seen = jax.tree.map(lambda x: jnp.repeat(x, latents, axis=0), seen)
+        return model.apply({"params": params}, latent, seen, method="memory")
 
     def step(params, last, position, cache, memory):
         return model.apply({"params": params}, last, position, cache, memory, method="step")

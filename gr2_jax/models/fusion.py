@@ -9,6 +9,8 @@ a substitute without new parameters, so that a pre-trained decoder's weights kee
 "start"    z replaces the embedding of the start token, the closest thing to an initial state: later steps reach it
            through self-attention only.
 "inputs"   z is added to the embedding of every input token, start included.
+"tokens"   z is the first position of the memory, and the encoder's states of the document's tokens are the others, so
+           that generation sees as much of a document as a plain generator does. A query is reconstructed from z alone.
 
 With "start" and "inputs" the memory is one zero vector, which cross-attention, having no biases, maps to zero.
 Measured on docid quality in tests/benchmarks/RESULTS.md.
@@ -22,14 +24,14 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.models.config import T5Config
 from gr2_jax.models.heads import AttentionPooling
 from gr2_jax.models.layers import Embedding, output_logits
 from gr2_jax.models.t5 import PAD_ID, Decoder, Encoder, Memory, shift_right
 
-Latent = Literal["memory", "start", "inputs"]
+Latent = Literal["memory", "start", "inputs", "tokens"]
 
 
 class FusionOutputs(NamedTuple):
@@ -37,6 +39,20 @@ class FusionOutputs(NamedTuple):
     reconstruction_logits: Float[Array, "B T V"]
     document_reps: Float[Array, "B D"]
     query_reps: Float[Array, "B D"]
+
+
+class TokenStates(NamedTuple):
+    """The encoder's states of a text's tokens, and which of them are no padding."""
+
+    states: Float[Array, "B S D"]
+    mask: Bool[Array, "B S"]
+
+
+class ReadDocument(NamedTuple):
+    """A document's representation and, where the decoder is to see them, its tokens."""
+
+    reps: Float[Array, "B D"]
+    tokens: TokenStates | None
 
 
 class FusionMemory(NamedTuple):
@@ -71,13 +87,13 @@ class Fusion(nn.Module):
         With `noise`, both are decoded from points at this distance, a share of the representations' length, in random
         directions (the rng "noise"); the representations returned are without.
         """
-        document_reps = self.encode_documents(document_tokens, deterministic)
+        document = self.read_documents(document_tokens, deterministic)
         query_reps = self.encode_queries(query_tokens, deterministic)
         inputs = shift_right(query_tokens)
         return FusionOutputs(
-            self.decode(inputs, self._moved(document_reps, noise), deterministic),
+            self.decode(inputs, self._moved(document.reps, noise), deterministic, document.tokens),
             self.decode(inputs, self._moved(query_reps, noise), deterministic),
-            document_reps,
+            document.reps,
             query_reps,
         )
 
@@ -86,26 +102,33 @@ class Fusion(nn.Module):
             return reps
         return reps + sphere_noise(self.make_rng("noise"), *reps.shape, noise * self.config.d_model**0.5)
 
-    def encode_documents(self, tokens: Int[Array, "B S"], deterministic: bool = True) -> Float[Array, "B D"]:
-        return self._represent(self.document_encoder, self.document_pooling, tokens, deterministic)
+    def read_documents(self, tokens: Int[Array, "B S"], deterministic: bool = True) -> ReadDocument:
+        reps, read = self._represent(self.document_encoder, self.document_pooling, tokens, deterministic)
+        return ReadDocument(reps, read if self.latent == "tokens" else None)
 
     def encode_queries(self, tokens: Int[Array, "B S"], deterministic: bool = True) -> Float[Array, "B D"]:
-        return self._represent(self.query_encoder, self.query_pooling, tokens, deterministic)
+        return self._represent(self.query_encoder, self.query_pooling, tokens, deterministic)[0]
 
-    def _represent(self, encoder, pooling, tokens, deterministic):
-        mask = tokens != PAD_ID
-        pooled = pooling(encoder(self.embedding(tokens), mask, deterministic), mask)
+    def _represent(self, encoder, pooling, tokens, deterministic) -> tuple[Float[Array, "B D"], TokenStates]:
+        read = TokenStates(encoder(self.embedding(tokens), tokens != PAD_ID, deterministic), tokens != PAD_ID)
+        pooled = pooling(*read)
         radius = self.config.d_model**0.5
-        return radius * pooled / jnp.maximum(jnp.linalg.norm(pooled, axis=-1, keepdims=True), 1e-6)
+        return radius * pooled / jnp.maximum(jnp.linalg.norm(pooled, axis=-1, keepdims=True), 1e-6), read
 
-    def decode(self, tokens: Int[Array, "B T"], latents: Float[Array, "B D"], deterministic: bool = True):
-        """Logits [B, T, V] of teacher forcing for decoder inputs `tokens`."""
+    def decode(
+        self,
+        tokens: Int[Array, "B T"],
+        latents: Float[Array, "B D"],
+        deterministic: bool = True,
+        read: TokenStates | None = None,
+    ):
+        """Logits [B, T, V] of teacher forcing for decoder inputs `tokens`; `read` of documents, see `ReadDocument`."""
         embedded = self._embed(tokens, jnp.arange(tokens.shape[1]) == 0, latents)
-        states = self.decoder(embedded[:, None], *self._cross_states(latents), deterministic)
+        states = self.decoder(embedded[:, None], *self._cross_states(latents, read), deterministic)
         return self._logits(states[:, 0])
 
-    def memory(self, latents: Float[Array, "B D"]) -> FusionMemory:
-        return FusionMemory(self.decoder.memory(*self._cross_states(latents)), latents)
+    def memory(self, latents: Float[Array, "B D"], read: TokenStates | None = None) -> FusionMemory:
+        return FusionMemory(self.decoder.memory(*self._cross_states(latents, read)), latents)
 
     def step(self, tokens: Int[Array, "B M"], position: Int[Array, ""], cache: Any, memory: FusionMemory):
         """One beam-search step: (logits [B, M, V], cache)."""
@@ -119,10 +142,13 @@ class Fusion(nn.Module):
             return jnp.where(jnp.atleast_1d(is_start)[:, None], latents, embedded)
         return embedded + latents if self.latent == "inputs" else embedded
 
-    def _cross_states(self, latents: Float[Array, "B D"]):
-        """Encoder states [B, 1, D] for the decoder, and their mask."""
-        states = latents[:, None] if self.latent == "memory" else jnp.zeros_like(latents)[:, None]
-        return states, jnp.ones((len(latents), 1), bool)
+    def _cross_states(self, latents: Float[Array, "B D"], read: TokenStates | None) -> TokenStates:
+        """What the decoder attends to: one position, and a document's tokens behind it where it sees them."""
+        states = latents[:, None] if self.latent in ("memory", "tokens") else jnp.zeros_like(latents)[:, None]
+        one = TokenStates(states, jnp.ones((len(latents), 1), bool))
+        if read is None:
+            return one
+        return TokenStates(*(jnp.concatenate(parts, axis=1) for parts in zip(one, read, strict=True)))
 
     def _logits(self, states: Float[Array, "... D"]) -> Float[Array, "... V"]:
         return output_logits(states * self.config.d_model**-0.5, self.embedding.table, None, self.config.dtype)

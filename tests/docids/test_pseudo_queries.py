@@ -80,7 +80,7 @@ def exhaustive(log_probs, contexts):
 
 def fusion_scores(fusion, radius, sample=0):
     model, params = fusion
-    reps = np.asarray(model.apply({"params": params}, DOCUMENTS, method="encode_documents"))
+    reps = np.asarray(model.apply({"params": params}, DOCUMENTS, method="read_documents").reps)
     latents = [rep + radius * direction(row, sample)[0] for row, rep in enumerate(reps)]
     return exhaustive(lambda inputs, z: model.apply({"params": params}, inputs, z, method="decode"), latents)
 
@@ -155,7 +155,7 @@ def test_several_latents_take_turns(fusion):
     """The best of each latent come first, then the second of each; every latent has a direction of the document."""
     model, params = fusion
     found = as_lists(fusion_writer(*fusion, writing(batch=2), latents=2)(DOCUMENTS, ROWS, radius=3.0))
-    reps = np.asarray(model.apply({"params": params}, DOCUMENTS, method="encode_documents"))
+    reps = np.asarray(model.apply({"params": params}, DOCUMENTS, method="read_documents").reps)
     assert all(len(listed) == 2 * BEAMS for listed in found)
     for row, listed in enumerate(found[:2]):
         for latent, noise in enumerate(direction(row, latents=2)):
@@ -165,6 +165,16 @@ def test_several_latents_take_turns(fusion):
             values = [scores[docid] for docid in listed[latent::2]]
             assert values == sorted(values, reverse=True)
             assert values[0] == pytest.approx(max(scores.values()), abs=1e-5)
+
+
+def test_several_latents_of_a_document_whose_tokens_are_seen():
+    """With no noise every latent finds what one finds, whichever documents are beside it."""
+    model = Fusion(CONFIG, "tokens")
+    params = random_weights(model, DOCUMENTS, DOCUMENTS)
+    one = fusion_writer(model, params, writing(batch=2))(DOCUMENTS, ROWS)
+    two = fusion_writer(model, params, writing(batch=5), latents=2)(DOCUMENTS, ROWS)
+    np.testing.assert_array_equal(two, np.repeat(one, 2, axis=1))
+    assert (one[0] != one[1]).any()
 
 
 PROGRAM = """

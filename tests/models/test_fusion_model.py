@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gr2_jax.models import Fusion, T5Config, empty_cache, shift_right, sphere_noise
+from gr2_jax.models import T5, Fusion, T5Config, empty_cache, shift_right, sphere_noise
 
 CONFIG = T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=10, num_heads=2, num_encoder_layers=1, num_decoder_layers=1)
 DOCUMENTS = jnp.array([[4, 8, 15, 16, 3, 1], [9, 2, 1, 0, 0, 0], [7, 7, 12, 19, 1, 0]])
@@ -16,7 +16,7 @@ def _run(fusion, *args, method=None):
     return jax.jit(lambda *args: fusion[0].apply({"params": fusion[1]}, *args, method=method))(*args)
 
 
-@pytest.fixture(scope="module", params=["memory", "start", "inputs"])
+@pytest.fixture(scope="module", params=["memory", "start", "inputs", "tokens"])
 def fusion(request, random_params):
     module = Fusion(CONFIG, request.param)
     return module, random_params(module, DOCUMENTS, QUERIES)
@@ -41,17 +41,19 @@ def test_representations_lie_on_the_sphere(outputs):
 def test_padding_does_not_change_a_representation(fusion, outputs):
     padded = jnp.pad(DOCUMENTS, ((0, 0), (0, 2)))
     np.testing.assert_allclose(
-        _run(fusion, padded, method="encode_documents"), outputs.document_reps, rtol=1e-5, atol=1e-6
+        _run(fusion, padded, method="read_documents").reps, outputs.document_reps, rtol=1e-5, atol=1e-6
     )
 
 
 def test_two_encoders(fusion, outputs):
-    assert np.abs(_run(fusion, QUERIES, method="encode_documents") - outputs.query_reps).max() > 1e-2
+    assert np.abs(_run(fusion, QUERIES, method="read_documents").reps - outputs.query_reps).max() > 1e-2
 
 
 def test_generation_sees_the_document_only_through_its_latent(fusion, outputs):
     """The logits depend on the latent and on nothing else; reconstruction decodes the query's latent the same way."""
     inputs = shift_right(QUERIES)
+    if fusion[0].latent == "tokens":
+        pytest.skip("its decoder sees the tokens, too")
     generated = _run(fusion, inputs, outputs.document_reps, method="decode")
     np.testing.assert_allclose(outputs.generation_logits, generated, rtol=1e-5, atol=1e-6)
     reconstructed = _run(fusion, inputs, outputs.query_reps, method="decode")
@@ -60,8 +62,25 @@ def test_generation_sees_the_document_only_through_its_latent(fusion, outputs):
     assert np.abs(swapped - generated).max() > 1e-2
 
 
+def test_generation_may_also_see_the_tokens(random_params):
+    """The memory is z and then the encoder's states, so that a T5 of the same encoder and decoder, whose encoder output
+    begins with z, has the same logits. Reconstruction sees z alone."""
+    module = Fusion(CONFIG, "tokens")
+    params = random_params(module, DOCUMENTS, QUERIES)
+    found, inputs = _run((module, params), DOCUMENTS, QUERIES), shift_right(QUERIES)
+    parts = {"embedding": params["embedding"], "encoder": params["document_encoder"], "decoder": params["decoder"]}
+    t5 = T5(CONFIG).bind({"params": parts})
+    states, mask = t5.encode(DOCUMENTS), DOCUMENTS != 0
+    seen = jnp.concatenate([found.document_reps[:, None], states], axis=1), jnp.pad(mask, ((0, 0), (1, 0)), mode="edge")
+    np.testing.assert_allclose(found.generation_logits, t5.logits(t5.decode(inputs, *seen)), rtol=1e-4, atol=1e-5)
+    alone = found.query_reps[:, None], jnp.ones((3, 1), bool)
+    np.testing.assert_allclose(found.reconstruction_logits, t5.logits(t5.decode(inputs, *alone)), rtol=1e-4, atol=1e-5)
+    longer = _run((module, params), jnp.pad(DOCUMENTS, ((0, 0), (0, 2))), QUERIES)
+    np.testing.assert_allclose(found.generation_logits, longer.generation_logits, rtol=1e-5, atol=1e-5)
+
+
 def test_cached_steps_equal_teacher_forcing(fusion, outputs):
-    memory = _run(fusion, outputs.document_reps, method="memory")
+    memory = _run(fusion, *_run(fusion, DOCUMENTS, method="read_documents"), method="memory")
     cache = empty_cache(CONFIG, 3, 2, 5)
     step = jax.jit(lambda *args: fusion[0].apply({"params": fusion[1]}, *args, method="step"))
     for position in range(4):
@@ -75,7 +94,7 @@ def test_relevance_reaches_every_parameter_of_both_encoders(fusion):
     """The ratio of Eq. 1: exp(sim(d,q)) / (exp(sim(d,q)) + the batch's other queries)."""
 
     def relevance(params):
-        documents = fusion[0].apply({"params": params}, DOCUMENTS, method="encode_documents")
+        documents = fusion[0].apply({"params": params}, DOCUMENTS, method="read_documents").reps
         queries = fusion[0].apply({"params": params}, QUERIES, method="encode_queries")
         return jnp.trace(jax.nn.softmax(documents @ queries.T, axis=-1))
 

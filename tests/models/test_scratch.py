@@ -139,7 +139,7 @@ def test_fusion_pools_by_idf(random_params):
     rows = started["embedding"]["embedding"].astype(np.float64)
     means = _weighted_means(rows)
     expected = np.sqrt(32) * means / np.linalg.norm(means, axis=1, keepdims=True)
-    found = fusion.apply({"params": started}, QUERIES, method="encode_documents")
+    found = fusion.apply({"params": started}, QUERIES, method="read_documents").reps
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 

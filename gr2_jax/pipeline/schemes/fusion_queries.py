@@ -80,8 +80,8 @@ class FusionQueries(PseudoQueries):
 
     def logits(self, network: Fusion, params: dict, documents, queries) -> jax.Array:
         apply = partial(network.apply, {"params": params})
-        latents = apply(documents, method="encode_documents")
-        return apply(shift_right(queries), latents, method="decode")
+        document = apply(documents, method="read_documents")
+        return apply(shift_right(queries), document.reps, read=document.tokens, method="decode")
 
     def writer(self, network: Fusion, params: dict, writing: Writing) -> Writer:
         unit = network.config.d_model**0.5 if self.relative else 1.0
