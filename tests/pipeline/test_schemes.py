@@ -16,6 +16,7 @@ from gr2_jax.corpus.collection import Document
 from gr2_jax.docids import DocidTrie
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import BatchConfig, DocidConfig, ModelConfig, OptimiserConfig, VocabularyConfig
+from gr2_jax.models import EOS_ID
 from gr2_jax.pipeline import docids as docids_stage
 from gr2_jax.pipeline.rows import BASELINES, System, ViewsRow
 from gr2_jax.pipeline.run import Run
@@ -130,6 +131,34 @@ def test_titles_and_urls_are_what_the_document_brings(made):
     assert urls["d0"] == " ".join([*reversed(TITLES[0].split()), "sparse root"])
     assert titles["d54"] == TITLES[54]  # the first of the six that say the same
     assert titles["d55"].startswith(TITLES[54] + " <extra_id_")  # a suffix
+
+
+@pytest.mark.parametrize("scheme", [PlainQueries(**WRITER), FUSION], ids=["qg", "fusion"])
+def test_candidates_ranked_by_how_much_likelier_their_document_makes_them(made, scheme):
+    """log P(q|d) - mu log P(q), P(q) with a document that holds nothing but its end, by a loop over single queries.
+    The model is that of the scheme with mu = 0: mu decides what is written and not what is learnt."""
+    run = made[0]
+    ranking = dataclasses.replace(scheme, mu=0.5)
+    assert ranking.training_fingerprint(run) == scheme.training_fingerprint(run)
+    assert scheme_fingerprint(run, ranking) != scheme_fingerprint(run, scheme)
+    opened, plain = (each.open_further(run, run.paths.docids(scheme.name)) for each in (ranking, scheme))
+    rows = np.array([0, 7, 54])
+    found, before = opened.candidates(rows), plain.candidates(rows)
+    empty = np.zeros((1, 16), np.int32)
+    empty[0, 0] = EOS_ID
+
+    def log_likelihood(document, docid):
+        queries = np.array([[*docid, EOS_ID]])
+        logits = np.asarray(scheme.logits(opened.network, opened.params, document, queries), np.float64)[0]
+        log_probs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+        return log_probs[np.arange(len(queries[0])), queries[0]].sum()
+
+    for row, listed, others in zip(rows, found, before, strict=True):
+        docids = [docid[docid > 0].tolist() for docid in listed]
+        assert sorted(docids) == sorted(docid[docid > 0].tolist() for docid in others)
+        document = run.document_tokens[[row], :16]
+        scores = [log_likelihood(document, docid) - 0.5 * log_likelihood(empty, docid) for docid in docids if docid]
+        assert scores == sorted(scores, reverse=True)
 
 
 def test_numbers_are_random_and_say_nothing(made, tokenizer):

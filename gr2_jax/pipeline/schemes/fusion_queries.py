@@ -63,7 +63,8 @@ class FusionQueries(PseudoQueries):
             )
 
     def training_settings(self) -> list:
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _WRITING}
+        others = (*_WRITING, "mu")
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in others}
         return [fields, weights_fingerprint(self.model)]
 
     def writing_settings(self) -> list:

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -43,6 +44,9 @@ class PseudoQueries(Scheme):
     pseudo_share     share of them whose query is a text of the augmentation; the rest have training queries
     document_length  tokens that the model reads of a document
     beams            candidates that the search keeps
+    mu               candidates are ranked by log P(q|d) - mu log P(q), where P(q) is how likely the model finds the
+                     query for an empty document: the larger, the fewer docids that would suit any document. 0, the
+                     paper's: by the likelihood of the search
     max_length       tokens of a query at most, its end not counted; None: `docids.max_length`
     """
 
@@ -52,12 +56,14 @@ class PseudoQueries(Scheme):
     pseudo_share: float = 0.5
     document_length: int = 64
     beams: int = 8
+    mu: float = 0.0
     max_length: int | None = None
 
     def __post_init__(self):
         super().__post_init__()
         given = ["max_length"] if self.max_length is not None else []
         check_least(self, 1, "pairs", "document_length", "beams", *given)
+        check_least(self, 0, "mu")
         check_share(self, "pseudo_share")
 
     @property
@@ -65,7 +71,8 @@ class PseudoQueries(Scheme):
         return True
 
     def settings(self) -> list:
-        return [self.training_settings(), self.writing_settings()]
+        ranking = [self.mu] if self.mu else []  # docids of before there was one are still what they were
+        return [self.training_settings(), self.writing_settings(), *ranking]
 
     @abc.abstractmethod
     def training_settings(self) -> list:
@@ -179,8 +186,10 @@ class OpenQueries:
         return self.write(rows, sample, self.radius)
 
     def write(self, rows: Int[np.ndarray, "n"], sample: int, radius: float) -> Candidates:
-        written = self._writer(self._document_tokens(rows), rows, sample=sample, radius=radius)
-        return pack_candidates([self._that_fit(self._respelt(candidates)) for candidates in written.tolist()])
+        documents = self._document_tokens(rows)
+        written = self._writer(documents, rows, sample=sample, radius=radius)
+        lists = [self._that_fit(self._respelt(candidates)) for candidates in written.tolist()]
+        return pack_candidates(self._ranked(documents, lists) if self.scheme.mu else lists)
 
     def write_extras(self, out: Path) -> None:
         """Nothing is kept."""
@@ -218,20 +227,35 @@ class OpenQueries:
         """The docids that need no cutting, or all where there is none."""
         return [docid for docid in docids if len(docid) <= self.run.experiment.docids.max_length] or docids
 
+    def _ranked(self, documents: Int[np.ndarray, "n S"], lists: list[list[list[int]]]) -> list[list[list[int]]]:
+        """Each document's candidates by log P(q|d) - mu log P(q), the best first, and empty ones last."""
+        owner = np.repeat(np.arange(len(lists)), [len(candidates) for candidates in lists])
+        every = [docid for candidates in lists for docid in candidates]
+        queries = pad_rows(every, self.scheme.query_length(self.run), eos=EOS_ID)
+        nothing = cut_inputs(np.zeros((1, 1), np.int32), self.scheme.document_length, EOS_ID)
+        alike = self.scheme.mu * self._nll(np.broadcast_to(nothing, (len(every), nothing.shape[1])), queries)
+        scores = np.where([bool(docid) for docid in every], alike - self._nll(documents[owner], queries), -np.inf)
+        ranked = [every[i] for i in np.lexsort((-scores, owner))]
+        ends = np.cumsum([len(candidates) for candidates in lists])
+        return [ranked[end - len(candidates) : end] for candidates, end in zip(lists, ends, strict=True)]
+
     def _nll(self, documents: Int[np.ndarray, "n S"], queries: Int[np.ndarray, "n T"]) -> Float[np.ndarray, "n"]:
         """In batches of one size: one compilation."""
+        parts = []
+        for start in range(0, len(queries), _BATCH):
+            rows = np.minimum(np.arange(start, start + _BATCH), len(queries) - 1)
+            found = self._nll_of_batch(self.params, documents[rows], queries[rows])
+            parts.append(np.asarray(found)[: len(queries) - start])
+        return np.concatenate(parts)
 
-        @jax.jit
+    @cached_property
+    def _nll_of_batch(self) -> Callable[..., Float[jax.Array, "n"]]:
         def nll(params, document_tokens, query_tokens):
             weights = (query_tokens != PAD_ID).astype(jnp.float32)
             logits = self.scheme.logits(self.network, params, document_tokens, query_tokens)
             return label_smoothed_nll(logits, query_tokens, weights=weights)
 
-        parts = []
-        for start in range(0, len(queries), _BATCH):
-            rows = np.minimum(np.arange(start, start + _BATCH), len(queries) - 1)
-            parts.append(np.asarray(nll(self.params, documents[rows], queries[rows]))[: len(queries) - start])
-        return np.concatenate(parts)
+        return jax.jit(nll)
 
     def _document_tokens(self, rows: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n S"]:
         """As the encoder reads them, in training and in writing."""
