@@ -3,9 +3,16 @@
 from gr2_jax.corpus._records import document_of
 from gr2_jax.corpus.apidocs import read_apidocs
 from gr2_jax.corpus.augment import pseudo_queries
-from gr2_jax.corpus.checks import validate
+from gr2_jax.corpus.checks import Checks, validate
 from gr2_jax.corpus.collection import Collection, CollectionStream, Document
-from gr2_jax.corpus.folder import read_collection, read_documents, write_collection, write_documents
+from gr2_jax.corpus.document_store import DocumentsById, DocumentStore, read_stored, write_store
+from gr2_jax.corpus.folder import (
+    read_collection,
+    read_documents,
+    write_collection,
+    write_documents,
+    write_without_documents,
+)
 from gr2_jax.corpus.known_items import lend_sentences
 from gr2_jax.corpus.qrels import Qrels, check_grades, grade_places, read_qrels, write_qrels
 from gr2_jax.corpus.runs import Run, read_run, write_run
@@ -27,8 +34,14 @@ __all__ = [
     "write_collection",
     "read_documents",
     "write_documents",
+    "write_without_documents",
+    "DocumentStore",
+    "DocumentsById",
+    "read_stored",
+    "write_store",
     "document_of",
     "validate",
+    "Checks",
     "survey",
     "Survey",
     "subset",

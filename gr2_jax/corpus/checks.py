@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Literal
 
 from gr2_jax.corpus import _files
-from gr2_jax.corpus.collection import Collection
+from gr2_jax.corpus.collection import Collection, CollectionStream, Document
 from gr2_jax.corpus.qrels import check_grades
 from gr2_jax.errors import UserError, nearest
 
 Treatment = Literal["error", "drop"]
+EMPTY, UNJUDGED, UNKNOWN = "--corpus.empty_documents", "--corpus.unjudged_queries", "--corpus.unknown"
 
 
 def validate(
@@ -30,88 +31,132 @@ def validate(
     and, unless these are dropped, a positive judgement of an unknown document, a judgement for an unknown query, a
     document without text or a query without a positive judgement.
     """
-    if not collection.documents or (needs_queries and not collection.queries):
-        raise UserError(f"the collection {collection.name} has no {'queries' if collection.documents else 'documents'}")
-    for document in collection.documents:
-        _files.check_id("document", document.doc_id, collection.name)
-    for query, text in collection.queries.items():
-        _files.check_query_text(_files.check_id("query", query, collection.name), text, collection.name)
-    check_grades(collection.qrels, f"the judgements of {collection.name}")
-    _refuse_duplicates(collection)
-    _check_treatment(unknown, "--corpus.unknown")
-    if unknown == "error":
-        _refuse_strangers(collection)
-    empty = [document.doc_id for document in collection.documents if not document.contents]
-    _refuse_unless_dropped(
-        empty, empty_documents, f"document {{}} of {collection.name} has no text", "--corpus.empty_documents"
+    checks = Checks(
+        collection.stream(),
+        empty_documents=empty_documents,
+        unjudged_queries=unjudged_queries,
+        unknown=unknown,
+        needs_queries=needs_queries,
     )
-    documents = tuple(document for document in collection.documents if document.contents)
-    known = {document.doc_id for document in documents}
-    qrels = {
-        query: {doc: grade for doc, grade in collection.qrels.get(query, {}).items() if doc in known}
-        for query in collection.queries
-    }
-    unjudged = [query for query, grades in qrels.items() if max(grades.values(), default=0) <= 0]
-    _refuse_unless_dropped(
-        unjudged,
-        unjudged_queries,
-        f"query {{}} of {collection.name} has no positive judgement",
-        "--corpus.unjudged_queries",
-    )
-    queries = {query: text for query, text in collection.queries.items() if query not in set(unjudged)}
-    if not documents or (needs_queries and not queries):
-        missing = "queries with judgements" if documents else "documents with text"
-        raise UserError(f"the collection {collection.name} has no {missing}")
-    entities = {doc: names for doc, names in collection.entities.items() if doc in known}
-    return replace(
-        collection,
-        documents=documents,
-        queries=queries,
-        qrels={query: qrels[query] for query in queries},
-        entities=entities,
-    )
+    documents = tuple(checks.documents())
+    rest = checks.rest()
+    return replace(collection, documents=documents, queries=rest.queries, qrels=rest.qrels, entities=rest.entities)
 
 
-def _refuse_unless_dropped(offenders: list[str], treatment: str, complaint: str, option: str) -> None:
-    _check_treatment(treatment, option)
-    if offenders and treatment == "error":
-        raise UserError(
-            f"{complaint.format(repr(offenders[0]))}{_and_others(offenders)}; `{option} drop` leaves them out"
-        )
+class Checks:
+    """`validate` for documents that pass by: nothing of them is held but their ids.
+
+    Take `documents()` to its end, then `rest()`. Raises as `validate` does, for queries and grades at once.
+    """
+
+    def __init__(
+        self,
+        stream: CollectionStream,
+        *,
+        empty_documents: Treatment,
+        unjudged_queries: Treatment,
+        unknown: Treatment,
+        needs_queries: bool,
+    ):
+        for treatment, option in ((unknown, UNKNOWN), (empty_documents, EMPTY), (unjudged_queries, UNJUDGED)):
+            if treatment not in ("error", "drop"):
+                raise UserError(f"{option} is {treatment!r}: {nearest(treatment, ('error', 'drop'))}")
+        if needs_queries and not stream.queries:
+            raise UserError(f"the collection {stream.name} has no queries")
+        for query, text in stream.queries.items():
+            _files.check_query_text(_files.check_id("query", query, stream.name), text, stream.name)
+        check_grades(stream.qrels, f"the judgements of {stream.name}")
+        self._stream, self._needs_queries = stream, needs_queries
+        self._empty_documents, self._unjudged_queries, self._unknown = empty_documents, unjudged_queries, unknown
+        self._seen: set[str] = set()
+        self._repeated, self._empty = _Offenders(), _Offenders()
+        self._without_text: set[str] = set()  # judged ones, which are known and not kept
+
+    def documents(self) -> Iterator[Document]:
+        """The documents of the stream, without those to be dropped; of repeated ids the first."""
+        judged = {doc for grades in self._stream.qrels.values() for doc in grades}
+        for document in self._stream.documents():
+            doc_id = _files.check_id("document", document.doc_id, self._stream.name)
+            if doc_id in self._seen:
+                self._repeated.add(doc_id)
+                continue
+            self._seen.add(doc_id)
+            if document.contents:
+                yield document
+                continue
+            self._empty.add(doc_id)
+            if doc_id in judged or doc_id in self._stream.entities:
+                self._without_text.add(doc_id)
+
+    def rest(self) -> CollectionStream:
+        """The collection with the queries, judgements and entities that remain."""
+        stream, name = self._stream, self._stream.name
+        if not self._seen:
+            raise UserError(f"the collection {name} has no documents")
+        if self._repeated.first is not None:
+            raise UserError(
+                f"two documents of {name} have the id {self._repeated.first!r}{self._repeated.others}: ids must be "
+                "unique"
+            )
+        if self._unknown == "error":
+            self._refuse_strangers()
+        _refuse_unless_dropped(self._empty, self._empty_documents, f"document {{}} of {name} has no text", EMPTY)
+        if self._empty.count == len(self._seen):
+            raise UserError(f"the collection {name} has no documents with text")
+        qrels = {
+            query: {doc: grade for doc, grade in stream.qrels.get(query, {}).items() if self._is_kept(doc)}
+            for query in stream.queries
+        }
+        unjudged = _Offenders()
+        for query, grades in qrels.items():
+            if max(grades.values(), default=0) <= 0:
+                unjudged.add(query)
+        complaint = f"query {{}} of {name} has no positive judgement"
+        _refuse_unless_dropped(unjudged, self._unjudged_queries, complaint, UNJUDGED)
+        queries = {query: text for query, text in stream.queries.items() if max(qrels[query].values(), default=0) > 0}
+        if self._needs_queries and not queries:
+            raise UserError(f"the collection {name} has no queries with judgements")
+        entities = {doc: names for doc, names in stream.entities.items() if self._is_kept(doc)}
+        return replace(stream, queries=queries, qrels={query: qrels[query] for query in queries}, entities=entities)
+
+    def _is_kept(self, doc_id: str) -> bool:
+        return doc_id in self._seen and doc_id not in self._without_text
+
+    def _refuse_strangers(self) -> None:
+        stream, documents, queries = self._stream, _Offenders(), _Offenders()
+        for query, doc in _positive(stream.qrels):
+            if doc not in self._seen:
+                documents.add(f"{doc!r} (query {query!r})")
+        for query in stream.qrels:
+            if query not in stream.queries:
+                queries.add(repr(query))
+        for offenders, kind in ((documents, "document"), (queries, "query")):
+            if offenders.first is not None:
+                raise UserError(
+                    f"the judgements of {stream.name} name an unknown {kind} {offenders.first}{offenders.others}; "
+                    f"`{UNKNOWN} drop` leaves such judgements out"
+                )
 
 
-def _check_treatment(treatment: str, option: str) -> None:
-    if treatment not in ("error", "drop"):
-        raise UserError(f"{option} is {treatment!r}: {nearest(treatment, ('error', 'drop'))}")
+class _Offenders:
+    """The first of those that a check found, and how many there are."""
+
+    def __init__(self) -> None:
+        self.first: str | None = None
+        self.count = 0
+
+    def add(self, offender: str) -> None:
+        self.first = offender if self.first is None else self.first
+        self.count += 1
+
+    @property
+    def others(self) -> str:
+        return f" (and {self.count - 1} more)" if self.count > 1 else ""
 
 
-def _and_others(offenders: list[str]) -> str:
-    return f" (and {len(offenders) - 1} more)" if len(offenders) > 1 else ""
-
-
-def _refuse_duplicates(collection: Collection) -> None:
-    seen: set[str] = set()
-    repeated = [doc.doc_id for doc in collection.documents if doc.doc_id in seen or seen.add(doc.doc_id)]
-    if repeated:
-        raise UserError(
-            f"two documents of {collection.name} have the id {repeated[0]!r}{_and_others(repeated)}: ids must be unique"
-        )
-
-
-def _refuse_strangers(collection: Collection) -> None:
-    known = {document.doc_id for document in collection.documents}
-    strangers = [f"{doc!r} (query {query!r})" for query, doc in _positive(collection.qrels) if doc not in known]
-    if strangers:
-        raise UserError(
-            f"the judgements of {collection.name} name an unknown document {strangers[0]}{_and_others(strangers)}; "
-            "`--corpus.unknown drop` leaves such judgements out"
-        )
-    queries = [query for query in collection.qrels if query not in collection.queries]
-    if queries:
-        raise UserError(
-            f"the judgements of {collection.name} name an unknown query {queries[0]!r}{_and_others(queries)}; "
-            "`--corpus.unknown drop` leaves such judgements out"
-        )
+def _refuse_unless_dropped(offenders: _Offenders, treatment: Treatment, complaint: str, option: str) -> None:
+    if offenders.first is not None and treatment == "error":
+        raise UserError(f"{complaint.format(repr(offenders.first))}{offenders.others}; `{option} drop` leaves them out")
 
 
 def _positive(qrels: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """The one shape of a test collection that all modules use: documents, queries and graded judgements."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gr2_jax.corpus.qrels import Qrels
@@ -29,11 +29,12 @@ class Collection:
     """Documents, queries (id -> text) and judgements (query id -> document id -> grade; higher is more relevant).
 
     A grade of 0 or below means not relevant. `provenance` says where the data came from (source, library versions,
-    notes). `entities` maps some document ids to names that the document mentions.
+    notes). `entities` maps some document ids to names that the document mentions. In a run the documents stay on the
+    disk (`gr2_jax.corpus.document_store`).
     """
 
     name: str
-    documents: tuple[Document, ...]
+    documents: Sequence[Document]
     queries: dict[str, str]
     qrels: Qrels
     provenance: dict[str, str]

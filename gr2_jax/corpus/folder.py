@@ -25,6 +25,16 @@ def write_collection(collection: Collection | CollectionStream, directory: str |
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     files.write_text(directory / "documents.jsonl", _document_lines(stream))
+    _write_the_rest(stream, directory)
+
+
+def write_without_documents(stream: CollectionStream, directory: Path) -> None:
+    """Writes queries.tsv, qrels.txt and provenance.json as `write_collection` does; the documents are not read."""
+    _check_queries_and_qrels(stream)
+    _write_the_rest(stream, directory)
+
+
+def _write_the_rest(stream: CollectionStream, directory: Path) -> None:
     files.write_text(
         directory / "queries.tsv", (f"{query}\t{_one_line(text)}\n" for query, text in stream.queries.items())
     )
@@ -36,7 +46,7 @@ def write_collection(collection: Collection | CollectionStream, directory: str |
 
 def write_documents(path: Path, documents: Iterable[Document]) -> Path:
     """Writes a documents.jsonl, which appears whole or not at all, and returns its path."""
-    files.write_text(path, map(_document_line, documents))
+    files.write_text(path, map(document_line, documents))
     return path
 
 
@@ -46,12 +56,16 @@ def read_documents(path: Path) -> Iterator[Document]:
     Raises UserError with file and line for anything malformed.
     """
     for number, line in _files.lines(path):
-        place = f"{path}, line {number}"
-        record = _files.parse_object(line, place)
-        doc_id = _files.id_field(record, "doc_id", "document", place)
-        if "text" not in record:
-            raise UserError(f"{place}: a document needs the field 'text'; found: {', '.join(record)}")
-        yield Document(doc_id, *(_files.optional_text(record, name, place) for name in ("title", "text", "url")))
+        yield parse_document(line, f"{path}, line {number}")
+
+
+def parse_document(line: str, place: str) -> Document:
+    """The document that a line of a documents.jsonl holds; raises as `read_documents` does."""
+    record = _files.parse_object(line, place)
+    doc_id = _files.id_field(record, "doc_id", "document", place)
+    if "text" not in record:
+        raise UserError(f"{place}: a document needs the field 'text'; found: {', '.join(record)}")
+    return Document(doc_id, *(_files.optional_text(record, name, place) for name in ("title", "text", "url")))
 
 
 def _check_queries_and_qrels(stream: CollectionStream) -> None:
@@ -67,10 +81,11 @@ def _check_queries_and_qrels(stream: CollectionStream) -> None:
 def _document_lines(stream: CollectionStream) -> Iterator[str]:
     for document in stream.documents():
         _files.check_id("document", document.doc_id, stream.name)
-        yield _document_line(document)
+        yield document_line(document)
 
 
-def _document_line(document: Document) -> str:
+def document_line(document: Document) -> str:
+    """The document as a line of a documents.jsonl."""
     record = {"doc_id": document.doc_id, "title": document.title, "text": document.text}
     if document.url:
         record["url"] = document.url

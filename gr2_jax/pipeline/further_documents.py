@@ -41,8 +41,7 @@ class ChangedRun(Run):
         super().__init__(run.experiment, run.paths.root, fold=run.fold, trainings=run.trainings)
         self.examples, self.tokenizer = run.examples, run.tokenizer
         self.corpus = dataclasses.replace(run.corpus, documents=tuple(documents))
-        place = {doc_id: row for row, doc_id in enumerate(run.doc_ids)}
-        known = ((i, place[d.doc_id]) for i, d in enumerate(documents) if run.documents.get(d.doc_id) == d)
+        known = ((i, run.row_of[d.doc_id]) for i, d in enumerate(documents) if run.documents.get(d.doc_id) == d)
         self._run, self._known = run, np.array(list(known), np.int64).reshape(-1, 2).T
         self._unknown = np.setdiff1d(np.arange(len(documents)), self._known[0])
 

@@ -3,14 +3,17 @@
 import dataclasses
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from gr2_jax.corpus import (
-    Collection,
+    Checks,
+    CollectionStream,
+    Document,
     fold_split,
     grade_places,
     halves,
@@ -21,9 +24,9 @@ from gr2_jax.corpus import (
     source_fingerprint,
     split_queries,
     subset,
-    validate,
-    write_collection,
     write_qrels,
+    write_store,
+    write_without_documents,
 )
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.lsa import token_semantics
@@ -67,17 +70,20 @@ def _build_corpus(config: CorpusConfig, fold: int | None, out: Path) -> None:
     stream = open_collection(config.source)
     if config.documents is not None:
         stream = subset(stream, config.documents, seed=seed)
-    collection = stream.hold()
-    if lent := config.known_items is not None:
-        collection = lend_sentences(collection, config.known_items, seed=seed)
-    collection = validate(
-        collection,
+    if lent := config.known_items is not None:  # a sentence is compared with every document
+        stream = lend_sentences(stream.hold(), config.known_items, seed=seed).stream()
+    checks = Checks(
+        stream,
         empty_documents=config.empty_documents,
         unjudged_queries=config.unjudged_queries,
         unknown=config.unknown,
         needs_queries=not lent,
     )
+    documents = write_store(out, checks.documents())
+    collection = checks.rest()
+    write_without_documents(collection, out)
     places = _checked_places(collection)
+    highest = max(places, default=0)
     queries, held_out = collection.queries, config.validation_queries
     if lent:
         split = halves(queries, seed=seed)
@@ -87,20 +93,19 @@ def _build_corpus(config: CorpusConfig, fold: int | None, out: Path) -> None:
         split = fold_split(queries, folds=config.folds, fold=fold, validation=held_out, seed=seed)
     if config.training_queries is not None and not lent:
         split = dataclasses.replace(split, train=sample_queries(split.train, config.training_queries, seed=seed))
-    write_collection(collection, out)
     write_json(out / "split.json", split)
     for part, ids in dataclasses.asdict(split).items():
         write_qrels(out / f"{part}.qrels", {query: collection.qrels[query] for query in ids})
     say(
-        f"  {len(collection.documents):,} documents; queries: {len(split.train):,} training, "
+        f"  {documents:,} documents; queries: {len(split.train):,} training, "
         f"{len(split.validation):,} validation, {len(split.test):,} test"
-        f"{', sentences that were taken out of documents' if lent else ''}; grades up to {collection.max_grade}"
+        f"{', sentences that were taken out of documents' if lent else ''}; grades up to {highest}"
     )
-    if len(places) < collection.max_grade:
+    if len(places) < highest:
         say(f"  training numbers the {len(places)} different grades above 0 from 1 to {len(places)}")
 
 
-def _checked_places(collection: Collection) -> dict[int, int]:
+def _checked_places(collection: CollectionStream) -> dict[int, int]:
     """`grade_places` of the judgements; `UserError` for more different grades than training can take."""
     places = grade_places(collection.qrels)
     if len(places) > _MOST_GRADES:
@@ -144,12 +149,18 @@ def build_vocabulary(config: VocabularyConfig, texts: Iterator[str], out: Path) 
 
 
 def _vocabulary_texts(run: Run) -> Iterator[str]:
-    """Every title and training query, and every n-th paragraph, n such that about `characters` remain."""
-    documents = run.corpus.documents
-    yield from (document.title for document in documents if document.title)
+    """Every training query, every n-th title and every m-th paragraph, n and m such that of each about `characters`
+    remain. Nothing of the documents is held."""
+    documents, most = run.corpus.documents, run.experiment.vocabulary.characters
+    titles = sum(len(document.title) for document in documents)
+    paragraphs = sum(map(len, _paragraphs(documents)))
+    yield from islice((document.title for document in documents if document.title), 0, None, max(1, titles // most))
     yield from run.queries("train").values()
-    paragraphs = [p for document in documents for p in _blocks(document.text) if p.strip()]
-    yield from paragraphs[:: max(1, sum(map(len, paragraphs)) // run.experiment.vocabulary.characters)]
+    yield from islice(_paragraphs(documents), 0, None, max(1, paragraphs // most))
+
+
+def _paragraphs(documents: Iterable[Document]) -> Iterator[str]:
+    return (block for document in documents for block in _blocks(document.text) if block.strip())
 
 
 def _blocks(text: str) -> Iterator[str]:
@@ -192,10 +203,9 @@ def read_tasks(run: Run, directory: Path, *, judged: int) -> dict[str, ExampleAr
 def _examples(task: str, run: Run) -> Iterator[Example]:
     """Without training queries, the zero-resource setting, the texts of the augmentation are the queries."""
     collection, experiment = run.corpus, run.experiment
-    row = {doc_id: i for i, doc_id in enumerate(run.doc_ids)}
     if task == "queries" and run.split.train:
         for query, text in run.queries("train").items():
-            judged = sorted(((-g, row[d]) for d, g in collection.qrels[query].items() if g > 0))
+            judged = sorted(((-g, run.row_of[d]) for d, g in collection.qrels[query].items() if g > 0))
             yield Example(text, [r for _, r in judged], [run.grade_places[-g] for g, _ in judged])
         return
     if task == "documents":

@@ -1,7 +1,7 @@
 """A run: one experiment in one directory, with everything that its stages left there, each read at most once."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,17 @@ from jaxtyping import Int
 
 from gr2_jax.array_files import load_arrays
 from gr2_jax.buckets import local_copy, push
-from gr2_jax.corpus import Collection, Document, Qrels, Split, grade_places, read_collection, read_qrels
+from gr2_jax.corpus import (
+    Collection,
+    Document,
+    DocumentsById,
+    DocumentStore,
+    Qrels,
+    Split,
+    grade_places,
+    read_qrels,
+    read_stored,
+)
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.lsa import TokenSemantics
 from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer
@@ -72,7 +82,7 @@ class Run:
     @cached_property
     def corpus(self) -> Collection:
         with reading_stage(self.paths.corpus, "") as corpus:
-            return read_collection(corpus)
+            return read_stored(corpus)
 
     @cached_property
     def split(self) -> Split:
@@ -103,12 +113,20 @@ class Run:
     @cached_property
     def doc_ids(self) -> list[str]:
         """Row -> document id."""
-        return [document.doc_id for document in self.corpus.documents]
+        documents = self.corpus.documents
+        if isinstance(documents, DocumentStore):
+            return documents.doc_ids
+        return [document.doc_id for document in documents]
 
     @cached_property
-    def documents(self) -> dict[str, Document]:
+    def row_of(self) -> dict[str, int]:
+        """Document id -> row."""
+        return {doc_id: row for row, doc_id in enumerate(self.doc_ids)}
+
+    @cached_property
+    def documents(self) -> Mapping[str, Document]:
         """Document id -> document."""
-        return {document.doc_id: document for document in self.corpus.documents}
+        return DocumentsById(self.corpus.documents, self.row_of)
 
     def queries(self, part: str) -> dict[str, str]:
         """Id -> text of the "train", "validation" or "test" queries."""
@@ -122,9 +140,8 @@ class Run:
     @cached_property
     def validation_rows(self) -> Int[np.ndarray, "n"]:
         """A document of the best grade for each validation query, the first judged of several."""
-        row = {doc_id: i for i, doc_id in enumerate(self.doc_ids)}
         judged = (self.corpus.qrels[query] for query in self.split.validation)
-        return np.array([row[max(grades, key=grades.__getitem__)] for grades in judged], np.int64)
+        return np.array([self.row_of[max(grades, key=grades.__getitem__)] for grades in judged], np.int64)
 
     # vocabulary and examples
 

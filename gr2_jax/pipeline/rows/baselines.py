@@ -106,11 +106,10 @@ def _with_generated_queries(run: Run, texts: list[str]) -> list[str]:
 
 def _with_training_queries(run: Run, texts: list[str]) -> list[str]:
     """Each document's text and the training queries that grade none higher."""
-    row = {doc_id: i for i, doc_id in enumerate(run.doc_ids)}
     added = list(texts)
     for query, text in run.queries("train").items():
         judged = run.corpus.qrels[query]
         for doc_id, grade in judged.items():
             if grade == max(judged.values()):
-                added[row[doc_id]] += "\n" + text
+                added[run.row_of[doc_id]] += "\n" + text
     return added
