@@ -2,16 +2,49 @@
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from gr2_jax.errors import UserError
-from gr2_jax.files import reading
+from gr2_jax.files import reading, replacing
 
 _KINDS = "biuf"  # booleans, whole numbers and floats
+
+
+class GrowingArray:
+    """A .npy file of one dimension that is written piece by piece; `growing_array` makes one."""
+
+    def __init__(self, file: BinaryIO, dtype: Any):
+        self._file, self._dtype, self._length = file, np.dtype(dtype), 0
+        self._write_header()
+
+    def append(self, values: np.ndarray) -> None:
+        self._file.write(np.ascontiguousarray(values, self._dtype).data)
+        self._length += len(values)
+
+    def close(self) -> None:
+        """Says in the header how long the array became."""
+        self._file.seek(0)
+        self._write_header()
+
+    def _write_header(self) -> None:
+        """NumPy leaves room in it for the first axis to grow."""
+        shape = (self._length,)
+        header = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+
+@contextmanager
+def growing_array(path: Path, dtype: Any) -> Iterator[GrowingArray]:
+    """Yields an array to append to; the file is there, whole, when the block has ended without an error."""
+    with replacing(path) as partial, partial.open("wb") as file:
+        array = GrowingArray(file, dtype)
+        yield array
+        array.close()
 
 
 def map_array(path: Path, *, ndim: int) -> np.ndarray:

@@ -4,19 +4,19 @@ documents.jsonl and, beside it, doc_ids.txt, an id a line, and documents.npy, wh
 takes 80 bytes of memory a document for the ids and, once a document is asked for by its id, 100 more.
 """
 
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 
-from gr2_jax.array_files import map_array
+from gr2_jax.array_files import growing_array, map_array
 from gr2_jax.corpus.collection import Collection, Document
 from gr2_jax.corpus.folder import document_line, open_folder, parse_document, read_documents
 from gr2_jax.errors import UserError
 from gr2_jax.files import read_text, reading, replacing
 
+_AT_ONCE = 65536
 DOCUMENTS, IDS, PLACES = "documents.jsonl", "doc_ids.txt", "documents.npy"
 
 
@@ -28,11 +28,13 @@ def read_stored(directory: Path) -> Collection:
 
 
 def write_store(directory: Path, documents: Iterable[Document]) -> int:
-    """Writes the three files, each whole or not at all, and returns the number of documents; 8 bytes of memory each."""
-    places = array("q", [0])
+    """Writes the three files, each whole or not at all, and returns the number of documents, which are not held."""
+    count = place = 0
+    ends = [0]  # of lines, which are not in the file yet
     with (
         replacing(directory / DOCUMENTS) as texts,
         replacing(directory / IDS) as ids,
+        growing_array(directory / PLACES, np.int64) as places,
         texts.open("wb") as text_file,
         ids.open("w", encoding="utf-8", newline="\n") as id_file,
     ):
@@ -40,10 +42,13 @@ def write_store(directory: Path, documents: Iterable[Document]) -> int:
             line = document_line(document).encode()
             text_file.write(line)
             id_file.write(f"{document.doc_id}\n")
-            places.append(places[-1] + len(line))
-    with replacing(directory / PLACES) as partial, partial.open("wb") as file:
-        np.save(file, np.frombuffer(places, np.int64))
-    return len(places) - 1
+            count, place = count + 1, place + len(line)
+            ends.append(place)
+            if len(ends) >= _AT_ONCE:
+                places.append(np.array(ends))
+                ends = []
+        places.append(np.array(ends))
+    return count
 
 
 class DocumentStore(Sequence[Document]):

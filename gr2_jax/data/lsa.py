@@ -1,10 +1,13 @@
 """Latent semantic analysis over the vocabulary's tokens, to initialise a model that is trained from scratch."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+
+_BLOCK = 16384  # texts
 
 
 class TokenSemantics(NamedTuple):
@@ -23,6 +26,15 @@ class TokenSemantics(NamedTuple):
         counts.data = (1 + np.log(counts.data)) * np.exp(self.log_idf)[counts.indices]
         singular = np.square(self.token_vectors).sum(axis=0)
         return (normalize(counts) @ (self.token_vectors / np.where(singular > 0, singular, 1))).astype(np.float32)
+
+
+def write_vectors(semantics: TokenSemantics, tokens: Sequence[Sequence[int]], path: Path) -> None:
+    """Writes `vectors_of` of all rows of tokens, 0-padded, as a .npy file; a block of them is in memory at a time."""
+    shape = len(tokens), semantics.token_vectors.shape[1]
+    written = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    for start in range(0, len(tokens), _BLOCK):
+        rows = tokens[start : start + _BLOCK]
+        written[start : start + len(rows)] = semantics.vectors_of([row[row != 0] for row in rows])
 
 
 def token_semantics(texts: Sequence[Sequence[int]], vocab_size: int, *, features: int, seed: int) -> TokenSemantics:

@@ -21,7 +21,7 @@ def generate_queries(run: Run) -> None:
     generator, count = generator_of(run.experiment), run.experiment.augmentation.generated
     if generator is None:
         return
-    decides = [generator.training_fingerprint(run), generator.writing_settings(), count]
+    decides = [generator.training_fingerprint(run), generator.writing_settings(), count, *generator.ranking_settings()]
     stage = Stage(run.paths.generated, fingerprint_of(decides))
     if not stage.done:
         stage.build(partial(_build, run, generator, generator.open(run), count))

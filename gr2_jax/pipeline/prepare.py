@@ -2,8 +2,7 @@
 
 import dataclasses
 import hashlib
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -28,20 +27,22 @@ from gr2_jax.corpus import (
     write_store,
     write_without_documents,
 )
-from gr2_jax.data.arrays import ExampleArrays
-from gr2_jax.data.lsa import token_semantics
-from gr2_jax.data.seqio.tasks import Example, materialise, register_task, write_examples
-from gr2_jax.data.vocabulary import MODEL_NAME, VocabularyConfig, train_vocabulary
+from gr2_jax.data.lsa import token_semantics, write_vectors
+from gr2_jax.data.seqio.tasks import Example, write_examples
+from gr2_jax.data.token_files import token_writer
+from gr2_jax.data.vocabulary import MODEL_NAME, VocabularyConfig, pad_rows, train_vocabulary
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import CorpusConfig, Experiment, ModelConfig
 from gr2_jax.files import write_json
 from gr2_jax.models import preset
-from gr2_jax.pipeline.run import DOCUMENT_LENGTH, EXAMPLE_FIELDS, EXAMPLE_TASKS, QUERY_LENGTH, Run
+from gr2_jax.pipeline.run import DOCUMENT_LENGTH, QUERY_LENGTH, TASKS_ON_DISK, VECTORS_FILE, Run
 from gr2_jax.pipeline.schemes.plain_queries import generator_of
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
 from gr2_jax.progress import say
 
 _BLOCK = 16_000  # characters
+_AT_ONCE = 1024  # texts that are tokenised together
+MOST_OF_SEMANTICS = 100_000  # documents, and as many queries, that the LSA vectors are learnt from
 _MOST_GRADES = 1000  # a step's time grows with their number
 
 
@@ -171,33 +172,61 @@ def _blocks(text: str) -> Iterator[str]:
 
 def _build_examples(run: Run, out: Path) -> None:
     say("writing training examples (seqio tasks)")
-    for task in EXAMPLE_TASKS:
-        write_examples(out / f"{task}.tfrecord", _examples(task, run))
-    qrels = run.corpus.qrels
-    judged = max((sum(grade > 0 for grade in qrels[query].values()) for query in run.split.train), default=1)
-    arrays = read_tasks(run, out, judged=judged)  # all: one left out would become a negative
-    np.savez(out / "examples.npz", **{f"{t}_{f}": getattr(a, f) for t, a in arrays.items() for f in EXAMPLE_FIELDS})
-    texts = [row[row != 0] for task in ("documents", "queries") for row in arrays[task].tokens]
+    _write_queries(run, out)
+    for task in TASKS_ON_DISK:
+        _write_texts(run, task, out)
+    _write_semantics(run, out)
+
+
+def _write_queries(run: Run, out: Path) -> None:
+    """As a task, and as arrays with all judged documents: one left out would become a negative. Texts of the
+    augmentation, which are the queries where there are no others, are on the disk anyway."""
+    if not run.split.train:
+        write_examples(out / "queries.tfrecord", _examples("queries", run))
+        return
+    examples = list(_examples("queries", run))
+    write_examples(out / "queries.tfrecord", examples)
+    texts = pad_rows(run.tokenizer.encode_batch([example.text for example in examples]), QUERY_LENGTH)
+    judged = max(len(example.grades) for example in examples)
+    rows, grades = np.full((len(examples), judged), -1, np.int32), np.zeros((len(examples), judged), np.int32)
+    for i, example in enumerate(examples):
+        rows[i, : len(example.docid_rows)], grades[i, : len(example.grades)] = example.docid_rows, example.grades
+    np.savez(out / "queries.npz", tokens=texts, docid_rows=rows, grades=grades)
+
+
+def _write_texts(run: Run, task: str, out: Path) -> None:
+    """As a task, and as tokens. What a task reads is held by no one: there may be 50 million texts."""
+    with token_writer(out, task, ids=run.tokenizer.size) as writer:
+
+        def passing() -> Iterator[Example]:
+            examples = _examples(task, run)
+            while block := list(islice(examples, _AT_ONCE)):
+                tokens = run.tokenizer.encode_batch([example.text for example in block])
+                writer.add([text[: TASKS_ON_DISK[task]] for text in tokens], [e.docid_rows[0] for e in block])
+                yield from block
+
+        write_examples(out / f"{task}.tfrecord", passing())
+
+
+def _write_semantics(run: Run, out: Path) -> None:
+    """Learnt from all documents and queries or, of many, from some that are spread evenly."""
+    examples = run.examples_in(out)
+    documents, queries = (examples[task].tokens for task in ("documents", "queries"))
+    texts = [row[row != 0] for rows in (documents, queries) for row in _spread(rows)]
     features = _width(run.experiment) - 2
     semantics = token_semantics(texts, run.tokenizer.size, features=features, seed=run.experiment.seed)
-    documents = semantics.document_vectors[: len(run.corpus.documents)]
-    np.savez(out / "semantics.npz", **(semantics._asdict() | {"document_vectors": documents}))
+    np.savez(out / "semantics.npz", token_vectors=semantics.token_vectors, log_idf=semantics.log_idf)
+    own = documents.head(len(run.doc_ids))
+    if len(documents) > MOST_OF_SEMANTICS:
+        write_vectors(semantics, own, out / VECTORS_FILE)
+    else:
+        np.save(out / VECTORS_FILE, semantics.document_vectors[: len(own)])
 
 
-def read_tasks(run: Run, directory: Path, *, judged: int) -> dict[str, ExampleArrays]:
-    """The seqio tasks over the TFRecord files of `directory`, registered and read into memory; up to `judged` documents
-    per query."""
-    arrays, prefix = {}, re.sub(r"\W", "_", run.experiment.name)
-    for name in EXAMPLE_TASKS:
-        task = register_task(
-            f"{prefix}_{name}",
-            directory / f"{name}.tfrecord",
-            vocabulary=run.paths.vocabulary / MODEL_NAME,
-            extra_ids=run.experiment.vocabulary.extra_ids,
-        )
-        length = DOCUMENT_LENGTH if name == "documents" else QUERY_LENGTH
-        arrays[name] = materialise(task, length=length, judged=judged if name == "queries" else 1)
-    return arrays
+def _spread(rows: Sequence) -> np.ndarray:
+    if len(rows) <= MOST_OF_SEMANTICS:
+        return rows[:]
+    return rows[np.linspace(0, len(rows) - 1, MOST_OF_SEMANTICS).astype(np.int64)]
 
 
 def _examples(task: str, run: Run) -> Iterator[Example]:

@@ -1,5 +1,6 @@
 """A run: one experiment in one directory, with everything that its stages left there, each read at most once."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -7,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from gr2_jax.array_files import load_arrays
+from gr2_jax.array_files import load_arrays, map_array
 from gr2_jax.buckets import local_copy, push
 from gr2_jax.corpus import (
     Collection,
@@ -24,6 +25,7 @@ from gr2_jax.corpus import (
 )
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.lsa import TokenSemantics
+from gr2_jax.data.token_files import TokenRows, read_token_files
 from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer
 from gr2_jax.docids import DocidTrie
 from gr2_jax.errors import UserError, nearest
@@ -37,10 +39,12 @@ from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.training.checkpoints import checkpoint_steps
 
 PARTS = ("validation", "test")
+_OLD_EXAMPLES = "examples.npz"
 QUERY_LENGTH, DOCUMENT_LENGTH = 64, 512  # tokens that the examples keep of a query and of a document
-EXAMPLE_TASKS = ("queries", "pseudo", "documents")
+TASKS_ON_DISK = {"pseudo": QUERY_LENGTH, "documents": DOCUMENT_LENGTH}
 EXAMPLE_FIELDS = ("tokens", "docid_rows", "grades")  # docids are made later, from the rows
 GENERATED_FILE = "queries.npz"
+VECTORS_FILE = "document_vectors.npy"
 
 
 class Run:
@@ -152,25 +156,49 @@ class Run:
 
     @cached_property
     def examples(self) -> dict[str, ExampleArrays]:
-        """The tokenised training examples by task; reading them needs no TensorFlow."""
-        ids = self.tokenizer.size
-        with reading_stage(self.paths.examples, "examples.npz") as path:
-            file = load_arrays(path, {f"{t}_{f}": 2 for t in EXAMPLE_TASKS for f in EXAMPLE_FIELDS})
-            return {t: _examples(path, ids, *(file[f"{t}_{f}"] for f in EXAMPLE_FIELDS)) for t in EXAMPLE_TASKS}
+        """The tokenised training examples by task; those of documents and of their texts stay on the disk."""
+        directory = self.paths.examples
+        if (directory / _OLD_EXAMPLES).is_file():
+            return self._examples_of_before
+        with contextlib.ExitStack() as checked:
+            for path in sorted(directory.glob("*.np[yz]")):
+                checked.enter_context(reading_stage(directory, path.name))
+            return self.examples_in(directory)
 
-    @property
-    def document_tokens(self) -> Int[np.ndarray, "N T"]:
+    def examples_in(self, directory: Path) -> dict[str, ExampleArrays]:
+        """Those in the folder. Without training queries, the texts of the augmentation are the queries."""
+        ids, grade, path = self.tokenizer.size, self.num_grades, directory / "queries.npz"
+        found = {
+            task: read_token_files(directory, task, width=width, ids=ids, grade=grade)
+            for task, width in TASKS_ON_DISK.items()
+        }
+        if not self.split.train:
+            return found | {"queries": found["pseudo"]}
+        file = load_arrays(path, dict.fromkeys(EXAMPLE_FIELDS, 2))
+        return found | {"queries": _examples(path, ids, *(file[name] for name in EXAMPLE_FIELDS))}
+
+    @cached_property
+    def _examples_of_before(self) -> dict[str, ExampleArrays]:
+        """As versions before 28 November 2026 wrote them, all in memory."""
+        ids, tasks = self.tokenizer.size, ("queries", *TASKS_ON_DISK)
+        with reading_stage(self.paths.examples, _OLD_EXAMPLES) as path:
+            file = load_arrays(path, {f"{t}_{f}": 2 for t in tasks for f in EXAMPLE_FIELDS})
+            return {t: _examples(path, ids, *(file[f"{t}_{f}"] for f in EXAMPLE_FIELDS)) for t in tasks}
+
+    @cached_property
+    def document_tokens(self) -> Int[np.ndarray, "N T"] | TokenRows:
         """The beginning of each document, 0-padded; further passages of long ones are examples alone."""
-        return self.examples["documents"].tokens[: len(self.doc_ids)]
+        tokens = self.examples["documents"].tokens
+        return tokens.head(len(self.doc_ids)) if isinstance(tokens, TokenRows) else tokens[: len(self.doc_ids)]
 
     @cached_property
     def training_examples(self) -> dict[str, ExampleArrays]:
         """The examples, with the generated queries among the pseudo-queries where the experiment has any."""
         if not self.experiment.augmentation.generated:
             return self.examples
-        both = (
-            np.concatenate(columns) for columns in zip(self.examples["pseudo"][:3], self.generated[:3], strict=True)
-        )
+        own = self.examples["pseudo"]
+        own = own.take(np.arange(own.size))
+        both = (np.concatenate(columns) for columns in zip(own[:3], self.generated[:3], strict=True))
         return self.examples | {"pseudo": ExampleArrays(*both)}
 
     @cached_property
@@ -194,11 +222,21 @@ class Run:
     def semantics(self) -> TokenSemantics:
         ids = self.tokenizer.size
         with reading_stage(self.paths.examples, "semantics.npz") as path:
-            file = load_arrays(path, {"token_vectors": 2, "log_idf": 1, "document_vectors": 2})
-            semantics = TokenSemantics(*(file[name] for name in TokenSemantics._fields))
+            old = not (path.parent / VECTORS_FILE).is_file()
+            file = load_arrays(path, {"token_vectors": 2, "log_idf": 1, **({"document_vectors": 2} if old else {})})
+            vectors = file["document_vectors"] if old else self._document_vectors
+            semantics = TokenSemantics(file["token_vectors"], vectors, file["log_idf"])
             if len(semantics.token_vectors) != ids or len(semantics.log_idf) != ids:
                 raise UserError(f"{path} is damaged: it is not of the vocabulary's {ids} ids")
             return semantics
+
+    @cached_property
+    def _document_vectors(self) -> Float[np.ndarray, "N F"]:
+        with reading_stage(self.paths.examples, VECTORS_FILE) as path:
+            vectors = map_array(path, ndim=2)
+            if len(vectors) != len(self.doc_ids) or vectors.dtype != np.float32:
+                raise UserError(f"{path} is damaged: it is not of {len(self.doc_ids)} documents")
+            return vectors
 
     # docids and trainings
 

@@ -42,7 +42,7 @@ def mined_negatives(run: Run, row: str, retriever: Retriever, *, beams: int, dep
         started = time.monotonic()
         queries = run.examples["queries"]
         end = run.experiment.retrieval.model.input_end
-        queries = queries._replace(tokens=cut_inputs(queries.tokens, queries.tokens.shape[1], end))
+        queries = queries._replace(tokens=cut_inputs(queries.tokens[:], queries.tokens.shape[1], end))
         rows = mine(retriever.with_options(**options), queries, depth)
         seconds, found = time.monotonic() - started, (rows >= 0).sum(axis=1)
         judged = judged_not_relevant(run, rows)

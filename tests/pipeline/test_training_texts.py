@@ -1,12 +1,16 @@
 """What a run trains on: a sample of the documents, few of the queries, and queries that a model wrote."""
 
 import dataclasses
+import json
+import shutil
 
 import numpy as np
 import pytest
 from small_collection import TEXTS, over, retrieval, small_experiment
 
 from gr2_jax.corpus import Collection, Document, write_collection
+from gr2_jax.data.seqio.tasks import materialise, register_task
+from gr2_jax.data.vocabulary import MODEL_NAME
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import AugmentationConfig, BatchConfig, CorpusConfig, ModelConfig, OptimiserConfig
 from gr2_jax.pipeline.checks import check
@@ -54,9 +58,45 @@ def test_the_corpus_is_every_judged_document_and_a_sample_of_the_others(made):
     assert made.examples["queries"].size == 12
 
 
+def test_seqio_reads_the_same_examples(made):
+    """The files of tokens are made without TensorFlow, of the texts that the tasks hold."""
+    for name, arrays in made.examples.items():
+        path, extra_ids = made.paths.examples / f"{name}.tfrecord", made.experiment.vocabulary.extra_ids
+        vocabulary = made.paths.vocabulary / MODEL_NAME
+        task = register_task(f"training_texts_{name}", path, vocabulary=vocabulary, extra_ids=extra_ids)
+        theirs = materialise(task, length=arrays.tokens.shape[1], judged=arrays.grades.shape[1])
+        for field, expected in zip(arrays[:3], theirs[:3], strict=True):
+            np.testing.assert_array_equal(field[:], expected)
+
+
+def test_a_run_of_an_earlier_version_is_read(made, tmp_path):
+    """Its examples are one file, and so are its vectors."""
+    old = tmp_path / "run"
+    shutil.copytree(made.paths.root, old)
+    run = Run(made.experiment, old)
+    expected, vectors = run.examples, run.semantics.document_vectors
+    arrays = {f"{t}_{f}": getattr(e, f)[:] for t, e in expected.items() for f in ("tokens", "docid_rows", "grades")}
+    semantics = {name: np.array(values) for name, values in run.semantics._asdict().items()}
+    for path in run.paths.examples.glob("*.np[yz]"):
+        path.unlink()
+    np.savez(run.paths.examples / "examples.npz", **arrays)
+    np.savez(run.paths.examples / "semantics.npz", **semantics)
+    (run.paths.examples / "stage.json").write_text(json.dumps({"fingerprint": run.examples_fingerprint}))
+    for name in ("documents.npy", "doc_ids.txt"):
+        (run.paths.corpus / name).unlink()
+    (run.paths.corpus / "stage.json").write_text(json.dumps({"fingerprint": "older"}))
+    again = Run(made.experiment, old)
+    assert again.doc_ids == made.doc_ids
+    np.testing.assert_array_equal(again.document_tokens, made.document_tokens[:])
+    np.testing.assert_array_equal(again.semantics.document_vectors, vectors)
+    for name, found in again.examples.items():
+        for field, other in zip(found[:3], expected[name][:3], strict=True):
+            np.testing.assert_array_equal(field, other[:])
+
+
 def test_generated_queries_are_trained_on_and_are_about_their_documents(made):
     before, after = made.examples["pseudo"], made.training_examples["pseudo"]
-    np.testing.assert_array_equal(after.tokens[: before.size], before.tokens)
+    np.testing.assert_array_equal(after.tokens[: before.size], before.tokens[:])
     written = after.tokens[before.size :]
     rows, times = np.unique(after.docid_rows[before.size :], return_counts=True)
     assert rows.tolist() == list(range(50))

@@ -114,7 +114,7 @@ class DenseRow(Row):
 
     def _documents(self, run: Run) -> Int[np.ndarray, "N S"]:
         """The tokens that the encoder reads of every document, in the collection's order."""
-        tokens = run.document_tokens
+        tokens = run.document_tokens[:]
         return cut_inputs(tokens, self.document_length, run.experiment.retrieval.model.input_end)
 
     # searching

@@ -71,8 +71,7 @@ class PseudoQueries(Scheme):
         return True
 
     def settings(self) -> list:
-        ranking = [self.mu] if self.mu else []  # docids of before there was one are still what they were
-        return [self.training_settings(), self.writing_settings(), *ranking]
+        return [self.training_settings(), self.writing_settings(), *self.ranking_settings()]
 
     @abc.abstractmethod
     def training_settings(self) -> list:
@@ -81,6 +80,10 @@ class PseudoQueries(Scheme):
     @abc.abstractmethod
     def writing_settings(self) -> list:
         """What, beside the model, decides what it writes."""
+
+    def ranking_settings(self) -> list:
+        """What, beside these, decides the order of what it writes: nothing where that is as it was before mu."""
+        return [self.mu] if self.mu else []
 
     @abc.abstractmethod
     def network(self, vocab_size: int) -> nn.Module: ...

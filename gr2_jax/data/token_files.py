@@ -1,0 +1,91 @@
+"""Tokenised texts in a folder, mapped into memory: as many as the disk holds, and read only where they are asked for.
+
+`<name>.tokens.npy` holds the tokens of all texts one after the other, `<name>.starts.npy` where each text begins, and
+`<name>.rows.npy` the document of each.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+from gr2_jax.array_files import GrowingArray, growing_array, map_array
+from gr2_jax.data.arrays import ExampleArrays
+from gr2_jax.errors import UserError
+
+FILES = ("tokens", "starts", "rows")
+
+
+class TokenRows:
+    """[N, width] int32, 0-padded, of which `rows[index]` makes a part: a row, a slice, or an array of row numbers."""
+
+    def __init__(self, values: Int[np.ndarray, "S"], starts: Int[np.ndarray, "N+1"], width: int):
+        self._values, self._starts, self.shape = values, starts, (len(starts) - 1, width)
+
+    dtype = np.dtype(np.int32)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def head(self, count: int) -> "TokenRows":
+        """The first rows."""
+        return TokenRows(self._values, self._starts[: count + 1], self.shape[1])
+
+    def __getitem__(self, index: int | slice | Int[np.ndarray, "n"]) -> Int[np.ndarray, "n width"]:
+        if isinstance(index, slice):
+            index = np.arange(*index.indices(len(self)))
+        rows = np.asarray(index, np.int64)
+        if rows.size and not -len(self) <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} leave the {len(self)} texts")
+        many = np.atleast_1d(np.where(rows < 0, rows + len(self), rows))
+        starts = np.asarray(self._starts[many])
+        lengths = np.minimum(self._starts[many + 1] - starts, self.shape[1])
+        ends = np.cumsum(lengths)
+        places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+        padded = np.zeros((len(many), self.shape[1]), np.int32)
+        padded[np.arange(self.shape[1]) < lengths[:, None]] = self._values[places]
+        return padded if rows.ndim else padded[0]
+
+
+class TokenWriter:
+    """Adds texts, each of one document, to the files of a name."""
+
+    def __init__(self, tokens: GrowingArray, starts: GrowingArray, rows: GrowingArray):
+        self._tokens, self._starts, self._rows, self._written = tokens, starts, rows, 0
+        starts.append(np.zeros(1, np.int64))
+
+    def add(self, texts: Sequence[Sequence[int]], rows: Sequence[int]) -> None:
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        if lengths.any():
+            self._tokens.append(np.concatenate([np.asarray(text, np.int64) for text in texts]))
+        self._starts.append(self._written + np.cumsum(lengths))
+        self._rows.append(np.asarray(rows))
+        self._written += int(lengths.sum())
+
+
+@contextmanager
+def token_writer(directory: Path, name: str, *, ids: int) -> Iterator[TokenWriter]:
+    """Writes the files of a name, of tokens below `ids`; they are whole when the block has ended."""
+    kinds = (np.uint16 if ids <= 1 << 16 else np.int32, np.int64, np.int32)
+    with (
+        growing_array(directory / f"{name}.tokens.npy", kinds[0]) as tokens,
+        growing_array(directory / f"{name}.starts.npy", kinds[1]) as starts,
+        growing_array(directory / f"{name}.rows.npy", kinds[2]) as rows,
+    ):
+        yield TokenWriter(tokens, starts, rows)
+
+
+def read_token_files(directory: Path, name: str, *, width: int, ids: int, grade: int) -> ExampleArrays:
+    """The texts as examples of one document each, whose tokens are `TokenRows`; all have this grade.
+
+    Raises:
+        UserError: A file is missing or damaged, or holds other tokens than those below `ids`.
+    """
+    tokens, starts, rows = (map_array(directory / f"{name}.{part}.npy", ndim=1) for part in FILES)
+    whole = len(starts) == len(rows) + 1 and starts[0] == 0 and starts[-1] == len(tokens)
+    if not whole or (np.diff(starts) < 0).any() or tokens.max(initial=0) >= ids or tokens.min(initial=0) < 0:
+        raise UserError(f"{directory / f'{name}.starts.npy'} is damaged, or a file beside it: they are not of {name}")
+    grades = np.broadcast_to(np.int32(grade), (len(rows), 1))
+    return ExampleArrays(TokenRows(tokens, starts, width), rows[:, None], grades)
