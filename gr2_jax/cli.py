@@ -56,7 +56,7 @@ _NEW_OBJECTS = 100_000
 _EXTRAS = {
     "serve": ("starlette", "uvicorn", "mcp"),
     "huggingface": ("safetensors", "transformers", "huggingface_hub"),
-    "beam": ("apache_beam", "google_crc32c"),
+    "beam": ("apache_beam",),
 }
 
 

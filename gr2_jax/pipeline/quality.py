@@ -17,7 +17,7 @@ from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import reading_stage
 from gr2_jax.search.bm25 import BM25, bm25_where_possible
 
-_COMPARED = 1_000_000  # documents; larger collections are not indexed, nor their docids' meanings kept in memory
+_COMPARED = 200_000  # documents; larger collections are not indexed, nor their docids' meanings kept in memory
 _NOTHING = 1e-6  # the vectors' numbers are about .1; the decomposition leaves less than this to tokens it never saw
 
 
@@ -50,7 +50,7 @@ class Quality:
 
     @cached_property
     def _index(self) -> BM25 | None:
-        return bm25_where_possible(self._run.doc_ids, [document.contents for document in self._run.corpus.documents])
+        return bm25_where_possible(self._run.doc_ids, (document.contents for document in self._run.corpus.documents))
 
     def _meanings(self, docids: Int[np.ndarray, "N T"], docids_dir: Path) -> Float[np.ndarray, "N F"] | None:
         """The idf-weighted sum of each docid's token vectors, in the documents' LSA space; None where all are zero."""

@@ -1,14 +1,21 @@
 """BM25, the lexical baseline, through bm25s."""
 
+import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, pairwise
+
+import numpy as np
+from jaxtyping import Int32, Int64
 
 from gr2_jax.errors import UserError
 from gr2_jax.search.searcher import Hit, TextIndex
 from gr2_jax.search.words import split_off, word_pattern
 
+_AT_ONCE = 8192  # texts whose words are in memory as strings
 
-def bm25_where_possible(doc_ids: Sequence[str], texts: Sequence[str]) -> "BM25 | None":
+
+def bm25_where_possible(doc_ids: Sequence[str], texts: Iterable[str]) -> "BM25 | None":
     """The index; None where no document holds a word."""
     try:
         return BM25(doc_ids, texts)
@@ -24,8 +31,9 @@ class BM25(TextIndex):
     `jax.distributed.initialize`.
     """
 
-    def __init__(self, doc_ids: Sequence[str], texts: Sequence[str]):
-        """Builds the index; a document may be empty, it is then never found.
+    def __init__(self, doc_ids: Sequence[str], texts: Iterable[str]):
+        """Builds the index; a document may be empty, it is then never found. The texts pass by once and are not held:
+        4 bytes a word are, and for a while 20 bytes for each word of each document, of which 8 stay.
 
         Raises:
             UserError: No document holds a word.
@@ -36,11 +44,11 @@ class BM25(TextIndex):
         logging.getLogger("bm25s").setLevel(logging.WARNING)  # it asks for DEBUG on import
         self._doc_ids = list(doc_ids)
         self._stemmer = Stemmer.Stemmer("english")
-        tokens = self._tokens(texts)
-        if not any(tokens):
+        words = self._words(texts)
+        if not words.vocab:
             raise UserError(f"BM25 cannot index {len(self._doc_ids)} documents without a single word")
         self._index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
-        self._index.index(tokens, show_progress=False)
+        self._index.index(words, show_progress=False)
 
     @property
     def index_bytes(self) -> int:
@@ -55,6 +63,16 @@ class BM25(TextIndex):
         scores = (self._index.get_scores_from_ids(self._index.get_tokens_ids(words)) for words in self._tokens(queries))
         return [self._best(own, k) for own in scores]
 
+    def _words(self, texts: Iterable[str]) -> "_Words":
+        vocab: dict[str, int] = {}
+        ids, lengths, passing = [np.zeros(0, np.int32)], [0], iter(texts)
+        while block := list(islice(passing, _AT_ONCE)):
+            tokens = self._tokens(block)
+            numbers = (vocab.setdefault(word, len(vocab)) for words in tokens for word in words)
+            lengths += map(len, tokens)
+            ids.append(np.fromiter(numbers, np.int32))
+        return _Words(_Texts(np.concatenate(ids), np.cumsum(lengths)), vocab)
+
     def _tokens(self, texts: Sequence[str]) -> list[list[str]]:
         import bm25s
 
@@ -68,3 +86,25 @@ class BM25(TextIndex):
             show_progress=False,
         )
         return [words + pairs for words, (_, pairs) in zip(tokens, split, strict=True)]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Texts:
+    """The words of every text by their numbers: one array for bm25s to go through, and a list a text as it does."""
+
+    ids: Int32[np.ndarray, "W"]
+    starts: Int64[np.ndarray, "N+1"]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (self.ids[start:end].tolist() for start, end in pairwise(self.starts.tolist()))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Words:
+    """What bm25s calls tokenised texts: numbers, and the number of each word."""
+
+    ids: _Texts
+    vocab: dict[str, int]

@@ -1,6 +1,8 @@
 """The rows that are not trained: BM25, over expanded documents too, query likelihood, and LSA."""
 
 import dataclasses
+from collections import defaultdict
+from collections.abc import Iterator
 
 from gr2_jax.errors import UserError, check_above_zero
 from gr2_jax.experiment import Row
@@ -39,10 +41,12 @@ class BM25Row(Row):
 
     def open(self, run: Run, step: int | None = None) -> Searcher:
         _refuse_step(self, step)
-        texts = _contents(run)
+        added: Added = defaultdict(list)
         if self.training_queries:
-            texts = _with_training_queries(run, texts)
-        return BM25(run.doc_ids, _with_generated_queries(run, texts) if self.generated_queries else texts)
+            _training_queries(run, added)
+        if self.generated_queries:
+            _generated_queries(run, added)
+        return BM25(run.doc_ids, _contents(run, added))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +70,7 @@ class QueryLikelihoodRow(Row):
 
     def open(self, run: Run, step: int | None = None) -> Searcher:
         _refuse_step(self, step)
-        return QueryLikelihood(run.doc_ids, _contents(run), mu=self.mu)
+        return QueryLikelihood(run.doc_ids, list(_contents(run)), mu=self.mu)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +86,7 @@ class LSARow(Row):
 
     def open(self, run: Run, step: int | None = None) -> Searcher:
         _refuse_step(self, step)
-        return LSA(run.doc_ids, _contents(run), seed=run.experiment.seed)
+        return LSA(run.doc_ids, list(_contents(run)), seed=run.experiment.seed)
 
 
 BASELINES = (BM25Row(), BM25Row("BM25+queries", training_queries=True), LSARow())
@@ -93,23 +97,24 @@ def _refuse_step(row: Row, step: int | None) -> None:
         raise UserError(f"{row.name} is not trained and has no checkpoints: leave --step out")
 
 
-def _contents(run: Run) -> list[str]:
-    return [document.contents for document in run.corpus.documents]
+Added = dict[int, list[str]]
+"""Row -> what is read after the document's own text."""
 
 
-def _with_generated_queries(run: Run, texts: list[str]) -> list[str]:
-    added = list(texts)
-    for (row,), tokens in zip(run.generated.docid_rows, run.generated.tokens, strict=True):
-        added[row] += "\n" + run.tokenizer.decode(tokens[tokens != 0].tolist())
-    return added
+def _contents(run: Run, added: Added | None = None) -> Iterator[str]:
+    for row, document in enumerate(run.corpus.documents):
+        yield "\n".join([document.contents, *(added or {}).get(row, ())])
 
 
-def _with_training_queries(run: Run, texts: list[str]) -> list[str]:
-    """Each document's text and the training queries that grade none higher."""
-    added = list(texts)
+def _generated_queries(run: Run, added: Added) -> None:
+    for (row,), tokens in zip(run.generated.docid_rows.tolist(), run.generated.tokens, strict=True):
+        added[row].append(run.tokenizer.decode(tokens[tokens != 0].tolist()))
+
+
+def _training_queries(run: Run, added: Added) -> None:
+    """Of each document, the training queries that grade none higher."""
     for query, text in run.queries("train").items():
         judged = run.corpus.qrels[query]
         for doc_id, grade in judged.items():
             if grade == max(judged.values()):
-                added[run.row_of[doc_id]] += "\n" + text
-    return added
+                added[run.row_of[doc_id]].append(text)
