@@ -5,9 +5,9 @@ gr2 study configs/studies/sensitivity.py --base configs/robust04.py
 Not in the paper, which leaves it open. The axes: tau, by which similarities are divided; gamma, the weight of the
 graded loss; penalty, MGCC's weight of a grade (lambda); K, docids that a query brings into a batch; w, the weight of
 similarity beside likelihood, and beams, which are settings of the search and train nothing; and, where the base's
-docids are written by fusion, alpha and beta, the weights of relevance and distinctness (Eq. 3), and |r|. The rows are
-those of the base that have its own objective. Tests are against the base.
-Hardware and time: those of the base, for up to 21 points of one or two trainings and seed; points that differ in a
+docids are written by fusion, alpha and beta, the weights of relevance and distinctness (Eq. 3), |r|, and mu, by which
+candidates are ranked. The rows are those of the base that have its own objective. Tests are against the base.
+Hardware and time: those of the base, for up to 25 points of one or two trainings and seed; points that differ in a
 search or in a docid model alone share the others' models. Not run here at the paper's size.
 """
 
@@ -38,6 +38,7 @@ study = Study(
         of_fusion("alpha", "objective.alpha", 0.0, 0.5, 1.0, 2.0),
         of_fusion("beta", "objective.beta", 0.0, 0.25, 1.0, 4.0),
         of_fusion("radius", "radius", 0.5, 1.0, 2.0),
+        Setting("mu", f"{FUSION}.mu", (0.0, 0.1, 0.25, 0.5, 1.0), optional=True),
         Pair("tau-and-w", Setting("tau", TAU, (0.02, 0.05, 0.1)), Setting("w", W, (0.5, 1.0, 2.0), also=GIVEN)),
     ),
 )

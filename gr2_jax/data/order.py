@@ -28,6 +28,24 @@ class Examples(Protocol):
     def take(self, indices: Int[np.ndarray, "n"]) -> ExampleArrays: ...
 
 
+class EndToEnd:
+    """Several sources of examples without docids as one, the one after the other, padded to the widest of them."""
+
+    def __init__(self, *sources: Examples):
+        self._sources = sources
+        self._starts = np.cumsum([0, *(source.size for source in sources)])
+        self._shapes = [_common_shape(columns) for columns in zip(*map(_nothing_of, sources), strict=True)]
+
+    @property
+    def size(self) -> int:
+        """Examples of all sources."""
+        return int(self._starts[-1])
+
+    def take(self, indices: Int[np.ndarray, "n"]) -> ExampleArrays:
+        """The examples of the sources laid end to end."""
+        return _taken(self._sources, self._starts, self._shapes, indices)
+
+
 class Mixture:
     """Several sources as one: of every 1000 places (from a multiple of 1000 on) source i has its rate's share.
 
@@ -63,16 +81,27 @@ class Mixture:
 
     def take(self, indices: Int[np.ndarray, "n"]) -> ExampleArrays:
         """The examples of the sources laid end to end, padded to the widest source."""
-        owner = np.searchsorted(self.starts, indices, side="right") - 1
-        parts, places = [_nothing_of(self.sources[0])], []
-        for i in np.unique(owner):
-            here = np.flatnonzero(owner == i)
-            part = self.sources[i].take(indices[here] - self.starts[i])
-            parts.append(part._replace(docid_rows=self._shifted(part.docid_rows, i)))
-            places.append(here)
-        back = np.argsort(np.concatenate(places)) if places else []
-        fields = zip(zip(*parts, strict=True), self._shapes, _PADDING, strict=True)
-        return ExampleArrays(*(_stack(columns, shape, fill, back) for columns, shape, fill in fields))
+        return _taken(self.sources, self.starts, self._shapes, indices, self._shifted)
+
+
+def _taken(
+    sources: Sequence[Examples],
+    starts: Int[np.ndarray, "S"],
+    shapes: Sequence,
+    indices: Int[np.ndarray, "n"],
+    shifted: Callable[[np.ndarray, int], np.ndarray] = lambda rows, source: rows,
+) -> ExampleArrays:
+    """Of sources laid end to end, each from its place in `starts` on; `shifted` changes the rows of a source."""
+    owner = np.searchsorted(starts, indices, side="right") - 1
+    parts, places = [_nothing_of(sources[0])], []
+    for i in np.unique(owner):
+        here = np.flatnonzero(owner == i)
+        part = sources[i].take(indices[here] - starts[i])
+        parts.append(part._replace(docid_rows=shifted(part.docid_rows, i)))
+        places.append(here)
+    back = np.argsort(np.concatenate(places)) if places else []
+    fields = zip(zip(*parts, strict=True), shapes, _PADDING, strict=True)
+    return ExampleArrays(*(_stack(columns, shape, fill, back) for columns, shape, fill in fields))
 
 
 def visit(source: Examples, places: Int[np.ndarray, "n"], seed: int, stream: int) -> Int[np.ndarray, "n"]:

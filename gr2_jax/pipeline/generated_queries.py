@@ -1,16 +1,15 @@
 """Augmentation by a model: pseudo-queries that plain query generation writes for every document (as DSI-QG)."""
 
-import itertools
 import shutil
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from gr2_jax.data.vocabulary import pad_rows
+from gr2_jax.data.token_files import token_writer
 from gr2_jax.experiment.scheme import OpenScheme
 from gr2_jax.pipeline.docids import candidates_of
-from gr2_jax.pipeline.run import GENERATED_FILE, QUERY_LENGTH, Run
+from gr2_jax.pipeline.run import GENERATED, QUERY_LENGTH, Run
 from gr2_jax.pipeline.schemes.plain_queries import PlainQueries, generator_of
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
 from gr2_jax.progress import say
@@ -31,8 +30,10 @@ def generate_queries(run: Run) -> None:
 def _build(run: Run, generator: PlainQueries, opened: OpenScheme, count: int, out: Path) -> None:
     documents = len(run.doc_ids)
     say(f"writing {count} pseudo-queries for each of {documents:,} documents")
-    lists = itertools.chain.from_iterable(candidates_of(run, generator, opened, np.arange(documents)))
-    texts = [(row, query[query != 0]) for row, queries in enumerate(lists) for query in queries[:count] if query.any()]
-    rows = np.array([[row] for row, _ in texts], np.int32)
-    tokens = pad_rows([query for _, query in texts], QUERY_LENGTH)
-    np.savez(out / GENERATED_FILE, tokens=tokens, docid_rows=rows, grades=np.full_like(rows, run.num_grades))
+    row = 0
+    with token_writer(out, GENERATED, ids=run.tokenizer.size) as writer:
+        for lists in candidates_of(run, generator, opened, np.arange(documents)):
+            best = [(row + i, query[query != 0]) for i, queries in enumerate(lists) for query in queries[:count]]
+            kept = [(about, query) for about, query in best if len(query)]
+            writer.add([query[:QUERY_LENGTH] for _, query in kept], [about for about, _ in kept])
+            row += len(lists)

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from gr2_jax.corpus import (
 )
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.lsa import TokenSemantics
+from gr2_jax.data.order import EndToEnd, Examples
 from gr2_jax.data.token_files import TokenRows, read_token_files
 from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer
 from gr2_jax.docids import DocidTrie
@@ -39,11 +40,11 @@ from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.training.checkpoints import checkpoint_steps
 
 PARTS = ("validation", "test")
-_OLD_EXAMPLES = "examples.npz"
+_OLD_EXAMPLES, _OLD_GENERATED = "examples.npz", "queries.npz"
 QUERY_LENGTH, DOCUMENT_LENGTH = 64, 512  # tokens that the examples keep of a query and of a document
 TASKS_ON_DISK = {"pseudo": QUERY_LENGTH, "documents": DOCUMENT_LENGTH}
 EXAMPLE_FIELDS = ("tokens", "docid_rows", "grades")  # docids are made later, from the rows
-GENERATED_FILE = "queries.npz"
+GENERATED = "generated"
 VECTORS_FILE = "document_vectors.npy"
 
 
@@ -160,9 +161,7 @@ class Run:
         directory = self.paths.examples
         if (directory / _OLD_EXAMPLES).is_file():
             return self._examples_of_before
-        with contextlib.ExitStack() as checked:
-            for path in sorted(directory.glob("*.np[yz]")):
-                checked.enter_context(reading_stage(directory, path.name))
+        with _checked(directory):
             return self.examples_in(directory)
 
     def examples_in(self, directory: Path) -> dict[str, ExampleArrays]:
@@ -192,22 +191,22 @@ class Run:
         return tokens.head(len(self.doc_ids)) if isinstance(tokens, TokenRows) else tokens[: len(self.doc_ids)]
 
     @cached_property
-    def training_examples(self) -> dict[str, ExampleArrays]:
+    def training_examples(self) -> dict[str, Examples]:
         """The examples, with the generated queries among the pseudo-queries where the experiment has any."""
         if not self.experiment.augmentation.generated:
             return self.examples
-        own = self.examples["pseudo"]
-        own = own.take(np.arange(own.size))
-        both = (np.concatenate(columns) for columns in zip(own[:3], self.generated[:3], strict=True))
-        return self.examples | {"pseudo": ExampleArrays(*both)}
+        return self.examples | {"pseudo": EndToEnd(self.examples["pseudo"], self.generated)}
 
     @cached_property
     def generated(self) -> ExampleArrays:
         """The generated queries, one document each."""
-        ids = self.tokenizer.size
-        with reading_stage(self.paths.generated, GENERATED_FILE) as path:
-            file = load_arrays(path, dict.fromkeys(EXAMPLE_FIELDS, 2))
-            return _examples(path, ids, *(file[name] for name in EXAMPLE_FIELDS))
+        ids, directory = self.tokenizer.size, self.paths.generated
+        with reading_stage(directory, _OLD_GENERATED) as path:
+            if path.is_file():
+                file = load_arrays(path, dict.fromkeys(EXAMPLE_FIELDS, 2))
+                return _examples(path, ids, *(file[name] for name in EXAMPLE_FIELDS))
+        with _checked(directory):
+            return read_token_files(directory, GENERATED, width=QUERY_LENGTH, ids=ids, grade=self.num_grades)
 
     @property
     def generated_fingerprint(self) -> str | None:
@@ -325,6 +324,15 @@ class Docids:
     def columns(self) -> Int[np.ndarray, "V"]:
         """The column of the model's logits for each token of a docid; 0 for the others, which no docid holds."""
         return self.trie.columns(self.vocab_size)
+
+
+@contextlib.contextmanager
+def _checked(directory: Path) -> Iterator[None]:
+    """`reading_stage` of all arrays in the folder."""
+    with contextlib.ExitStack() as stack:
+        for path in sorted(directory.glob("*.np[yz]")):
+            stack.enter_context(reading_stage(directory, path.name))
+        yield
 
 
 def _examples(path: Path, ids: int, tokens: np.ndarray, docid_rows: np.ndarray, grades: np.ndarray) -> ExampleArrays:

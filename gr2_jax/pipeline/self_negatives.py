@@ -70,7 +70,7 @@ def mined_negatives(run: Run, row: str, retriever: Retriever, *, beams: int, dep
 
 def judged_not_relevant(run: Run, rows: Int[np.ndarray, "E depth"]) -> Bool[np.ndarray, "E depth"]:
     """Which of the documents found for each training query have a judgement of 0 or less."""
-    doc_ids, qrels = np.array(run.doc_ids, object), run.corpus.qrels
+    doc_ids, qrels = run.doc_ids, run.corpus.qrels
     judged = np.zeros(rows.shape, bool)
     for i, query in enumerate(run.queries("train")):
         wrong = {doc_id for doc_id, grade in qrels[query].items() if grade <= 0}

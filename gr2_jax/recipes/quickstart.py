@@ -7,16 +7,16 @@ from gr2_jax.experiment import (
     CorpusConfig,
     DocidConfig,
     Experiment,
-    FusionObjective,
     OptimiserConfig,
     VocabularyConfig,
 )
 from gr2_jax.pipeline.rows import BASELINES, System
 from gr2_jax.pipeline.schemes import FusionQueries, Titles
-from gr2_jax.recipes.scratch import EVALUATION, LIKELIHOODS, MODEL, retrieval
+from gr2_jax.recipes.scratch import EVALUATION, FUSION_OBJECTIVE, LIKELIHOODS, MODEL, retrieval
 
-# On vectors of unit length the paper's beta, 30, outweighs the likelihoods: with 1 docids are more unique and telling.
-_FUSION = FusionQueries(model=MODEL, optimiser=OptimiserConfig(steps=300), objective=FusionObjective(beta=1.0))
+_FUSION = FusionQueries(
+    model=MODEL, optimiser=OptimiserConfig(steps=300), objective=FUSION_OBJECTIVE, radius=0.2, relative=True, mu=0.25
+)
 
 DEFAULT = Experiment(
     name="quickstart",

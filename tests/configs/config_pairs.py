@@ -59,7 +59,7 @@ _OTHERS = sorted({f"variants/{path.stem}" for path in (CONFIGS / "variants").glo
 OF_PRETRAINING = tuple(
     row for row in _ROWS if row not in ("ablations/no_fusion", "ablations/learnable_penalty")
 )  # what pre-training takes of the ablations
-_OF_FUSION = {f"variants/{name}" for name in ("chosen_radius", "no_distinctness", "no_relevance")}
+_OF_FUSION = {f"variants/{name}" for name in ("chosen_radius", "no_distinctness", "no_relevance", "scaled_fusion")}
 WITHOUT_FUSION = "nq320k"  # it writes titles
 ALL: tuple[Pair, ...] = tuple(
     dict.fromkeys(

@@ -3,7 +3,7 @@ import pytest
 
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.batches import BatchConfig, GradedBatches
-from gr2_jax.data.order import Mixture, visit
+from gr2_jax.data.order import EndToEnd, Mixture, visit
 from gr2_jax.errors import UserError
 
 PERIOD = 1000
@@ -71,6 +71,15 @@ def test_taking_from_a_mixture_pads_texts_and_shifts_document_rows():
     assert mixture.take(np.zeros(0, int)).docid_rows.shape == (0, 2)
     texts = Mixture([source(3, 100, text=True), source(2, 200, docids=1, text=True)], (1, 1))
     assert texts.take(np.array([3, 1])).docid_tokens.shape == (2, 2, 3)
+
+
+def test_sources_laid_end_to_end_are_walked_as_one():
+    both = EndToEnd(source(3, 100, docids=1, width=2), source(5, 200, docids=1, width=4))
+    assert both.size == 8
+    taken = both.take(np.array([4, 2, 2]))
+    assert taken.tokens.tolist() == [[201] * 4, [102, 102, 0, 0], [102, 102, 0, 0]]
+    assert taken.docid_rows.tolist() == [[1], [2], [2]]
+    np.testing.assert_array_equal(visit(both, np.arange(20), 5, 1), visit(source(8, 0), np.arange(20), 5, 1))
 
 
 def test_document_rows_that_reach_the_next_source_s_are_refused():
