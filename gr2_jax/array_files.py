@@ -16,10 +16,10 @@ _KINDS = "biuf"  # booleans, whole numbers and floats
 
 
 class GrowingArray:
-    """A .npy file of one dimension that is written piece by piece; `growing_array` makes one."""
+    """A .npy file that is written piece by piece along its first axis; `growing_array` makes one."""
 
-    def __init__(self, file: BinaryIO, dtype: Any):
-        self._file, self._dtype, self._length = file, np.dtype(dtype), 0
+    def __init__(self, file: BinaryIO, dtype: Any, row: tuple[int, ...]):
+        self._file, self._dtype, self._row, self._length = file, np.dtype(dtype), row, 0
         self._write_header()
 
     def append(self, values: np.ndarray) -> None:
@@ -33,16 +33,16 @@ class GrowingArray:
 
     def _write_header(self) -> None:
         """NumPy leaves room in it for the first axis to grow."""
-        shape = (self._length,)
+        shape = (self._length, *self._row)
         header = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._file, header)
 
 
 @contextmanager
-def growing_array(path: Path, dtype: Any) -> Iterator[GrowingArray]:
-    """Yields an array to append to; the file is there, whole, when the block has ended without an error."""
+def growing_array(path: Path, dtype: Any, row: tuple[int, ...] = ()) -> Iterator[GrowingArray]:
+    """Yields an array to append to, [n, *row]; the file is there, whole, when the block has ended without an error."""
     with replacing(path) as partial, partial.open("wb") as file:
-        array = GrowingArray(file, dtype)
+        array = GrowingArray(file, dtype, row)
         yield array
         array.close()
 

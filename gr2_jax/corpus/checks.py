@@ -44,7 +44,7 @@ def validate(
 
 
 class Checks:
-    """`validate` for documents that pass by: nothing of them is held but their ids.
+    """`validate` for a stream of documents, of which only the ids are kept.
 
     Take `documents()` to its end, then `rest()`. Raises as `validate` does, for queries and grades at once.
     """

@@ -30,7 +30,7 @@ def read_stored(directory: Path) -> Collection:
 def write_store(directory: Path, documents: Iterable[Document]) -> int:
     """Writes the three files, each whole or not at all, and returns the number of documents, which are not held."""
     count = place = 0
-    ends = [0]  # of lines, which are not in the file yet
+    ends = [0]  # where lines end, not yet written
     with (
         replacing(directory / DOCUMENTS) as texts,
         replacing(directory / IDS) as ids,
@@ -64,7 +64,7 @@ class DocumentStore(Sequence[Document]):
             self._bytes = np.memmap(self._path, np.uint8, mode="r") if self._path.stat().st_size else np.zeros(0, "u1")
         ids = read_text(directory / IDS)
         self.doc_ids: list[str] = ids.split("\n")[:-1]
-        if len(self.doc_ids) != len(self) or self._places[-1] != len(self._bytes):
+        if len(self._places) != len(self.doc_ids) + 1 or self._places[-1] != len(self._bytes):
             raise UserError(f"{directory / PLACES} is damaged: it is not of {self._path.name} and {IDS} beside it")
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Tokenised examples in memory, and how to take any subset of them."""
+"""Tokenised examples as arrays, and how to take any subset of them."""
 
 from typing import NamedTuple
 
@@ -7,8 +7,9 @@ from jaxtyping import Int
 
 
 class ExampleArrays(NamedTuple):
-    """A task in memory, or the rows taken from one: tokens [E, T] (0-padded), docid_rows [E, J] (-1-padded), grades
-    [E, J] (0-padded); docid_tokens [E, J, Ti] (0-padded) if the docids are text rather than rows of a table."""
+    """A task, or the rows taken from one: tokens [E, T] (0-padded; `TokenRows` of a task that stays on the disk),
+    docid_rows [E, J] (-1-padded), grades [E, J] (0-padded); docid_tokens [E, J, Ti] (0-padded) if the docids are text
+    rather than rows of a table."""
 
     tokens: Int[np.ndarray, "E T"]
     docid_rows: Int[np.ndarray, "E J"]

@@ -272,7 +272,7 @@ class PairBatches:
     training queries with a document of their best grade. document_tokens [P, S], query_tokens [P, T] ending in EOS,
     document_rows [P], query_ids [P], the same for equal texts.
 
-    Documents are in memory: a host makes the whole batch and keeps its part, see `GradedBatches`. `input_end` ends the
+    A host makes the whole batch and keeps its part, see `GradedBatches`. `input_end` ends the
     document_tokens, as `GradedBatches.eos` ends the encoder inputs of retrieval.
     """
 

@@ -7,6 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from gr2_jax.array_files import growing_array
+from gr2_jax.progress import progress
+
 _BLOCK = 16384  # texts
 
 
@@ -30,11 +33,12 @@ class TokenSemantics(NamedTuple):
 
 def write_vectors(semantics: TokenSemantics, tokens: Sequence[Sequence[int]], path: Path) -> None:
     """Writes `vectors_of` of all rows of tokens, 0-padded, as a .npy file; a block of them is in memory at a time."""
-    shape = len(tokens), semantics.token_vectors.shape[1]
-    written = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-    for start in range(0, len(tokens), _BLOCK):
-        rows = tokens[start : start + _BLOCK]
-        written[start : start + len(rows)] = semantics.vectors_of([row[row != 0] for row in rows])
+    row = semantics.token_vectors.shape[1:]
+    with growing_array(path, np.float32, row) as vectors, progress(len(tokens), "LSA vectors of documents") as bar:
+        for start in range(0, len(tokens), _BLOCK):
+            rows = tokens[start : start + _BLOCK]
+            vectors.append(semantics.vectors_of([row[row != 0] for row in rows]))
+            bar.advance(len(rows))
 
 
 def token_semantics(texts: Sequence[Sequence[int]], vocab_size: int, *, features: int, seed: int) -> TokenSemantics:

@@ -20,7 +20,7 @@ _SHUFFLE, _MIX = 2, 4  # the uses of a seed's random numbers: each has its own c
 
 
 class Examples(Protocol):
-    """What can be walked: `ExampleArrays` in memory, `ExampleFiles` with random access, or a `Mixture` of them."""
+    """What can be walked: `ExampleArrays`, `ExampleFiles`, or several of them: `EndToEnd`, `Mixture`."""
 
     @property
     def size(self) -> int: ...
@@ -29,7 +29,7 @@ class Examples(Protocol):
 
 
 class EndToEnd:
-    """Several sources of examples without docids as one, the one after the other, padded to the widest of them."""
+    """Several sources as one, each after the other, padded to the widest of them."""
 
     def __init__(self, *sources: Examples):
         self._sources = sources
@@ -91,7 +91,7 @@ def _taken(
     indices: Int[np.ndarray, "n"],
     shifted: Callable[[np.ndarray, int], np.ndarray] = lambda rows, source: rows,
 ) -> ExampleArrays:
-    """Of sources laid end to end, each from its place in `starts` on; `shifted` changes the rows of a source."""
+    """Takes examples from sources laid end to end. Source i begins at `starts[i]`; `shifted` changes its rows."""
     owner = np.searchsorted(starts, indices, side="right") - 1
     parts, places = [_nothing_of(sources[0])], []
     for i in np.unique(owner):

@@ -15,11 +15,12 @@ from gr2_jax.array_files import GrowingArray, growing_array, map_array
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.errors import UserError
 
+_AT_ONCE = 8192
 FILES = ("tokens", "starts", "rows")
 
 
 class TokenRows:
-    """[N, width] int32, 0-padded, of which `rows[index]` makes a part: a row, a slice, or an array of row numbers."""
+    """[N, width] int32, 0-padded; `rows[index]` builds the rows asked for: one, a slice, or an array of row numbers."""
 
     def __init__(self, values: Int[np.ndarray, "S"], starts: Int[np.ndarray, "N+1"], width: int):
         self._values, self._starts, self.shape = values, starts, (len(starts) - 1, width)
@@ -33,10 +34,16 @@ class TokenRows:
         """The first rows."""
         return TokenRows(self._values, self._starts[: count + 1], self.shape[1])
 
+    def __iter__(self) -> Iterator[Int[np.ndarray, "width"]]:
+        return (row for start in range(0, len(self), _AT_ONCE) for row in self[start : start + _AT_ONCE])
+
     def __getitem__(self, index: int | slice | Int[np.ndarray, "n"]) -> Int[np.ndarray, "n width"]:
         if isinstance(index, slice):
             index = np.arange(*index.indices(len(self)))
-        rows = np.asarray(index, np.int64)
+        rows = np.asarray(index)
+        if rows.size and rows.dtype.kind not in "iu":
+            raise TypeError(f"texts are chosen by row numbers, not by {rows.dtype}")
+        rows = rows.astype(np.int64)
         if rows.size and not -len(self) <= rows.min() <= rows.max() < len(self):
             raise IndexError(f"rows {rows.min()} to {rows.max()} leave the {len(self)} texts")
         many = np.atleast_1d(np.where(rows < 0, rows + len(self), rows))
@@ -85,6 +92,7 @@ def read_token_files(directory: Path, name: str, *, width: int, ids: int, grade:
     """
     tokens, starts, rows = (map_array(directory / f"{name}.{part}.npy", ndim=1) for part in FILES)
     whole = len(starts) == len(rows) + 1 and starts[0] == 0 and starts[-1] == len(tokens)
+    whole = whole and all(array.dtype.kind in "iu" for array in (tokens, starts, rows)) and rows.min(initial=0) >= 0
     if not whole or (np.diff(starts) < 0).any() or tokens.max(initial=0) >= ids or tokens.min(initial=0) < 0:
         raise UserError(f"{directory / f'{name}.starts.npy'} is damaged, or a file beside it: they are not of {name}")
     grades = np.broadcast_to(np.int32(grade), (len(rows), 1))

@@ -24,7 +24,7 @@ class VocabularyConfig:
     """The vocabulary: learnt from the training text, or that of a trained model.
 
     size          pieces to learn
-    characters    training text that they are learnt from, at most
+    characters    training text that they are learnt from, about; of a large collection as many of its titles
     extra_ids     sentinels after the pieces, for codes and suffixes
     model         a SentencePiece file to use instead, such as a T5's own `spiece.model` (whose model has 100 extra
                   ids); where the file has sentinels itself, as mT5's has, they are the extra ids, and `extra_ids` may

@@ -41,7 +41,8 @@ class ChangedRun(Run):
         super().__init__(run.experiment, run.paths.root, fold=run.fold, trainings=run.trainings)
         self.examples, self.tokenizer = run.examples, run.tokenizer
         self.corpus = dataclasses.replace(run.corpus, documents=tuple(documents))
-        known = ((i, run.row_of[d.doc_id]) for i, d in enumerate(documents) if run.documents.get(d.doc_id) == d)
+        own = {document.doc_id: document for document in run.corpus.documents}
+        known = ((i, run.row_of[d.doc_id]) for i, d in enumerate(documents) if own.get(d.doc_id) == d)
         self._run, self._known = run, np.array(list(known), np.int64).reshape(-1, 2).T
         self._unknown = np.setdiff1d(np.arange(len(documents)), self._known[0])
 

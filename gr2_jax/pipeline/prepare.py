@@ -27,6 +27,7 @@ from gr2_jax.corpus import (
     write_store,
     write_without_documents,
 )
+from gr2_jax.corpus.export import counted
 from gr2_jax.data.lsa import token_semantics, write_vectors
 from gr2_jax.data.seqio.tasks import Example, write_examples
 from gr2_jax.data.token_files import token_writer
@@ -38,11 +39,11 @@ from gr2_jax.models import preset
 from gr2_jax.pipeline.run import DOCUMENT_LENGTH, QUERY_LENGTH, TASKS_ON_DISK, VECTORS_FILE, Run
 from gr2_jax.pipeline.schemes.plain_queries import generator_of
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
-from gr2_jax.progress import say
+from gr2_jax.progress import progress, say
 
 _BLOCK = 16_000  # characters
 _AT_ONCE = 1024  # texts that are tokenised together
-MOST_OF_SEMANTICS = 100_000  # documents, and as many queries, that the LSA vectors are learnt from
+LARGE = 100_000  # documents, or queries; of more, as many texts are what LSA vectors are learnt from
 _MOST_GRADES = 1000  # a step's time grows with their number
 
 
@@ -52,7 +53,9 @@ def prepare(run: Run) -> None:
     source = source_fingerprint(experiment.corpus.source)
     corpus = Stage(paths.corpus, fingerprint_of([experiment.corpus, source, run.fold]))
     corpus.build(partial(_build_corpus, experiment.corpus, run.fold))
-    vocabulary = vocabulary_stage(paths.vocabulary, corpus.fingerprint, experiment.vocabulary)
+    sampled = ["sampled"] if is_large(run) else []  # what is made of smaller collections is as it was before
+    sources = [corpus.fingerprint, *sampled] if sampled else corpus.fingerprint
+    vocabulary = vocabulary_stage(paths.vocabulary, sources, experiment.vocabulary)
     vocabulary.build(lambda out: build_vocabulary(experiment.vocabulary, _vocabulary_texts(run), out))
     augmentation = experiment.augmentation
     decides = [
@@ -61,8 +64,14 @@ def prepare(run: Run) -> None:
         augmentation.passages,
         _width(experiment),
         experiment.seed,
+        *sampled,
     ]
     Stage(paths.examples, fingerprint_of(decides)).build(partial(_build_examples, run))
+
+
+def is_large(run: Run) -> bool:
+    """Whether the vocabulary and the LSA vectors are learnt from a sample."""
+    return max(len(run.doc_ids), len(run.split.train)) > LARGE
 
 
 def _build_corpus(config: CorpusConfig, fold: int | None, out: Path) -> None:
@@ -71,6 +80,7 @@ def _build_corpus(config: CorpusConfig, fold: int | None, out: Path) -> None:
     stream = open_collection(config.source)
     if config.documents is not None:
         stream = subset(stream, config.documents, seed=seed)
+    stream = counted(stream, "reading")
     if lent := config.known_items is not None:  # a sentence is compared with every document
         stream = lend_sentences(stream.hold(), config.known_items, seed=seed).stream()
     checks = Checks(
@@ -150,14 +160,22 @@ def build_vocabulary(config: VocabularyConfig, texts: Iterator[str], out: Path) 
 
 
 def _vocabulary_texts(run: Run) -> Iterator[str]:
-    """Every training query, every n-th title and every m-th paragraph, n and m such that of each about `characters`
-    remain. Nothing of the documents is held."""
+    """All titles, or every n-th of a large collection; the training queries; and every m-th paragraph. n and m are such
+    that about `characters` remain of each. The documents are read and not kept."""
     documents, most = run.corpus.documents, run.experiment.vocabulary.characters
-    titles = sum(len(document.title) for document in documents)
-    paragraphs = sum(map(len, _paragraphs(documents)))
-    yield from islice((document.title for document in documents if document.title), 0, None, max(1, titles // most))
+    titles = (document.title for document in documents if document.title)
+    yield from islice(titles, 0, None, _step(map(_title, documents), most) if is_large(run) else 1)
     yield from run.queries("train").values()
-    yield from islice(_paragraphs(documents), 0, None, max(1, paragraphs // most))
+    yield from islice(_paragraphs(documents), 0, None, _step(_paragraphs(documents), most))
+
+
+def _step(texts: Iterable[str], most: int) -> int:
+    """n, such that every n-th of the texts has about so many characters together."""
+    return max(1, sum(map(len, texts)) // most)
+
+
+def _title(document: Document) -> str:
+    return document.title
 
 
 def _paragraphs(documents: Iterable[Document]) -> Iterator[str]:
@@ -179,8 +197,8 @@ def _build_examples(run: Run, out: Path) -> None:
 
 
 def _write_queries(run: Run, out: Path) -> None:
-    """As a task, and as arrays with all judged documents: one left out would become a negative. Texts of the
-    augmentation, which are the queries where there are no others, are on the disk anyway."""
+    """As a task, and as arrays with all judged documents: one left out would become a negative. Without training
+    queries the texts of the augmentation serve as queries, whose tokens `_write_texts` writes."""
     if not run.split.train:
         write_examples(out / "queries.tfrecord", _examples("queries", run))
         return
@@ -195,38 +213,41 @@ def _write_queries(run: Run, out: Path) -> None:
 
 
 def _write_texts(run: Run, task: str, out: Path) -> None:
-    """As a task, and as tokens. What a task reads is held by no one: there may be 50 million texts."""
-    with token_writer(out, task, ids=run.tokenizer.size) as writer:
+    """As a task, and as tokens; both are written while the texts are read, of which there may be 50 million."""
+    label = f"texts of documents ({task})"
+    with progress(len(run.doc_ids), label) as bar, token_writer(out, task, ids=run.tokenizer.size) as writer:
 
-        def passing() -> Iterator[Example]:
-            examples = _examples(task, run)
+        def tokenised() -> Iterator[Example]:
+            examples, done = _examples(task, run), 0
             while block := list(islice(examples, _AT_ONCE)):
                 tokens = run.tokenizer.encode_batch([example.text for example in block])
-                writer.add([text[: TASKS_ON_DISK[task]] for text in tokens], [e.docid_rows[0] for e in block])
+                rows = [example.docid_rows[0] for example in block]
+                writer.add([text[: TASKS_ON_DISK[task]] for text in tokens], rows)
                 yield from block
+                bar.advance(max(0, rows[-1] + 1 - done))  # further passages begin at the first document again
+                done = max(done, rows[-1] + 1)
 
-        write_examples(out / f"{task}.tfrecord", passing())
+        write_examples(out / f"{task}.tfrecord", tokenised())
 
 
 def _write_semantics(run: Run, out: Path) -> None:
-    """Learnt from all documents and queries or, of many, from some that are spread evenly."""
-    examples = run.examples_in(out)
+    """Learnt from all documents and queries or, of a large collection, from an evenly spaced sample of both."""
+    examples, sampled = run.examples_in(out), is_large(run)
     documents, queries = (examples[task].tokens for task in ("documents", "queries"))
-    texts = [row[row != 0] for rows in (documents, queries) for row in _spread(rows)]
+    read = [_spread(rows) if sampled else rows[:] for rows in (documents, queries)]
+    texts = [row[row != 0] for rows in read for row in rows]
     features = _width(run.experiment) - 2
     semantics = token_semantics(texts, run.tokenizer.size, features=features, seed=run.experiment.seed)
     np.savez(out / "semantics.npz", token_vectors=semantics.token_vectors, log_idf=semantics.log_idf)
     own = documents.head(len(run.doc_ids))
-    if len(documents) > MOST_OF_SEMANTICS:
+    if sampled:
         write_vectors(semantics, own, out / VECTORS_FILE)
     else:
         np.save(out / VECTORS_FILE, semantics.document_vectors[: len(own)])
 
 
 def _spread(rows: Sequence) -> np.ndarray:
-    if len(rows) <= MOST_OF_SEMANTICS:
-        return rows[:]
-    return rows[np.linspace(0, len(rows) - 1, MOST_OF_SEMANTICS).astype(np.int64)]
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), LARGE)).astype(np.int64))]
 
 
 def _examples(task: str, run: Run) -> Iterator[Example]:

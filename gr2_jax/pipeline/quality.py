@@ -17,7 +17,7 @@ from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import reading_stage
 from gr2_jax.search.bm25 import BM25, bm25_where_possible
 
-_COMPARED = 200_000  # documents; larger collections are not indexed, nor their docids' meanings kept in memory
+_COMPARED = 500_000  # documents; larger collections are not indexed, nor their docids' meanings kept in memory
 _NOTHING = 1e-6  # the vectors' numbers are about .1; the decomposition leaves less than this to tokens it never saw
 
 

@@ -1,16 +1,15 @@
 """A run: one experiment in one directory, with everything that its stages left there, each read at most once."""
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
-from gr2_jax.array_files import load_arrays, map_array
+from gr2_jax.array_files import load_all_arrays, load_arrays, map_array
 from gr2_jax.buckets import local_copy, push
 from gr2_jax.corpus import (
     Collection,
@@ -26,7 +25,7 @@ from gr2_jax.corpus import (
 from gr2_jax.data.arrays import ExampleArrays
 from gr2_jax.data.lsa import TokenSemantics
 from gr2_jax.data.order import EndToEnd, Examples
-from gr2_jax.data.token_files import TokenRows, read_token_files
+from gr2_jax.data.token_files import FILES, TokenRows, read_token_files
 from gr2_jax.data.vocabulary import MODEL_NAME, Tokenizer
 from gr2_jax.docids import DocidTrie
 from gr2_jax.errors import UserError, nearest
@@ -161,7 +160,7 @@ class Run:
         directory = self.paths.examples
         if (directory / _OLD_EXAMPLES).is_file():
             return self._examples_of_before
-        with _checked(directory):
+        with reading_stage(directory, *_files(*TASKS_ON_DISK), "queries.npz"):
             return self.examples_in(directory)
 
     def examples_in(self, directory: Path) -> dict[str, ExampleArrays]:
@@ -201,11 +200,10 @@ class Run:
     def generated(self) -> ExampleArrays:
         """The generated queries, one document each."""
         ids, directory = self.tokenizer.size, self.paths.generated
-        with reading_stage(directory, _OLD_GENERATED) as path:
-            if path.is_file():
+        with reading_stage(directory, *_files(GENERATED), _OLD_GENERATED):
+            if (path := directory / _OLD_GENERATED).is_file():
                 file = load_arrays(path, dict.fromkeys(EXAMPLE_FIELDS, 2))
                 return _examples(path, ids, *(file[name] for name in EXAMPLE_FIELDS))
-        with _checked(directory):
             return read_token_files(directory, GENERATED, width=QUERY_LENGTH, ids=ids, grade=self.num_grades)
 
     @property
@@ -220,22 +218,16 @@ class Run:
     @cached_property
     def semantics(self) -> TokenSemantics:
         ids = self.tokenizer.size
-        with reading_stage(self.paths.examples, "semantics.npz") as path:
-            old = not (path.parent / VECTORS_FILE).is_file()
-            file = load_arrays(path, {"token_vectors": 2, "log_idf": 1, **({"document_vectors": 2} if old else {})})
-            vectors = file["document_vectors"] if old else self._document_vectors
-            semantics = TokenSemantics(file["token_vectors"], vectors, file["log_idf"])
+        with reading_stage(self.paths.examples, "semantics.npz", VECTORS_FILE) as path:
+            file = load_all_arrays(path, (1, 2))
+            if "document_vectors" not in file:  # versions before 28 November 2026 kept all in one file
+                file["document_vectors"] = map_array(path.with_name(VECTORS_FILE), ndim=2)
+            semantics = TokenSemantics(*(file[name] for name in TokenSemantics._fields))
             if len(semantics.token_vectors) != ids or len(semantics.log_idf) != ids:
                 raise UserError(f"{path} is damaged: it is not of the vocabulary's {ids} ids")
+            if len(semantics.document_vectors) != len(self.doc_ids):
+                raise UserError(f"{path.with_name(VECTORS_FILE)} is not of the {len(self.doc_ids)} documents")
             return semantics
-
-    @cached_property
-    def _document_vectors(self) -> Float[np.ndarray, "N F"]:
-        with reading_stage(self.paths.examples, VECTORS_FILE) as path:
-            vectors = map_array(path, ndim=2)
-            if len(vectors) != len(self.doc_ids) or vectors.dtype != np.float32:
-                raise UserError(f"{path} is damaged: it is not of {len(self.doc_ids)} documents")
-            return vectors
 
     # docids and trainings
 
@@ -326,13 +318,8 @@ class Docids:
         return self.trie.columns(self.vocab_size)
 
 
-@contextlib.contextmanager
-def _checked(directory: Path) -> Iterator[None]:
-    """`reading_stage` of all arrays in the folder."""
-    with contextlib.ExitStack() as stack:
-        for path in sorted(directory.glob("*.np[yz]")):
-            stack.enter_context(reading_stage(directory, path.name))
-        yield
+def _files(*names: str) -> list[str]:
+    return [f"{name}.{part}.npy" for name in names for part in FILES]
 
 
 def _examples(path: Path, ids: int, tokens: np.ndarray, docid_rows: np.ndarray, grades: np.ndarray) -> ExampleArrays:

@@ -18,6 +18,7 @@ from gr2_jax.hosts import is_first, of_first, wait_for_first
 from gr2_jax.pipeline.lending import borrow
 
 STAGE_FILE = "stage.json"
+_LOGS = ("metrics.jsonl", "validation.jsonl")
 _BETWEEN_LOOKS = 1.0  # seconds between looks into a bucket
 _CHECKSUMS = "crc32"
 _FORMAT = 7  # raise it when a stage writes other bytes for the same settings
@@ -127,21 +128,21 @@ def current_fingerprint(directory: Path) -> str:
 
 
 @contextmanager
-def reading_stage(directory: Path, file: str) -> Iterator[Path]:
+def reading_stage(directory: Path, file: str, *others: str) -> Iterator[Path]:
     """Yields the path of a file that a stage left in `directory`, or of the directory for the name ""; what goes wrong
-    with it in the block becomes a `UserError` that says how to make it again, as does a file whose bytes are no longer
-    those that the stage wrote."""
+    in the block with it, or with the `others` beside it, becomes a `UserError` that says how to make it again, as does
+    a file whose bytes are no longer those that the stage wrote."""
     with reading(directory / file, f"; to make it again, delete {shown(directory)} and start the run's command"):
         if (directory / STAGE_FILE).is_file():
             noted = _record(directory).get(_CHECKSUMS, {})
-            check_files(directory, {name: noted[name] for name in noted if file in ("", name)})
+            check_files(directory, {name: noted[name] for name in noted if file == "" or name in (file, *others)})
         yield directory / file
 
 
 def _with_checksums(directory: Path, record: dict[str, Any]) -> dict[str, Any]:
     """With those of the files in the directory, but for logs and what other processes are writing; folders in it,
     tries, examples and checkpoints, have checksums of their own."""
-    files = (path for path in directory.iterdir() if not path.name.startswith(STAGE_FILE) and path.suffix != ".jsonl")
+    files = (path for path in directory.iterdir() if not path.name.startswith(STAGE_FILE) and path.name not in _LOGS)
     files = (path for path in files if path.is_file() and path.suffix != ".partial")
     return record | {_CHECKSUMS: checksums_of(directory, files)}
 

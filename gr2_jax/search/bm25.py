@@ -32,8 +32,8 @@ class BM25(TextIndex):
     """
 
     def __init__(self, doc_ids: Sequence[str], texts: Iterable[str]):
-        """Builds the index; a document may be empty, it is then never found. The texts pass by once and are not held:
-        4 bytes a word are, and for a while 20 bytes for each word of each document, of which 8 stay.
+        """Builds the index; a document may be empty, it is then never found. The texts are read once and not kept.
+        Building takes 4 bytes a word, and 20 for every different word of a document, of which 8 stay.
 
         Raises:
             UserError: No document holds a word.
@@ -68,9 +68,9 @@ class BM25(TextIndex):
         ids, lengths, passing = [np.zeros(0, np.int32)], [0], iter(texts)
         while block := list(islice(passing, _AT_ONCE)):
             tokens = self._tokens(block)
-            numbers = (vocab.setdefault(word, len(vocab)) for words in tokens for word in words)
+            word_ids = (vocab.setdefault(word, len(vocab)) for words in tokens for word in words)
             lengths += map(len, tokens)
-            ids.append(np.fromiter(numbers, np.int32))
+            ids.append(np.fromiter(word_ids, np.int32))
         return _Words(_Texts(np.concatenate(ids), np.cumsum(lengths)), vocab)
 
     def _tokens(self, texts: Sequence[str]) -> list[list[str]]:
@@ -90,7 +90,7 @@ class BM25(TextIndex):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Texts:
-    """The words of every text by their numbers: one array for bm25s to go through, and a list a text as it does."""
+    """The word ids of all texts in one array. bm25s iterates over it, and gets a list for each text."""
 
     ids: Int32[np.ndarray, "W"]
     starts: Int64[np.ndarray, "N+1"]
@@ -104,7 +104,7 @@ class _Texts:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Words:
-    """What bm25s calls tokenised texts: numbers, and the number of each word."""
+    """Tokenised texts as bm25s takes them: word ids, and the id of each word."""
 
     ids: _Texts
     vocab: dict[str, int]

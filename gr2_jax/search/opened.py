@@ -86,7 +86,7 @@ class OpenRetriever:
         chosen = set(self._matching(ids)) - set(self._matching(without))
         if not chosen:
             raise UserError(f"all {len(self.documents):,} documents are left out")
-        documents = {doc_id: document for doc_id, document in self.documents.items() if doc_id in chosen}
+        documents = {doc_id: self.documents[doc_id] for doc_id in self.documents if doc_id in chosen}
         return dataclasses.replace(self, searcher=self.searcher.only(chosen), documents=documents)
 
     def _matching(self, asked: str | Collection[str]) -> Iterator[str]:

@@ -187,7 +187,7 @@ def _tokenizer(
         tried = tokenize(["", _UNKNOWN, f"{_UNKNOWN} " * length])
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # the library raises Exception itself, and what it did not foresee is none
+    except BaseException as error:  # the library raises Exception itself, and its panics are no Exceptions
         raise UserError(f"{path} is not a tokenizer that can be used: {error}") from error
     ids = tokenizer.get_vocab(with_added_tokens=True).values()
     if max(ids, default=0) >= vocab_size:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gr2_jax.data import token_files
 from gr2_jax.data.token_files import TokenRows, read_token_files, token_writer
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import UserError
@@ -59,6 +60,21 @@ def test_rows_are_those_of_an_array(texts, data):
             rows[np.array([0, wrong])]
 
 
+def test_all_rows_in_turn(tmp_path, monkeypatch):
+    monkeypatch.setattr(token_files, "_AT_ONCE", 2)
+    write(tmp_path, TEXTS)
+    assert [row.tolist() for row in read(tmp_path).tokens] == pad_rows(TEXTS, WIDTH).tolist()
+
+
+def test_what_is_no_row_number_or_no_array_of_numbers_is_refused(tmp_path):
+    write(tmp_path, TEXTS)
+    with pytest.raises(TypeError, match="row numbers"):
+        read(tmp_path).tokens[np.array([True, False])]
+    np.save(tmp_path / "documents.rows.npy", np.arange(5.0))
+    with pytest.raises(UserError, match="is damaged"):
+        read(tmp_path)
+
+
 def test_no_texts(tmp_path):
     write(tmp_path, [])
     assert read(tmp_path).tokens[:].shape == (0, WIDTH)
@@ -72,7 +88,13 @@ def test_a_killed_writer_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize(
     ("part", "values"),
-    [("tokens", [1] * 9), ("tokens", [20] * 10), ("starts", [0, 3, 2, 4, 8, 10]), ("rows", [0, 1])],
+    [
+        ("tokens", [1] * 9),
+        ("tokens", [20] * 10),
+        ("starts", [0, 3, 2, 4, 8, 10]),
+        ("rows", [0, 1]),
+        ("rows", [0, 1, 2, 3, -4]),
+    ],
 )
 def test_files_that_do_not_belong_together_are_refused(tmp_path, part, values):
     write(tmp_path, TEXTS)

@@ -156,7 +156,7 @@ def test_candidates_ranked_by_how_much_likelier_their_document_makes_them(made, 
     for row, listed, others in zip(rows, found, before, strict=True):
         docids = [docid[docid > 0].tolist() for docid in listed]
         assert sorted(docids) == sorted(docid[docid > 0].tolist() for docid in others)
-        document = run.document_tokens[[row], :16]
+        document = run.document_tokens[[row]][:, :16]
         scores = [log_likelihood(document, docid) - 0.5 * log_likelihood(empty, docid) for docid in docids if docid]
         assert scores == sorted(scores, reverse=True)
 
@@ -220,7 +220,7 @@ def test_held_out_likelihood_is_that_of_the_validation_queries_token_by_token(ma
     nll, tokens = 0.0, 0
     for query in json.loads((workdir.corpus / "split.json").read_text())["validation"]:
         ids = [*run.tokenizer.encode(texts[query])[:10], 1]
-        document = run.examples["documents"].tokens[int(query[1:]), None, :16]  # query i is about document i
+        document = run.examples["documents"].tokens[[int(query[1:])]][:, :16]  # query i is about document i
         logits = np.asarray(scheme.logits(opened.network, opened.params, document, np.array([ids])), np.float64)[0]
         for row, token in zip(logits, ids, strict=True):
             nll -= row[token] - np.log(np.exp(row).sum())

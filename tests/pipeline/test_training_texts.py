@@ -9,10 +9,12 @@ import pytest
 from small_collection import TEXTS, over, retrieval, small_experiment
 
 from gr2_jax.corpus import Collection, Document, write_collection
+from gr2_jax.data.lsa import token_semantics
 from gr2_jax.data.seqio.tasks import materialise, register_task
 from gr2_jax.data.vocabulary import MODEL_NAME
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import AugmentationConfig, BatchConfig, CorpusConfig, ModelConfig, OptimiserConfig
+from gr2_jax.pipeline import prepare
 from gr2_jax.pipeline.checks import check
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes import PlainQueries, Titles
@@ -41,8 +43,9 @@ EXPERIMENT = small_experiment(
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("texts")
     documents = [Document(f"d{i}", text.title(), f"{text}. {text} again.") for i, text in enumerate(TEXTS)]
+    documents[5] = Document("d5", TEXTS[5].title(), f"{TEXTS[5]}. " * 200)  # longer than what is read of it
     queries = {f"q{i}": f"how to {text}" for i, text in enumerate(TEXTS[:40])}  # the last 20 documents are not judged
-    qrels = {f"q{i}": {f"d{i}": 2} for i in range(40)}
+    qrels = {f"q{i}": {f"d{i}": 2} | ({f"d{i + 1}": 1} if i % 2 else {}) for i in range(39)} | {"q39": {"d39": 2}}
     write_collection(Collection("small", tuple(documents), queries, qrels, {}), folder / "corpus")
     experiment = over(EXPERIMENT, folder / "corpus")
     run_experiment(experiment, folder / "run", until="train")
@@ -60,6 +63,9 @@ def test_the_corpus_is_every_judged_document_and_a_sample_of_the_others(made):
 
 def test_seqio_reads_the_same_examples(made):
     """The files of tokens are made without TensorFlow, of the texts that the tasks hold."""
+    assert made.examples["documents"].tokens[:].all(axis=1).any()  # a document is cut
+    assert made.examples["queries"].grades.all(axis=1).any()
+    assert not made.examples["queries"].grades.all()  # and queries have lists of different lengths
     for name, arrays in made.examples.items():
         path, extra_ids = made.paths.examples / f"{name}.tfrecord", made.experiment.vocabulary.extra_ids
         vocabulary = made.paths.vocabulary / MODEL_NAME
@@ -67,6 +73,32 @@ def test_seqio_reads_the_same_examples(made):
         theirs = materialise(task, length=arrays.tokens.shape[1], judged=arrays.grades.shape[1])
         for field, expected in zip(arrays[:3], theirs[:3], strict=True):
             np.testing.assert_array_equal(field[:], expected)
+
+
+def test_of_a_large_collection_a_sample_is_learnt_from(made, tmp_path, monkeypatch):
+    """The vectors of all documents lie in the space of the sample's, and the fingerprints say so."""
+    monkeypatch.setattr(prepare, "LARGE", 20)
+    run = Run(made.experiment, tmp_path / "run")
+    run.paths.create()
+    prepare.prepare(run)
+    assert run.examples_fingerprint != made.examples_fingerprint
+    sample = np.linspace(0, 49, 20).astype(int)
+    texts = [row[row != 0] for row in (*run.document_tokens[sample], *run.examples["queries"].tokens)]
+    features = run.semantics.token_vectors.shape[1]
+    expected = token_semantics(texts, run.tokenizer.size, features=features, seed=run.experiment.seed)
+    np.testing.assert_allclose(run.semantics.token_vectors, expected.token_vectors, rtol=0, atol=1e-6)
+    vectors = expected.vectors_of([row[row != 0] for row in run.document_tokens])
+    np.testing.assert_allclose(run.semantics.document_vectors, vectors, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("missing", ["pseudo.rows.npy", "queries.npz", "document_vectors.npy"])
+def test_a_missing_file_is_named_once_with_what_helps(made, tmp_path, missing):
+    shutil.copytree(made.paths.root, tmp_path / "run")
+    run = Run(made.experiment, tmp_path / "run")
+    (run.paths.examples / missing).unlink()
+    with pytest.raises(UserError, match=missing) as caught:
+        _ = run.examples, run.semantics
+    assert str(caught.value).count("to make it again") == 1
 
 
 def test_a_run_of_an_earlier_version_is_read(made, tmp_path):
@@ -80,6 +112,11 @@ def test_a_run_of_an_earlier_version_is_read(made, tmp_path):
     for path in run.paths.examples.glob("*.np[yz]"):
         path.unlink()
     np.savez(run.paths.examples / "examples.npz", **arrays)
+    generated = {name: np.array(getattr(run.generated, name)[:]) for name in ("tokens", "docid_rows", "grades")}
+    for path in run.paths.generated.glob("*.npy"):
+        path.unlink()
+    np.savez(run.paths.generated / "queries.npz", **generated)
+    (run.paths.generated / "stage.json").write_text(json.dumps({"fingerprint": run.generated_fingerprint}))
     np.savez(run.paths.examples / "semantics.npz", **semantics)
     (run.paths.examples / "stage.json").write_text(json.dumps({"fingerprint": run.examples_fingerprint}))
     for name in ("documents.npy", "doc_ids.txt"):
@@ -89,6 +126,8 @@ def test_a_run_of_an_earlier_version_is_read(made, tmp_path):
     assert again.doc_ids == made.doc_ids
     np.testing.assert_array_equal(again.document_tokens, made.document_tokens[:])
     np.testing.assert_array_equal(again.semantics.document_vectors, vectors)
+    for name, values in generated.items():
+        np.testing.assert_array_equal(getattr(again.generated, name), values)
     for name, found in again.examples.items():
         for field, other in zip(found[:3], expected[name][:3], strict=True):
             np.testing.assert_array_equal(field, other[:])

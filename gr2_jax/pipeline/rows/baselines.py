@@ -98,7 +98,7 @@ def _refuse_step(row: Row, step: int | None) -> None:
 
 
 Added = dict[int, list[str]]
-"""Row -> what is read after the document's own text."""
+"""Row -> the texts that are added to the document's own."""
 
 
 def _contents(run: Run, added: Added | None = None) -> Iterator[str]:

@@ -31,6 +31,8 @@ from gr2_jax.training.optimiser import make_optimiser
 VECTORS = "vectors.npy"
 _DOCUMENTS_AT_ONCE, _QUERIES_AT_ONCE = 256, 64
 
+_BLOCK = 8192  # documents
+
 
 @dataclasses.dataclass(frozen=True)
 class DenseRow(Row):
@@ -114,8 +116,9 @@ class DenseRow(Row):
 
     def _documents(self, run: Run) -> Int[np.ndarray, "N S"]:
         """The tokens that the encoder reads of every document, in the collection's order."""
-        tokens = run.document_tokens[:]
-        return cut_inputs(tokens, self.document_length, run.experiment.retrieval.model.input_end)
+        tokens, end = run.document_tokens, run.experiment.retrieval.model.input_end
+        blocks = (tokens[start : start + _BLOCK] for start in range(0, len(tokens), _BLOCK))
+        return np.concatenate([cut_inputs(block, self.document_length, end) for block in blocks])
 
     # searching
 

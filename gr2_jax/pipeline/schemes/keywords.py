@@ -51,11 +51,12 @@ class Keywords(Scheme):
             return counted
 
         def candidates(rows: Int[np.ndarray, "n"]) -> Candidates:
-            words = words_of(tokens[rows], pieces)
+            texts = tokens[rows]
+            words = words_of(texts, pieces)
             weights = tf_idf(words, frequencies(), common=self.common)
             titles = run.tokenizer.encode_batch([documents[row].title for row in rows])
             leading = np.array([len(title) for title in titles])
             lengths = {"least": self.least, "most": self.most, "max_length": run.experiment.docids.max_length}
-            return keyword_candidates(tokens[rows], words, weights, leading, **lengths)
+            return keyword_candidates(texts, words, weights, leading, **lengths)
 
         return FixedCandidates(candidates, scheme_fingerprint(run, self))

@@ -83,7 +83,7 @@ def _augmentation(experiment: Experiment) -> list[Any]:
 def _training_settings(scheme: PseudoQueries) -> Any:
     """Of the docid model alone: not how it writes."""
     fields = {field.name: getattr(scheme, field.name) for field in dataclasses.fields(scheme)}
-    written = ("max_length", "beams", "radius", "radii", "relative", "latents", "resamples")
+    written = ("max_length", "beams", "mu", "radius", "radii", "relative", "latents", "resamples")
     return {name: value for name, value in fields.items() if name not in written}
 
 
