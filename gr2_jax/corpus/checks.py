@@ -62,7 +62,8 @@ class Checks:
             if treatment not in ("error", "drop"):
                 raise UserError(f"{option} is {treatment!r}: {nearest(treatment, ('error', 'drop'))}")
         if needs_queries and not stream.queries:
-            raise UserError(f"the collection {stream.name} has no queries")
+            missing = "queries" if next(stream.documents(), None) else "documents"
+            raise UserError(f"the collection {stream.name} has no {missing}")
         for query, text in stream.queries.items():
             _files.check_query_text(_files.check_id("query", query, stream.name), text, stream.name)
         check_grades(stream.qrels, f"the judgements of {stream.name}")

@@ -27,7 +27,7 @@ def opened():
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("Tokenizer", "read_collection"):
+        for name in ("Tokenizer", "read_stored"):
             patch.setattr(module, name, counted(name, getattr(module, name)))
         patch.setattr(module.DocidTrie, "load", counted("trie", module.DocidTrie.load))
         yield counts
@@ -49,12 +49,12 @@ def built(opened, tmp_path_factory):
 
 
 def test_building_training_and_searching_all_rows(built):
-    assert built[1] == Counter({"Tokenizer": 1, "read_collection": 1, "trie title": 1, "trie rq": 1})
+    assert built[1] == Counter({"Tokenizer": 1, "read_stored": 1, "trie title": 1, "trie rq": 1})
 
 
 def test_a_search_of_one_row(built, opened, capsys):
     opened.clear()
     with pytest.raises(SystemExit, match="0"):
         main(["search", "how", "to", "sort", "--workdir", str(built[0])])
-    assert opened == Counter({"Tokenizer": 1, "read_collection": 1, "trie title": 1})
+    assert opened == Counter({"Tokenizer": 1, "read_stored": 1, "trie title": 1})
     assert "again" in capsys.readouterr().out  # the documents' text is shown
