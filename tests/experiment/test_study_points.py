@@ -211,7 +211,8 @@ def test_settings_of_a_search_train_nothing_in_the_study_of_sensitivity():
     searches = [name for name in plan if name.startswith(("w=", "beams=")) or ",w=" in name]
     assert len(searches) == 14
     assert not any(plan[name].own for name in searches)
-    assert [training.of for training in plan["radius=4.0"].own] == ["GR2S-fusion"]
+    assert [training.of for training in plan["radius=0.4"].own] == ["GR2S-fusion"]
+    assert [training.of for training in plan["mu=0.5"].own] == ["GR2S-fusion"]
     assert [training.of for training in plan["beta=0.0"].own] == ["docids fusion", "GR2S-fusion"]
 
 
