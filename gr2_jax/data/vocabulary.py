@@ -81,7 +81,8 @@ def read_vocabulary(source: Path, *, extra_ids: int = 0) -> bytes:
 
 
 class Tokenizer:
-    """Text to ids without TensorFlow; equal to `seqio_vocabulary` of the same file.
+    """Text to ids without TensorFlow; equal to `seqio_vocabulary` of the same file. Where two
+    spellings of a text are equally likely, TensorFlow's operation may take the other one.
 
     The ids equal those of Hugging Face's T5 tokenizer, except where a text spells out special tokens. Both read
     `<extra_id_7>` as the sentinel if it is a word of its own, in lower case. Here it is plain text if attached to the
