@@ -28,7 +28,7 @@ def read_stored(directory: Path) -> Collection:
 
 
 def write_store(directory: Path, documents: Iterable[Document]) -> int:
-    """Writes the three files, each whole or not at all, and returns the number of documents, which are not held."""
+    """Writes the three files, each whole or not at all, and returns the number of documents. None is kept in memory."""
     count = place = 0
     ends = [0]  # where lines end, not yet written
     with (

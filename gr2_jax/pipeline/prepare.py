@@ -43,7 +43,7 @@ from gr2_jax.progress import progress, say
 
 _BLOCK = 16_000  # characters
 _AT_ONCE = 1024  # texts that are tokenised together
-LARGE = 100_000  # documents, or queries; of more, as many texts are what LSA vectors are learnt from
+LARGE = 100_000  # documents or queries; beyond it LSA vectors are learnt from a sample of this size
 _MOST_GRADES = 1000  # a step's time grows with their number
 
 
@@ -53,7 +53,7 @@ def prepare(run: Run) -> None:
     source = source_fingerprint(experiment.corpus.source)
     corpus = Stage(paths.corpus, fingerprint_of([experiment.corpus, source, run.fold]))
     corpus.build(partial(_build_corpus, experiment.corpus, run.fold))
-    sampled = ["sampled"] if is_large(run) else []  # what is made of smaller collections is as it was before
+    sampled = ["sampled"] if is_large(run) else []  # the fingerprints of smaller collections stay as they were
     sources = [corpus.fingerprint, *sampled] if sampled else corpus.fingerprint
     vocabulary = vocabulary_stage(paths.vocabulary, sources, experiment.vocabulary)
     vocabulary.build(lambda out: build_vocabulary(experiment.vocabulary, _vocabulary_texts(run), out))
@@ -163,8 +163,7 @@ def _vocabulary_texts(run: Run) -> Iterator[str]:
     """All titles, or every n-th of a large collection; the training queries; and every m-th paragraph. n and m are such
     that about `characters` remain of each. The documents are read and not kept."""
     documents, most = run.corpus.documents, run.experiment.vocabulary.characters
-    titles = (document.title for document in documents if document.title)
-    yield from islice(titles, 0, None, _step(map(_title, documents), most) if is_large(run) else 1)
+    yield from islice(_titles(documents), 0, None, _step(_titles(documents), most) if is_large(run) else 1)
     yield from run.queries("train").values()
     yield from islice(_paragraphs(documents), 0, None, _step(_paragraphs(documents), most))
 
@@ -174,8 +173,8 @@ def _step(texts: Iterable[str], most: int) -> int:
     return max(1, sum(map(len, texts)) // most)
 
 
-def _title(document: Document) -> str:
-    return document.title
+def _titles(documents: Iterable[Document]) -> Iterator[str]:
+    return (document.title for document in documents if document.title)
 
 
 def _paragraphs(documents: Iterable[Document]) -> Iterator[str]:
