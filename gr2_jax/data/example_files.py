@@ -128,9 +128,11 @@ def _read_fields(directory: Path) -> tuple[list[int], dict[str, int | None]]:
             raise UserError(
                 f"the examples in {directory} have format {fields.get('format')}, not {_FORMAT}: write them again"
             )
-        counts, longest = fields["shards"], fields["longest"]
-        widths = [longest[name] for name in ("tokens", "docid_rows", "docid_tokens")]
-        if not counts or not all(type(count) is int for count in [*counts, *widths[:2], widths[2] or 0]):
+        counts = fields["shards"]
+        longest = {name: fields["longest"][name] for name in ("tokens", "docid_rows", "docid_tokens")}
+        numbers = [*counts, *(width for width in longest.values() if width is not None)]
+        known = longest["tokens"] is not None and longest["docid_rows"] is not None
+        if not counts or not known or not all(type(number) is int and number >= 0 for number in numbers):
             raise UserError(f"{directory / FIELDS_FILE} is damaged: it does not describe examples")
         return counts, longest
 

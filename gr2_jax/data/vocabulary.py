@@ -131,7 +131,7 @@ def _content(path: Path) -> bytes:
     try:
         content = path.read_bytes()
         model = sentencepiece.SentencePieceProcessor(model_proto=content)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:  # the last where its message names a piece
         reason = error.strerror if isinstance(error, OSError) else "it is not a SentencePiece model"
         raise UserError(f"cannot use {path} as the vocabulary: {reason}") from error
     ids = {"padding": model.pad_id(), "end": model.eos_id(), "unknown": model.unk_id()}

@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -15,7 +15,8 @@ _CHUNK = 4096  # rows: with 4,096 centroids, 64 MiB of scores
 
 
 class Vectors(Protocol):
-    """The vectors to cluster: an array, a memory-mapped array or `UnitRows`, read only by slices and ascending rows."""
+    """The vectors to cluster: an array, a memory-mapped array, `UnitRows` or `SideBySide`, read only by slices and
+    ascending rows."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: slice | Int[np.ndarray, " S"]) -> Float[np.ndarray, "S F"]: ...
@@ -27,7 +28,7 @@ class UnitRows:
     A zero vector stays zero.
     """
 
-    def __init__(self, vectors: Float[np.ndarray, "N F"], rows: Int[np.ndarray, " M"] | None = None):
+    def __init__(self, vectors: Vectors, rows: Int[np.ndarray, " M"] | None = None):
         self.vectors, self.rows = vectors, rows
 
     def __len__(self) -> int:
@@ -36,6 +37,19 @@ class UnitRows:
     def __getitem__(self, index: slice | Int[np.ndarray, " S"]) -> Float[np.ndarray, "S F"]:
         read = np.asarray(self.vectors[index if self.rows is None else self.rows[index]], np.float32)
         return read / np.maximum(np.linalg.norm(read, axis=1, keepdims=True), np.float32(1e-9))
+
+
+class SideBySide:
+    """Several vectors of each document as one: each of unit length, in a row. Memory-mapped ones are read by parts."""
+
+    def __init__(self, parts: Sequence[Vectors]):
+        self.parts = [UnitRows(part) for part in parts]
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def __getitem__(self, index: slice | Int[np.ndarray, " S"]) -> Float[np.ndarray, "S F"]:
+        return np.concatenate([part[index] for part in self.parts], axis=1)
 
 
 class Clusters(NamedTuple):

@@ -20,7 +20,7 @@ class Codes(NamedTuple):
     """Level l's centroids, float32."""
 
 
-def residual_codes(vectors: Float[np.ndarray, "N F"], *, levels: int, codes: int, seed: int) -> Codes:
+def residual_codes(vectors: Vectors, *, levels: int, codes: int, seed: int) -> Codes:
     """k-means on the unit vectors, then on the residuals, `levels` times, as RIPOR (Zeng et al. 2024) does.
 
     The centroids are learnt from a sample of 256 vectors per code; then all vectors, which may be memory-mapped, are
@@ -67,6 +67,19 @@ def product_codes(vectors: Float[np.ndarray, "N F"], *, parts: int, codes: int, 
         for part, columns in enumerate(slices):
             chosen[rows, part] = nearest(read[:, columns], centroids[part][:, columns])
     return Codes(chosen, centroids)
+
+
+def centroids_elsewhere(vectors: Vectors, codes: Int[np.ndarray, "N L"], count: int) -> Float[np.ndarray, "L C F"]:
+    """The centroids of codes 0 .. `count` - 1 in another space of the same documents: the mean, level by level, of what
+    the levels before leave of the documents' vectors there. Zero for a code that no document has; float32."""
+    centroids = np.zeros((codes.shape[1], count, vectors[:1].shape[1]), np.float32)
+    for level, means in enumerate(centroids):
+        sums = np.zeros(means.shape)
+        for rows in chunks(len(codes)):
+            left = vectors[rows] - sum(centroids[before][codes[rows, before]] for before in range(level))
+            np.add.at(sums, codes[rows, level], left)
+        means[:] = sums / np.maximum(np.bincount(codes[:, level], minlength=count), 1)[:, None]
+    return centroids
 
 
 def nearest_tuples(vectors: Vectors, centroids: Float[np.ndarray, "L C F"], count: int) -> Int[np.ndarray, "n K L"]:

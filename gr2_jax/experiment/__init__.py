@@ -13,7 +13,7 @@ from gr2_jax.experiment.experiment import (
     RetrievalConfig,
     Settings,
 )
-from gr2_jax.experiment.row import Row
+from gr2_jax.experiment.row import Row, VectorRow
 from gr2_jax.experiment.scheme import DocidConfig, Scheme
 from gr2_jax.models.settings import ModelConfig
 from gr2_jax.objectives.docids import FusionObjective
@@ -38,6 +38,7 @@ __all__ = [
     "FusionObjective",
     "BatchConfig",
     "Row",
+    "VectorRow",
     "EvaluationConfig",
     "PairsConfig",
     "GradedPairs",

@@ -3,6 +3,9 @@
 import abc
 import dataclasses
 
+import numpy as np
+from jaxtyping import Float, Int
+
 from gr2_jax.errors import SettingError, check_name
 from gr2_jax.search.searcher import Searcher
 
@@ -65,3 +68,19 @@ class Row(abc.ABC):
     def train_seconds(self, run) -> float | None:
         """Seconds of training that went into the row; None where nothing is trained."""
         return None
+
+
+class VectorRow(Row):
+    """A row with a vector for every document, of which docids may be made. A run then trains it before its docids."""
+
+    @abc.abstractmethod
+    def vectors_fingerprint(self, run) -> str:
+        """The fingerprint of everything that decides the vectors, known before the row is trained."""
+
+    @abc.abstractmethod
+    def document_vectors(self, run) -> Float[np.ndarray, "N F"]:
+        """Those of the collection, mapped from the disk, once the row is trained."""
+
+    @abc.abstractmethod
+    def encode_documents(self, run, rows: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n F"]:
+        """Those of the documents `rows` of `run`, which may have come after the training."""

@@ -64,6 +64,10 @@ class Scheme(abc.ABC):
         """What of the scheme decides its docids, for the fingerprint."""
         return self
 
+    def upstream(self, run) -> list[str]:
+        """Fingerprints of what else of the run decides its docids, beside the examples."""
+        return []
+
     @abc.abstractmethod
     def open(self, run) -> OpenScheme:
         """Trains or computes what the scheme needs over the whole corpus; every process of a job takes part."""

@@ -127,11 +127,22 @@ def test_reading_needs_no_tensorflow(both):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_field_that_is_not_known_is_left_out(tmp_path):
+    write_example_files(tmp_path / "x", random_examples(9, docids=False), shards=SHARDS)
+    path = tmp_path / "x" / "fields.json"
+    fields = json.loads(path.read_text())
+    path.write_text(json.dumps(fields | {"longest": fields["longest"] | {"other": {}}}))
+    assert len(ExampleFiles.open(tmp_path / "x")) == 9
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"longest": {"tokens": 10**15, "docid_rows": 3, "docid_tokens": None}},
         {"longest": {"tokens": "8", "docid_rows": 3, "docid_tokens": None}},
+        {"longest": {"tokens": -8, "docid_rows": 3, "docid_tokens": None}},
+        {"longest": {"tokens": None, "docid_rows": 3, "docid_tokens": None}},
+        {"longest": {"tokens": 8, "docid_rows": 3, "docid_tokens": {}}},
         {"longest": {"tokens": 8}},
         {"longest": []},
         {"shards": []},

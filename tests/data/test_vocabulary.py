@@ -239,6 +239,20 @@ def test_a_piece_that_is_there_twice_is_refused(vocabulary, tmp_path):
         read_vocabulary(with_pieces(vocabulary, tmp_path / "twice.model", ["▁twice", "▁twice"]))
 
 
+def test_pieces_that_are_no_text_are_refused(tmp_path):
+    """Where two are the same, SentencePiece's own message cannot be decoded."""
+    path = train(["heron lake fish water bird"] * 9, tmp_path, size=40)
+    once = path.read_bytes().replace(b"\n\x01h", b"\n\x01\xff")
+    twice = once.replace(b"\n\x01e", b"\n\x01\xff")
+    assert path.read_bytes() != once != twice
+    path.write_bytes(once)
+    with pytest.raises(UserError, match="a piece is not UTF-8 text"):
+        read_vocabulary(path)
+    path.write_bytes(twice)
+    with pytest.raises(UserError, match="it is not a SentencePiece model"):
+        read_vocabulary(path)
+
+
 @settings(max_examples=60)
 @given(st.data())
 def test_damaged_models_are_refused_or_read(vocabulary, tmp_path_factory, data):

@@ -14,7 +14,7 @@ from gr2_jax.array_files import map_array
 from gr2_jax.data.batches import cut_inputs
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import SettingError, UserError, check_above_zero, check_least
-from gr2_jax.experiment import Row
+from gr2_jax.experiment import VectorRow
 from gr2_jax.models.bi_encoder import BiEncoder
 from gr2_jax.objectives.dense import dense_loss
 from gr2_jax.pipeline.initial_weights import starting_params, weights_fingerprint
@@ -35,7 +35,7 @@ _BLOCK = 8192  # documents
 
 
 @dataclasses.dataclass(frozen=True)
-class DenseRow(Row):
+class DenseRow(VectorRow):
     """A bi-encoder, which compares a query with vectors of the documents and writes no docids.
 
     It is the encoder of `retrieval.model` alone, with the same start, optimiser and batches as the systems; with 0
@@ -76,9 +76,7 @@ class DenseRow(Row):
 
     def _train(self, run: Run) -> None:
         retrieval = run.experiment.retrieval
-        settings = [retrieval.model, retrieval.optimiser, retrieval.batch, weights_fingerprint(retrieval.model)]
-        upstream = [run.examples_fingerprint, run.generated_fingerprint]
-        stage = run.begin_training(self.name, fingerprint_of([upstream, self, *settings]))
+        stage = run.begin_training(self.name, self.vectors_fingerprint(run))
         if stage.done:
             return
         model = BiEncoder(retrieval.model.t5(run.tokenizer.size))
@@ -89,6 +87,12 @@ class DenseRow(Row):
         meta = train(job, start, stage.directory)
         say(f"  {meta['seconds']:.0f} s, last loss {meta['loss']:.3f}")
         stage.finish(meta)
+
+    def vectors_fingerprint(self, run: Run) -> str:
+        """That of the training."""
+        retrieval = run.experiment.retrieval
+        settings = [retrieval.model, retrieval.optimiser, retrieval.batch, weights_fingerprint(retrieval.model)]
+        return fingerprint_of([[run.examples_fingerprint, run.generated_fingerprint], self, *settings])
 
     def _vectors(self, run: Run) -> Stage:
         made_of = [run.training(self.name).fingerprint, run.newest_step(self.name)]
@@ -116,9 +120,32 @@ class DenseRow(Row):
 
     def _documents(self, run: Run) -> Int[np.ndarray, "N S"]:
         """The tokens that the encoder reads of every document, in the collection's order."""
-        tokens, end = run.document_tokens, run.experiment.retrieval.model.input_end
+        tokens = run.document_tokens
         blocks = (tokens[start : start + _BLOCK] for start in range(0, len(tokens), _BLOCK))
-        return np.concatenate([cut_inputs(block, self.document_length, end) for block in blocks])
+        return np.concatenate([self._cut(run, block) for block in blocks])
+
+    def _cut(self, run: Run, tokens: Int[np.ndarray, "n T"]) -> Int[np.ndarray, "n S"]:
+        return cut_inputs(tokens, self.document_length, run.experiment.retrieval.model.input_end)
+
+    # the documents' vectors
+
+    def encode_documents(self, run: Run, rows: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n F"]:
+        encode = _encoder(*_restored(run.training(self.name)), _DOCUMENTS_AT_ONCE)
+        return np.concatenate(list(encode(self._cut(run, run.document_tokens[rows]))))
+
+    def document_vectors(self, run: Run) -> Float[np.ndarray, "N F"]:
+        made = self._vectors(run)
+        directory = made.directory if made.done else _vectors_of_before(run.training(self.name))
+        if directory is None:
+            raise UserError(
+                f"{self.name} in {run.paths.root} has no vectors of its documents yet: run the same command again to "
+                "finish it"
+            )
+        with reading_stage(directory, VECTORS) as path:
+            vectors = map_array(path, ndim=2)
+            if len(vectors) != len(run.doc_ids) or vectors.dtype != np.float32:
+                raise UserError(f"{path} is damaged: it holds {len(vectors)} vectors of {vectors.dtype}")
+            return vectors
 
     # searching
 
@@ -128,13 +155,7 @@ class DenseRow(Row):
     def open(self, run: Run, step: int | None = None) -> DenseIndex:
         if step is not None:
             raise UserError(f"{self.name} has document vectors only for its last step: leave --step out")
-        stage, experiment, made = run.training(self.name), run.experiment, self._vectors(run)
-        vectors = made.directory if made.done else _vectors_of_before(stage)
-        if vectors is None:
-            raise UserError(
-                f"{self.name} in {run.paths.root} has no vectors of its documents yet: run the same command again to "
-                "finish it"
-            )
+        stage, experiment, vectors = run.training(self.name), run.experiment, self.document_vectors(run)
         tokenizer, end = run.tokenizer, experiment.retrieval.model.input_end
         check_fingerprints(run, stage, {"vocabulary": tokenizer.fingerprint})
         model, params = _restored(stage)
@@ -146,7 +167,7 @@ class DenseRow(Row):
 
         return DenseIndex(
             doc_ids=run.doc_ids,
-            vectors=_read_vectors(run, vectors),
+            vectors=vectors,
             encode=encode_texts,
             model_bytes=sum(leaf.nbytes for leaf in jax.tree.leaves(params)),
         )
@@ -178,14 +199,6 @@ def _restored(stage: Stage) -> tuple[BiEncoder, dict]:
     model = BiEncoder(trained_config(stage))
     shapes = jax.eval_shape(partial(_random_params, model, 0))
     return model, restore_params(stage.directory, shapes, on_host=True)[0]
-
-
-def _read_vectors(run: Run, directory: Path) -> Float[np.ndarray, "N D"]:
-    with reading_stage(directory, VECTORS) as path:
-        vectors = map_array(path, ndim=2)
-        if len(vectors) != len(run.doc_ids) or vectors.dtype != np.float32:
-            raise UserError(f"{path} is damaged: it holds {len(vectors)} vectors of {vectors.dtype}")
-        return vectors
 
 
 def write_vectors(path: Path, model: BiEncoder, params: dict, tokens: Int[np.ndarray, "N S"]) -> None:

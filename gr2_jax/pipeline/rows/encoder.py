@@ -4,11 +4,11 @@ import dataclasses
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from gr2_jax.array_files import map_array
 from gr2_jax.errors import SettingError, UserError, check_least
-from gr2_jax.experiment import Row
+from gr2_jax.experiment import VectorRow
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import Stage, fingerprint_of, reading_stage
 from gr2_jax.progress import say
@@ -19,7 +19,7 @@ VECTORS = "vectors.npy"
 
 
 @dataclasses.dataclass(frozen=True)
-class EncoderRow(Row):
+class EncoderRow(VectorRow):
     """A sentence encoder with trained weights, whose vectors of a query and of the documents are compared.
 
     encoder            a folder, or the name of a model of the Hugging Face hub: a BERT or RoBERTa, as
@@ -48,11 +48,27 @@ class EncoderRow(Row):
         stage = self._stage(run)
         if not stage.done:
             say(f"{self.name} reads {len(run.doc_ids):,} documents")
-            stage.build(lambda out: np.save(out / VECTORS, self._of_documents(run)))
+            stage.build(lambda out: np.save(out / VECTORS, self.encode_documents(run, np.arange(len(run.doc_ids)))))
 
-    def _of_documents(self, run: Run) -> Float[np.ndarray, "N D"]:
+    def vectors_fingerprint(self, run: Run) -> str:
+        return self._stage(run).fingerprint
+
+    def encode_documents(self, run: Run, rows: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n F"]:
         encoder = TextEncoder.load(self.encoder, length=self.length)
-        return encoder.encode([self.document_prefix + document.contents for document in run.corpus.documents])
+        return encoder.encode([self.document_prefix + run.corpus.documents[row].contents for row in rows.tolist()])
+
+    def document_vectors(self, run: Run) -> Float[np.ndarray, "N F"]:
+        stage = self._stage(run)
+        if not stage.done:
+            raise UserError(
+                f"{self.name} in {run.paths.root} has no vectors of its documents yet: run the same command again to "
+                "finish it"
+            )
+        with reading_stage(stage.directory, VECTORS) as path:
+            vectors = map_array(path, ndim=2)
+            if len(vectors) != len(run.doc_ids) or vectors.dtype != np.float32:
+                raise UserError(f"{path} is damaged: it holds vectors {vectors.shape} of {vectors.dtype}")
+            return vectors
 
     def _stage(self, run: Run) -> Stage:
         made_of = [run.examples_fingerprint, self.length, self.document_prefix, encoder_fingerprint(self.encoder)]
@@ -64,16 +80,8 @@ class EncoderRow(Row):
     def open(self, run: Run, step: int | None = None) -> DenseIndex:
         if step is not None:
             raise UserError(f"{self.name} is not trained and has no checkpoints: leave --step out")
-        stage = self._stage(run)
-        if not stage.done:
-            raise UserError(
-                f"{self.name} in {run.paths.root} has no vectors of its documents yet: run the same command again to "
-                "finish it"
-            )
-        encoder = TextEncoder.load(self.encoder, length=self.length)
-        with reading_stage(stage.directory, VECTORS) as path:
-            vectors = map_array(path, ndim=2)
-            if vectors.shape != (len(run.doc_ids), encoder.width) or vectors.dtype != np.float32:
-                raise UserError(f"{path} is damaged: it holds vectors {vectors.shape} of {vectors.dtype}")
+        vectors, encoder = self.document_vectors(run), TextEncoder.load(self.encoder, length=self.length)
+        if vectors.shape[1] != encoder.width:
+            raise UserError(f"{self._stage(run).directory} is damaged: its vectors are not of {encoder.width} numbers")
         encode = partial(encoder.encode_after, self.query_prefix)
         return DenseIndex(doc_ids=run.doc_ids, vectors=vectors, encode=encode, model_bytes=encoder.model_bytes)

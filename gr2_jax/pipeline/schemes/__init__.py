@@ -6,6 +6,7 @@ from gr2_jax.pipeline.schemes.codes import HierarchicalCodes, ProductCodes, Rand
 from gr2_jax.pipeline.schemes.fusion_queries import FusionQueries
 from gr2_jax.pipeline.schemes.keywords import Keywords
 from gr2_jax.pipeline.schemes.plain_queries import PlainQueries
+from gr2_jax.pipeline.schemes.row_codes import RowCodes
 from gr2_jax.pipeline.schemes.text import Titles, Urls
 
 SCHEMES: tuple[type[Scheme], ...] = (
@@ -17,6 +18,7 @@ SCHEMES: tuple[type[Scheme], ...] = (
     HierarchicalCodes,
     ProductCodes,
     ResidualCodes,
+    RowCodes,
     PlainQueries,
     FusionQueries,
 )
@@ -31,6 +33,7 @@ __all__ = [
     "HierarchicalCodes",
     "ProductCodes",
     "ResidualCodes",
+    "RowCodes",
     "PlainQueries",
     "FusionQueries",
 ]

@@ -17,7 +17,7 @@ SUFFIX_DIGITS = 10  # the last sentinels of the vocabulary spell disambiguating 
 def scheme_fingerprint(run: Run, scheme: Scheme) -> str:
     """The fingerprint of everything that decides a scheme's docids."""
     experiment, kind = run.experiment, type(scheme).__name__
-    upstream = [run.examples_fingerprint, experiment.seed, experiment.docids.max_length]
+    upstream = [run.examples_fingerprint, experiment.seed, experiment.docids.max_length, *scheme.upstream(run)]
     return fingerprint_of([upstream, kind, scheme.name, scheme.settings()])
 
 

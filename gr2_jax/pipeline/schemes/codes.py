@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from gr2_jax.array_files import load_arrays
 from gr2_jax.docids import Codes, hierarchical_codes, nearest_tuples, product_codes, random_numbers, residual_codes
-from gr2_jax.docids.clusters import UnitRows
+from gr2_jax.docids.clusters import UnitRows, Vectors
 from gr2_jax.docids.hierarchy import digits_needed
 from gr2_jax.errors import UserError, check_least
 from gr2_jax.experiment.scheme import Candidates, Scheme
@@ -80,37 +80,54 @@ class Quantised(CodeScheme):
         _check_room(run, self, self.levels, self.levels * self.codes)
 
     def check_corpus(self, run: Run) -> None:
-        documents, features = run.semantics.document_vectors.shape
-        if self.codes > documents:
+        if self.codes > (documents := len(run.doc_ids)):
             raise UserError(f"scheme {self.name}: codes is {self.codes}, and there are only {documents} documents")
-        if self.levels > features:
-            raise UserError(f"scheme {self.name}: levels is {self.levels}, and documents have vectors of {features}")
+
+    def vectors(self, run: Run) -> Vectors:
+        """What is quantised: the documents' LSA vectors."""
+        return run.semantics.document_vectors
 
     @abc.abstractmethod
     def quantise(self, run: Run) -> Codes: ...
 
     def open(self, run: Run) -> FixedCandidates:
-        return self._nearest(run, functools.cache(lambda: self.quantise(run).centroids))
+        quantised = functools.cache(lambda: self.quantise(run))
+        extras = lambda out: self.write_centroids(run, quantised(), out)  # noqa: E731
+        return self.nearest(run, self.vectors(run), lambda: quantised().centroids, extras)
 
     def open_further(self, run: Run, made: Path) -> FixedCandidates:
-        with reading_stage(made, SENTINEL_VECTORS) as path:
+        return self.nearest(run, self.vectors(run), lambda: self.read_centroids(made / SENTINEL_VECTORS))
+
+    def nearest(
+        self,
+        run: Run,
+        vectors: Vectors,
+        centroids: Callable[[], Float[np.ndarray, "L C F"]],
+        extras: Callable[[Path], None] = lambda out: None,
+    ) -> FixedCandidates:
+        """Candidates by centroids that are made or read when they are first needed."""
+
+        def candidates(rows: Int[np.ndarray, "n"]) -> Candidates:
+            return self._spelled(run, nearest_tuples(UnitRows(vectors, rows), centroids(), self.candidates))
+
+        return FixedCandidates(candidates, scheme_fingerprint(run, self), extras, reads_as_text=False)
+
+    def write_centroids(self, run: Run, quantised: Codes, out: Path) -> None:
+        self.write_vectors(run, quantised.centroids, out / SENTINEL_VECTORS)
+
+    def write_vectors(self, run: Run, vectors: Float[np.ndarray, "L C F"], path: Path) -> None:
+        """With the sentinels that spell the codes."""
+        ids = self._sentinels(run, self.levels)
+        np.savez(path, ids=ids.ravel(), vectors=vectors.reshape(ids.size, -1))
+
+    def read_centroids(self, path: Path) -> Float[np.ndarray, "L C F"]:
+        with reading_stage(path.parent, path.name):
             vectors = load_arrays(path, {"ids": 1, "vectors": 2})["vectors"]
             if len(vectors) != self.levels * self.codes:
                 raise UserError(
                     f"{path} is damaged: it has {len(vectors)} vectors for {self.levels} x {self.codes} codes"
                 )
-        return self._nearest(run, lambda: vectors.reshape(self.levels, self.codes, -1))
-
-    def _nearest(self, run: Run, centroids: Callable[[], Float[np.ndarray, "L C F"]]) -> FixedCandidates:
-        def candidates(rows: Int[np.ndarray, "n"]) -> Candidates:
-            vectors = UnitRows(run.semantics.document_vectors, rows)
-            return self._spelled(run, nearest_tuples(vectors, centroids(), self.candidates))
-
-        def write_centroids(out: Path) -> None:
-            ids = self._sentinels(run, self.levels)
-            np.savez(out / SENTINEL_VECTORS, ids=ids.ravel(), vectors=centroids().reshape(ids.size, -1))
-
-        return FixedCandidates(candidates, scheme_fingerprint(run, self), write_centroids, reads_as_text=False)
+        return vectors.reshape(self.levels, self.codes, -1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,8 +137,7 @@ class ResidualCodes(Quantised):
     name: str = "rq"
 
     def quantise(self, run: Run) -> Codes:
-        vectors, seed = run.semantics.document_vectors, run.experiment.seed
-        return residual_codes(vectors, levels=self.levels, codes=self.codes, seed=seed)
+        return residual_codes(self.vectors(run), levels=self.levels, codes=self.codes, seed=run.experiment.seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +145,11 @@ class ProductCodes(Quantised):
     """Product quantisation (Ultron-PQ, Zhou et al. 2022): each code is one part of the vector."""
 
     name: str = "pq"
+
+    def check_corpus(self, run: Run) -> None:
+        super().check_corpus(run)
+        if self.levels > (features := run.semantics.document_vectors.shape[1]):
+            raise UserError(f"scheme {self.name}: levels is {self.levels}, and documents have vectors of {features}")
 
     def quantise(self, run: Run) -> Codes:
         vectors, seed = run.semantics.document_vectors, run.experiment.seed
