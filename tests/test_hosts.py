@@ -98,7 +98,7 @@ def test_hosts_agree_or_all_refuse(tmp_path, folders, settings, said):
         (tmp_path / folder).mkdir(exist_ok=True)
         joined = dict(zip(hosts._VARIABLES, (address, "2", str(place)), strict=True))
         command = [sys.executable, "-c", PROGRAM, str(tmp_path / folder), fingerprint]
-        environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""} | joined
+        environment = os.environ | {"JAX_PLATFORMS": "cpu"} | joined
         processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
     try:
         printed = [process.communicate(timeout=60)[0] for process in processes]

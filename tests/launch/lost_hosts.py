@@ -60,7 +60,7 @@ def write_config(folder: Path, steps: int) -> Path:
 
 def environment() -> dict[str, str]:
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    return os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", "PYTHONPATH": path, "GR2_RESTART_DELAY": "0"}
+    return os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": path, "GR2_RESTART_DELAY": "0"}
 
 
 def run(folder: Path, workdir: str, processes: int, config: Path, crashes: int = 0) -> subprocess.Popen:

@@ -109,8 +109,9 @@ def _python(shell, body: str) -> str:
 
 def _jax_variables() -> dict[str, str]:
     path = os.pathsep.join([str(LAUNCH.parent), os.environ.get("PYTHONPATH", "")])
-    same = {name: os.environ[name] for name in ("JAX_DISABLE_MOST_OPTIMIZATIONS",) if name in os.environ}  # same bytes
-    return {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", "PYTHONPATH": path, **same}
+    compiled_alike = ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")  # for the same bytes
+    same = {name: os.environ[name] for name in compiled_alike if name in os.environ}
+    return {"JAX_PLATFORMS": "cpu", "PYTHONPATH": path, **same}
 
 
 @pytest.mark.multiprocess

@@ -13,7 +13,7 @@ import pytest
 from gr2_jax import open_retriever
 from gr2_jax.corpus import read_qrels, read_run
 
-AS_USERS_DO = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}  # see tests/conftest.py
+AS_USERS_DO = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XLA_FLAGS": ""}  # see tests/conftest.py
 SYSTEMS = ("GR2S", "MLE", "GR2S-fusion")
 ROWS = (*SYSTEMS, "BM25", "BM25+queries", "LSA")
 

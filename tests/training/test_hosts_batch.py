@@ -8,7 +8,7 @@ from two_hosts import printed_by_two
 
 @pytest.mark.multiprocess
 def test_two_hosts_bring_the_two_halves_of_one_host_s_batch():
-    seen = printed_by_two("hosts_batch.py", {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""})
+    seen = printed_by_two("hosts_batch.py", {"JAX_PLATFORMS": "cpu"})
     for name, value in batches()(STEP).items():
         halves = [host["own"][name] for host in seen]
         assert halves[0] != halves[1] or name in ("grades", "judged_grades")
