@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 # Most of a test's time is compilation. LLVM's optimisations and XLA's newer way to write fused loops come after what
-# nearly all of them test, and would take most of the time; tests/pipeline/test_quickstart.py runs with them, as users do.
-_QUICKER = "--xla_cpu_use_fusion_emitters=false"
+# nearly all tests test, and would take most of the time; tests/pipeline/test_quickstart.py runs with them, as users do.
 if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1" and version("jaxlib").startswith("0.10."):
     # a flag that another version does not know would end the process
-    _flags = os.environ.get("XLA_FLAGS", "").split()
-    os.environ["XLA_FLAGS"] = " ".join([*_flags, *({_QUICKER} - set(_flags))])
+    _flags = {*os.environ.get("XLA_FLAGS", "").split(), "--xla_cpu_use_fusion_emitters=false"}
+    os.environ["XLA_FLAGS"] = " ".join(sorted(_flags))
 # Read once, when etils first sees a path: the tests of buckets go through gcsfs and s3fs, as gr2 does.
 os.environ.setdefault("EPATH_USE_TF", "false")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # before jax reads its settings
