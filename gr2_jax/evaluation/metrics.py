@@ -53,9 +53,12 @@ def mean(measure: str, values: dict[str, float]) -> float:
 
 
 def default_measures(qrels: Qrels) -> tuple[str, ...]:
-    """The paper's measures: those for graded judgements if any grade is above 1, else those for binary ones."""
-    graded = any(grade > 1 for grades in qrels.values() for grade in grades.values())
-    return GRADED_MEASURES if graded else BINARY_MEASURES
+    """The paper's measures: those for graded judgements if any grade is above 1 or queries have more than two relevant
+    documents on average; else those for binary ones, which look at the first relevant document alone."""
+    relevant = [[grade for grade in grades.values() if grade > 0] for grades in qrels.values()]
+    relevant = [grades for grades in relevant if grades]
+    graded = any(grade > 1 for grades in relevant for grade in grades)
+    return GRADED_MEASURES if graded or sum(map(len, relevant)) > 2 * len(relevant) else BINARY_MEASURES
 
 
 def check_measures(measures: Sequence[str]) -> None:

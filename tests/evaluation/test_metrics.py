@@ -10,6 +10,7 @@ from gr2_jax.corpus import read_qrels, read_run
 from gr2_jax.errors import UserError
 from gr2_jax.evaluation.metrics import (
     BINARY_MEASURES,
+    GRADED_MEASURES,
     default_measures,
     evaluate_run,
     expected_reciprocal_rank,
@@ -169,6 +170,13 @@ def test_ndcg_with_exponential_gain_equals_a_plain_loop():
 def test_default_measures_are_the_paper_s_two_sets():
     assert default_measures({"1": {"a": 1, "b": 0}, "2": {"a": -2}}) == BINARY_MEASURES
     assert default_measures({"1": {"a": 1}, "2": {"b": 2}}) == ("nDCG@5", "nDCG@20", "P@20", "ERR@20")
+
+
+def test_binary_judgements_with_several_relevant_documents_are_measured_by_whole_lists():
+    two = {"1": {"a": 1, "b": 1, "c": 0}, "2": {"a": 1, "d": 1}, "none": {"e": 0, "f": -1}}
+    assert default_measures(two) == BINARY_MEASURES
+    assert default_measures(two | {"3": {"a": 1, "b": 1, "c": 1}}) == GRADED_MEASURES
+    assert default_measures({}) == BINARY_MEASURES
 
 
 def test_names_of_the_binary_sets():
