@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import islice
 
 from gr2_jax.corpus.collection import Document
 from gr2_jax.corpus.scripts import marks, upper
@@ -25,7 +26,8 @@ def pseudo_queries(
     random choice depends only on the seed and the document's id.
     """
     blocks = [whole for block in paragraphs(document.text) if (whole := _whole(block))]
-    leading = [document.title.strip(), *blocks[:_LEADING], *sentences("\n\n".join(blocks))[:_LEADING]]
+    first = islice((sentence for block in blocks for sentence in sentences(block)), _LEADING)
+    leading = [document.title.strip(), *blocks[:_LEADING], *first]
     candidates = sorted(set(entities or _entities(" ".join(blocks))))
     digest = hashlib.blake2b(f"{seed}/{document.doc_id}".encode(), digest_size=8).digest()
     drawn = random.Random(int.from_bytes(digest)).sample(candidates, min(max_entities, len(candidates)))
