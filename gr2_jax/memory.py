@@ -1,8 +1,12 @@
-"""Tunes the C library's allocator for programs that free and reallocate the same gigabytes at every step."""
+"""The C library's allocator: for programs that reallocate the same gigabytes at every step, or that measure them."""
 
 import ctypes
 import importlib.util
 import os
+from pathlib import Path
+
+from gr2_jax.errors import UserError
+from gr2_jax.files import read_text
 
 _ARENA_MAX, _MMAP_MAX, _TRIM_THRESHOLD = -8, -4, -1  # malloc.h
 
@@ -26,3 +30,20 @@ def keep_freed_memory() -> bool:
         return False
     # one arena that grows without mmap and never shrinks: -1 is the largest threshold
     return all([mallopt(_ARENA_MAX, 1), mallopt(_MMAP_MAX, 0), mallopt(_TRIM_THRESHOLD, -1)])
+
+
+def give_back_freed_memory() -> None:
+    """Makes glibc return what is freed to the system, so that what is taken next is seen as taken."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def own_memory() -> int:
+    """Bytes of memory that the process holds alone, without files that are mapped: the system takes those back when
+    others need it. Raises `UserError` where the system does not tell it."""
+    lines = read_text(Path("/proc/self/status")).splitlines()
+    found = next((line for line in lines if line.startswith("RssAnon")), None)
+    if found is None:
+        raise UserError("/proc/self/status does not tell the process's own memory (RssAnon): measure on Linux")
+    return 1024 * int(found.split()[1])

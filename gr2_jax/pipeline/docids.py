@@ -16,14 +16,15 @@ from gr2_jax.pipeline.quality import Quality
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes.base import SUFFIX_DIGITS, scheme_fingerprint
 from gr2_jax.pipeline.stage import Stage
+from gr2_jax.pipeline.watching import part
 from gr2_jax.progress import progress, say
 
 _SHARD = 4096  # documents whose candidates are lost at most when the program is killed
 _SLICE = 65536  # documents whose candidates are in memory at a time
 
 
-def make_docids(run: Run) -> None:
-    """Makes docids/<scheme>/ and quality/<scheme>/ for every scheme of the experiment."""
+def make_docids(run: Run, *, compared: bool | None = None) -> None:
+    """Makes docids/<scheme>/ and quality/<scheme>/ for every scheme of the experiment; see `Quality` on `compared`."""
     stages = []
     for scheme in run.experiment.docids.schemes:
         fingerprint = scheme_fingerprint(run, scheme)
@@ -32,7 +33,7 @@ def make_docids(run: Run) -> None:
         if not docids.take_over():
             scheme.check_corpus(run)
         stages.append((scheme, docids, judged))
-    quality = Quality(run)
+    quality = Quality(run, compared)
     for scheme, docids, judged in stages:
         if docids.done and judged.done:
             continue
@@ -44,15 +45,19 @@ def make_docids(run: Run) -> None:
 
 def _build(run: Run, scheme: Scheme, opened: OpenScheme, out: Path) -> None:
     say(f"docids: {scheme.name}")
-    assignment = assign_unique(
-        candidates_of(run, scheme, opened, np.arange(len(run.doc_ids))),
-        suffix_tokens=list(run.tokenizer.sentinels)[-SUFFIX_DIGITS:],
-        max_length=run.experiment.docids.max_length,
-        resample=partial(candidates_of, run, scheme, opened),
-        resamples=opened.resamples,
-    )
-    DocidTrie.from_sequences(assignment.docids, vocabulary=run.tokenizer.fingerprint).save(out / "trie")
-    _write_table(run, assignment, out)
+    place = run.paths.docids(scheme.name)
+    with part(place / "assignment"):
+        assignment = assign_unique(
+            candidates_of(run, scheme, opened, np.arange(len(run.doc_ids))),
+            suffix_tokens=list(run.tokenizer.sentinels)[-SUFFIX_DIGITS:],
+            max_length=run.experiment.docids.max_length,
+            resample=partial(candidates_of, run, scheme, opened),
+            resamples=opened.resamples,
+        )
+    with part(place / "trie"):
+        DocidTrie.from_sequences(assignment.docids, vocabulary=run.tokenizer.fingerprint).save(out / "trie")
+    with part(place / "docids.tsv"):
+        _write_table(run, assignment, out)
     opened.write_extras(out)
     figures = assignment.figures()
     write_json(out / "figures.json", figures)

@@ -39,6 +39,7 @@ from gr2_jax.models import preset
 from gr2_jax.pipeline.run import DOCUMENT_LENGTH, QUERY_LENGTH, TASKS_ON_DISK, VECTORS_FILE, Run
 from gr2_jax.pipeline.schemes.plain_queries import generator_of
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
+from gr2_jax.pipeline.watching import part
 from gr2_jax.progress import progress, say
 
 _BLOCK = 16_000  # characters
@@ -105,8 +106,8 @@ def _build_corpus(config: CorpusConfig, fold: int | None, out: Path) -> None:
     if config.training_queries is not None and not lent:
         split = dataclasses.replace(split, train=sample_queries(split.train, config.training_queries, seed=seed))
     write_json(out / "split.json", split)
-    for part, ids in dataclasses.asdict(split).items():
-        write_qrels(out / f"{part}.qrels", {query: collection.qrels[query] for query in ids})
+    for kind, ids in dataclasses.asdict(split).items():
+        write_qrels(out / f"{kind}.qrels", {query: collection.qrels[query] for query in ids})
     say(
         f"  {documents:,} documents; queries: {len(split.train):,} training, "
         f"{len(split.validation):,} validation, {len(split.test):,} test"
@@ -189,10 +190,13 @@ def _blocks(text: str) -> Iterator[str]:
 
 def _build_examples(run: Run, out: Path) -> None:
     say("writing training examples (seqio tasks)")
-    _write_queries(run, out)
+    with part(run.paths.examples / "queries"):
+        _write_queries(run, out)
     for task in TASKS_ON_DISK:
-        _write_texts(run, task, out)
-    _write_semantics(run, out)
+        with part(run.paths.examples / task):
+            _write_texts(run, task, out)
+    with part(run.paths.examples / "semantics"):
+        _write_semantics(run, out)
 
 
 def _write_queries(run: Run, out: Path) -> None:

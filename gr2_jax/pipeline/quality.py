@@ -17,21 +17,25 @@ from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import reading_stage
 from gr2_jax.search.bm25 import BM25, bm25_where_possible
 
-_COMPARED = 500_000  # documents; larger collections are not indexed, nor their docids' meanings kept in memory
+COMPARED = 500_000  # documents; larger collections are not indexed, nor their docids' meanings kept in memory
 _NOTHING = 1e-6  # the vectors' numbers are about .1; the decomposition leaves less than this to tokens it never saw
 
 
 class Quality:
-    """Measures one scheme after another; the BM25 index that their docids are asked of is made once."""
+    """Measures one scheme after another; the BM25 index that their docids are asked of is made once.
 
-    def __init__(self, run: Run):
+    compared    whether docids are compared with their documents by BM25 and LSA; by default where there are at most
+                `COMPARED` documents
+    """
+
+    def __init__(self, run: Run, compared: bool | None = None):
         self._run = run
+        self._compared = len(run.doc_ids) <= COMPARED if compared is None else compared
 
     def write(self, scheme: Scheme, opened: OpenScheme, out: Path) -> None:
         run, docids_dir = self._run, self._run.paths.docids(scheme.name)
         documents, decode = run.corpus.documents, run.tokenizer.decode
         docids = run.docids(scheme.name).trie.docids()
-        compared = len(documents) <= _COMPARED
         with reading_stage(docids_dir, "figures.json") as path:
             assignment = read_json(path)
         quality = docid_quality(
@@ -40,9 +44,9 @@ class Quality:
             documents=_Lazily(lambda row: documents[row].contents, len(documents)),
             docid_texts=_Lazily(lambda row: decode(docids[row][docids[row] != 0]), len(documents)),
             assignment=assignment,
-            index=self._index if opened.reads_as_text and compared else None,
+            index=self._index if opened.reads_as_text and self._compared else None,
             positions=not opened.reads_as_text,
-            vectors=self._meanings(docids, docids_dir) if compared else None,
+            vectors=self._meanings(docids, docids_dir) if self._compared else None,
             held_out=opened.held_out(),
             seed=run.experiment.seed,
         )

@@ -16,6 +16,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.files import plain, put_in_place, read_json, reading, write_json, writing
 from gr2_jax.hosts import is_first, of_first, wait_for_first
 from gr2_jax.pipeline.lending import borrow
+from gr2_jax.pipeline.watching import part
 
 STAGE_FILE = "stage.json"
 _LOGS = ("metrics.jsonl", "validation.jsonl")
@@ -83,7 +84,8 @@ class Stage:
             shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
             partial.mkdir(parents=True)
             try:
-                make(partial)
+                with part(self.directory):
+                    make(partial)
                 _write_record(partial, _with_checksums(partial, {"fingerprint": self.fingerprint}))
                 put_in_place(partial, self.directory)
                 push(self.directory)

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import os
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import CorpusConfig
 from gr2_jax.pipeline.stage import STAGE_FILE, Stage, current_fingerprint, fingerprint_of, reading_stage
+from gr2_jax.pipeline.watching import watched_by
 from gr2_jax.pipeline.workdir import Workdir
 
 
@@ -203,3 +205,26 @@ def test_a_training_begins_and_finishes(tmp_path):
     assert stage.done
     assert stage.meta == {"t5": {"d_model": 8}, "seconds": 3.0, "fingerprint": "a"}
     assert current_fingerprint(stage.directory) == "a"
+
+
+def test_a_watcher_is_told_of_what_is_made_and_of_nothing_else(tmp_path):
+    seen = []
+
+    @contextlib.contextmanager
+    def watcher(place):
+        seen.append(("begins", place))
+        yield
+        seen.append(("ends", place, (tmp_path / "corpus").exists()))
+
+    with watched_by(watcher):
+        Stage(tmp_path / "corpus", "a").build(Build("one"))
+        Stage(tmp_path / "corpus", "a").build(Build("one"))
+        with pytest.raises(ValueError, match="x"):
+            Stage(tmp_path / "docids", "a").build(Build("half", ValueError("x")))
+    Stage(tmp_path / "examples", "a").build(Build("one"))
+    # what is noted of a stage is noted before the stage is there: a kill between the two costs no figures
+    assert seen == [
+        ("begins", tmp_path / "corpus"),
+        ("ends", tmp_path / "corpus", False),
+        ("begins", tmp_path / "docids"),
+    ]
