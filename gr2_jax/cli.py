@@ -37,6 +37,7 @@ COMMANDS = (
     "train",
     "check",
     "plan",
+    "rehearse",
     "evaluate",
     "search",
     "serve",

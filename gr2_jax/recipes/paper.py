@@ -7,6 +7,7 @@ from gr2_jax.experiment import (
     BatchConfig,
     CorpusConfig,
     DocidConfig,
+    EvaluationConfig,
     Experiment,
     FusionObjective,
     LoopConfig,
@@ -17,7 +18,7 @@ from gr2_jax.experiment import (
     VocabularyConfig,
 )
 from gr2_jax.pipeline.rows import BASELINES, SelfNegatives, System
-from gr2_jax.pipeline.schemes import FusionQueries, PlainQueries
+from gr2_jax.pipeline.schemes import FusionQueries, Keywords, PlainQueries
 
 # `preset` and the layers give the shapes of `weights` to whoever plans without having them.
 T5_BASE = ModelConfig(
@@ -87,4 +88,23 @@ def paper_experiment(name: str, corpus: CorpusConfig, *, docids: Scheme, positiv
             *BASELINES,
         ),
         loop=LoopConfig(checkpoint_seconds=600.0),
+    )
+
+
+def whole_collection(name: str, corpus: CorpusConfig, *, texts: int) -> Experiment:
+    """The same training over tens of millions of documents. Docids are words that are read from the documents block by
+    block; docid vectors are small, and divided over the devices; and rows that hold an index of all texts in memory are
+    left out.
+
+    Args:
+        texts: Indexing texts in a batch, of which half are documents: with the paper's 64, its steps would read few of
+            the documents.
+    """
+    experiment = paper_experiment(name, corpus, docids=Keywords())
+    batch = dataclasses.replace(experiment.retrieval.batch, indexing_texts=texts)
+    return dataclasses.replace(
+        experiment,
+        retrieval=dataclasses.replace(experiment.retrieval, batch=batch),
+        rows=tuple(row for row in experiment.rows if row not in BASELINES),
+        evaluation=EvaluationConfig(vectors="int8", table="sharded", trie="sharded"),
     )

@@ -12,6 +12,7 @@ VOCABULARY = 32_128  # rows of a T5's embedding
 
 PAPER = ("gov500k", "clueweb500k", "robust04", "ms500k", "nq320k")
 BASES = ("wikipedia", *PAPER)
+WHOLE = ("clueweb09b", "gov2")  # collections of tens of millions of documents
 SIZES = ("small", "base", "large", "3b", "11b")
 PODS = {"v5e_16": 16, "v5e_256": 256, "v5e_128_x2": 256, "v5p_128": 64, "a100_8": 8, "h100_8": 8}
 """The pods' overlays, with the number of their devices."""
@@ -39,8 +40,8 @@ _SIZED = [(config, f"sizes/{size}") for config in ("wikipedia", "gov500k") for s
 ON_PODS: dict[Pair, str] = {
     pair: pod
     for config, *before in (
-        *((config,) for config in BASES),
-        *((config, "variants/gr2p") for config in PAPER),
+        *((config,) for config in (*BASES, *WHOLE)),
+        *((config, "variants/gr2p") for config in (*PAPER, *WHOLE)),
         *_SIZED,
         ("gov500k", "variants/big_batch"),
         ("wikipedia", "variants/big_batch"),
@@ -64,7 +65,7 @@ WITHOUT_FUSION = "nq320k"  # it writes titles
 ALL: tuple[Pair, ...] = tuple(
     dict.fromkeys(
         (
-            *(Pair(config) for config in BASES),
+            *(Pair(config) for config in (*BASES, *WHOLE)),
             *(
                 Pair(config, (overlay,))
                 for config in PAPER
