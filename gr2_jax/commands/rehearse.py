@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from gr2_jax.buckets import is_in_bucket
 from gr2_jax.errors import UserError
 from gr2_jax.terminal import show, show_json
 
@@ -49,15 +50,19 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
         raise UserError(f"{options.config[0]} is a pre-training: gr2 rehearse takes a config with a collection")
     statistics = load_statistics(options.config[0])
     trainings = trainings_of(options.config, settings, options.pretraining)
-    directory = Path(options.workdir or f"{experiment.workdir}-rehearsal")
+    workdir = options.workdir or f"{experiment.workdir}-rehearsal"
+    if is_in_bucket(workdir):
+        raise UserError(f"--workdir {workdir} is in a bucket: a rehearsal measures a disk, so give a folder on one")
+    directory = Path(workdir)
     report = rehearse(experiment, statistics, directory, options.documents)
-    report["bill"] = bill(trainings, options.topology, quick=options.quick)
-    write_json(directory / REPORT, report)
+    if options.topology:
+        report["bill"] = bill(trainings, options.topology, quick=options.quick)
+        write_json(directory / REPORT, report)
     if options.json:
         show_json(report)
         return 0
     show("\n".join(rehearsal_lines(experiment.name, report)))
-    if report["bill"]:
+    if "bill" in report:
         show(f"\n{bill_table(report['bill'])}")
     show(f"\nfigures  {directory / REPORT}")
     return 0

@@ -121,12 +121,17 @@ def test_the_command_trains_and_prints(tmp_path, monkeypatch, capsys):
     assert [name for name in first if name in STAGES] == STAGES
     assert first[-2:] == ["training", "vectors/GR2S"]
     assert "large: 100 generated documents, measured; all 10,000 by the line through 50 and 100" in printed
+    monkeypatch.setattr("gr2_jax.planning.topology.prepare_environment", lambda topology: None)
     monkeypatch.setattr(billing.Pod, "of", no_compiler)
     with pytest.raises(SystemExit):
         main([*words, "--json", "--topology", "v5e:2x4"])
     report = json.loads(capsys.readouterr().out)
     assert report == read(tmp_path / "run")
     assert report["bill"] == [{"training": "S large", "topology": "v5e:2x4", "left_out": "no compiler"}]
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "left out: S large, v5e:2x4: no compiler" in capsys.readouterr().out
+    assert read(tmp_path / "run") == report
 
 
 def no_compiler(topology, slices):
@@ -182,12 +187,12 @@ def test_a_workdir_of_something_else_is_refused(finished, tmp_path):
         (["configs/wikipedia.py"], "configs/wikipedia.py is a pre-training"),
         (["configs/gov2.py", "--pretraining", "configs/gov500k.py"], "configs/gov500k.py is no pre-training"),
         (["configs/gov2.py", "--topology", "v9:2x2"], "no chip 'v9'"),
+        (["configs/gov2.py", "--workdir", "gs://bucket/run"], "gs://bucket/run is in a bucket"),
     ],
 )
-def test_a_command_that_cannot_work_is_refused(words, said, capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("gr2_jax.planning.topology._TPU_ENVIRONMENT", {})
+def test_a_command_that_cannot_work_is_refused(words, said, capsys, tmp_path):
     with pytest.raises(SystemExit) as stop:
-        main(["rehearse", *words, "--workdir", str(tmp_path / "run")])
+        main(["rehearse", "--workdir", str(tmp_path / "run"), *words])
     assert stop.value.code == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
