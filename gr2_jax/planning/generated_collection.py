@@ -118,7 +118,8 @@ class _Generator:
         """Of a query's documents, the best first; at least one is above 0."""
         counts = {grade: int(rng.poisson(mean)) for grade, mean in self._statistics.judged}
         if not any(count for grade, count in counts.items() if grade > 0):
-            counts[max(self._statistics.judged, key=lambda judged: (judged[0] > 0, judged[1]))[0]] = 1
+            usual = max((mean, grade) for grade, mean in self._statistics.judged if grade > 0)[1]
+            counts[usual] = 1
         return [grade for grade in sorted(counts, reverse=True) for _ in range(counts[grade])]
 
     def _original(self, number: int) -> int:

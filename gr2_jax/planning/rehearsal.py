@@ -35,7 +35,7 @@ from gr2_jax.recipes.overlays import debug, with_retrieval
 REPORT = "rehearsal.json"
 STEPS = 20  # of the training
 LEAST = 100  # documents
-_AT_MOST = 64  # queries, and texts, in a batch: larger ones read as many a second, and would compute for minutes
+_AT_MOST = 64  # queries, and texts, in a batch: a CPU would compute for many minutes on larger ones
 _PIECES = 32_000  # of the vocabulary that is learnt in place of a T5's: generated words are none of its words
 COLLECTION, OPENED, BATCHES, TRAINING = "collection", "opened", "batches", "training"
 
@@ -168,10 +168,10 @@ def _write(statistics: Statistics, size: int, out: Path) -> None:
     write_collection(generated_collection(statistics, size), out)
 
 
-def whole_collection(measured: dict[str, dict[str, Figures]], documents: int, whole: int) -> dict[str, Figures]:
+def whole_collection(by_size: dict[str, dict[str, Figures]], documents: int, whole: int) -> dict[str, Figures]:
     """Each stage's figures for `whole` documents: on the line through those of `documents` and of half of them. What
     was less with more documents counts as constant."""
-    half, full = measured[str(documents // 2)], measured[str(documents)]
+    half, full = by_size[str(documents // 2)], by_size[str(documents)]
     growth = (whole - documents) / (documents - documents // 2)
     return {
         part: {
