@@ -30,6 +30,12 @@ class TokenRows:
     def __len__(self) -> int:
         return self.shape[0]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows' tokens and of where they begin, as they are on the disk."""
+        tokens = int(self._starts[-1] - self._starts[0]) * self._values.dtype.itemsize
+        return tokens + len(self._starts) * self._starts.dtype.itemsize
+
     def head(self, count: int) -> "TokenRows":
         """The first rows."""
         return TokenRows(self._values, self._starts[: count + 1], self.shape[1])

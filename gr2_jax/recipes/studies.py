@@ -9,7 +9,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.experiment import Experiment, Scheme
 from gr2_jax.experiment.fields import fields_of
 from gr2_jax.experiment.study import Overlay
-from gr2_jax.pipeline.rows import BM25Row, DenseRow, System
+from gr2_jax.pipeline.rows import BM25Row, DenseRow, RerankedRow, System
 from gr2_jax.pipeline.schemes import (
     FusionQueries,
     HierarchicalCodes,
@@ -84,6 +84,18 @@ def with_dense(experiment: Experiment) -> Experiment:
     """With a bi-encoder that reads as much of a document as the method does."""
     length = experiment.retrieval.batch.document_length or DenseRow().document_length
     return dataclasses.replace(experiment, rows=(*experiment.rows, DenseRow(document_length=length)))
+
+
+def ranked_anew(experiment: Experiment) -> Experiment:
+    """`method_alone`, with its row and BM25 each ranked anew by a query generator: the experiment's own or, where it has
+    none, one with the settings of its fusion. Queries are as long as the method reads them. Its docids, which no row
+    writes, are the first that come."""
+    alone, name = method_alone(experiment), "queries"
+    own, length = query_generator(experiment), experiment.retrieval.batch.length
+    generator = dataclasses.replace(own, name=name, max_length=length, beams=1, mu=0.0)
+    docids = dataclasses.replace(alone.docids, schemes=(*alone.docids.schemes, generator))
+    anew = (RerankedRow(f"{row}-reranked", row, name) for row in (method_of(alone), BM25.name))
+    return dataclasses.replace(alone, docids=docids, rows=(*alone.rows, *anew))
 
 
 def every_docids(experiment: Experiment) -> Experiment:

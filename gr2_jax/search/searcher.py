@@ -111,7 +111,8 @@ class SearchOptions:
 
 
 class Searcher(Protocol):
-    """A `Retriever`, several of them combined (`Views`), vectors (`DenseIndex`), or words (`TextIndex`)."""
+    """A `Retriever`, several of them combined (`Views`), vectors (`DenseIndex`), words (`TextIndex`), or another
+    searcher's lists ranked anew (`Reranked`)."""
 
     @property
     def options(self) -> Any:
@@ -119,7 +120,7 @@ class Searcher(Protocol):
 
     @property
     def proves(self) -> bool:
-        """Whether a hit can be proven. Where lists are joined it cannot."""
+        """Whether a hit can be proven. Where lists are joined or ranked anew it cannot."""
 
     @property
     def index_bytes(self) -> int:

@@ -12,6 +12,7 @@ from gr2_jax.corpus import Document
 from gr2_jax.errors import UserError, nearest
 from gr2_jax.search.interpolated import Interpolated
 from gr2_jax.search.opened import FoundDocument, OpenRetriever
+from gr2_jax.search.reranked import Reranked
 from gr2_jax.search.retriever import Retriever
 from gr2_jax.serving.batching import Batches
 from gr2_jax.serving.judged import JudgedQueries
@@ -32,9 +33,9 @@ class ServedRow:
 
     @property
     def writer(self) -> Retriever | None:
-        """The retriever that writes docids, alone or beside words; None for a row that writes none."""
+        """The retriever that writes docids, alone or beside another searcher; None for a row that writes none."""
         searcher = self.retriever.searcher
-        searcher = searcher.first if isinstance(searcher, Interpolated) else searcher
+        searcher = searcher.first if isinstance(searcher, Interpolated | Reranked) else searcher
         return searcher if isinstance(searcher, Retriever) else None
 
 

@@ -21,6 +21,7 @@ from gr2_jax.pipeline.rows import (
     DenseRow,
     InterpolatedRow,
     QueryLikelihoodRow,
+    RerankedRow,
     SelfNegatives,
     System,
     ViewsRow,
@@ -134,6 +135,7 @@ WHOLE = Experiment(
         *BASELINES,
         QueryLikelihoodRow(),
         InterpolatedRow("GR2S+BM25", ("GR2S", "BM25")),
+        RerankedRow("BM25-reranked", "BM25"),
     ),
 )
 """Every section, every kind of row and every docid scheme."""

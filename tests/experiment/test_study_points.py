@@ -195,6 +195,18 @@ def test_the_likelihoods_ranking_trains_nothing():
         assert point.experiment.evaluation.ranking == "likelihood"
 
 
+@pytest.mark.parametrize(("base", "method"), [("quickstart", ["GR2S"]), ("robust04", ["GR2S-no-negatives", "GR2S"])])
+def test_full_ranking_trains_the_method_and_a_model_that_writes_whole_queries(base, method):
+    experiment = load_experiment(CONFIGS / f"{base}.py")
+    points = load_study(CONFIGS / "studies/full_ranking.py").over(experiment)
+    (point,) = points.points
+    assert [row.name for row in point.experiment.rows] == [*method, "BM25", "GR2S-reranked", "BM25-reranked"]
+    assert [row.row for row in point.experiment.rows[-2:]] == [points.against, "BM25"] == ["GR2S", "BM25"]
+    assert [training.of for training in planned(points)[BASE].own] == ["docids queries", *method]
+    generator = point.experiment.docids.schemes[-1]
+    assert generator.max_length == experiment.retrieval.batch.length > experiment.docids.max_length
+
+
 def test_the_ablations_are_of_the_papers_loss_also_over_a_config_with_another():
     assert BASE_EXPERIMENT.retrieval.objective.penalty == "equal"
     own, *_ = load_study(CONFIGS / "studies/ablation.py").over(BASE_EXPERIMENT).points

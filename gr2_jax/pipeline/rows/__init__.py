@@ -5,6 +5,7 @@ from gr2_jax.pipeline.rows.baselines import BASELINES, BM25Row, LSARow, QueryLik
 from gr2_jax.pipeline.rows.dense import DenseRow
 from gr2_jax.pipeline.rows.encoder import EncoderRow
 from gr2_jax.pipeline.rows.interpolated import InterpolatedRow
+from gr2_jax.pipeline.rows.reranked import RerankedRow
 from gr2_jax.pipeline.rows.system import SelfNegatives, System
 from gr2_jax.pipeline.rows.views import ViewsRow
 
@@ -12,6 +13,7 @@ ROWS: tuple[type[Row], ...] = (
     System,
     ViewsRow,
     InterpolatedRow,
+    RerankedRow,
     DenseRow,
     EncoderRow,
     BM25Row,
@@ -25,6 +27,7 @@ __all__ = [
     "SelfNegatives",
     "ViewsRow",
     "InterpolatedRow",
+    "RerankedRow",
     "DenseRow",
     "EncoderRow",
     "BM25Row",

@@ -18,7 +18,7 @@ from gr2_jax.docids import Writer, Writing, pack_candidates
 from gr2_jax.errors import check_least, check_share
 from gr2_jax.experiment import ModelConfig, OptimiserConfig, Scheme
 from gr2_jax.experiment.scheme import Candidates
-from gr2_jax.hosts import is_first, wait_for_all
+from gr2_jax.hosts import is_first, of_first, wait_for_all
 from gr2_jax.losses import label_smoothed_nll
 from gr2_jax.models import EOS_ID, PAD_ID, UNK_ID
 from gr2_jax.pipeline.initial_weights import starting_params
@@ -129,6 +129,11 @@ class PseudoQueries(Scheme):
         upstream = [run.examples_fingerprint, run.experiment.seed, self.query_length(run)]
         return fingerprint_of([upstream, type(self).__name__, self.name, self.training_settings()])
 
+    def train(self, run: Run) -> None:
+        """Trains the model unless it is there: docids may be another run's, which were taken over without it."""
+        if not of_first(self.optimiser.steps in checkpoint_steps(self._checkpoints(run))):
+            self._trained(run)
+
     def _trained(self, run: Run) -> tuple[nn.Module, dict]:
         """The network and its parameters after training, which continues from its checkpoint; on this process's own
         devices."""
@@ -203,10 +208,15 @@ class OpenQueries:
         rows = self.run.validation_rows
         if not len(rows):
             return None
-        texts = self.run.tokenizer.encode_batch(list(self.run.queries("validation").values()))
-        queries = pad_rows(texts, self.scheme.query_length(self.run), eos=EOS_ID)
+        queries = self._query_tokens(list(self.run.queries("validation").values()))
         per_token = float(self._nll(self._document_tokens(rows), queries).sum()) / np.count_nonzero(queries)
         return {"nll_per_token": per_token, "perplexity": float(np.exp(per_token))}
+
+    def log_likelihoods(self, query: str, rows: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+        """log P(query | document) of the documents `rows`, one or more, in natural logarithms: the sum over the query's
+        tokens, EOS included, without noise; query and documents are cut as in training."""
+        queries = np.repeat(self._query_tokens([query]), len(rows), axis=0)
+        return -self._nll(self._document_tokens(rows), queries)
 
     @cached_property
     def _writer(self) -> Writer:
@@ -259,6 +269,9 @@ class OpenQueries:
             return label_smoothed_nll(logits, query_tokens, weights=weights)
 
         return jax.jit(nll)
+
+    def _query_tokens(self, texts: list[str]) -> Int[np.ndarray, "n T"]:
+        return pad_rows(self.run.tokenizer.encode_batch(texts), self.scheme.query_length(self.run), eos=EOS_ID)
 
     def _document_tokens(self, rows: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n S"]:
         """As the encoder reads them, in training and in writing."""
