@@ -87,9 +87,9 @@ def with_dense(experiment: Experiment) -> Experiment:
 
 
 def ranked_anew(experiment: Experiment) -> Experiment:
-    """`method_alone`, with its row and BM25 each ranked anew by a query generator: the experiment's own or, where it has
-    none, one with the settings of its fusion. Queries are as long as the method reads them. Its docids, which no row
-    writes, are the first that come."""
+    """`method_alone`, with its row and BM25 each ranked anew by a query generator: the experiment's own or, where it
+    has none, one with the settings of its fusion. Its queries are as long as those that the method reads; its docids,
+    which no row writes, are the first that come."""
     alone, name = method_alone(experiment), "queries"
     own, length = query_generator(experiment), experiment.retrieval.batch.length
     generator = dataclasses.replace(own, name=name, max_length=length, beams=1, mu=0.0)

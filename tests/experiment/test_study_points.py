@@ -202,7 +202,7 @@ def test_full_ranking_trains_the_method_and_a_model_that_writes_whole_queries(ba
     (point,) = points.points
     assert [row.name for row in point.experiment.rows] == [*method, "BM25", "GR2S-reranked", "BM25-reranked"]
     assert [row.row for row in point.experiment.rows[-2:]] == [points.against, "BM25"] == ["GR2S", "BM25"]
-    assert [training.of for training in planned(points)[BASE].own] == ["docids queries", *method]
+    assert [training.of for training in planned(points)[BASE].own][-len(method) - 1 :] == ["docids queries", *method]
     generator = point.experiment.docids.schemes[-1]
     assert generator.max_length == experiment.retrieval.batch.length > experiment.docids.max_length
 
