@@ -190,7 +190,7 @@ def test_cleaning_keeps_its_model_and_without_it_a_search_says_what_to_do(finish
 @pytest.mark.parametrize(
     ("rows", "schemes", "sentence"),
     [
-        ((ANEW, BM25Row()), (WRITER,), "row BM25-reranked reads 'BM25', which is no row above it"),
+        ((ANEW, BM25Row()), (WRITER,), "row BM25-reranked reads 'BM25', which is no row above it: there is none"),
         (
             (BM25Row(), ANEW),
             (Titles(),),
@@ -199,7 +199,7 @@ def test_cleaning_keeps_its_model_and_without_it_a_search_says_what_to_do(finish
         (
             (BM25Row(), dataclasses.replace(ANEW, scheme="gq")),
             (Titles(), WRITER),
-            r"'gq', which is no docid scheme that writes queries: did you mean 'qg'\?",
+            r"'gq', no docid scheme that writes queries: did you mean 'qg'\?",
         ),
         ((BM25Row(), dataclasses.replace(ANEW, documents=10_001)), (WRITER,), "1 to 10,000 documents, not 10001"),
     ],

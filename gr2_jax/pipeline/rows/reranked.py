@@ -47,13 +47,12 @@ class RerankedRow(Row):
     def check(self, run: Run) -> None:
         above = [row.name for row in run.rows[: run.rows.index(self)]]
         if self.row not in above:
-            raise UserError(f"row {self.name} reads '{self.row}', which is no row above it")
+            hint = nearest(self.row, above) if above else "there is none"
+            raise UserError(f"row {self.name} reads '{self.row}', which is no row above it: {hint}")
         writers = [scheme.name for scheme in run.experiment.docids.schemes if isinstance(scheme, PseudoQueries)]
         if self.scheme not in writers:
             hint = nearest(self.scheme, writers) if writers else "add PlainQueries() to docids.schemes"
-            raise UserError(
-                f"row {self.name} reads '{self.scheme}', which is no docid scheme that writes queries: {hint}"
-            )
+            raise UserError(f"row {self.name} reads '{self.scheme}', no docid scheme that writes queries: {hint}")
         check_depth(self.documents)
 
     def train(self, run: Run) -> None:
