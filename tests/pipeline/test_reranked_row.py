@@ -27,7 +27,7 @@ from gr2_jax.pipeline.schemes import PlainQueries, Titles, pseudo_queries
 from gr2_jax.pipeline.stages import run_experiment
 from gr2_jax.training.checkpoints import checkpoint_steps
 
-LONGEST_QUERY, LONGEST_DOCUMENT = 7, 8  # tokens; some queries and documents are longer
+LONGEST_QUERY, LONGEST_DOCUMENT = 11, 8  # tokens; some queries and documents are longer
 WRITER = PlainQueries(
     model=ModelConfig(num_encoder_layers=1, num_decoder_layers=1, dropout_rate=0.0),
     optimiser=OptimiserConfig(steps=4, warmup_steps=1, learning_rate=0.1),

@@ -37,8 +37,8 @@ COSTS = ("index MB", "model MB", "train s", "ms/query")
 
 def written(root):
     """What the study wrote, the measures of each point, and of each run every file that holds no seconds."""
-    whole = {path: path.read_bytes() for name in ("report", "results") for path in (root / name).rglob("*.*")}
-    whole[root / "study.csv"] = (root / "study.csv").read_bytes()
+    paths = [root / "study.csv", *(path for name in ("report", "results") for path in (root / name).rglob("*"))]
+    whole = {path: path.read_bytes() for path in paths if path.is_file()}
     measured = {path: without_costs(read_json(path)) for path in root.glob("points/*/metrics/*.json")}
     runs = {run: bytes_of(run) for run in root.glob("points/*/seed-*")}
     assert (len(measured) > 2, len(runs), len(runs[root / "points/base/seed-0"]) > 20) == (True, 6, True)

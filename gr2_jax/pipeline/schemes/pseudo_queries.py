@@ -34,6 +34,7 @@ from gr2_jax.training.optimiser import make_optimiser
 from gr2_jax.training.step import Loss
 
 _BATCH = 128
+_SHORTEST = 8  # tokens that the shortest queries are padded to; others to a power of two
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,7 +216,11 @@ class OpenQueries:
     def log_likelihoods(self, query: str, rows: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
         """log P(query | document) of the documents `rows`, one or more, in natural logarithms: the sum over the query's
         tokens, EOS included, without noise; query and documents are cut as in training."""
-        queries = np.repeat(self._query_tokens([query]), len(rows), axis=0)
+        tokens = self._query_tokens([query])
+        width = _SHORTEST
+        while width < np.count_nonzero(tokens):  # a short query does not pay for the longest, and widths are few
+            width *= 2
+        queries = np.repeat(tokens[:, :width], len(rows), axis=0)
         return -self._nll(self._document_tokens(rows), queries)
 
     @cached_property
