@@ -9,7 +9,7 @@ from gr2_jax.losses.any_mesh import on_any_mesh
 from gr2_jax.losses.checks import check_choice, check_judgements
 from gr2_jax.losses.constraint import Constraint, constrain_means, constrain_pairs
 from gr2_jax.losses.pairs import Denominator, Positives, pair_losses, tell_apart
-from gr2_jax.losses.penalty import Penalty, grade_penalties
+from gr2_jax.losses.penalty import Penalty, penalties_of
 from gr2_jax.losses.per_grade import means_and_counts, over_grades
 from gr2_jax.losses.reduction import Reduction, reduce_masked
 from gr2_jax.losses.similarity import Similarity, scaled_similarities
@@ -44,7 +44,7 @@ def mgcc_loss(
     The constraint turns them into final pair losses, which are averaged within each grade, weighted by the penalty λ_l,
     summed over the grades and divided by the number of grades that q has. The loss is the mean over queries that have a
     positive; a batch without positives gives 0 with zero gradients. With num_grades=1 it equals
-    `supervised_contrastive_loss` exactly (penalty "rank", "grade" or "equal", denominator "batch").
+    `supervised_contrastive_loss` exactly (denominator "batch", any named penalty).
 
     Args:
       query_embeddings: f_q, one row per query of the batch (Eq. 5, 7).
@@ -58,8 +58,9 @@ def mgcc_loss(
         number the different grades 1 to L. The penalty, and "grade l + 1" below, mean these numbers.
       temperature: τ.
       penalty: "rank": λ_l = 1/r², r = L - l + 1, so that the best grade has the largest weight (the paper's intent).
-        "grade": λ_l = 1/l², as the paper writes it. "equal": 1, the paper's variant -λ. Or a vector with λ_l at index
-        l - 1, for example from `learnable_penalty`.
+        "grade": λ_l = 1/l², as the paper writes it. "equal": 1, the paper's variant -λ. "gain": nDCG's gain 2^l - 1,
+        divided by the mean gain of the grades that the query has, so that queries weigh alike. Or a vector with λ_l at
+        index l - 1, for example from `learnable_penalty`.
       constraint: "running_max": a loss becomes the larger of itself and the largest loss of ALL higher grades of its
         query, so no higher grade has a larger loss than a lower one (the paper's intent). Where this binds, the
         gradient goes to the higher grade's pair. "literal": as the paper writes it, -max(l_pair, largest l_pair of
@@ -152,7 +153,6 @@ def mgcc_terms(
 ) -> MgccTerms:
     """Raises UserError for an unknown option."""
     check_choice("bound", bound, ("pair", "grade"))
-    weights = grade_penalties(penalty, num_grades)
     how = {"constraint": constraint, "gradient": bound_gradient}
     pairs = pair_losses(positives, num_grades=num_grades, denominator=denominator)
     if bound == "pair":
@@ -163,5 +163,6 @@ def mgcc_terms(
         free, counts = means_and_counts(pairs, positives.grades, num_grades)
         means = constrain_means(free, counts, **how)
         bound_pairs = jnp.sum(jnp.where(means != free, counts, 0), axis=-1)
-    per_query = jnp.where(positives.valid, over_grades(means, counts, weights), jnp.nan)
+    weighted = over_grades(means, counts, penalties_of(penalty, counts))
+    per_query = jnp.where(positives.valid, weighted, jnp.nan)
     return MgccTerms(per_query, means, counts, bound_pairs)

@@ -1,16 +1,36 @@
-"""The grade penalty λ of Eq. 9: fixed by rank or by grade, given, or learnt."""
+"""The grade penalty λ of Eq. 9: fixed by rank or by grade, given, learnt, or by the gains of a query's own grades."""
 
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from gr2_jax.errors import UserError
 from gr2_jax.losses.checks import check_array, check_choice, check_num_grades, check_shape, known_value
 
-Penalty = Literal["rank", "grade", "equal"] | Float[Array, "L"]
+Penalty = Literal["rank", "grade", "equal", "gain"] | Float[Array, "L"]
+_OF_ALL_QUERIES = ("rank", "grade", "equal")
+
+
+def penalties_of(penalty: Penalty, counts: Int[Array, "B L"]) -> Float[Array, "L"] | Float[Array, "B L"]:
+    """The penalties of queries that have `counts` docids of each grade: the same for all or, for "gain", each query's
+    own. Raises UserError as `grade_penalties` does."""
+    if isinstance(penalty, str):
+        check_choice("penalty", penalty, (*_OF_ALL_QUERIES, "gain"))
+        if penalty == "gain":
+            return _gain_penalties(counts)
+    return grade_penalties(penalty, counts.shape[-1])
+
+
+def _gain_penalties(counts: Int[Array, "B L"]) -> Float[Array, "B L"]:
+    """nDCG's gains 2^l - 1, scaled so that those of a query's grades are 1 on average; 0 for grades that it lacks."""
+    grade, present = jnp.arange(1, counts.shape[-1] + 1), counts > 0
+    best = jnp.max(jnp.where(present, grade, 0), axis=-1, keepdims=True)
+    gains = jnp.where(present, jnp.exp2(grade - best) - jnp.exp2(-best), 0.0)  # over 2^best, which may be too large
+    total = jnp.sum(gains, axis=-1, keepdims=True)
+    return gains * jnp.sum(present, axis=-1, keepdims=True) / jnp.where(total > 0, total, 1.0)
 
 
 def grade_penalties(penalty: Penalty, num_grades: int) -> Float[Array, "L"]:
@@ -24,7 +44,7 @@ def grade_penalties(penalty: Penalty, num_grades: int) -> Float[Array, "L"]:
         vector = jnp.asarray(penalty, dtype=jnp.float32)
         check_shape("penalty", vector, (num_grades,))
         return vector
-    check_choice("penalty", penalty, ("rank", "grade", "equal"))
+    check_choice("penalty", penalty, _OF_ALL_QUERIES)
     grade = jnp.arange(1, num_grades + 1, dtype=jnp.float32)
     return {"rank": 1 / (num_grades - grade + 1) ** 2, "grade": 1 / grade**2, "equal": jnp.ones(num_grades)}[penalty]
 

@@ -95,7 +95,9 @@ def means_and_counts(
 
 
 def over_grades(
-    means: Float[Array, "B L"], counts: Int[Array, "B L"], grade_weights: Float[Array, "L"] | float
+    means: Float[Array, "B L"],
+    counts: Int[Array, "B L"],
+    grade_weights: Float[Array, "B L"] | Float[Array, "L"] | float,
 ) -> Float[Array, "B"]:
     """1/|grades present| Σ_l w_l · mean_l of each query; 0 for a query without positives."""
     present = jnp.sum(counts > 0, axis=-1)

@@ -47,7 +47,8 @@ class RetrievalObjective:
               alone; "query", the paper's letter, whose vectors have read the query and cannot rank
     temperature    tau, by which similarities are divided
     penalty        MGCC's weight of a grade, see `gr2_jax.losses.mgcc_loss`: "rank" or "grade"; "equal", the paper's
-              variant -lambda; "learnable", trained with the model (`gr2_jax.losses.learnable_penalty` and its prior)
+              variant -lambda; "gain", nDCG's, scaled for each query; "learnable", trained with the model
+              (`gr2_jax.losses.learnable_penalty` and its prior)
     constraint     MGCC's order among the losses of grades: "running_max" or "literal"; "off", the paper's variant -Max
     bound          what MGCC's constraint compares: single pair losses or the means of grades
     bound_gradient    whether the gradient of a loss that the constraint raises goes to the pair that raises it
@@ -64,7 +65,7 @@ class RetrievalObjective:
     graded: Literal["mgcc", "contrastive", "cross_entropy", "lambdarank", "likelihood", "listwise", "margin"] = "mgcc"
     docid_reader: DocidReader = "encoder"
     temperature: float = 0.1
-    penalty: Literal["rank", "grade", "equal", "learnable"] = "rank"
+    penalty: Literal["rank", "grade", "equal", "gain", "learnable"] = "rank"
     constraint: Constraint = "running_max"
     bound: Bound = "pair"
     bound_gradient: bool = True

@@ -326,9 +326,12 @@ def test_every_config_loads_and_survives_json(path, tmp_path, monkeypatch):
     systems = [row for row in experiment.rows if isinstance(row, System)]
     assert {system.docids for system in systems} <= schemes
     names = [row.name for row in experiment.rows]
-    assert len(set(names)) == len(names) > len(BASELINES)
-    assert tuple(row for row in experiment.rows if row in BASELINES) == BASELINES
-    assert not any(isinstance(row, System) for row in experiment.rows[experiment.rows.index(BASELINES[0]) :])
+    assert len(set(names)) == len(names)
+    assert systems
+    in_memory = path.stem not in ("clueweb09b", "gov2")  # whose baselines would hold an index of every page
+    assert tuple(row for row in experiment.rows if row in BASELINES) == (BASELINES if in_memory else ())
+    last = max(i for i, row in enumerate(experiment.rows) if isinstance(row, System))
+    assert not any(row in BASELINES for row in experiment.rows[:last])
 
 
 def test_there_are_configs():

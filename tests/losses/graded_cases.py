@@ -26,7 +26,7 @@ some = settings(max_examples=20)
 
 NAMES = ("penalty", "constraint", "bound", "bound_gradient", "denominator", "similarity", "reduction")
 VALUES = (
-    ("rank", "grade", "equal", GIVEN),
+    ("rank", "grade", "equal", GIVEN, "gain"),
     ("running_max", "literal", "off"),
     ("pair", "grade"),
     (True, False),
@@ -50,6 +50,9 @@ OPTIONS = [
         (GIVEN, "literal", "pair", True, "batch", "cosine", "mean"),
         ("rank", "off", "grade", False, "negatives", "cosine", "mean"),
         ("grade", "running_max", "grade", True, "lower", "cosine", "mean"),
+        ("gain", "running_max", "pair", True, "lower", "cosine", "mean"),
+        ("gain", "literal", "grade", False, "batch", "dot", "sum"),
+        ("gain", "off", "pair", True, "negatives", "cosine", "sum"),
     ]
 ]
 SUMS = [options for options in OPTIONS if options["reduction"] == "sum"][:3]

@@ -76,7 +76,11 @@ def final_losses(losses, *, constraint, bound="pair", bounds=None):
     }
 
 
-def penalties(penalty, num_grades):
+def penalties(penalty, num_grades, present=()):
+    """Of each grade; with "gain" they are those of a query that has the grades `present`."""
+    if penalty == "gain":
+        mean = sum(2**l - 1 for l in present) / max(1, len(present))
+        return {l: (2**l - 1) / mean for l in present}
     if penalty == "rank":
         return {l: 1 / (num_grades - l + 1) ** 2 for l in range(1, num_grades + 1)}
     if penalty == "grade":
@@ -101,7 +105,6 @@ def mgcc_from_scores(
     unperturbed=None,
 ):
     """Eq. 9 from sim/tau. With bound_gradient=False the bounds are those at the scores `unperturbed`, constants."""
-    weight = penalties(penalty, num_grades)
     losses_at = partial(pair_losses, num_grades=num_grades, denominator=denominator, docid_mask=docid_mask)
     per_query = []
     for q in range(len(scores)):
@@ -110,6 +113,7 @@ def mgcc_from_scores(
             bounds = bounds_of(losses_at(unperturbed[q], grades[q]), constraint=constraint, bound=bound)
         final = final_losses(losses_at(scores[q], grades[q]), constraint=constraint, bound=bound, bounds=bounds)
         if final:
+            weight = penalties(penalty, num_grades, final.keys())
             terms = [weight[l] * sum(losses) / len(losses) for l, losses in final.items()]
             per_query.append(sum(terms) / len(final))
     return reduce(per_query, reduction)

@@ -89,6 +89,8 @@ def test_a_worked_example():
     cases.assert_values(
         (loss, (np.log(4) + np.log(4) / 4) / 2),
         (partial(loss, penalty="equal"), np.log(4)),
+        # gains 3 and 1, whose mean is 2
+        (partial(loss, constraint="off", penalty="gain"), (np.log(4) * 3 / 2 + np.log(2) / 2) / 2),
         (partial(loss, constraint="off"), (np.log(4) + np.log(2) / 4) / 2),
         # As written, the lower grade gets the larger log-probability, here its own, and grade 2 weighs 1/4.
         (partial(loss, constraint="literal", penalty="grade"), (np.log(4) / 4 + np.log(2)) / 2),
@@ -96,6 +98,17 @@ def test_a_worked_example():
         (partial(loss, denominator="negatives"), (np.log(2) + np.log(2) / 4) / 2),
         # Grade 1 repels grade 2 but not vice versa: 1 + 2 + 1 against 1, and 2 + 1 against 2.
         (partial(loss, denominator="lower", constraint="off"), (np.log(4) + np.log(1.5) / 4) / 2),
+    )
+
+
+def test_gains_of_a_thousand_grades_are_finite_and_of_the_grades_that_a_query_has():
+    """Its best grade outweighs the others by so much that its loss is nearly all, whatever the scale's best grade."""
+    scores = jnp.log(jnp.array([[1.0, 4.0, 2.0, 1.0]]))
+    loss = partial(mgcc_from_scores, scores, num_grades=1000, penalty="gain", constraint="off")
+    cases.assert_values(
+        (partial(loss, jnp.array([[40, 1, 0, 0]])), np.log(8)),
+        (partial(loss, jnp.array([[1000, 900, 0, 0]])), np.log(8)),
+        (partial(loss, jnp.array([[0, 7, 0, 0]])), np.log(2)),
     )
 
 
