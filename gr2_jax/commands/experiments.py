@@ -68,15 +68,12 @@ def run_settings(experiment: "Settings", options: argparse.Namespace, settings: 
 
 
 def _with_rows(experiment: "Settings", names: Sequence[str]) -> "Settings":
-    """With these rows alone, in the experiment's order, and the docid schemes that they write."""
+    """With these rows alone, and what they need."""
     rows = {row.name: row for row in experiment.rows}
     for name in names:
         if name not in rows:
             raise UserError(f"--rows names '{name}', which is no row of {experiment.name}: {nearest(name, rows)}")
-    kept = tuple(row for name, row in rows.items() if name in names)
-    written = {scheme for row in kept for scheme in row.writes}
-    schemes = tuple(scheme for scheme in experiment.docids.schemes if scheme.name in written)
-    return dataclasses.replace(experiment, rows=kept, docids=dataclasses.replace(experiment.docids, schemes=schemes))
+    return experiment.only(names)
 
 
 def seeds_of(given: str | None) -> tuple[int, ...]:

@@ -104,7 +104,7 @@ def _is_text(query: str) -> bool:
 def _certificate(hits: list, searcher: "Searcher", among: str) -> str:
     proven = sum(hit.proven for hit in hits)
     if not searcher.proves:
-        return "not proven: with these scores nothing can be"
+        return "not proven: the row joins or reranks lists, which proves nothing"
     if hits and proven == len(hits):
         return f"proven: no other {among} scores higher than these {proven}"
     adaptive = getattr(searcher.options, "exact", None) == "no"

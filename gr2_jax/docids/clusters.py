@@ -76,8 +76,14 @@ def draw(vectors: Vectors, count: int, *, seed: int) -> Float[np.ndarray, "S F"]
     return np.asarray(vectors[np.sort(rows)], np.float32)
 
 
-def learn_centroids(vectors: Float[np.ndarray, "S F"], codes: int, *, seed: int) -> Float[np.ndarray, "C F"]:
-    """scikit-learn's KMeans, one start; centroids repeat if fewer than `codes` vectors are distinct."""
+def learn_centroids(
+    vectors: Float[np.ndarray, "S F"], codes: int, *, seed: int, by_direction: bool = False
+) -> Float[np.ndarray, "C F"]:
+    """scikit-learn's KMeans, one start; centroids repeat if fewer than `codes` vectors are distinct.
+
+    `by_direction` starts from the means of clusters of the vectors' directions. Residuals of many features lie all
+    around zero: from a random start most of them stay in one cluster there, which is a worse optimum.
+    """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
@@ -88,10 +94,20 @@ def learn_centroids(vectors: Float[np.ndarray, "S F"], codes: int, *, seed: int)
         raise UserError(
             f"{codes} codes cannot be learnt from {documents}: there must be at least as many documents as codes"
         )
+    start = _means_of_directions(vectors, codes, seed) if by_direction else "k-means++"
     # Several threads sum in varying order, so the bytes would differ from run to run.
     with _threads().limit(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # raised for duplicate vectors
-        return KMeans(codes, n_init=1, random_state=seed).fit(vectors).cluster_centers_.astype(np.float32)
+        fitted = KMeans(codes, init=start, n_init=1, random_state=seed).fit(vectors)
+        return fitted.cluster_centers_.astype(np.float32)
+
+
+def _means_of_directions(vectors: Float[np.ndarray, "S F"], codes: int, seed: int) -> Float[np.ndarray, "C F"]:
+    directions = UnitRows(vectors)[:]
+    labels = nearest(directions, learn_centroids(directions, codes, seed=seed))
+    sums = np.zeros((codes, vectors.shape[1]), np.float32)
+    np.add.at(sums, labels, vectors)
+    return sums / np.maximum(np.bincount(labels, minlength=codes), 1)[:, None].astype(np.float32)
 
 
 def nearest(vectors: Vectors, centroids: Float[np.ndarray, "C F"]) -> Int[np.ndarray, " N"]:

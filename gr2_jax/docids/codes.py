@@ -29,7 +29,7 @@ def residual_codes(vectors: Vectors, *, levels: int, codes: int, seed: int) -> C
     documents = UnitRows(vectors)
     left, centroids = draw(documents, SAMPLE_PER_CODE * codes, seed=seed), []
     for level in range(levels):
-        centroids.append(learn_centroids(left, codes, seed=seed + level))
+        centroids.append(learn_centroids(left, codes, seed=seed + level, by_direction=level > 0))
         left = left - centroids[-1][nearest(left, centroids[-1])]
     chosen = np.empty((len(documents), levels), np.int32)
     for rows in chunks(len(documents)):

@@ -1,6 +1,7 @@
 """The typed experiment: frozen sections, each owned and checked by the part of the package that it configures."""
 
 import dataclasses
+from collections.abc import Collection
 
 from gr2_jax.corpus.settings import CorpusConfig
 from gr2_jax.data.batches import BatchConfig
@@ -144,6 +145,15 @@ class Experiment(Settings):
         names = [row.name for row in self.rows]
         if repeated := next((name for name in names if names.count(name) > 1), None):
             raise SettingError(self, "rows", f"has two rows named '{repeated}': give one another name")
+
+    def only(self, names: Collection[str]) -> "Experiment":
+        """With these rows alone, in the table's order, the docid schemes that they write, and the rows that those
+        schemes are made of."""
+        written = {scheme for row in self.rows if row.name in names for scheme in row.writes}
+        schemes = tuple(scheme for scheme in self.docids.schemes if scheme.name in written)
+        kept = {*names, *(name for scheme in schemes for name in scheme.reads)}
+        rows = tuple(row for row in self.rows if row.name in kept)
+        return dataclasses.replace(self, rows=rows, docids=dataclasses.replace(self.docids, schemes=schemes))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -71,7 +71,7 @@ class Row(abc.ABC):
 
 
 class VectorRow(Row):
-    """A row with a vector for every document, of which docids may be made. A run then trains it before its docids."""
+    """A row with a vector for every document, of which a docid scheme may be made. The row is trained before it."""
 
     @abc.abstractmethod
     def vectors_fingerprint(self, run) -> str:

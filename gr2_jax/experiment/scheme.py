@@ -54,6 +54,11 @@ class Scheme(abc.ABC):
         """Whether candidates take accelerators and hours: they are then kept in shards."""
         return False
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The names of the rows that it is made of, which are trained before it."""
+        return ()
+
     def check(self, run) -> None:  # noqa: B027, most schemes have nothing to refuse
         """Raises `UserError` for settings that cannot work on any corpus; called before the first stage."""
 

@@ -38,10 +38,8 @@ def method_of(experiment: Experiment) -> str:
 
 def method_alone(experiment: Experiment) -> Experiment:
     """With the method's row, the row that it starts from, BM25, and the docids that these write."""
-    family = _family(experiment)
-    schemes = tuple(scheme for scheme in experiment.docids.schemes if scheme.name == family[0].docids)
-    docids = dataclasses.replace(experiment.docids, schemes=schemes)
-    return dataclasses.replace(experiment, docids=docids, rows=(*family, BM25))
+    alone = experiment.only([row.name for row in _family(experiment)])
+    return dataclasses.replace(alone, rows=(*alone.rows, BM25))
 
 
 def method_with_papers_loss(experiment: Experiment) -> Experiment:
@@ -51,9 +49,11 @@ def method_with_papers_loss(experiment: Experiment) -> Experiment:
 
 
 def own_rows(experiment: Experiment) -> Experiment:
-    """With the rows alone that write docids and have the experiment's own objective."""
-    rows = tuple(row for row in experiment.rows if isinstance(row, System) and row.objective is None)
-    return dataclasses.replace(experiment, rows=rows)
+    """With the rows alone that write docids and have the experiment's own objective, and those that docids are made
+    of."""
+    own = {row.name for row in experiment.rows if isinstance(row, System) and row.objective is None}
+    read = {name for scheme in experiment.docids.schemes for name in scheme.reads}
+    return dataclasses.replace(experiment, rows=tuple(row for row in experiment.rows if row.name in own | read))
 
 
 def objective(word: str, **changes: Any) -> Overlay:
@@ -76,8 +76,8 @@ def without_fusion(experiment: Experiment) -> Experiment:
 def by_likelihood(experiment: Experiment) -> Experiment:
     """The method alone, ranked by likelihood: a search of the same models."""
     evaluation = dataclasses.replace(experiment.evaluation, ranking="likelihood")
-    alone = method_alone(experiment)
-    return dataclasses.replace(alone, rows=_family(alone), evaluation=evaluation)
+    alone = experiment.only([row.name for row in _family(experiment)])
+    return dataclasses.replace(alone, evaluation=evaluation)
 
 
 def with_dense(experiment: Experiment) -> Experiment:

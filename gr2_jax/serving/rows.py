@@ -35,7 +35,8 @@ class ServedRow:
     def writer(self) -> Retriever | None:
         """The retriever that writes docids, alone or beside another searcher; None for a row that writes none."""
         searcher = self.retriever.searcher
-        searcher = searcher.first if isinstance(searcher, Interpolated | Reranked) else searcher
+        while isinstance(searcher, Interpolated | Reranked):
+            searcher = searcher.first
         return searcher if isinstance(searcher, Retriever) else None
 
 

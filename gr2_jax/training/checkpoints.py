@@ -1,6 +1,6 @@
 """Checkpoints of a training run: params, opt_state and meta as separate orbax items, atomic, asynchronous."""
 
-import operator
+import math
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,14 @@ class Checkpoints:
     def __init__(self, directory: Path, best: str | None = None):
         kept = [keep.LatestN(_NEWEST)]
         if best is not None:
-            by_score = operator.itemgetter(best)
-            kept.append(keep.BestN(get_metric_fn=by_score, n=1, keep_checkpoints_without_metrics=False))
+            # one that was saved when another score was asked for counts as the worst
+            kept.append(
+                keep.BestN(
+                    get_metric_fn=lambda scores: scores.get(best, -math.inf),
+                    n=1,
+                    keep_checkpoints_without_metrics=False,
+                )
+            )
         options = ocp.CheckpointManagerOptions(
             preservation_policy=keep.AnyPreservationPolicy(kept),
             create=True,

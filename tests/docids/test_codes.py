@@ -5,7 +5,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from gr2_jax.docids import codes as codes_module
-from gr2_jax.docids.clusters import UnitRows
+from gr2_jax.docids.clusters import UnitRows, learn_centroids
 from gr2_jax.docids.codes import nearest_tuples, residual_codes
 from gr2_jax.errors import UserError
 
@@ -52,6 +52,27 @@ def test_a_code_is_the_nearest_centroid_of_the_residual_and_a_centroid_its_mean(
         for code in range(CODES):
             np.testing.assert_allclose(centroids[code], left[codes == code].mean(axis=0), atol=1e-2)
         left = left - centroids[codes]
+
+
+def test_residuals_do_not_gather_around_zero():
+    """Beside plain k-means on the same residuals: smaller clusters, more documents alone, and a smaller error."""
+    rng = np.random.default_rng(6)
+    many = (rng.normal(size=(900, 64)) * np.exp(rng.normal(size=(900, 64)))).astype(np.float32)
+    coded = residual_codes(many, levels=2, codes=150, seed=0)
+    left = unit(many) - coded.centroids[0][coded.codes[:, 0]]
+    plain = learn_centroids(left, 150, seed=1)
+    others = np.square(left[:, None] - plain).sum(axis=-1).argmin(axis=1)
+
+    def told(codes, centroids):
+        pairs = np.stack([coded.codes[:, 0], codes], axis=1)
+        alone = np.unique(pairs, axis=0, return_counts=True)[1]
+        error = np.square(left - centroids[codes]).sum(axis=1).mean()
+        return np.bincount(codes).max(), (alone == 1).sum(), error
+
+    ours, theirs = told(coded.codes[:, 1], coded.centroids[1]), told(others, plain)
+    assert ours[0] < theirs[0] / 4
+    assert ours[1] > 1.1 * theirs[1]
+    assert ours[2] < theirs[2]
 
 
 def test_only_the_direction_matters(found, vectors):

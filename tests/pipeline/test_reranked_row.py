@@ -145,7 +145,7 @@ def test_it_is_opened_from_its_folder(finished, tmp_path, capsys):
     assert left.value.code in (0, None)
     printed = capsys.readouterr().out
     assert hits[0].doc_id in printed.splitlines()[0]
-    assert "not proven: with these scores nothing can be" in printed
+    assert "not proven: the row joins or reranks lists" in printed
     with pytest.raises(UserError, match="BM25 is not trained and has no checkpoints: leave --step out"):
         open_row(finished.paths.root, ANEW.name, step=4)
     with pytest.raises(SystemExit) as left:

@@ -20,6 +20,7 @@ from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes import PlainQueries, ResidualCodes, RowCodes
 from gr2_jax.pipeline.schemes.base import scheme_fingerprint
 from gr2_jax.pipeline.stages import run_experiment
+from gr2_jax.recipes.studies import by_likelihood, method_alone, own_rows
 from gr2_jax.search.text_encoder import TextEncoder
 
 LEVELS, CODES = 2, 6
@@ -166,6 +167,15 @@ def test_what_cannot_be_is_refused_before_the_work(experiment, scheme, sections,
     docids = DocidConfig(schemes=(scheme,))
     with pytest.raises(UserError, match=sentence):
         check(Run(dataclasses.replace(experiment, docids=docids, **sections), tmp_path))
+
+
+@pytest.mark.parametrize("names", [["GR2S"], ["GR2S", "BM25"]])
+def test_what_chooses_rows_keeps_those_that_docids_are_made_of(experiment, names, tmp_path):
+    chosen = experiment.only(names)
+    assert [scheme.name for scheme in chosen.docids.schemes] == ["row-codes"]
+    assert [row.name for row in chosen.rows] == ["GR2S", "Dense", *names[1:]]
+    for changed in (chosen, method_alone(experiment), own_rows(experiment), by_likelihood(experiment)):
+        check(Run(changed, tmp_path))
 
 
 def test_a_row_is_named_once():

@@ -20,6 +20,7 @@ from html_pages import Outline
 from gr2_jax.cli import main
 from gr2_jax.corpus import read_run
 from gr2_jax.corpus.collection import Document
+from gr2_jax.errors import UserError
 from gr2_jax.evaluation.significance import holm
 from gr2_jax.experiment import DocidConfig, EvaluationConfig, ModelConfig, OptimiserConfig
 from gr2_jax.experiment.loading import override
@@ -288,6 +289,13 @@ def test_all_rows_are_compared_with_the_reference_row_of_the_reference_point():
     del raw["beams=2", "LSA"]
     assert set(raw) == {("beams=2", "BM25"), ("beams=8", "BM25"), ("beams=8", "LSA")}
     assert found.p == pytest.approx(holm(raw))
+
+
+def test_points_without_a_common_measure_are_refused():
+    found = measured(VALUES, (0, 1, 2))
+    other = found.scores["beams=8"]._replace(values={"BM25": {"MRR@3": [0.5]}, "LSA": {"MRR@3": [0.4]}})
+    with pytest.raises(UserError, match=r"no measure in common \(one has nDCG@20\): give --evaluation.measures"):
+        _ = dataclasses.replace(found, scores=found.scores | {"beams=8": other}).key
 
 
 def test_one_seed_has_no_deviation_and_no_test(tmp_path):

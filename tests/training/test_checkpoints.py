@@ -131,6 +131,16 @@ def test_the_best_is_kept_beside_the_newest(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"40", "80", "100"}
 
 
+def test_a_step_without_the_score_counts_as_the_worst(tmp_path):
+    """As those of a training that was begun when another score was asked for."""
+    with Checkpoints(tmp_path, best="MRR@3") as checkpoints:
+        checkpoints.save(20, *_state(1), _meta(20), {"MRR@3": 0.9})
+    with Checkpoints(tmp_path, best="nDCG@20") as checkpoints:
+        for step, score in ((40, 0.3), (60, 0.2), (80, 0.1)):
+            checkpoints.save(step, *_state(1), _meta(step), {"nDCG@20": score})
+    assert {path.name for path in tmp_path.iterdir()} == {"40", "60", "80"}
+
+
 def test_a_background_save_keeps_the_values_of_its_call(tmp_path):
     """The step donates its arguments: their memory is overwritten while a thread still saves the old values."""
     update = jax.jit(lambda x: jax.tree.map(lambda v: v + 1, x), donate_argnums=0)

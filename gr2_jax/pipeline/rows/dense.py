@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from gr2_jax.array_files import map_array
 from gr2_jax.data.batches import cut_inputs
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import SettingError, UserError, check_above_zero, check_least
@@ -18,9 +17,16 @@ from gr2_jax.experiment import VectorRow
 from gr2_jax.models.bi_encoder import BiEncoder
 from gr2_jax.objectives.dense import dense_loss
 from gr2_jax.pipeline.initial_weights import starting_params, weights_fingerprint
-from gr2_jax.pipeline.rows.training import check_fingerprints, graded_batches, trained_config, trained_seconds
+from gr2_jax.pipeline.rows.training import (
+    VECTORS,
+    check_fingerprints,
+    graded_batches,
+    read_document_vectors,
+    trained_config,
+    trained_seconds,
+)
 from gr2_jax.pipeline.run import Run
-from gr2_jax.pipeline.stage import Stage, fingerprint_of, reading_stage
+from gr2_jax.pipeline.stage import Stage, fingerprint_of
 from gr2_jax.progress import say
 from gr2_jax.search.dense import DenseIndex
 from gr2_jax.training.checkpoints import restore_params
@@ -28,7 +34,6 @@ from gr2_jax.training.job import TrainingJob
 from gr2_jax.training.loop import train
 from gr2_jax.training.optimiser import make_optimiser
 
-VECTORS = "vectors.npy"
 _DOCUMENTS_AT_ONCE, _QUERIES_AT_ONCE = 256, 64
 
 _BLOCK = 8192  # documents
@@ -136,16 +141,7 @@ class DenseRow(VectorRow):
     def document_vectors(self, run: Run) -> Float[np.ndarray, "N F"]:
         made = self._vectors(run)
         directory = made.directory if made.done else _vectors_of_before(run.training(self.name))
-        if directory is None:
-            raise UserError(
-                f"{self.name} in {run.paths.root} has no vectors of its documents yet: run the same command again to "
-                "finish it"
-            )
-        with reading_stage(directory, VECTORS) as path:
-            vectors = map_array(path, ndim=2)
-            if len(vectors) != len(run.doc_ids) or vectors.dtype != np.float32:
-                raise UserError(f"{path} is damaged: it holds {len(vectors)} vectors of {vectors.dtype}")
-            return vectors
+        return read_document_vectors(run, self.name, directory)
 
     # searching
 

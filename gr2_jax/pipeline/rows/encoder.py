@@ -6,16 +6,14 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float, Int
 
-from gr2_jax.array_files import map_array
 from gr2_jax.errors import SettingError, UserError, check_least
 from gr2_jax.experiment import VectorRow
+from gr2_jax.pipeline.rows.training import VECTORS, read_document_vectors
 from gr2_jax.pipeline.run import Run
-from gr2_jax.pipeline.stage import Stage, fingerprint_of, reading_stage
+from gr2_jax.pipeline.stage import Stage, fingerprint_of
 from gr2_jax.progress import say
 from gr2_jax.search.dense import DenseIndex
 from gr2_jax.search.text_encoder import TextEncoder, encoder_fingerprint
-
-VECTORS = "vectors.npy"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,16 +57,7 @@ class EncoderRow(VectorRow):
 
     def document_vectors(self, run: Run) -> Float[np.ndarray, "N F"]:
         stage = self._stage(run)
-        if not stage.done:
-            raise UserError(
-                f"{self.name} in {run.paths.root} has no vectors of its documents yet: run the same command again to "
-                "finish it"
-            )
-        with reading_stage(stage.directory, VECTORS) as path:
-            vectors = map_array(path, ndim=2)
-            if len(vectors) != len(run.doc_ids) or vectors.dtype != np.float32:
-                raise UserError(f"{path} is damaged: it holds vectors {vectors.shape} of {vectors.dtype}")
-            return vectors
+        return read_document_vectors(run, self.name, stage.directory if stage.done else None)
 
     def _stage(self, run: Run) -> Stage:
         made_of = [run.examples_fingerprint, self.length, self.document_prefix, encoder_fingerprint(self.encoder)]

@@ -94,4 +94,5 @@ class RerankedRow(Row):
         return self.documents
 
     def train_seconds(self, run: Run) -> float | None:
+        """The other row's; a docid scheme's model counts for no row."""
         return run.row(self.row).train_seconds(run)

@@ -1,14 +1,21 @@
 """What rows with a training have in common."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
+from gr2_jax.array_files import map_array
 from gr2_jax.data.batches import GradedBatches
 from gr2_jax.errors import UserError
 from gr2_jax.files import reading
 from gr2_jax.models import T5Config
 from gr2_jax.models.config import config_from
 from gr2_jax.pipeline.run import Run
-from gr2_jax.pipeline.stage import STAGE_FILE, Stage, fingerprint_of
+from gr2_jax.pipeline.stage import STAGE_FILE, Stage, fingerprint_of, reading_stage
+
+VECTORS = "vectors.npy"
 
 
 def list_fingerprint(run: Run, decides: list) -> str:
@@ -52,3 +59,16 @@ def graded_batches(run: Run, **changes: Any) -> GradedBatches:
         eos=retrieval.model.input_end,
         **changes,
     )
+
+
+def read_document_vectors(run: Run, row: str, directory: Path | None) -> Float[np.ndarray, "N F"]:
+    """The vectors of a row's documents, mapped from the folder where they are; None: nowhere yet, a `UserError`."""
+    if directory is None:
+        raise UserError(
+            f"{row} in {run.paths.root} has no vectors of its documents yet: run the same command again to finish it"
+        )
+    with reading_stage(directory, VECTORS) as path:
+        vectors = map_array(path, ndim=2)
+        if len(vectors) != len(run.doc_ids) or vectors.dtype != np.float32:
+            raise UserError(f"{path} is damaged: it holds vectors {vectors.shape} of {vectors.dtype}")
+        return vectors

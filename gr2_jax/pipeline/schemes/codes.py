@@ -33,7 +33,7 @@ class CodeScheme(Scheme):
     def base(self) -> int:
         """Different codes per level."""
 
-    def _spelled(self, run: Run, codes: Int[np.ndarray, "*N L"]) -> Int[np.ndarray, "*N L"]:
+    def spelled(self, run: Run, codes: Int[np.ndarray, "*N L"]) -> Int[np.ndarray, "*N L"]:
         """Codes from 0, -1 after the last level of a document -> tokens, 0-padded."""
         levels = codes.shape[-1]
         _check_room(run, self, levels, self.base * (levels if self.levels_differ else 1))
@@ -51,7 +51,7 @@ class CodeScheme(Scheme):
     def _unique(self, run: Run, codes: Callable[[], Int[np.ndarray, "N L"]]) -> FixedCandidates:
         """Of one candidate per document. `codes` are computed when they are first needed: of several processes by the
         one that builds the docids."""
-        tokens = functools.cache(lambda: self._spelled(run, codes()))
+        tokens = functools.cache(lambda: self.spelled(run, codes()))
         return FixedCandidates(lambda rows: tokens()[rows][:, None], scheme_fingerprint(run, self), reads_as_text=False)
 
 
@@ -96,7 +96,8 @@ class Quantised(CodeScheme):
         return self.nearest(run, self.vectors(run), lambda: quantised().centroids, extras)
 
     def open_further(self, run: Run, made: Path) -> FixedCandidates:
-        return self.nearest(run, self.vectors(run), lambda: self.read_centroids(made / SENTINEL_VECTORS))
+        centroids = functools.cache(lambda: self.read_centroids(made / SENTINEL_VECTORS))
+        return self.nearest(run, self.vectors(run), centroids)
 
     def nearest(
         self,
@@ -108,7 +109,7 @@ class Quantised(CodeScheme):
         """Candidates by centroids that are made or read when they are first needed."""
 
         def candidates(rows: Int[np.ndarray, "n"]) -> Candidates:
-            return self._spelled(run, nearest_tuples(UnitRows(vectors, rows), centroids(), self.candidates))
+            return self.spelled(run, nearest_tuples(UnitRows(vectors, rows), centroids(), self.candidates))
 
         return FixedCandidates(candidates, scheme_fingerprint(run, self), extras, reads_as_text=False)
 

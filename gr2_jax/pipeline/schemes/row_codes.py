@@ -4,11 +4,13 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int
 
-from gr2_jax.docids import Codes, centroids_elsewhere
+from gr2_jax.docids import Codes, centroids_elsewhere, nearest_tuples
 from gr2_jax.docids.clusters import SideBySide, UnitRows, Vectors
 from gr2_jax.errors import SettingError, UserError, nearest
 from gr2_jax.experiment import VectorRow
+from gr2_jax.experiment.scheme import Candidates
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes.base import FixedCandidates
 from gr2_jax.pipeline.schemes.codes import ResidualCodes
@@ -34,6 +36,10 @@ class RowCodes(ResidualCodes):
         if not self.rows or len(set(self.rows)) < len(self.rows):
             raise SettingError(self, "rows", f"is {', '.join(self.rows) or 'empty'}: name one row or several different")
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return tuple(name for name in self.rows if name != LSA)
+
     def check(self, run: Run) -> None:
         super().check(run)
         known = [row.name for row in run.rows if isinstance(row, VectorRow)]
@@ -42,7 +48,7 @@ class RowCodes(ResidualCodes):
                 f"scheme {self.name} codes vectors of row {unknown}, which is no dense or encoder row of the table: "
                 f"{nearest(unknown, [*known, LSA])}"
             )
-        if run.experiment.augmentation.generated and set(self.rows) - {LSA}:
+        if run.experiment.augmentation.generated and self.reads:
             raise UserError(
                 f"scheme {self.name} needs {', '.join(self.rows)} before the docids, and queries are generated after "
                 "them: set --augmentation.generated 0"
@@ -69,13 +75,17 @@ class RowCodes(ResidualCodes):
         return quantised._replace(centroids=centroids_elsewhere(own, quantised.codes, self.codes))
 
     def open_further(self, run: Run, made: Path) -> FixedCandidates:
-        rows = np.arange(len(run.doc_ids))
-        vectors = self._joined(run, [row.encode_documents(run, rows) for row in self._rows(run)])
-        return self.nearest(run, vectors, lambda: self.read_centroids(made / _CENTROIDS))
+        centroids = self.read_centroids(made / _CENTROIDS)
+
+        def candidates(rows: Int[np.ndarray, "n"]) -> Candidates:
+            vectors = self._joined(run, [row.encode_documents(run, rows) for row in self._rows(run)], rows)
+            return self.spelled(run, nearest_tuples(UnitRows(vectors), centroids, self.candidates))
+
+        return FixedCandidates(candidates, "", reads_as_text=False)  # nothing is kept under a fingerprint
 
     def _rows(self, run: Run) -> list[VectorRow]:
-        return [run.row(name) for name in self.rows if name != LSA]
+        return [run.row(name) for name in self.reads]
 
-    def _joined(self, run: Run, of_rows: list[Vectors]) -> Vectors:
-        lsa = [run.semantics.document_vectors] if LSA in self.rows else []
+    def _joined(self, run: Run, of_rows: list[Vectors], rows: slice | Int[np.ndarray, "n"] = slice(None)) -> Vectors:
+        lsa = [run.semantics.document_vectors[rows]] if LSA in self.rows else []
         return SideBySide([*lsa, *of_rows])

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gr2_jax.errors import UserError
 from gr2_jax.evaluation.few_queries import rough_means
 from gr2_jax.evaluation.significance import holm, paired_t_test
 from gr2_jax.evaluation.table import Cell, Spread, format_table
@@ -49,7 +50,13 @@ class Measured:
     def measures(self) -> tuple[str, ...]:
         """Those that every point has, in the order of the first."""
         tables = [next(iter(scores.values.values()), {}) for scores in self.scores.values()]
-        return tuple(measure for measure in tables[0] if all(measure in table for table in tables))
+        common = tuple(measure for measure in tables[0] if all(measure in table for table in tables))
+        if not common:
+            raise UserError(
+                f"the points of the study {self.study.name} have no measure in common (one has "
+                f"{', '.join(tables[0])}): give --evaluation.measures, or another --workdir"
+            )
+        return common
 
     @cached_property
     def key(self) -> str:

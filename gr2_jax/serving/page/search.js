@@ -103,7 +103,7 @@ function listOf(result, only) {
   const proof = section.querySelector(".proof"), proven = result.hits.filter((hit) => hit.proven).length;
   proof.classList.toggle("whole", proven > 0 && proven === result.hits.length);
   const proves = about.rows.find((row) => row.name === result.row).proves;
-  proof.textContent = !result.hits.length ? "" : !proves ? "Not proven: with these scores nothing can be." : proven === result.hits.length
+  proof.textContent = !result.hits.length ? "" : !proves ? "Not proven: the row joins or reranks lists, which proves nothing." : proven === result.hits.length
     ? `Proven: no other document${only ? " with such an id" : ""} scores higher than these ${proven}.`
     : `Proven: the first ${proven} of ${result.hits.length}; a better document than the others may have been missed.`;
   if (!result.hits.length) {
