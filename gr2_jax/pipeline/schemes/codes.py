@@ -137,6 +137,9 @@ class ResidualCodes(Quantised):
 
     name: str = "rq"
 
+    def settings(self) -> list:
+        return [self, "residuals by direction"]  # before 28 November 2026 from a random start: other codes
+
     def quantise(self, run: Run) -> Codes:
         return residual_codes(self.vectors(run), levels=self.levels, codes=self.codes, seed=run.experiment.seed)
 
