@@ -8,8 +8,9 @@ ClueWeb09 needs a licence, see configs/clueweb500k.py. What differs from that co
 words, which are read from the disk block by block, where the docid model would write for every page; batches are
 larger, so that the training reads every page about once; one split, since every fold would write the collection again;
 and no rows that hold an index of all pages in memory (BM25, LSA).
-Hardware: a disk of several terabytes beside the collection, and 8 GPUs with 80 GB, or a pod of configs/pods/. Not run
-here, so no time of ours and no score: gr2 rehearse measures the stages before the training.
+Hardware: the training was planned on v5e:16x16 only, with configs/pods/v5e_256.py. A run without training would leave
+616 GB on the disk, by the line through 20,000 and 40,000 generated documents (gr2 rehearse; see
+tests/benchmarks/RESULTS.md). Not run here, so no time of ours and no score.
 """
 
 from gr2_jax.experiment import CorpusConfig

@@ -8,8 +8,8 @@ gr2 run configs/gov2.py configs/variants/gr2p.py     GR2P, after gr2 train confi
 which are read from the disk block by block, where the docid model would write for every page; batches are larger, so
 that the training reads every page about once; one split, since every fold would write the collection again; and no rows
 that hold an index of all pages in memory (BM25, LSA).
-Hardware: a disk of several terabytes beside the collection, and 8 GPUs with 80 GB, or a pod of configs/pods/. Not run
-here, so no time of ours and no score: gr2 rehearse measures the stages before the training.
+Hardware: not planned. Not run here, so no time of ours and no score: gr2 rehearse measures the stages before the
+training.
 """
 
 from gr2_jax.experiment import CorpusConfig

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float
 
 from gr2_jax.buckets import local_copy
 from gr2_jax.corpus import CollectionStream, Document, Qrels
@@ -57,8 +58,18 @@ class Statistics:
         check_above_zero(self, "zipf")
         if not self.median_words <= self.words < math.inf:
             raise SettingError(self, "words", f"is {self.words}: the mean is at least the median, {self.median_words}")
+        if not isinstance(self.judged, (tuple, list)) or not all(map(_is_judged, self.judged)):
+            needed = "it must be pairs of a whole number, the grade, and a finite mean of at least 0"
+            raise SettingError(self, "judged", f"is {self.judged}: {needed}")
         if not any(grade > 0 and count > 0 for grade, count in self.judged):
             raise SettingError(self, "judged", f"is {self.judged}: documents of a grade above 0 are missing")
+
+
+def _is_judged(pair: object) -> bool:
+    match pair:
+        case (int(), int() | float() as mean):
+            return 0 <= mean < math.inf
+    return False
 
 
 def load_statistics(path: str) -> Statistics:
@@ -90,8 +101,7 @@ class _Generator:
     def __init__(self, statistics: Statistics, seed: int):
         self._statistics, self._seed = statistics, seed
         self._sigma = math.sqrt(2 * math.log(statistics.words / statistics.median_words))
-        odds = np.arange(1, statistics.different_words + 1) ** -float(statistics.zipf)
-        self._steps = np.cumsum(odds) / odds.sum()
+        self._steps = zipf_steps(statistics.different_words, statistics.zipf)
         self._words = np.array(list(itertools.islice(made_up_words(), statistics.different_words)), object)
 
     def document(self, number: int) -> Document:
@@ -140,6 +150,13 @@ class _Generator:
 
     def _rng(self, purpose: int, number: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, purpose, number])
+
+
+def zipf_steps(words: int, zipf: float) -> Float[np.ndarray, "words"]:
+    """The shares of the first word, of the first two and so on; the last is exactly 1, so that a draw below 1 has a
+    word."""
+    cumulated = np.cumsum(np.arange(1, words + 1) ** -float(zipf))
+    return cumulated / cumulated[-1]
 
 
 def made_up_words() -> Iterator[str]:

@@ -92,9 +92,9 @@ def paper_experiment(name: str, corpus: CorpusConfig, *, docids: Scheme, positiv
 
 
 def whole_collection(name: str, corpus: CorpusConfig, *, texts: int) -> Experiment:
-    """The same training over tens of millions of documents. Docids are words that are read from the documents block by
-    block; docid vectors are small, and divided over the devices; and rows that hold an index of all texts in memory are
-    left out.
+    """The paper's experiment over tens of millions of documents. Docids are words that are read from the documents
+    block by block; docid vectors are small, and divided over the devices; and rows that hold an index of all texts in
+    memory are left out.
 
     Args:
         texts: Indexing texts in a batch, of which half are documents: with the paper's 64, its steps would read few of

@@ -8,7 +8,13 @@ import pytest
 
 from gr2_jax.corpus import validate, write_collection
 from gr2_jax.errors import UserError
-from gr2_jax.planning.generated_collection import Statistics, generated_collection, load_statistics, made_up_words
+from gr2_jax.planning.generated_collection import (
+    Statistics,
+    generated_collection,
+    load_statistics,
+    made_up_words,
+    zipf_steps,
+)
 
 DOCUMENTS = 2000
 SMALL = {
@@ -81,6 +87,13 @@ def test_frequencies_of_words_fall_with_their_rank_by_zipfs_law(zipf):
     assert slope == pytest.approx(-zipf, abs=0.06)
 
 
+@pytest.mark.parametrize(("words", "zipf"), [(1_000_000, 1.0), (5000, 0.8), (1, 1.0)])
+def test_every_draw_below_one_has_a_word(words, zipf):
+    steps = zipf_steps(words, zipf)
+    assert len(steps) == words
+    assert steps[-1] == 1.0
+
+
 def test_words_are_different():
     assert len(set(itertools.islice(made_up_words(), 10_000))) == 10_000
 
@@ -129,6 +142,18 @@ def test_with_fewer_documents_than_judgements_the_best_grades_remain():
         ({"untitled": 1.5}, "untitled is 1.5"),
         ({"zipf": 0.0}, "zipf is 0.0"),
         ({"judged": ((0, 4.0), (-2, 1.0))}, "documents of a grade above 0 are missing"),
+        *(
+            ({"judged": judged}, "judged is .*: it must be pairs of a whole number")
+            for judged in (
+                3,
+                ((1,),),
+                (1, 2.0),
+                ((1, -2.0),),
+                ((1.5, 2.0),),
+                ((1, float("nan")),),
+                ((1, float("inf")),),
+            )
+        ),
     ],
 )
 def test_statistics_that_no_collection_has_are_refused(changes, said):
