@@ -24,6 +24,10 @@ class SettingError(UserError):
         self.field, self.fault = field, fault
 
 
+class NotInstalled(UserError):
+    """What was asked for needs the libraries of an extra, which are missing."""
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Returns a hint such as `did you mean 'seed'?`, or the valid names if none is close."""
     names = sorted(valid)

@@ -35,12 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     from gr2_jax.planning.topology import prepare_environment
 
+    if not options.topology and (options.pretraining or options.quick):
+        word = "--pretraining" if options.pretraining else "--quick"
+        raise UserError(f"{word} is of the bill, which needs --topology, such as --topology v5e:16x16")
     for topology in options.topology:
         prepare_environment(topology)  # before JAX is used
     from gr2_jax.experiment import Experiment
     from gr2_jax.experiment.loading import load_experiment, override
     from gr2_jax.files import write_json
-    from gr2_jax.planning.bill import bill, trainings_of
+    from gr2_jax.planning.bill import bill, check_topologies, trainings_of
     from gr2_jax.planning.generated_collection import load_statistics
     from gr2_jax.planning.rehearsal import REPORT, rehearse
     from gr2_jax.planning.rehearsal_table import bill_table, rehearsal_lines
@@ -49,10 +52,11 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     if not isinstance(experiment, Experiment):
         raise UserError(f"{options.config[0]} is a pre-training: gr2 rehearse takes a config with a collection")
     statistics = load_statistics(options.config[0])
-    trainings = trainings_of(options.config, settings, options.pretraining)
+    trainings = trainings_of(options.config, settings, options.pretraining) if options.topology else ()
     workdir = options.workdir or f"{experiment.workdir}-rehearsal"
     if is_in_bucket(workdir):
         raise UserError(f"--workdir {workdir} is in a bucket: a rehearsal measures a disk, so give a folder on one")
+    check_topologies(options.topology)
     directory = Path(workdir)
     report = rehearse(experiment, statistics, directory, options.documents)
     if options.topology:

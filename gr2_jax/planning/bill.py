@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gr2_jax.errors import UserError
+from gr2_jax.errors import NotInstalled, UserError
 from gr2_jax.experiment import Pretraining, Settings
 from gr2_jax.experiment.loading import load_experiment, override
 from gr2_jax.planning.overlays import check_division, fitting_overlays
 from gr2_jax.planning.plan import Pod, plan_training
+from gr2_jax.progress import say
 
 _PRETRAINING = "wikipedia.py"
 _SHOWN = ("fits", "chips", "step_seconds", "steps", "hours", "chip_hours")
@@ -46,6 +47,15 @@ def trainings_of(files: Sequence[str], settings: Sequence[str], pretraining: str
         dataclasses.replace(training, name=f"{training.name} {experiment.name}")
         for training, experiment in zip(found, loaded, strict=True)
     )
+
+
+def check_topologies(topologies: Sequence[str]) -> None:
+    """Raises `UserError` for a topology that its compiler does not know, and says which ones have no compiler here."""
+    for topology in topologies:
+        try:
+            Pod.of(topology, 1)
+        except NotInstalled as missing:
+            say(f"{topology} will be left out of the bill: {missing}")
 
 
 def bill(trainings: Sequence[Training], topologies: Sequence[str], *, quick: bool) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import pkgutil
 import re
 from typing import NamedTuple
 
-from gr2_jax.errors import UserError, install
+from gr2_jax.errors import NotInstalled, UserError, install
 from gr2_jax.training.chips import CHIPS, Chip, hosts_and_gpus
 
 
@@ -62,10 +62,11 @@ def gpu_devices(topology: str) -> list:
     """The devices of a topology such as `h100:8` or `h100:4x8`, host by host.
 
     Raises:
-        UserError: The CUDA plugin is not installed, or does not know the GPU.
+        NotInstalled: The CUDA plugin is missing.
+        UserError: It does not know the GPU.
     """
     if not _plugins():
-        raise UserError(f"planning for GPUs needs JAX's CUDA plugin: {install('cuda')}")
+        raise NotInstalled(f"planning for GPUs needs JAX's CUDA plugin: {install('cuda')}")
     from jax.experimental import topologies
 
     chip, (hosts, gpus) = CHIPS[topology.split(":")[0]], hosts_and_gpus(topology)

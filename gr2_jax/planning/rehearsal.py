@@ -5,6 +5,7 @@ collection from what does not.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from gr2_jax.corpus import write_collection
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import Experiment, VocabularyConfig
 from gr2_jax.files import read_json, reading, refuse_occupied, write_json
-from gr2_jax.lock import holding
+from gr2_jax.lock import LOCK_FILE, holding
 from gr2_jax.memory import own_memory
 from gr2_jax.models import preset
 from gr2_jax.pipeline.checks import check
@@ -42,8 +43,8 @@ COLLECTION, OPENED, BATCHES, TRAINING = "collection", "opened", "batches", "trai
 
 def rehearsed(experiment: Experiment, statistics: Statistics) -> Experiment:
     """The experiment over one split of a generated collection, with models of a tiny width: its first trained row, and
-    its batches of at most 64 queries and texts. Raises `UserError` for settings that no run over such a collection
-    could have."""
+    its batches of at most 64 queries and texts. Queries that a model would generate are left out. Raises `UserError`
+    for settings that no run over such a collection could have, and where no row is trained."""
     corpus, vocabulary, batch = experiment.corpus, experiment.vocabulary, experiment.retrieval.batch
     tested = statistics.queries // corpus.folds if corpus.folds else corpus.test_queries
     _refuse_unfit(experiment, statistics, held_out=corpus.validation_queries + tested)
@@ -53,6 +54,8 @@ def rehearsed(experiment: Experiment, statistics: Statistics) -> Experiment:
         vocabulary = VocabularyConfig(size=_PIECES, extra_ids=vocabulary.extra_ids)
     most = {name: min(_AT_MOST, getattr(batch, name)) for name in ("queries", "indexing_texts")}
     trained = [row.name for row in experiment.rows if isinstance(row, System) and row.self_negatives is None]
+    if not trained:
+        raise UserError(f"{experiment.name} trains no row: a rehearsal needs one, such as System('GR2S', SCHEME)")
     return dataclasses.replace(
         with_retrieval(
             small,
@@ -61,6 +64,7 @@ def rehearsed(experiment: Experiment, statistics: Statistics) -> Experiment:
         ),
         corpus=dataclasses.replace(corpus, **one_split),
         vocabulary=vocabulary,
+        augmentation=dataclasses.replace(small.augmentation, generated=0, generator=None),
         docids=dataclasses.replace(small.docids, max_length=experiment.docids.max_length),
         rows=tuple(row for row in small.rows if row.name in trained[:1]),
         evaluation=dataclasses.replace(small.evaluation, weights=()),
@@ -96,33 +100,45 @@ def rehearse(experiment: Experiment, statistics: Statistics, directory: Path, do
     own_memory()  # where the system does not tell it, nothing could be measured
     tiny = rehearsed(experiment, statistics)
     check(Run(tiny, directory))
-    report = _begun(tiny, statistics, directory)
-    with holding(directory):
+    with holding(directory, Path(f"{directory.resolve()}{LOCK_FILE}")):  # beside it: a new one must be empty
+        report = _begun(tiny, experiment, statistics, directory)
         for size in (documents // 2, documents):
             _run(tiny, statistics, directory, size, report, trained=size == documents)
         batch = tiny.retrieval.batch
+        schemes = [scheme.name for scheme in tiny.docids.schemes if scheme.costly]
+        written = [f"{stage}/{name}" for name in schemes for stage in ("docids", "quality")]
         report |= {
             "documents": documents,
             "examples": STEPS * (batch.queries + batch.indexing_texts),
             "widths": [preset(one.retrieval.model.preset).d_model for one in (tiny, experiment)],
-            "whole": whole_collection(report["measured"], documents, statistics.documents),
+            "written": written,
+            "whole": whole_collection(report["measured"], documents, statistics.documents, written),
         }
         write_json(directory / REPORT, report)
     return report
 
 
-def _begun(tiny: Experiment, statistics: Statistics, directory: Path) -> dict[str, Any]:
-    """What an earlier start has left, or what this one begins with."""
+def _begun(tiny: Experiment, experiment: Experiment, statistics: Statistics, directory: Path) -> dict[str, Any]:
+    """What an earlier start has left, or what this one begins with. A bill is of the experiment in its full size: it
+    goes where that has changed, while what was measured stays."""
     path = directory / REPORT
     fingerprint = fingerprint_of([dataclasses.replace(tiny, name="", workdir=""), statistics])
+    billed = fingerprint_of(experiment)
     if path.is_file():
         with reading(path):
             report = dict(read_json(path))
             if report["fingerprint"] != fingerprint:
                 raise UserError(f"{path} is of another experiment or other statistics: give another --workdir")
-            return report
+            if report.get("billed") != billed:
+                report.pop("bill", None)
+            return report | {"billed": billed}
     refuse_occupied(directory)
-    report = {"fingerprint": fingerprint, "statistics": dataclasses.asdict(statistics), "measured": {}}
+    report = {
+        "fingerprint": fingerprint,
+        "billed": billed,
+        "statistics": dataclasses.asdict(statistics),
+        "measured": {},
+    }
     write_json(path, report)
     return report
 
@@ -168,9 +184,11 @@ def _write(statistics: Statistics, size: int, out: Path) -> None:
     write_collection(generated_collection(statistics, size), out)
 
 
-def whole_collection(by_size: dict[str, dict[str, Figures]], documents: int, whole: int) -> dict[str, Figures]:
+def whole_collection(
+    by_size: dict[str, dict[str, Figures]], documents: int, whole: int, written: Sequence[str] = ()
+) -> dict[str, Figures]:
     """Each stage's figures for `whole` documents: on the line through those of `documents` and of half of them. What
-    was less with more documents counts as constant."""
+    was less with more documents counts as constant. `written` are the stages whose docids a model writes."""
     half, full = by_size[str(documents // 2)], by_size[str(documents)]
     growth = (whole - documents) / (documents - documents // 2)
     return {
@@ -180,10 +198,12 @@ def whole_collection(by_size: dict[str, dict[str, Figures]], documents: int, who
             if name != "began"
         }
         for part, figures in full.items()
-        if part in half and grows(part)
+        if part in half and _grows(part, written)
     }
 
 
-def grows(part: str) -> bool:
-    """Whether the part is a stage that a run over the whole collection has, and costs here what it costs there."""
-    return part.split("/")[0] not in (COLLECTION, BATCHES, TRAINING, "vectors")
+def _grows(part: str, written: Sequence[str]) -> bool:
+    """Whether the part is a stage that a run over the whole collection has, and costs here what it costs there, which
+    is not so where a model works, since it is tiny here."""
+    stage, *names = part.split("/")
+    return stage not in (COLLECTION, BATCHES, TRAINING, "vectors") and "/".join([stage, *names[:1]]) not in written

@@ -6,7 +6,7 @@ from typing import Any
 from gr2_jax.evaluation.table import format_table
 from gr2_jax.pipeline.prepare import LARGE
 from gr2_jax.planning.measuring import Figures
-from gr2_jax.planning.rehearsal import BATCHES, STEPS, TRAINING, grows
+from gr2_jax.planning.rehearsal import BATCHES, STEPS, TRAINING
 
 _HERE = ("seconds", "CPU s", "MiB", "bytes/doc")
 _WHOLE = ("all: CPU h", "all: GiB", "all: GB")  # not by the clock: a busy machine would be taken for growth
@@ -23,7 +23,10 @@ def rehearsal_lines(name: str, report: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield stage_table(measured, report["whole"], documents)
     yield ""
-    yield "MiB and GiB are what a stage takes beyond what the process held before; of the whole run, all that it held."
+    yield (
+        "MiB and GiB are what a stage takes beyond what the process held before; "
+        "the last line counts all that the process held."
+    )
     rate = report["examples"] / measured[BATCHES]["seconds"]
     yield (
         f"batches: {rate:,.0f} examples a second are read ({STEPS} steps); {STEPS} steps of training at a tiny width "
@@ -33,10 +36,12 @@ def rehearsal_lines(name: str, report: Mapping[str, Any]) -> Iterator[str]:
     for part in (part for part in measured if part.startswith("vectors/")):
         size = measured[part]["disk_bytes"] / documents * whole * width / tiny
         yield f"{part} in the model's width, {width}: {size / 1e9:,.0f} GB by arithmetic"
+    if report["written"]:
+        yield f"{', '.join(report['written'])}: not in the columns of all, since a model works there, here a tiny one"
     if half < LARGE < whole:
         yield (
-            f"with fewer than {2 * LARGE:,} documents what is bounded by a sample or a block (LSA vectors, docids) "
-            f"seems to grow: the memory for {whole:,} is then far too high, so rehearse with more"
+            f"memory that has a limit (LSA's sample of {LARGE:,} documents, blocks of docids) still grows below "
+            f"{2 * LARGE:,} documents: the memory for {whole:,} is far too high, so rehearse with more"
         )
 
 
@@ -44,7 +49,7 @@ def stage_table(measured: Mapping[str, Figures], whole: Mapping[str, Figures], d
     """A row for each part, in the order in which they began, and one for the run, the sum of its stages."""
     parts = sorted(measured, key=lambda part: measured[part]["began"])
     rows = {part: _here(measured[part], documents) | _there(whole.get(part)) for part in parts}
-    stages = [part for part in parts if grows(part) and not _is_inside(part, measured)]
+    stages = [part for part in parts if part in whole and not _is_inside(part, measured)]
     total = _here(_sum([measured[part] for part in stages]), documents)
     rows["a run without training"] = total | _there(_sum([whole[part] for part in stages]))
     return format_table(rows, (*_HERE, *_WHOLE), heading="stage")

@@ -3,7 +3,7 @@
 import importlib.util
 import os
 
-from gr2_jax.errors import UserError, install
+from gr2_jax.errors import NotInstalled, UserError, install
 from gr2_jax.planning import gpus
 from gr2_jax.training.chips import chip_of
 
@@ -26,12 +26,13 @@ def devices_of(topology: str, slices: int = 1) -> list:
     """The devices of a topology such as `v5e:16x16` or `h100:8`, or of several TPU slices of that shape.
 
     Raises:
-        UserError: The compiler is not installed, or does not know the topology.
+        NotInstalled: The compiler is missing.
+        UserError: It does not know the topology.
     """
     if chip_of(topology).is_gpu:
         return gpus.gpu_devices(topology)
     if importlib.util.find_spec("libtpu") is None:
-        raise UserError(f"planning needs the TPU's compiler: {install('tpu')}")
+        raise NotInstalled(f"planning needs the TPU's compiler: {install('tpu')}")
     from jax.experimental import topologies
 
     several = {"num_slices": slices} if slices > 1 else {}

@@ -7,17 +7,20 @@ import types
 import pytest
 
 from gr2_jax.cli import main
-from gr2_jax.errors import UserError
+from gr2_jax.errors import NotInstalled, UserError
 from gr2_jax.experiment import BatchConfig, CorpusConfig, DocidConfig, Experiment, VocabularyConfig
+from gr2_jax.experiment.loading import load_experiment
+from gr2_jax.lock import holding
 from gr2_jax.pipeline.rows import BASELINES, SelfNegatives, System
 from gr2_jax.pipeline.schemes import Keywords, Titles
 from gr2_jax.planning import bill as billing
 from gr2_jax.planning import rehearsal
 from gr2_jax.planning.bill import bill, trainings_of
-from gr2_jax.planning.generated_collection import Statistics
+from gr2_jax.planning.generated_collection import Statistics, load_statistics
 from gr2_jax.planning.plan import Pod
 from gr2_jax.planning.rehearsal import REPORT, rehearse, rehearsed, whole_collection
 from gr2_jax.planning.rehearsal_table import bill_table, rehearsal_lines, stage_table
+from gr2_jax.recipes.overlays import with_batch
 from gr2_jax.recipes.scratch import retrieval
 from gr2_jax.training.chips import CHIPS
 
@@ -41,6 +44,7 @@ EXPERIMENT = Experiment(
     vocabulary=VocabularyConfig(size=150, extra_ids=20),
     docids=DocidConfig(schemes=(Keywords(),)),
     retrieval=retrieval(steps=1000, batch=BATCH),
+    rows=(System("GR2S", "keywords"),),
 )
 STAGES = ["corpus", "vocabulary", "examples", "docids/keywords", "quality/keywords"]
 EXAMPLES = [f"examples/{name}" for name in ("queries", "pseudo", "documents", "semantics")]
@@ -49,7 +53,7 @@ DOCIDS = [f"docids/keywords/{name}" for name in ("assignment", "trie", "docids.t
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The workdir of a rehearsal without rows, and what it returned."""
+    """The workdir of a rehearsal, and what it returned."""
     directory = tmp_path_factory.mktemp("rehearsals") / "whole"
     return directory, rehearse(EXPERIMENT, STATISTICS, directory, 200)
 
@@ -64,7 +68,7 @@ def test_every_stage_is_measured_over_half_the_documents_and_all(finished):
     parts = {*STAGES, *EXAMPLES, *DOCIDS, "collection", "opened", "batches"}
     assert report["measured"].keys() == {"100", "200"}
     assert set(report["measured"]["100"]) == parts
-    assert set(report["measured"]["200"]) == {*parts, "training"}
+    assert set(report["measured"]["200"]) == {*parts, "training", "vectors/GR2S"}
     assert set(report["whole"]) == parts - {"collection", "batches"}
 
 
@@ -87,6 +91,23 @@ def test_a_second_start_measures_nothing_again(finished):
     assert rehearse(EXPERIMENT, STATISTICS, directory, 200)["measured"] == report["measured"]
 
 
+def test_a_bill_stays_with_the_experiment_that_it_is_of(finished):
+    directory, report = finished
+    (directory / REPORT).write_text(json.dumps(report | {"bill": []}))
+    assert rehearse(EXPERIMENT, STATISTICS, directory, 200)["bill"] == []
+    longer = dataclasses.replace(EXPERIMENT, retrieval=retrieval(steps=2000, batch=BATCH))
+    changed = rehearse(longer, STATISTICS, directory, 200)
+    assert changed["measured"] == report["measured"]
+    assert "bill" not in changed
+    assert "bill" not in read(directory)
+
+
+def test_a_locked_rehearsal_is_left_alone(tmp_path):
+    with holding(tmp_path / "run", tmp_path / "run.lock"), pytest.raises(UserError, match="in use"):
+        rehearse(EXPERIMENT, STATISTICS, tmp_path / "run", 200)
+    assert not (tmp_path / "run").exists()
+
+
 def test_it_goes_on_after_a_kill(tmp_path, monkeypatch):
     def killed(run, compared):
         raise KeyboardInterrupt
@@ -102,16 +123,16 @@ def test_it_goes_on_after_a_kill(tmp_path, monkeypatch):
     kept = set(before["100"]) - {"opened"}
     assert {part: after["100"][part] for part in kept} == {part: before["100"][part] for part in kept}
     assert {*STAGES, *DOCIDS} <= set(after["100"])
-    assert set(after["200"]) == {*after["100"], "training"}
+    assert set(after["200"]) == {*after["100"], "training", "vectors/GR2S"}
 
 
 def test_the_command_trains_and_prints(tmp_path, monkeypatch, capsys):
     config = tmp_path / "config.py"
     config.write_text(
-        "import dataclasses\nfrom gr2_jax.pipeline.rows import System\n"
-        "from test_rehearsal import EXPERIMENT, STATISTICS\n"
-        "experiment = dataclasses.replace(EXPERIMENT, rows=(System('GR2S', 'keywords'),))\nstatistics = STATISTICS\n"
+        "from test_rehearsal import EXPERIMENT, STATISTICS\nexperiment, statistics = EXPERIMENT, STATISTICS\n"
     )
+    pretraining = tmp_path / "wikipedia.py"
+    pretraining.write_text("raise RuntimeError('loaded')")  # without a bill nobody asks for it
     words = ["rehearse", str(config), "--workdir", str(tmp_path / "run"), "--documents", "100"]
     with pytest.raises(SystemExit) as stop:
         main(words)
@@ -121,11 +142,14 @@ def test_the_command_trains_and_prints(tmp_path, monkeypatch, capsys):
     assert [name for name in first if name in STAGES] == STAGES
     assert first[-2:] == ["training", "vectors/GR2S"]
     assert "large: 100 generated documents, measured; all 10,000 by the line through 50 and 100" in printed
+    pretraining.unlink()
     monkeypatch.setattr("gr2_jax.planning.topology.prepare_environment", lambda topology: None)
     monkeypatch.setattr(billing.Pod, "of", no_compiler)
     with pytest.raises(SystemExit):
         main([*words, "--json", "--topology", "v5e:2x4"])
-    report = json.loads(capsys.readouterr().out)
+    shown = capsys.readouterr()
+    assert "v5e:2x4 will be left out of the bill: no compiler" in shown.err
+    report = json.loads(shown.out)
     assert report == read(tmp_path / "run")
     assert report["bill"] == [{"training": "S large", "topology": "v5e:2x4", "left_out": "no compiler"}]
     with pytest.raises(SystemExit):
@@ -135,7 +159,23 @@ def test_the_command_trains_and_prints(tmp_path, monkeypatch, capsys):
 
 
 def no_compiler(topology, slices):
-    raise UserError("no compiler")
+    raise NotInstalled("no compiler")
+
+
+def test_an_unknown_topology_is_refused_before_the_rehearsal(tmp_path, monkeypatch, capsys):
+    def of(topology, slices):
+        raise UserError(f"{topology} is not available") if topology == "v5e:3x5" else NotInstalled("no compiler")
+
+    monkeypatch.setattr("gr2_jax.planning.topology.prepare_environment", lambda topology: None)
+    monkeypatch.setattr(billing.Pod, "of", of)
+    words = ["rehearse", "configs/gov2.py", "--workdir", str(tmp_path / "run"), "--documents", "100"]
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--topology", "h100:8", "--topology", "v5e:3x5"])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert "h100:8 will be left out of the bill: no compiler" in said
+    assert "v5e:3x5 is not available" in said
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_rehearsed_run_differs_in_size_alone():
@@ -154,11 +194,23 @@ def test_the_rehearsed_run_differs_in_size_alone():
     assert (tiny.corpus.folds, tiny.corpus.documents, tiny.corpus.test_queries) == (0, None, 4)
 
 
+def test_large_batches_a_t5s_vocabulary_and_generated_queries_are_not_rehearsed():
+    experiment = load_experiment("configs/clueweb09b.py", "configs/variants/generated_queries.py")
+    tiny = rehearsed(with_batch(experiment, microbatches=2), load_statistics("configs/clueweb09b.py"))
+    batch = tiny.retrieval.batch
+    assert (batch.queries, batch.indexing_texts, batch.microbatches) == (64, 64, 1)
+    assert batch.length == experiment.retrieval.batch.length
+    assert tiny.vocabulary == VocabularyConfig(size=32_000, extra_ids=experiment.vocabulary.extra_ids)
+    assert (tiny.augmentation.generated, tiny.augmentation.generator) == (0, None)
+    assert [row.name for row in tiny.rows] == ["GR2S-no-negatives"]
+
+
 @pytest.mark.parametrize(
     ("changes", "statistics", "documents", "said"),
     [
         ({}, {}, 99, "--documents is 99: a rehearsal of large takes 100 to 10,000 documents"),
         ({}, {}, 10_001, "--documents is 10,001"),
+        ({"rows": BASELINES}, {}, 200, "large trains no row"),
         ({}, {"queries": 8}, 200, "large holds out 8 of 8 queries"),
         ({"docids": DocidConfig(schemes=(Titles(),))}, {}, 200, "docids.schemes.title needs a title .* 10% have none"),
     ],
@@ -185,7 +237,11 @@ def test_a_workdir_of_something_else_is_refused(finished, tmp_path):
     [
         (["configs/cranfield.py"], "configs/cranfield.py defines no `statistics"),
         (["configs/wikipedia.py"], "configs/wikipedia.py is a pre-training"),
-        (["configs/gov2.py", "--pretraining", "configs/gov500k.py"], "configs/gov500k.py is no pre-training"),
+        (
+            ["configs/gov2.py", "--pretraining", "configs/wikipedia.py"],
+            "--pretraining is of the bill, which needs --top",
+        ),
+        (["configs/gov2.py", "--quick"], "--quick is of the bill, which needs --topology"),
         (["configs/gov2.py", "--topology", "v9:2x2"], "no chip 'v9'"),
         (["configs/gov2.py", "--workdir", "gs://bucket/run"], "gs://bucket/run is in a bucket"),
     ],
@@ -196,6 +252,11 @@ def test_a_command_that_cannot_work_is_refused(words, said, capsys, tmp_path):
     assert stop.value.code == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_the_pretraining_of_a_bill_is_one():
+    with pytest.raises(UserError, match=r"configs/gov500k.py is no pre-training"):
+        trainings_of(["configs/gov2.py"], [], "configs/gov500k.py")
 
 
 def figures(began=0.0, **changes):
@@ -210,6 +271,16 @@ def test_the_whole_is_on_the_line_through_both():
     assert set(found) == {"corpus"}
     assert found["corpus"]["seconds"] == 10 + 0.2 * 1000  # a constant part of 10
     assert found["corpus"]["memory_bytes"] == 7  # it does not fall
+
+
+def test_docids_that_a_tiny_model_wrote_are_not_reckoned_for_the_whole(finished):
+    parts = ("docids/fusion", "docids/fusion/trie", "docids/keywords", "quality/fusion", "examples/fusion")
+    by_size = {size: dict.fromkeys(parts, figures()) for size in ("100", "200")}
+    written = ["docids/fusion", "quality/fusion"]
+    assert set(whole_collection(by_size, 200, 1000, written)) == {"docids/keywords", "examples/fusion"}
+    lines = "\n".join(rehearsal_lines("large", finished[1] | {"written": written}))
+    assert "docids/fusion, quality/fusion: not in the columns of all" in lines
+    assert "not in the columns of all" not in "\n".join(rehearsal_lines("large", finished[1]))
 
 
 def test_the_table_counts_each_stage_once():
@@ -239,9 +310,7 @@ def test_a_rehearsal_below_the_size_of_samples_says_so(finished):
     _, report = finished
     assert "rehearse with more" not in "\n".join(rehearsal_lines("large", report))
     more = report | {"statistics": report["statistics"] | {"documents": 1_000_000}}
-    assert "with fewer than 200,000 documents what is bounded by a sample or a block" in "\n".join(
-        rehearsal_lines("large", more)
-    )
+    assert "still grows below 200,000 documents" in "\n".join(rehearsal_lines("large", more))
 
 
 def test_the_bill_takes_the_overlay_of_the_pod(monkeypatch):
