@@ -105,8 +105,7 @@ def rehearse(experiment: Experiment, statistics: Statistics, directory: Path, do
         for size in (documents // 2, documents):
             _run(tiny, statistics, directory, size, report, trained=size == documents)
         batch = tiny.retrieval.batch
-        schemes = [scheme.name for scheme in tiny.docids.schemes if scheme.costly]
-        written = [f"{stage}/{name}" for name in schemes for stage in ("docids", "quality")]
+        written = written_by_models(tiny)
         report |= {
             "documents": documents,
             "examples": STEPS * (batch.queries + batch.indexing_texts),
@@ -200,6 +199,12 @@ def whole_collection(
         for part, figures in full.items()
         if part in half and _grows(part, written)
     }
+
+
+def written_by_models(experiment: Experiment) -> list[str]:
+    """The stages of the docids that a model writes."""
+    schemes = [scheme.name for scheme in experiment.docids.schemes if scheme.costly]
+    return [f"{stage}/{name}" for name in schemes for stage in ("docids", "quality")]
 
 
 def _grows(part: str, written: Sequence[str]) -> bool:

@@ -12,13 +12,13 @@ from gr2_jax.experiment import BatchConfig, CorpusConfig, DocidConfig, Experimen
 from gr2_jax.experiment.loading import load_experiment
 from gr2_jax.lock import holding
 from gr2_jax.pipeline.rows import BASELINES, SelfNegatives, System
-from gr2_jax.pipeline.schemes import Keywords, Titles
+from gr2_jax.pipeline.schemes import FusionQueries, Keywords, Titles
 from gr2_jax.planning import bill as billing
 from gr2_jax.planning import rehearsal
 from gr2_jax.planning.bill import bill, trainings_of
 from gr2_jax.planning.generated_collection import Statistics, load_statistics
 from gr2_jax.planning.plan import Pod
-from gr2_jax.planning.rehearsal import REPORT, rehearse, rehearsed, whole_collection
+from gr2_jax.planning.rehearsal import REPORT, rehearse, rehearsed, whole_collection, written_by_models
 from gr2_jax.planning.rehearsal_table import bill_table, rehearsal_lines, stage_table
 from gr2_jax.recipes.overlays import with_batch
 from gr2_jax.recipes.scratch import retrieval
@@ -276,7 +276,8 @@ def test_the_whole_is_on_the_line_through_both():
 def test_docids_that_a_tiny_model_wrote_are_not_reckoned_for_the_whole(finished):
     parts = ("docids/fusion", "docids/fusion/trie", "docids/keywords", "quality/fusion", "examples/fusion")
     by_size = {size: dict.fromkeys(parts, figures()) for size in ("100", "200")}
-    written = ["docids/fusion", "quality/fusion"]
+    both = dataclasses.replace(EXPERIMENT, docids=DocidConfig(schemes=(Keywords(), FusionQueries("fusion"))))
+    written = written_by_models(both)
     assert set(whole_collection(by_size, 200, 1000, written)) == {"docids/keywords", "examples/fusion"}
     lines = "\n".join(rehearsal_lines("large", finished[1] | {"written": written}))
     assert "docids/fusion, quality/fusion: not in the columns of all" in lines
