@@ -151,9 +151,9 @@ class Experiment(Settings):
         schemes are made of."""
         written = {scheme for row in self.rows if row.name in names for scheme in row.writes}
         schemes = tuple(scheme for scheme in self.docids.schemes if scheme.name in written)
-        kept = {*names, *(name for scheme in schemes for name in scheme.reads)}
-        rows = tuple(row for row in self.rows if row.name in kept)
-        return dataclasses.replace(self, rows=rows, docids=dataclasses.replace(self.docids, schemes=schemes))
+        docids = dataclasses.replace(self.docids, schemes=schemes)
+        rows = tuple(row for row in self.rows if row.name in {*names, *docids.reads})
+        return dataclasses.replace(self, rows=rows, docids=docids)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

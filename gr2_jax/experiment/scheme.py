@@ -99,3 +99,8 @@ class DocidConfig:
         names = [scheme.name for scheme in self.schemes]
         if repeated := next((name for name in names if names.count(name) > 1), None):
             raise SettingError(self, "schemes", f"has two schemes named '{repeated}': give one another name")
+
+    @property
+    def reads(self) -> set[str]:
+        """The names of the rows that schemes are made of."""
+        return {name for scheme in self.schemes for name in scheme.reads}

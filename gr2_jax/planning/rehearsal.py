@@ -66,7 +66,7 @@ def rehearsed(experiment: Experiment, statistics: Statistics) -> Experiment:
         vocabulary=vocabulary,
         augmentation=dataclasses.replace(small.augmentation, generated=0, generator=None),
         docids=dataclasses.replace(small.docids, max_length=experiment.docids.max_length),
-        rows=tuple(row for row in small.rows if row.name in trained[:1]),
+        rows=tuple(row for row in small.rows if row.name in {*trained[:1], *small.docids.reads}),
         evaluation=dataclasses.replace(small.evaluation, weights=()),
     )
 

@@ -52,8 +52,8 @@ def own_rows(experiment: Experiment) -> Experiment:
     """With the rows alone that write docids and have the experiment's own objective, and those that docids are made
     of."""
     own = {row.name for row in experiment.rows if isinstance(row, System) and row.objective is None}
-    read = {name for scheme in experiment.docids.schemes for name in scheme.reads}
-    return dataclasses.replace(experiment, rows=tuple(row for row in experiment.rows if row.name in own | read))
+    rows = tuple(row for row in experiment.rows if row.name in own | experiment.docids.reads)
+    return dataclasses.replace(experiment, rows=rows)
 
 
 def objective(word: str, **changes: Any) -> Overlay:
