@@ -21,7 +21,8 @@ class Codes(NamedTuple):
 
 
 def residual_codes(vectors: Vectors, *, levels: int, codes: int, seed: int) -> Codes:
-    """k-means on the unit vectors, then on the residuals, `levels` times, as RIPOR (Zeng et al. 2024) does.
+    """k-means on the unit vectors, then on the residuals, `levels` times, as RIPOR (Zeng et al. 2024) does. On
+    residuals it starts from their directions.
 
     The centroids are learnt from a sample of 256 vectors per code; then all vectors, which may be memory-mapped, are
     read once and coded chunk by chunk. Raises UserError for fewer documents than codes or no codes.

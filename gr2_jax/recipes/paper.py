@@ -92,8 +92,8 @@ def paper_experiment(name: str, corpus: CorpusConfig, *, docids: Scheme, positiv
 
 
 def whole_collection(name: str, corpus: CorpusConfig, *, texts: int) -> Experiment:
-    """The paper's experiment over tens of millions of documents. Docids are words that are read from the documents
-    block by block; docid vectors are small, and divided over the devices; and rows that hold an index of all texts in
+    """The paper's experiment over tens of millions of documents. Docids are telling words, which no model has to write
+    for every document; docid vectors are small, and divided over the devices; rows that hold an index of all texts in
     memory are left out.
 
     Args:

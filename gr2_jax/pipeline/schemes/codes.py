@@ -92,7 +92,10 @@ class Quantised(CodeScheme):
 
     def open(self, run: Run) -> FixedCandidates:
         quantised = functools.cache(lambda: self.quantise(run))
-        extras = lambda out: self.write_centroids(run, quantised(), out)  # noqa: E731
+
+        def extras(out: Path) -> None:
+            self.write_centroids(run, quantised(), out)
+
         return self.nearest(run, self.vectors(run), lambda: quantised().centroids, extras)
 
     def open_further(self, run: Run, made: Path) -> FixedCandidates:
@@ -156,8 +159,7 @@ class ProductCodes(Quantised):
             raise UserError(f"scheme {self.name}: levels is {self.levels}, and documents have vectors of {features}")
 
     def quantise(self, run: Run) -> Codes:
-        vectors, seed = run.semantics.document_vectors, run.experiment.seed
-        return product_codes(vectors, parts=self.levels, codes=self.codes, seed=seed)
+        return product_codes(self.vectors(run), parts=self.levels, codes=self.codes, seed=run.experiment.seed)
 
 
 @dataclasses.dataclass(frozen=True)
