@@ -2,7 +2,7 @@
 
 gr2 study configs/studies/penalties.py
 gr2 study configs/studies/penalties.py --base configs/robust04.py
-The paper leaves soft penalties open. The rows differ in the weight that MGCC gives a grade alone, all with the paper's
+The paper leaves soft penalties open. The rows differ only in the weight that MGCC gives a grade, all with the paper's
 constraint: 1 for the best grade, then 1/4, 1/9, ... (the method's row, "rank"); none (equal); nDCG's gain over the mean
 gain of the query's grades (gain); the paper's letter, 1/l^2 (grade); trained with the model (learnable). Tests are
 against the first.
