@@ -124,7 +124,7 @@ def _read_header(path: Path) -> dict[str, Any]:
     if _as_text(header) != text:
         raise UserError(f"the docid trie at {path} is damaged: its {_HEADER} does not match its checksum")
     kinds = {"vocabulary": str | None, "eos_id": int, "counts": dict, "crc32": dict}
-    if not all(isinstance(header.get(name), kind) for name, kind in kinds.items()):
+    if not all(name in header and isinstance(header[name], kind) for name, kind in kinds.items()):
         raise UserError(f"the docid trie at {path} is damaged: its {_HEADER} does not describe a trie")
     return header
 

@@ -20,7 +20,7 @@ from gr2_jax.pipeline.watching import part
 from gr2_jax.progress import progress, say
 
 _SHARD = 4096  # documents whose candidates are lost at most when the program is killed
-_SLICE = 65536  # documents whose candidates are in memory at a time
+_SLICE = 4096  # documents whose candidates are in memory at a time
 
 
 def make_docids(run: Run, *, compared: bool | None = None) -> None:

@@ -28,7 +28,7 @@ from gr2_jax.pipeline.schemes.base import SUFFIX_DIGITS
 from gr2_jax.search.docid_vectors import DocidVectors
 from gr2_jax.search.retriever import DocidTexts, Retriever
 
-_SLICE = 65536  # documents whose candidates are in memory at a time
+_SLICE = 4096  # documents whose candidates are in memory at a time
 _SMOOTHING = 1.0
 """`SearchOptions.smoothing` where documents were added: the model takes their docids for impossible, and with it they
 count as likely as one of N at random."""

@@ -201,6 +201,16 @@ def test_another_format_is_refused(saved):
         DocidTrie.load(saved)
 
 
+@pytest.mark.parametrize("name", ["vocabulary", "eos_id", "counts", "crc32"])
+def test_a_header_without_one_of_its_fields_is_refused(saved, name):
+    header = json.loads((saved / "trie.json").read_text())
+    del header["checksum"], header[name]
+    header["checksum"] = zlib.crc32(json.dumps(header).encode())
+    (saved / "trie.json").write_text(json.dumps(header, indent=1) + "\n")
+    with pytest.raises(UserError, match=r"trie\.json does not describe a trie"):
+        DocidTrie.load(saved)
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [

@@ -39,7 +39,7 @@ with atheris.instrument_imports(include=["gr2_jax"], enable_loader_override=Fals
     from gr2_jax.decoding.trie_arrays import STORED
     from gr2_jax.docids import DocidTrie
     from gr2_jax.errors import UserError
-    from gr2_jax.files import read_json
+    from gr2_jax.files import read_json, reading
     from gr2_jax.models import T5, T5Config, load_hf_t5, load_t5, save_hf_t5, save_t5
     from gr2_jax.models.huggingface.record import RECORD, Record
     from gr2_jax.pipeline.bundle.contents import read_record
@@ -47,6 +47,7 @@ with atheris.instrument_imports(include=["gr2_jax"], enable_loader_override=Fals
     from gr2_jax.pipeline.stage import Stage
     from gr2_jax.search.text_encoder import TextEncoder
     from gr2_jax.serving.requests import explain_request, fields_of, search_request
+    from gr2_jax.training import checkpoints
     from gr2_jax.training.checkpoints import Checkpoints, restore_params
 
 CONFIG = T5Config(vocab_size=11, d_model=6, d_kv=4, d_ff=5, num_heads=2, num_encoder_layers=1, num_decoder_layers=1)
@@ -292,11 +293,21 @@ def checkpoint() -> Fuzzed:
     """A step of a training, without checksums, as an earlier version left it."""
     folder = Path(tempfile.mkdtemp())
     params = {"layer": {"kernel": np.ones((3, 4), np.float32)}, "b": np.zeros(2, np.float32)}
-    with Checkpoints(folder) as checkpoints:
-        checkpoints.save(20, params, {"count": np.zeros(())}, {"step": 20})
+    with Checkpoints(folder) as saved:
+        saved.save(20, params, {"count": np.zeros(())}, {"step": 20})
     (folder / "20" / "checksums.json").unlink()
     shutil.rmtree(folder / "20" / "opt_state")
     return one_of(folder, lambda folder: restore_params(folder, params))
+
+
+def checksums_of_a_checkpoint() -> Fuzzed:
+    """Which is read before any of the checkpoint's files is opened."""
+
+    def read(path: Path) -> None:
+        with reading(path.parent):
+            checkpoints._check_files(path.parent, ("params", "meta"))
+
+    return one_file("checksums.json", read, [b'{"params/a": 1, "meta/checksums.json": 2}'], ["params/", "meta/", ".."])
 
 
 def vocabulary() -> Fuzzed:
@@ -408,6 +419,7 @@ KINDS: dict[str, Callable[[], Fuzzed]] = {
     "T5": our_t5,
     "T5's record": our_t5_record,
     "checkpoint": checkpoint,
+    "checkpoint's checksums": checksums_of_a_checkpoint,
     "vocabulary": vocabulary,
     "tokenised examples": examples,
     "config.json": config_of_a_run,

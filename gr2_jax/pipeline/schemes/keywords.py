@@ -14,7 +14,7 @@ from gr2_jax.models import EOS_ID, PAD_ID, UNK_ID
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes.base import FixedCandidates, scheme_fingerprint
 
-_SLICE = 8192  # documents whose words are counted at a time
+_SLICE = 4096  # documents whose words are counted at a time
 
 
 @dataclasses.dataclass(frozen=True)
