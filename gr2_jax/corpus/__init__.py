@@ -2,6 +2,7 @@
 
 from gr2_jax.corpus._records import document_of
 from gr2_jax.corpus.apidocs import read_apidocs
+from gr2_jax.corpus.around import surrounded
 from gr2_jax.corpus.augment import pseudo_queries
 from gr2_jax.corpus.checks import Checks, validate
 from gr2_jax.corpus.collection import Collection, CollectionStream, Document
@@ -45,6 +46,7 @@ __all__ = [
     "survey",
     "Survey",
     "subset",
+    "surrounded",
     "read_topics",
     "Qrels",
     "read_qrels",

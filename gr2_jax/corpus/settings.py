@@ -11,6 +11,8 @@ class CorpusConfig:
     """Where the collection comes from (`gr2_jax.corpus.open_collection`) and how its queries are split.
 
     source            apidocs, irds:<id>, wikipedia:DIR, a folder or a file of documents
+    around            another source, whose documents are searched beside the collection's; its queries are not used
+                      (`gr2_jax.corpus.surrounded`). "": none
     documents         keep all judged documents, and a random sample of the others, up to this number in all
                       (`gr2_jax.corpus.subset`)
     training_queries  low resource: a random subset of this size of the training queries; smaller ones are nested in
@@ -38,6 +40,12 @@ class CorpusConfig:
     folds: int = 0
     known_items: int | None = None
     split_seed: int = 0
+    around: str = ""
+
+    @property
+    def described(self) -> str:
+        """The source or both, for people."""
+        return f"{self.source}, with {self.around} around it" if self.around else self.source
 
     @property
     def validates(self) -> bool:

@@ -128,7 +128,7 @@ def _score(found: Found, qrels: Qrels, measures: Sequence[str]) -> tuple[dict[st
 def _header(job: EvaluationJob, opened: RunRetriever, facts: Mapping[str, Any]) -> Iterable[str]:
     if job.command is None:
         return ()
-    return ir_metadata(facts, tag=opened.row, command=job.command, collection=opened.run.experiment.corpus.source)
+    return ir_metadata(facts, tag=opened.row, command=job.command, collection=opened.run.experiment.corpus.described)
 
 
 def _name(job: EvaluationJob, row: str, queries: Mapping[str, str]) -> str:

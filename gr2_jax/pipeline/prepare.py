@@ -23,6 +23,7 @@ from gr2_jax.corpus import (
     source_fingerprint,
     split_queries,
     subset,
+    surrounded,
     write_qrels,
     write_store,
     write_without_documents,
@@ -51,8 +52,7 @@ _MOST_GRADES = 1000  # a step's time grows with their number
 def prepare(run: Run) -> None:
     """Makes corpus/, vocabulary/ and examples/."""
     experiment, paths = run.experiment, run.paths
-    source = source_fingerprint(experiment.corpus.source)
-    corpus = Stage(paths.corpus, fingerprint_of([experiment.corpus, source, run.fold]))
+    corpus = Stage(paths.corpus, fingerprint_of([*decides_corpus(experiment.corpus), run.fold]))
     corpus.build(partial(_build_corpus, experiment.corpus, run.fold))
     sampled = ["sampled"] if is_large(run) else []  # the fingerprints of smaller collections stay as they were
     sources = [corpus.fingerprint, *sampled] if sampled else corpus.fingerprint
@@ -70,6 +70,15 @@ def prepare(run: Run) -> None:
     Stage(paths.examples, fingerprint_of(decides)).build(partial(_build_examples, run))
 
 
+def decides_corpus(config: CorpusConfig) -> list[object]:
+    """What decides a corpus/ but for the fold: the settings and the contents of the sources."""
+    if config.around:
+        return [config, source_fingerprint(config.source), source_fingerprint(config.around)]
+    settings = {"kind": type(config).__name__} | dataclasses.asdict(config)
+    del settings["around"]  # so that the fingerprints of versions before it stay
+    return [settings, source_fingerprint(config.source)]
+
+
 def is_large(run: Run) -> bool:
     """Whether the vocabulary and the LSA vectors are learnt from a sample."""
     return max(len(run.doc_ids), len(run.split.train)) > LARGE
@@ -77,8 +86,10 @@ def is_large(run: Run) -> bool:
 
 def _build_corpus(config: CorpusConfig, fold: int | None, out: Path) -> None:
     seed = config.split_seed
-    say(f"reading {config.source}")
+    say(f"reading {config.described}")
     stream = open_collection(config.source)
+    if config.around:
+        stream = surrounded(stream, open_collection(config.around))
     if config.documents is not None:
         stream = subset(stream, config.documents, seed=seed)
     stream = counted(stream, "reading")

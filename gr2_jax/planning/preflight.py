@@ -164,7 +164,11 @@ def _data(experiment: Settings) -> str:
                 wikipedia_files(source.directory, "pairs")
                 next(wikipedia_documents(source.directory), None)
         return f"the beginning of {', '.join(str(source.directory) for source in experiment.pairs.sources)} is readable"
-    source = experiment.corpus.source
+    corpus = experiment.corpus
+    return "; ".join(_readable(source) for source in (corpus.source, corpus.around) if source)
+
+
+def _readable(source: str) -> str:
     source_fingerprint(source)
     if source.startswith("irds:"):
         return f"{source} is known to ir_datasets, which downloads it when the run begins if it is not here"

@@ -132,6 +132,20 @@ def training_queries(experiment: Experiment) -> tuple[int, ...]:
     return few if experiment.corpus.folds else (*few, 500, 1000, 2000)
 
 
+def among_more(experiment: Experiment) -> Experiment:
+    """`method_alone` with a bi-encoder. The built-in collection gets documents of other libraries around it, and starts
+    with about its own number."""
+    experiment, corpus = with_dense(method_alone(experiment)), experiment.corpus
+    if corpus.source == "apidocs":
+        others = corpus.around or f"apidocs:{','.join(_OTHER_LIBRARIES)}"
+        corpus = dataclasses.replace(corpus, around=others, documents=corpus.documents or _BUILT_IN)
+    return dataclasses.replace(experiment, corpus=corpus)
+
+
+_OTHER_LIBRARIES = ("sklearn", "matplotlib", "tensorflow", "keras", "flax", "optax", "transformers")
+_BUILT_IN = 4000  # documents: those of numpy, scipy and jax are a few fewer
+
+
 def starts_with_queries(*numbers: int) -> dict[str, Overlay]:
     """`<start>-<number>` -> the experiment with so many training queries whose model starts as its own does, from
     random weights, or from a pre-training."""
@@ -161,7 +175,7 @@ def multiples(field: str, *factors: float) -> Callable[[Experiment], tuple[float
     def values(experiment: Experiment) -> tuple[float, ...]:
         own = next((found.value for found in fields_of(experiment) if found.path == field), None)
         if not isinstance(own, int | float) or not own:
-            raise UserError(f"{experiment.name} has no number {field} that could be multiplied")
+            raise UserError(f"{experiment.name} has no number {field} that could be multiplied: give --{field}")
         return tuple(own * factor for factor in factors)
 
     return values

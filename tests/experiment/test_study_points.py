@@ -175,6 +175,15 @@ def without_files(experiment: Experiment) -> Experiment:
 def test_every_study_resolves_over_every_config_and_passes_the_checks(name, base, tmp_path):
     found = load_study(CONFIGS / f"studies/{name}.py")
     experiment = found.base if base is None else load_experiment(CONFIGS / f"{base}.py")
+    if (
+        name == "scale"
+        and base is not None
+        and experiment.corpus.source != "apidocs"
+        and not experiment.corpus.documents
+    ):
+        with pytest.raises(UserError, match=r"has no number corpus\.documents .*: give --corpus\.documents"):
+            found.over(experiment)
+        experiment = override(experiment, ["--corpus.documents", "1000"])
     points = found.over(experiment)
     plan = planned(points)
     assert plan[points.points[0].name].own

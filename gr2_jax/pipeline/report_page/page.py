@@ -53,7 +53,7 @@ def _introduction(found: Findings) -> list[Html]:
         documents = f" over {len(found.detail.doc_ids):,} documents"
     except UserError:  # a run of which nothing is prepared yet
         documents = ""
-    source = found.run.experiment.corpus.source
+    source = found.run.experiment.corpus.described
     rows = ", ".join(row.name for row in found.run.rows) or "none"
     introduction = sentence(f"A run{documents} of ", foreign(source), f". Its rows: {rows}.")
     return [introduction, *([] if (missing := without_figures()) is None else [missing])]

@@ -56,7 +56,7 @@ def _introduction(measured: Measured) -> list[Html]:
     told = f"{len(measured.points.points)} points over {first.name}, a run of "
     counted = f", each with the seeds {seeds}" if len(measured.seeds) > 1 else f", with the seed {seeds}"
     told_queries = f"{counted}, measured on {queries:,} queries."
-    introduction = [sentence(told, foreign(first.corpus.source), told_queries)]
+    introduction = [sentence(told, foreign(first.corpus.described), told_queries)]
     missing = without_figures()
     return introduction if missing is None else [*introduction, missing]
 

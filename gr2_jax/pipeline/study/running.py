@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gr2_jax.buckets import push, shown
-from gr2_jax.corpus import source_fingerprint
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import Experiment
 from gr2_jax.experiment.loading import to_record
@@ -17,7 +16,7 @@ from gr2_jax.hosts import is_first
 from gr2_jax.lock import holding
 from gr2_jax.pipeline.initial_weights import weights_fingerprint
 from gr2_jax.pipeline.lending import lending
-from gr2_jax.pipeline.prepare import models_of
+from gr2_jax.pipeline.prepare import decides_corpus, models_of
 from gr2_jax.pipeline.report_page.findings import Findings, recorded
 from gr2_jax.pipeline.stage import Stage, fingerprint_of, reading_stage
 from gr2_jax.pipeline.stages import run_experiment
@@ -92,8 +91,11 @@ def _fingerprint(experiment: Experiment, seeds: Sequence[int]) -> str:
     record = to_record(experiment)
     for name in ("name", "workdir", "seed", "mesh", "loop"):  # what is computed does not depend on these
         del record[name]
+    if not experiment.corpus.around:  # so that the fingerprints of versions before it stay
+        del record["corpus"]["around"]
     weights = {place: weights_fingerprint(model) for place, model in models_of(experiment).items()}
-    files = [source_fingerprint(experiment.corpus.source), weights, _vocabulary(experiment)]
+    _, *sources = decides_corpus(experiment.corpus)
+    files = [*sources, weights, _vocabulary(experiment)]
     return fingerprint_of([record, list(seeds), files])
 
 

@@ -1,0 +1,22 @@
+"""More documents, after the paper's Table 5: measures as documents are added around the judged ones.
+
+gr2 study configs/studies/scale.py
+gr2 study configs/studies/scale.py --base configs/clueweb500k.py
+One axis, the number of documents: that of the base, and 2 and 4 times as many. The quickstart starts with 4,000, of
+numpy, scipy and jax, whose are all the queries, and goes on to all of seven further libraries. Judged documents are
+among the fewest, and smaller samples are part of larger ones. Where a collection has no others, --corpus.around names
+one whose documents are added. The rows are the method's, a bi-encoder and BM25. Tests are against the base.
+Hardware and time: those of the base, for 2 trainings, a point and seed; docids, and what is searched, grow with the
+documents. Not run here at the paper's size.
+"""
+
+from gr2_jax.experiment.study import Setting, Study
+from gr2_jax.recipes.quickstart import DEFAULT
+from gr2_jax.recipes.studies import among_more, multiples
+
+study = Study(
+    name="scale",
+    base=DEFAULT,
+    overlay=among_more,
+    axes=(Setting("documents", "corpus.documents", multiples("corpus.documents", 2, 4)),),
+)
