@@ -20,9 +20,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", help="the config that is varied (default: the study's own)")
     parser.add_argument("--seeds", help="of every point, such as 0,1,2 (default: the study's)")
     parser.add_argument("--workdir", help="where the study goes (default: runs/<study>-<base>)")
+    parser.add_argument(
+        "--topology",
+        action="append",
+        default=[],
+        help="as of gr2 plan: what the study would cost there, in place of running it; repeatable",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="of --topology, as of gr2 plan: less effort of the compiler"
+    )
 
 
 def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
+    from gr2_jax.planning.topology import prepare_environment
+
+    if options.quick and not options.topology:
+        raise UserError("--quick is of --topology, such as --topology v5e:4x4")
+    for topology in options.topology:
+        prepare_environment(topology)  # before JAX is used
     from gr2_jax.experiment import Experiment
     from gr2_jax.experiment.loading import lay_over, load_experiment, override
     from gr2_jax.experiment.study_file import load_study
@@ -31,15 +46,36 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
     study = load_study(options.config[0])
     if any(re.match("--seed(=|$)", word) for word in settings):
         raise UserError("a study has several seeds: give --seeds")
-    base = study.base if options.base is None else load_experiment(options.base)
-    for overlay in options.config[1:]:
-        base = lay_over(overlay, base)
-    base = override(base, settings)
-    if not isinstance(base, Experiment):
-        raise UserError(f"{options.base} is a pre-training run: a study is over a config that compares rows")
+
+    def load(files: Sequence[str]) -> Experiment:
+        base, overlays = study.base, files
+        if options.base is not None:
+            base, *overlays = load_experiment(files[0]), *files[1:]
+        for overlay in overlays:
+            base = lay_over(overlay, base)
+        base = override(base, settings)
+        if not isinstance(base, Experiment):
+            raise UserError(f"{options.base} is a pre-training run: a study is over a config that compares rows")
+        return base
+
+    files = [*([] if options.base is None else [options.base]), *options.config[1:]]
+    base = load(files)
     workdir = options.workdir or f"runs/{study.name}-{base.name}"
     seeds = seeds_of(options.seeds) or study.seeds
-    study.over(base)  # refuses a bad axis before JAX is started
+    points = study.over(base)  # refuses a bad axis before JAX is started
+    if options.topology:
+        from gr2_jax.pipeline.study.plan import lines, planned
+        from gr2_jax.planning.bill import check_topologies
+        from gr2_jax.planning.rehearsal_table import bill_table
+        from gr2_jax.planning.study_bill import study_bill
+
+        check_topologies(options.topology)
+        show("\n".join(lines(points, planned(points), seeds, base.corpus.folds)))
+        bill = study_bill(study, files, settings, load, options.topology, seeds, quick=options.quick)
+        show(f"\n{bill_table(bill)}")
+        if uncounted := max(line.get("uncounted", 0) for line in bill):
+            show(f"not counted: {uncounted:,} steps of models that write docids, searches and measures")
+        return 0
     paths = joined(dataclasses.replace(base, workdir=workdir), seeds)
     table = run_study(study, base, paths.root, seeds)
     if table is not None:

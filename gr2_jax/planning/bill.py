@@ -1,7 +1,7 @@
 """The chip-hours of trainings on several topologies, as `gr2 plan` computes them."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,9 @@ class Training:
     files: Sequence[str]
     settings: Sequence[str] = ()
 
-    def load(self) -> Settings:
-        return override(load_experiment(*self.files), self.settings)
+    def load(self, files: Sequence[str] = ()) -> Settings:
+        """The experiment of other files, or of its own."""
+        return override(load_experiment(*(files or self.files)), self.settings)
 
 
 def trainings_of(files: Sequence[str], settings: Sequence[str], pretraining: str | None) -> tuple[Training, ...]:
@@ -69,23 +70,26 @@ def _line(training: Training, topology: str, quick: bool) -> dict[str, Any]:
     line = {"training": training.name, "topology": topology}
     try:
         pod = Pod.of(topology, 1)
-        overlay, experiment = _fitting(training, pod)
+        overlay, experiment = fitting(training.files, training.settings, pod, training.load)
         ((mesh, figures),) = plan_training(experiment, pod, neighbours=False, quick=quick).items()
     except UserError as error:
         return line | {"left_out": str(error)}
     return line | {"overlay": overlay, "mesh": mesh} | {name: figures[name] for name in _SHOWN}
 
 
-def _fitting(training: Training, pod: Pod) -> tuple[str | None, Settings]:
-    """The overlay that was needed, and the experiment with it."""
-    experiment, files = training.load(), training.files
+def fitting(
+    files: Sequence[str], settings: Sequence[str], pod: Pod, load: Callable[[Sequence[str]], Settings]
+) -> tuple[str | None, Settings]:
+    """The overlay for pods that the files need to fit the pod, None where they fit, and what `load` makes of both.
+    Raises `UserError` where none of the overlays beside the files does."""
+    experiment = load(files)
     try:
         check_division(experiment, len(pod.devices), pod.slices, hosts=pod.chip.is_gpu)
     except UserError:
-        found = fitting_overlays(files, training.settings, len(pod.devices), pod.slices, pod.chip.name)
+        found = fitting_overlays(files, settings, len(pod.devices), pod.slices, pod.chip.name) if files else []
         overlay = next((words for words in found if " " not in words), None)  # not one with another size of the model
         if overlay is None:
             raise
         kept = [file for file in files if Path(file).parent.name != Path(overlay).parent.name]
-        return overlay, dataclasses.replace(training, files=[*kept, overlay]).load()
+        return overlay, load([*kept, overlay])
     return None, experiment

@@ -35,11 +35,12 @@ T5_BASE = ModelConfig(
 T5_VOCABULARY = VocabularyConfig(model="t5-base/spiece.model", extra_ids=100)
 OPTIMISER = OptimiserConfig(steps=50_000, learning_rate=5e-5, warmup_steps=5_000, b2=0.999, weight_decay=0.01)
 
-# 64 queries for the paper's 60, which fewer meshes divide. The paper does not give the docids per query.
+# 64 queries for the paper's 60, which fewer meshes divide, and as many documents and texts of the augmentation, so that
+# a mesh which divides the queries divides these. The paper gives neither them nor the docids per query.
 BATCH = BatchConfig(
     queries=64,
     docids=8,
-    indexing_texts=64,
+    indexing_texts=128,
     pseudo_share=0.5,
     length=64,
     document_length=512,

@@ -184,7 +184,8 @@ def test_its_batches_divide(pair):
     sizes = dict(zip(AXES, experiment.mesh.sizes(PODS[ON_PODS[pair]]), strict=True))
     parts = math.prod(sizes[axis] for axis in BATCH_AXES)
     batch = experiment.retrieval.batch
-    rows = [batch.queries / batch.microbatches, batch.indexing_texts / batch.microbatches]
+    texts = [batch.pseudo, batch.long_documents] if batch.long_documents else [batch.indexing_texts]
+    rows = [count / batch.microbatches for count in (batch.queries, *texts)]
     if isinstance(experiment, Experiment):
         rows += [writer.pairs for writer in writers_of(experiment)]
     assert [count % parts for count in rows] == [0] * len(rows)

@@ -15,6 +15,9 @@ from gr2_jax.pipeline.schemes.plain_queries import generator_of
 from gr2_jax.pipeline.schemes.pseudo_queries import PseudoQueries
 from gr2_jax.pipeline.stage import fingerprint_of
 
+DOCIDS = "docids "
+"""How the trainings of models that write docids begin their names."""
+
 
 class Training(NamedTuple):
     """A model that a run trains: what it is of, its steps, and a fingerprint of the settings that decide it."""
@@ -60,7 +63,7 @@ def trainings(experiment: Experiment) -> Iterator[Training]:
     for scheme in [*schemes.values(), *([] if generator is None else [generator])]:
         if isinstance(scheme, PseudoQueries):
             decides = [reads, scheme.name, scheme.query_length(run), _training_settings(scheme)]
-            yield Training(f"docids {scheme.name}", scheme.optimiser.steps, fingerprint_of(decides))
+            yield Training(f"{DOCIDS}{scheme.name}", scheme.optimiser.steps, fingerprint_of(decides))
     reads += [experiment.augmentation.generated, generator]
     retrieval, starts = dataclasses.replace(experiment.retrieval, evaluate_every=0), {}
     for row in run.rows:
