@@ -253,6 +253,14 @@ def test_pieces_that_are_no_text_are_refused(tmp_path):
         read_vocabulary(path)
 
 
+@pytest.mark.parametrize("letters", [100_000, 5_000_000])
+def test_a_piece_that_is_a_book_is_refused(vocabulary, tmp_path, letters):
+    """Versions of SentencePiece before the one that we ask for took a frame of the stack for each of its letters, and
+    ended the process."""
+    with pytest.raises(UserError, match="it is not a SentencePiece model"):
+        read_vocabulary(with_pieces(vocabulary, tmp_path / "book.model", ["a" * letters], kind=1))
+
+
 @settings(max_examples=60)
 @given(st.data())
 def test_damaged_models_are_refused_or_read(vocabulary, tmp_path_factory, data):
