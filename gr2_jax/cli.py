@@ -1,6 +1,7 @@
 """The command line: `gr2 <command> [config.py] [overlay.py...] [--section.field value ...]`, or `python -m gr2_jax`."""
 
 import argparse
+import atexit
 import gc
 import importlib
 import os
@@ -54,6 +55,8 @@ _Plain = argparse.RawDescriptionHelpFormatter
 
 # Imports and tracing make many objects, nearly all of which stay: by default Python looks through them a hundred times.
 _NEW_OBJECTS = 100_000
+_CTRL_C = 130
+_INTERRUPTED = (RESTART, _CTRL_C)
 _EXTRAS = {
     "serve": ("starlette", "uvicorn", "mcp"),
     "huggingface": ("safetensors", "transformers", "huggingface_hub"),
@@ -71,8 +74,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gc.set_threshold(_NEW_OBJECTS)
     code = _exit_code(sys.argv[1:] if arguments is None else list(arguments))
     flush_or_silence()
+    if arguments is None and code in _INTERRUPTED:
+        _end_at_once(code)
     gc.freeze()  # else the interpreter's last collections look at a million objects, for half a second
     sys.exit(code)
+
+
+def _end_at_once(code: int) -> None:
+    """Ends the program without taking the interpreter apart: a signal may have come while threads of libraries work,
+    which would then read what is already freed, and the program would end with a segmentation fault."""
+    atexit._run_exitfuncs()  # they are in order: temporary files go, the other processes of a job hear of it
+    os._exit(code)
 
 
 def _exit_code(arguments: list[str]) -> int:
@@ -112,7 +124,7 @@ def _exit_code(arguments: list[str]) -> int:
         os._exit(LOST)  # an orderly exit would wait for it
     except KeyboardInterrupt:
         warn("stopped; the same command resumes from here")
-        return 130
+        return _CTRL_C
 
 
 def _may_be_of_a_lost_host(error: Exception) -> bool:

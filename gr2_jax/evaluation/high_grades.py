@@ -4,7 +4,7 @@ What a measure is does not change: one with a threshold (`rel`) only asks whethe
 computed here from the judged grades.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,16 +33,17 @@ def is_ndcg(measure: "Measure") -> bool:
 
 def ndcg(ranked: Mapping[str, Sequence[str]], judged: Qrels, cutoff: int | None) -> dict[str, float]:
     """nDCG of each judged query as `gr2_jax.evaluation.metrics` defines it; 0 where nothing was retrieved."""
+    longest = max(map(len, (*ranked.values(), *judged.values())), default=0)
+    discounts = np.log2(np.arange(2, longest + 2))[:cutoff].tolist()
+
+    def discounted(grades: Iterable[int]) -> float:
+        return sum(grade / discount for grade, discount in zip(grades, discounts, strict=False) if grade > 0)
+
     return {
-        query: _discounted([grades.get(doc, 0) for doc in ranked.get(query, ())], cutoff)
-        / (_discounted(sorted(grades.values(), reverse=True), cutoff) or 1.0)
+        query: discounted(grades.get(doc, 0) for doc in ranked.get(query, ())[:cutoff])
+        / (discounted(sorted(grades.values(), reverse=True)) or 1.0)
         for query, grades in judged.items()
     }
-
-
-def _discounted(grades: Sequence[int], cutoff: int | None) -> float:
-    gains = np.maximum(np.array(grades[:cutoff], float), 0.0)
-    return float(np.sum(gains / np.log2(np.arange(2, len(gains) + 2))))
 
 
 def _threshold(measure: "Measure") -> int:
