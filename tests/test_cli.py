@@ -425,6 +425,40 @@ def test_stopping_is_no_traceback(gr2, monkeypatch):
     assert gr2("metrics", "a", "b") == (130, "", "gr2: stopped; the same command resumes from here\n")
 
 
+INTERRUPTED = """
+import atexit, colorsys, gr2_jax.commands.metrics
+from gr2_jax import cli
+from gr2_jax.errors import Preempted
+
+class Library:
+    def __del__(self):
+        print("taken apart")
+
+def stop(options, settings):
+    raise {raised}
+
+colorsys.library = Library()
+atexit.register(print, "in order")
+gr2_jax.commands.metrics.run = stop
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        ("Preempted('stopped')", 75, "in order\n"),
+        ("KeyboardInterrupt", 130, "in order\n"),
+        ("cli.UserError('no such thing')", 2, "in order\ntaken apart\n"),
+    ],
+)
+def test_after_a_signal_the_interpreter_is_not_taken_apart(raised, code, said):
+    """Threads of libraries, which a signal does not stop, would read what is freed."""
+    program = [sys.executable, "-c", INTERRUPTED.format(raised=raised), "metrics", "a", "b"]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, said), done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [("\n\n  first line  \nsecond", "first line"), ("", ""), ("ab cd", "ab cd"), ("abcde fghi", "abcde…")],
