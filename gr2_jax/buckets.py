@@ -31,7 +31,7 @@ _LAST = (*_RECORDS, "config.json", "checksums.json", "_CHECKPOINT_METADATA")
 
 _PACKAGES = {"gs": "gcsfs", "s3": "s3fs"}
 # Names of a workdir's files and folders that stay on this host.
-_OURS = re.compile(r"\.lock(\..*)?|candidates|.*\.(partial|old)|.*\.orbax-checkpoint-tmp.*")
+_OURS = re.compile(r"\.lock(\..*)?|candidates|pieces|.*\.(partial|old)|.*\.orbax-checkpoint-tmp.*")
 _STEP = re.compile(r"(.*/)?checkpoints/[^/]+/[0-9]+(\..*)?/")  # Orbax keeps checkpoints in Google's buckets itself
 _copies: dict[str, "_Copy"] = {}
 

@@ -122,9 +122,7 @@ def wait_for_name() -> None:
 
 def is_first() -> bool:
     """Whether this process is the first of its job, or alone."""
-    import jax
-
-    return not jax.distributed.is_initialized() or jax.process_index() == 0
+    return process_index() == 0
 
 
 def process_count() -> int:
@@ -132,6 +130,13 @@ def process_count() -> int:
     import jax
 
     return jax.process_count() if jax.distributed.is_initialized() else 1
+
+
+def process_index() -> int:
+    """The number of this process in its job, 0 if none were joined; does not initialise JAX's devices."""
+    import jax
+
+    return jax.process_index() if jax.distributed.is_initialized() else 0
 
 
 def wait_for_first(done: Callable[[], bool], what: str) -> None:

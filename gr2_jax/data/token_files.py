@@ -77,6 +77,14 @@ class TokenWriter:
         self._rows.append(np.asarray(rows))
         self._written += int(lengths.sum())
 
+    def add_files(self, directory: Path, name: str) -> None:
+        """Adds the texts that another writer left in a folder under a name."""
+        tokens, starts, rows = (map_array(directory / f"{name}.{part}.npy", ndim=1) for part in FILES)
+        self._tokens.append(tokens)
+        self._starts.append(self._written + starts[1:])
+        self._rows.append(rows)
+        self._written += len(tokens)
+
 
 @contextmanager
 def token_writer(directory: Path, name: str, *, ids: int) -> Iterator[TokenWriter]:

@@ -5,15 +5,18 @@ from gr2_jax.data.vocabulary import Tokenizer
 from gr2_jax.errors import UserError
 from gr2_jax.models import preset
 from gr2_jax.pipeline.prepare import models_of
-from gr2_jax.pipeline.run import DOCUMENT_LENGTH, QUERY_LENGTH, Run
+from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes.base import SUFFIX_DIGITS
 from gr2_jax.pipeline.schemes.plain_queries import generator_of
+from gr2_jax.pipeline.texts import DOCUMENT_LENGTH, QUERY_LENGTH
+from gr2_jax.pipeline.workers import asked_for
 
 
 def check(run: Run) -> None:
     """Raises `UserError` for the first combination of settings that cannot work."""
     experiment = run.experiment
     batch, retrieval = experiment.retrieval.batch, experiment.retrieval
+    asked_for()
     if batch.length > QUERY_LENGTH:
         raise UserError(f"--retrieval.batch.length is {batch.length}: the examples hold {QUERY_LENGTH} tokens")
     if batch.document_length > DOCUMENT_LENGTH:

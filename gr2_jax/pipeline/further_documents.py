@@ -23,8 +23,9 @@ from gr2_jax.experiment import Scheme
 from gr2_jax.experiment.scheme import Candidates
 from gr2_jax.pipeline.generative import model_over
 from gr2_jax.pipeline.rows import System
-from gr2_jax.pipeline.run import DOCUMENT_LENGTH, Run
+from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes.base import SUFFIX_DIGITS
+from gr2_jax.pipeline.texts import DOCUMENT_LENGTH
 from gr2_jax.search.docid_vectors import DocidVectors
 from gr2_jax.search.retriever import DocidTexts, Retriever
 

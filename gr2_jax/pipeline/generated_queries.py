@@ -9,9 +9,10 @@ import numpy as np
 from gr2_jax.data.token_files import token_writer
 from gr2_jax.experiment.scheme import OpenScheme
 from gr2_jax.pipeline.docids import candidates_of
-from gr2_jax.pipeline.run import GENERATED, QUERY_LENGTH, Run
+from gr2_jax.pipeline.run import GENERATED, Run
 from gr2_jax.pipeline.schemes.plain_queries import PlainQueries, generator_of
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
+from gr2_jax.pipeline.texts import QUERY_LENGTH
 from gr2_jax.progress import say
 
 

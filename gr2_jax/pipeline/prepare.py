@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -9,16 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
+from gr2_jax.buckets import url_of
 from gr2_jax.corpus import (
     Checks,
     CollectionStream,
     Document,
+    DocumentStore,
     fold_split,
     grade_places,
     halves,
     lend_sentences,
     open_collection,
-    pseudo_queries,
     sample_queries,
     source_fingerprint,
     split_queries,
@@ -31,20 +33,21 @@ from gr2_jax.corpus import (
 from gr2_jax.corpus.export import counted
 from gr2_jax.data.lsa import token_semantics, write_vectors
 from gr2_jax.data.seqio.tasks import Example, write_examples
-from gr2_jax.data.token_files import token_writer
 from gr2_jax.data.vocabulary import MODEL_NAME, VocabularyConfig, pad_rows, train_vocabulary
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import CorpusConfig, Experiment, ModelConfig
 from gr2_jax.files import write_json
+from gr2_jax.hosts import is_first, process_count, process_index
 from gr2_jax.models import preset
-from gr2_jax.pipeline.run import DOCUMENT_LENGTH, QUERY_LENGTH, TASKS_ON_DISK, VECTORS_FILE, Run
+from gr2_jax.pipeline.pieces import Piece, Source, join_pieces, make_pieces, pieces_of
+from gr2_jax.pipeline.run import VECTORS_FILE, Run
 from gr2_jax.pipeline.schemes.plain_queries import generator_of
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
+from gr2_jax.pipeline.texts import QUERY_LENGTH, TASKS_ON_DISK, Texts, write_texts
 from gr2_jax.pipeline.watching import part
 from gr2_jax.progress import progress, say
 
 _BLOCK = 16_000  # characters
-_AT_ONCE = 1024  # texts that are tokenised together
 LARGE = 100_000  # documents or queries; beyond it LSA vectors are learnt from a sample of this size
 _MOST_GRADES = 1000  # a step's time grows with their number
 
@@ -67,7 +70,14 @@ def prepare(run: Run) -> None:
         experiment.seed,
         *sampled,
     ]
-    Stage(paths.examples, fingerprint_of(decides)).build(partial(_build_examples, run))
+    examples = Stage(paths.examples, fingerprint_of(decides))
+    pieces = paths.pieces / examples.fingerprint
+    if _shares_pieces(run) and not examples.take_over():
+        for task in TASKS_ON_DISK:
+            make_pieces(_pieces(run, task, pieces), host=process_index(), hosts=process_count())
+    examples.build(partial(_build_examples, run, pieces))
+    if is_first():
+        shutil.rmtree(paths.pieces, ignore_errors=True)
 
 
 def decides_corpus(config: CorpusConfig) -> list[object]:
@@ -199,24 +209,26 @@ def _blocks(text: str) -> Iterator[str]:
         yield from (paragraph[start : start + _BLOCK] for start in range(0, len(paragraph), _BLOCK))
 
 
-def _build_examples(run: Run, out: Path) -> None:
+def _build_examples(run: Run, pieces: Path, out: Path) -> None:
     say("writing training examples (seqio tasks)")
-    with part(run.paths.examples / "queries"):
-        _write_queries(run, out)
+    for other in set(run.paths.pieces.glob("*")) - {pieces}:  # a killed job's, of other settings
+        shutil.rmtree(other, ignore_errors=True)
     for task in TASKS_ON_DISK:
         with part(run.paths.examples / task):
-            _write_texts(run, task, out)
+            _write_texts(run, task, pieces, out)
+    with part(run.paths.examples / "queries"):
+        _write_queries(run, out)
     with part(run.paths.examples / "semantics"):
         _write_semantics(run, out)
 
 
 def _write_queries(run: Run, out: Path) -> None:
     """As a task, and as arrays with all judged documents: one left out would become a negative. Without training
-    queries the texts of the augmentation serve as queries, whose tokens `_write_texts` writes."""
+    queries, the zero-resource setting, the texts of the augmentation serve as queries."""
     if not run.split.train:
-        write_examples(out / "queries.tfrecord", _examples("queries", run))
+        shutil.copyfile(out / "pseudo.tfrecord", out / "queries.tfrecord")
         return
-    examples = list(_examples("queries", run))
+    examples = list(_query_examples(run))
     write_examples(out / "queries.tfrecord", examples)
     texts = pad_rows(run.tokenizer.encode_batch([example.text for example in examples]), QUERY_LENGTH)
     judged = max(len(example.grades) for example in examples)
@@ -226,22 +238,36 @@ def _write_queries(run: Run, out: Path) -> None:
     np.savez(out / "queries.npz", tokens=texts, docid_rows=rows, grades=grades)
 
 
-def _write_texts(run: Run, task: str, out: Path) -> None:
-    """As a task, and as tokens; both are written while the texts are read, of which there may be 50 million."""
-    label = f"texts of documents ({task})"
-    with progress(len(run.doc_ids), label) as bar, token_writer(out, task, ids=run.tokenizer.size) as writer:
+def _write_texts(run: Run, task: str, pieces: Path, out: Path) -> None:
+    """As a task, and as tokens; of a large collection by way of pieces, which outlive the program."""
+    if _in_pieces(run):
+        made = _pieces(run, task, pieces)
+        make_pieces(made)
+        join_pieces(made, out, ids=run.tokenizer.size)
+        return
+    with progress(len(run.doc_ids), f"texts of documents ({task})") as bar:
+        write_texts(out, task, _text_examples(run, task), run.tokenizer, bar.advance)
 
-        def tokenised() -> Iterator[Example]:
-            examples, done = _examples(task, run), 0
-            while block := list(islice(examples, _AT_ONCE)):
-                tokens = run.tokenizer.encode_batch([example.text for example in block])
-                rows = [example.docid_rows[0] for example in block]
-                writer.add([text[: TASKS_ON_DISK[task]] for text in tokens], rows)
-                yield from block
-                bar.advance(max(0, rows[-1] + 1 - done))  # further passages begin at the first document again
-                done = max(done, rows[-1] + 1)
 
-        write_examples(out / f"{task}.tfrecord", tokenised())
+def _in_pieces(run: Run) -> bool:
+    return is_large(run) and isinstance(run.corpus.documents, DocumentStore)
+
+
+def _shares_pieces(run: Run) -> bool:
+    """Whether every host makes its share of the pieces. Where the workdir is in a bucket the first makes all: each host
+    works on a copy of its own there."""
+    return process_count() > 1 and url_of(run.paths.root) is None and _in_pieces(run)
+
+
+def _pieces(run: Run, task: str, directory: Path) -> list[Piece]:
+    vocabulary, extra_ids = run.paths.vocabulary / MODEL_NAME, run.experiment.vocabulary.extra_ids
+    source = Source(directory, run.paths.corpus, vocabulary, extra_ids, _texts(run))
+    return pieces_of(source, task, run.doc_ids, run.corpus.entities)
+
+
+def _texts(run: Run) -> Texts:
+    augmentation = run.experiment.augmentation
+    return Texts(run.num_grades, run.experiment.seed, augmentation.entities, augmentation.passages)
 
 
 def _write_semantics(run: Run, out: Path) -> None:
@@ -264,32 +290,13 @@ def _spread(rows: Sequence) -> np.ndarray:
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), LARGE)).astype(np.int64))]
 
 
-def _examples(task: str, run: Run) -> Iterator[Example]:
-    """Without training queries, the zero-resource setting, the texts of the augmentation are the queries."""
-    collection, experiment = run.corpus, run.experiment
-    if task == "queries" and run.split.train:
-        for query, text in run.queries("train").items():
-            judged = sorted(((-g, run.row_of[d]) for d, g in collection.qrels[query].items() if g > 0))
-            yield Example(text, [r for _, r in judged], [run.grade_places[-g] for g, _ in judged])
-        return
-    if task == "documents":
-        yield from _document_examples(run)
-        return
-    for i, document in enumerate(collection.documents):
-        entities = collection.entities.get(document.doc_id, ())
-        most = experiment.augmentation.entities
-        for text in pseudo_queries(document, entities=entities, seed=experiment.seed, max_entities=most):
-            yield Example(text, [i], [run.num_grades])
+def _query_examples(run: Run) -> Iterator[Example]:
+    for query, text in run.queries("train").items():
+        judged = sorted(((-g, run.row_of[d]) for d, g in run.corpus.qrels[query].items() if g > 0))
+        yield Example(text, [r for _, r in judged], [run.grade_places[-g] for g, _ in judged])
 
 
-def _document_examples(run: Run) -> Iterator[Example]:
-    """Every document, of which the beginning will be read, then the further passages of the long ones."""
-    passages = run.experiment.augmentation.passages
-    for i, document in enumerate(run.corpus.documents):
-        yield Example(document.contents, [i], [run.num_grades])
-    if passages == 1:
-        return
-    for i, document in enumerate(run.corpus.documents):
-        tokens = run.tokenizer.encode(document.contents)[: passages * DOCUMENT_LENGTH]
-        for start in range(DOCUMENT_LENGTH, len(tokens), DOCUMENT_LENGTH):
-            yield Example(run.tokenizer.decode(tokens[start : start + DOCUMENT_LENGTH]), [i], [run.num_grades])
+def _text_examples(run: Run, task: str) -> Iterator[Example]:
+    texts, collection = _texts(run), run.corpus
+    for kind in texts.kinds(task):
+        yield from texts.examples(kind, enumerate(collection.documents), collection.entities, run.tokenizer)

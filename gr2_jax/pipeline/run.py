@@ -35,13 +35,12 @@ from gr2_jax.files import read_json, reading, write_json
 from gr2_jax.hosts import is_first, of_first
 from gr2_jax.models import EOS_ID
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, reading_stage
+from gr2_jax.pipeline.texts import QUERY_LENGTH, TASKS_ON_DISK
 from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.training.checkpoints import checkpoint_steps
 
 PARTS = ("validation", "test")
 _OLD_EXAMPLES, _OLD_GENERATED = "examples.npz", "queries.npz"
-QUERY_LENGTH, DOCUMENT_LENGTH = 64, 512  # tokens that the examples keep of a query and of a document
-TASKS_ON_DISK = {"pseudo": QUERY_LENGTH, "documents": DOCUMENT_LENGTH}
 EXAMPLE_FIELDS = ("tokens", "docid_rows", "grades")  # docids are made later, from the rows
 GENERATED = "generated"
 VECTORS_FILE = "document_vectors.npy"

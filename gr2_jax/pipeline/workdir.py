@@ -34,6 +34,11 @@ class Workdir:
     def examples(self) -> Path:
         return self.root / "examples"
 
+    @property
+    def pieces(self) -> Path:
+        """The texts of a large collection until they are joined."""
+        return self.root / "pieces"
+
     def docids(self, scheme: str) -> Path:
         return self.root / "docids" / scheme
 
