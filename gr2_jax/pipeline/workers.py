@@ -5,21 +5,28 @@ function's module and what that imports, nothing else.
 """
 
 import os
+import pickle
+import queue
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gr2_jax.errors import UserError
 
 Item, Made = TypeVar("Item"), TypeVar("Made")
 VARIABLE = "GR2_WORKERS"
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_PROGRAM = "import sys; from gr2_jax.pipeline.workers import serve; serve(int(sys.argv[1]))"
 _BETWEEN_LOOKS = 0.5  # seconds after which a worker notices that nobody waits for it any more
 _alone: ContextVar[bool] = ContextVar("alone", default=False)
 
@@ -36,9 +43,7 @@ def worker_count() -> int:
     """How many processes work at a time: as many as are asked for, else as many as this one may use cores."""
     if _alone.get():
         return 1
-    from joblib import cpu_count  # which knows a container's share of the machine, too
-
-    return asked_for() or cpu_count()
+    return asked_for() or len(os.sched_getaffinity(0))
 
 
 @contextmanager
@@ -59,29 +64,68 @@ def in_workers(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[
     Raises:
         UserError: What `work` raises; or a worker was ended from outside.
     """
-    workers = worker_count()
-    if workers == 1:
+    count = worker_count()
+    if count == 1:
         yield from map(work, items)
         return
-    from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
+    free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
 
-    executor = ProcessPoolExecutor(workers, initializer=_begin, initargs=(os.getpid(),), env=_ONE_THREAD)
-    waiting: deque = deque()
+    def done(item: Item) -> Made:
+        worker = free.get()
+        try:
+            return worker.do(work, item)
+        finally:
+            free.put(worker)
+
+    workers, waiting, threads = [], deque(), ThreadPoolExecutor(count)
     try:
         for item in items:
-            with _signals_kept_from_children():
-                waiting.append(executor.submit(work, item))
-            if len(waiting) > 2 * workers:
+            if len(workers) < count:
+                workers.append(_Worker())
+                free.put(workers[-1])
+            waiting.append(threads.submit(done, item))
+            if len(waiting) > 2 * count:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            f"a worker process was ended from outside, perhaps because memory is full: the same command goes on from "
-            f"here, and {VARIABLE}={max(1, workers // 2)} lets fewer than {workers} work at a time"
-        ) from error
     finally:
-        executor.shutdown(kill_workers=bool(waiting))
+        for future in waiting:
+            future.cancel()
+        for worker in workers:
+            worker.end()
+        threads.shutdown()
+
+
+class _Worker:
+    """A process that does one thing at a time; a thread of this process waits for it."""
+
+    def __init__(self) -> None:
+        paths = os.pathsep.join(filter(None, sys.path))
+        with _signals_kept_from_children():
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=os.environ | _ONE_THREAD | {"PYTHONPATH": paths},
+            )
+
+    def do(self, work: Callable[[Item], Made], item: Item) -> Made:
+        try:
+            pickle.dump((work, item), self._process.stdin)
+            self._process.stdin.flush()
+            made, error = pickle.load(self._process.stdout)
+        except (EOFError, OSError, pickle.UnpicklingError) as cut:
+            raise UserError(
+                "a worker process was ended from outside, perhaps because memory is full: the same command goes on "
+                f"from here, and a smaller {VARIABLE} than {worker_count()} lets fewer of them work at a time"
+            ) from cut
+        if error is not None:
+            raise error
+        return made
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
 @contextmanager
@@ -94,12 +138,36 @@ def _signals_kept_from_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin(parent: int) -> None:
-    """A worker ends with the process that waits for it, also where that is killed."""
+def serve(parent: int) -> None:
+    """What a worker does, until the process that it works for is gone."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    results = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no result
+    while True:
+        try:
+            work, item = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        pickle.dump(_answer(work, item), results)
+        results.flush()
+
+
+def _answer(work: Callable[[Item], Made], item: Item) -> tuple[Made | None, Any]:
+    """(what was made, None), or (None, the error)."""
+    try:
+        return work(item), None
+    except Exception as error:
+        if not isinstance(error, UserError):
+            error.add_note("".join(traceback.format_exception(error)))
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # of a class that cannot be made again from what it says
+            return None, (UserError if isinstance(error, UserError) else RuntimeError)(str(error))
+        return None, error
 
 
 def _end_with(parent: int) -> None:
+    """A worker ends with the process that waits for it, also where that is killed."""
     while os.getppid() == parent:
         time.sleep(_BETWEEN_LOOKS)
     os._exit(1)

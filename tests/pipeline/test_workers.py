@@ -59,7 +59,7 @@ def test_another_number_of_workers_is_refused(monkeypatch, given):
 
 
 def test_a_worker_that_is_killed_is_one_sentence(two):
-    with pytest.raises(UserError, match=f"ended from outside.*the same command goes on.*{VARIABLE}=1"):
+    with pytest.raises(UserError, match=f"ended from outside.*the same command goes on.*smaller {VARIABLE} than 2"):
         list(in_workers(os._exit, [1, 1, 1]))
 
 
@@ -73,6 +73,13 @@ def test_workers_leave_signals_to_the_process_that_waits_for_them(two):
 def test_errors_of_workers_arrive(two):
     with pytest.raises(ZeroDivisionError):
         list(in_workers(eval, ["1", "1 / 0", "1"]))
+    setting = "(_ for _ in ()).throw(__import__('gr2_jax.errors').errors.SettingError(1, 'field', 'is 2'))"
+    with pytest.raises(UserError, match=r"int\.field is 2"):  # which cannot be pickled
+        list(in_workers(eval, [setting]))
+
+
+def test_what_a_worker_prints_is_no_result(two):
+    assert list(in_workers(eval, ["print('printed') or 3"])) == [3]
 
 
 @pytest.fixture
