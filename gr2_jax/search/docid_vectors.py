@@ -1,7 +1,8 @@
 """The docids' vectors f_id as a table: made once with a trained model, kept on disk, compared with f_q in a search."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -11,12 +12,13 @@ import ml_dtypes
 import numpy as np
 from jaxtyping import Float, Int
 
-from gr2_jax.array_files import map_array
+from gr2_jax.array_files import growing_array, map_array
 from gr2_jax.decoding.devices import on_each_device
 from gr2_jax.decoding.nearest import Vectors
 from gr2_jax.errors import UserError
 from gr2_jax.files import read_json, reading, write_json
 from gr2_jax.models import GR2
+from gr2_jax.progress import progress
 from gr2_jax.search.placement import WHOLE, Placement
 from gr2_jax.search.searcher import VectorType
 
@@ -62,11 +64,7 @@ class DocidVectors:
         return most
 
     def save(self, directory: Path) -> None:
-        write_json(directory / "vectors.json", {"dtype": self.values.dtype.name})
-        # numpy's format does not know bfloat16
-        np.save(directory / "vectors.npy", self.values.view(np.uint16) if self.values.itemsize == 2 else self.values)
-        if self.scales is not None:
-            np.save(directory / "scales.npy", self.scales)
+        write_vectors(directory, [self], self.values.dtype.name, self.values.shape[1])
 
     @classmethod
     def load(cls, directory: Path) -> "DocidVectors":
@@ -97,18 +95,41 @@ def vector_program(model: GR2, settings: VectorSettings, placement: Placement = 
     return on_each_device(read, (placement.params_split, True))
 
 
-def make_vectors(
-    read: VectorProgram, params: Any, docids: Int[np.ndarray, "N T"], dtype: VectorType = "float32"
-) -> DocidVectors:
-    """Reads every docid, a few thousand at a time on each device."""
-
-    def parts() -> Iterator[np.ndarray]:
-        size = min(_DOCIDS, len(docids)) * jax.local_device_count()
+def vectors_in_parts(
+    read: VectorProgram, params: Any, docids: Int[np.ndarray, "N T"], dtype: VectorType
+) -> Iterator[DocidVectors]:
+    """Reads every docid, in their order, a few thousand at a time on each device."""
+    size = min(_DOCIDS, len(docids)) * jax.local_device_count()
+    with progress(len(docids), "vectors of docids") as bar:
         for start in range(0, len(docids), size):
             some = docids[start : start + size]
-            yield np.asarray(read(params, np.pad(some, [(0, size - len(some)), (0, 0)])))[: len(some)]
+            filled = np.pad(some, [(0, size - len(some)), (0, 0)])
+            yield quantised(np.asarray(read(params, filled))[: len(some)], dtype)
+            bar.advance(len(some))
 
-    return quantised(np.concatenate(list(parts())), dtype)
+
+def joined(parts: Iterable[DocidVectors], count: int, dtype: VectorType, width: int) -> DocidVectors:
+    """Parts of `count` rows together as one table, in memory; beside it there is one part at a time."""
+    values = np.zeros((count, width), dtype)
+    scales, start = np.zeros(count, np.float32) if dtype == "int8" else None, 0
+    for part in parts:
+        rows = slice(start, start + len(part.values))
+        values[rows], start = part.values, rows.stop
+        if scales is not None:
+            scales[rows] = part.scales
+    return DocidVectors(values, scales)
+
+
+def write_vectors(directory: Path, parts: Iterable[DocidVectors], dtype: VectorType, width: int) -> None:
+    """Writes the parts, of which one is in memory at a time, as one table, which `DocidVectors.load` opens."""
+    on_disk = np.uint16 if dtype == "bfloat16" else np.dtype(dtype)  # numpy's format does not know bfloat16
+    scaled = growing_array(directory / "scales.npy", np.float32) if dtype == "int8" else nullcontext()
+    with growing_array(directory / "vectors.npy", on_disk, (width,)) as values, scaled as scales:
+        for part in parts:
+            values.append(part.values.view(on_disk))
+            if scales is not None:
+                scales.append(part.scales)
+    write_json(directory / "vectors.json", {"dtype": dtype})
 
 
 def unit_length(vectors: Float[jax.Array, "n F"]) -> Float[jax.Array, "n F"]:

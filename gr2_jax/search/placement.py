@@ -72,11 +72,18 @@ def on_every_device(tree: Any) -> Any:
 
 
 def divided_over_devices(table: np.ndarray) -> Array:
-    """Divides the rows over the devices of this process, as many on each; the last ones are padded with 0."""
+    """Divides the rows over the devices of this process, as many on each; the last ones are padded with 0. Of a mapped
+    table one device's rows are in memory at a time."""
     mesh = local_devices()
-    padding = -len(table) % mesh.size
-    padded = np.pad(table, [(0, padding)] + [(0, 0)] * (table.ndim - 1)) if padding else table
-    return jax.device_put(padded, NamedSharding(mesh, PartitionSpec(AXIS)))
+    held = -(-len(table) // mesh.size)
+
+    def rows_of(place: tuple[slice, ...]) -> np.ndarray:
+        start = place[0].start or 0
+        rows = table[start : start + held]
+        return np.pad(rows, [(0, held - len(rows))] + [(0, 0)] * (table.ndim - 1)) if len(rows) < held else rows
+
+    shape = (held * mesh.size, *table.shape[1:])
+    return jax.make_array_from_callback(shape, NamedSharding(mesh, PartitionSpec(AXIS)), rows_of)
 
 
 def params_on_devices(params: Any, dtype: str, places: Any) -> Any:

@@ -4,8 +4,9 @@ import contextlib
 import dataclasses
 import math
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -29,7 +30,14 @@ from gr2_jax.search.compiled_search import (
     query_program,
     token_program,
 )
-from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings, make_vectors, vector_program
+from gr2_jax.search.docid_vectors import (
+    DocidVectors,
+    VectorSettings,
+    joined,
+    vector_program,
+    vectors_in_parts,
+    write_vectors,
+)
 from gr2_jax.search.placement import Placement, divided_over_devices, on_every_device, params_on_devices, places_of
 from gr2_jax.search.searcher import PLACES, Hit, Place, SearchOptions, check_depth, rows_among
 from gr2_jax.search.traced_programs import kept_program
@@ -99,15 +107,32 @@ class Retriever:
     @property
     def docid_vectors(self) -> DocidVectors:
         """f_id of every document."""
+        options, documents = self.options, self.trie.num_docids
 
         def make() -> DocidVectors:
-            name = ("vector program", self.options.parameters)
-            read = self._keep(name, lambda: vector_program(self.model, self.compares, self._placement))
-            return make_vectors(read, self._device_params, docids_with_ends(self.trie), self.options.vectors)
+            return joined(self._vectors_in_parts(), documents, options.vectors, self.model.config.d_model)
 
+        return self._vectors_at_hand or self._keep(("vectors", options.vectors), make)
+
+    def save_docid_vectors(self, directory: Path) -> None:
+        """Writes `docid_vectors` for `DocidVectors.load`; those that are not made yet are made part by part and not
+        kept."""
+        if found := self._vectors_at_hand:
+            found.save(directory)
+        else:
+            write_vectors(directory, self._vectors_in_parts(), self.options.vectors, self.model.config.d_model)
+
+    @property
+    def _vectors_at_hand(self) -> DocidVectors | None:
+        """Those that the options ask for, where they are opened or made already."""
         if self.vectors is not None and self.vectors.values.dtype.name == self.options.vectors:
             return self.vectors
-        return self._keep(("vectors", self.options.vectors), make)
+        return self._kept.get(("vectors", self.options.vectors))
+
+    def _vectors_in_parts(self) -> Iterator[DocidVectors]:
+        name = ("vector program", self.options.parameters)
+        read = self._keep(name, lambda: vector_program(self.model, self.compares, self._placement))
+        return vectors_in_parts(read, self._device_params, docids_with_ends(self.trie), self.options.vectors)
 
     def query_vectors(self, queries: Sequence[str]) -> Float[np.ndarray, "Q F"]:
         """f_q of each query, which a search compares with `docid_vectors`; `UserError` for a model without vectors."""

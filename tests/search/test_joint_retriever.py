@@ -205,3 +205,20 @@ def test_a_table_is_not_that_of_other_parameters(retriever):
     opened = dataclasses.replace(retriever, vectors=retriever.docid_vectors)
     found = opened.with_params(turned).docid_vectors
     np.testing.assert_array_equal(found.values, retriever.with_params(turned).docid_vectors.values)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_a_table_is_saved_alike_made_part_by_part_made_before_or_opened(retriever, tmp_path, dtype):
+    options = {"vectors": dtype}
+    fresh = dataclasses.replace(retriever).with_options(**options)
+    fresh.save_docid_vectors(tmp_path / "parts")
+    assert not [name for name in fresh._kept if name[0] == "vectors"]
+    assert fresh.docid_vectors.values.dtype.name == dtype
+    fresh.save_docid_vectors(tmp_path / "made")
+    opened = dataclasses.replace(fresh, vectors=DocidVectors.load(tmp_path / "parts"))
+    opened.save_docid_vectors(tmp_path / "opened")
+    names = sorted(path.name for path in (tmp_path / "parts").iterdir())
+    assert "vectors.npy" in names
+    for other in ("made", "opened"):
+        assert sorted(path.name for path in (tmp_path / other).iterdir()) == names
+        assert all((tmp_path / other / name).read_bytes() == (tmp_path / "parts" / name).read_bytes() for name in names)

@@ -72,7 +72,7 @@ def write_bundle(opened: RunRetriever, directory: Path, *, texts: bool = True) -
         retriever.trie.save(out / TRIE)
         if contents.compares is not None:
             (out / VECTORS).mkdir()
-            retriever.docid_vectors.save(out / VECTORS)
+            retriever.save_docid_vectors(out / VECTORS)
         if texts:
             write_documents(out / DOCUMENTS, opened.documents.values())
         else:

@@ -152,7 +152,7 @@ class System(Row):
         table, weight = self._table(run), self._weight(run)
         if not table.done:
             retriever = self._restored(run)  # every process restores the checkpoint; the first alone builds
-            table.build(lambda out: retriever.docid_vectors.save(out))
+            table.build(retriever.save_docid_vectors)
         if run.weights and not weight.done:
             weight.build(partial(self._choose_weight, run, self._restored(run).with_options(exact="no")))
 
