@@ -62,13 +62,16 @@ def _read(texts: dict[str, Array], rng: Array, *, params: dict, model: BiEncoder
     def encode(tokens: Int[Array, "n S"]) -> Float[Array, "n D"]:
         return model.apply({"params": params}, tokens, deterministic=False, rngs={"dropout": next(rngs)})
 
+    def encode_documents(rows: Int[Array, "n"]) -> Float[Array, "n D"]:
+        return encode(document_table[rows].astype(jnp.int32))
+
     rows = jnp.maximum(_relevant_rows(texts), 0)  # padding reads document 0 and is masked
-    own = encode(document_table[rows.reshape(-1)])
+    own = encode_documents(rows.reshape(-1))
     return DenseOutputs(
         encode(texts["query_tokens"]),
         own.reshape(*rows.shape, -1),
         tuple(encode(texts[f"{name}_tokens"]) for name in ("indexing", *apart)),
-        tuple(encode(document_table[texts[f"{name}_rows"]]) for name in ("indexing", *apart)),
+        tuple(encode_documents(texts[f"{name}_rows"]) for name in ("indexing", *apart)),
     )
 
 

@@ -1,6 +1,6 @@
 """Latent semantic analysis: an untrained dense baseline that a trained retriever should beat."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -17,8 +17,9 @@ class LSA(TextIndex):
     cut to `dimensions`, a text with tf-idf row x lies at x V.
     """
 
-    def __init__(self, doc_ids: Sequence[str], texts: Sequence[str], *, dimensions: int = 128, seed: int = 0):
-        """Indexes N texts in at most `dimensions`: fewer where the collection has fewer documents or words.
+    def __init__(self, doc_ids: Sequence[str], texts: Iterable[str], *, dimensions: int = 128, seed: int = 0):
+        """Indexes N texts in at most `dimensions`: fewer where the collection has fewer documents or words. The
+        texts are read once and not kept.
 
         Raises:
             UserError: The documents hold fewer than two different words.
@@ -32,14 +33,14 @@ class LSA(TextIndex):
         try:
             weights = self._vectorizer.fit_transform(texts)
         except ValueError as error:  # scikit-learn's "empty vocabulary"
-            raise UserError(f"LSA cannot index {len(texts)} documents without a single word") from error
+            raise UserError(f"LSA cannot index {len(self._doc_ids)} documents without a single word") from error
         if weights.shape[1] < 2:
             raise UserError(
                 f"LSA needs two different words, found only {self._vectorizer.get_feature_names_out()[0]!r}"
             )
         self._svd = TruncatedSVD(min(dimensions, *weights.shape), random_state=seed)
         with np.errstate(invalid="ignore"):  # of identical texts it would say which share of no variance is explained
-            self._documents = normalize(self._svd.fit_transform(weights))
+            self._documents = normalize(self._svd.fit_transform(weights), copy=False)
 
     @property
     def index_bytes(self) -> int:

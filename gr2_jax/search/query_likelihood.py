@@ -1,6 +1,6 @@
 """Query likelihood with Dirichlet smoothing, the lexical baseline beside BM25."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -18,8 +18,8 @@ class QueryLikelihood(TextIndex):
     words are left out, and words reduced to Porter2 stems, as in BM25.
     """
 
-    def __init__(self, doc_ids: Sequence[str], texts: Sequence[str], *, mu: float = 1000.0):
-        """Raises `UserError` where no document holds a word."""
+    def __init__(self, doc_ids: Sequence[str], texts: Iterable[str], *, mu: float = 1000.0):
+        """The texts are read once and not kept. Raises `UserError` where no document holds a word."""
         from sklearn.feature_extraction.text import CountVectorizer
 
         self._doc_ids, self._mu = list(doc_ids), mu
@@ -27,7 +27,8 @@ class QueryLikelihood(TextIndex):
         try:
             counts = self._vectorizer.fit_transform(texts)
         except ValueError as error:  # scikit-learn's "empty vocabulary"
-            raise UserError(f"query likelihood cannot index {len(texts)} documents without a single word") from error
+            count = len(self._doc_ids)
+            raise UserError(f"query likelihood cannot index {count} documents without a single word") from error
         self._lengths = np.asarray(counts.sum(axis=1)).ravel().astype(np.float64)
         self._shares = np.asarray(counts.sum(axis=0)).ravel() / counts.sum()
         self._counts = counts.tocsc()

@@ -4,8 +4,9 @@ import dataclasses
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,18 +75,23 @@ class TextEncoder:
 
     def encode(self, texts: Sequence[str]) -> Float[np.ndarray, "n D"]:
         """The texts' vectors, on all devices of this process; a text's is the same bytes whatever others are asked."""
-        texts = list(texts)
-        vectors = np.zeros((len(texts), self.width), np.float32)
-        if not texts:
-            return vectors
-        with progress(len(texts), "reading texts") as bar:
-            for start in range(0, len(texts), _SLICE):
-                own = vectors[start : start + _SLICE]
-                for places, tokens in self._batches(self._ids(texts[start : start + _SLICE])):
-                    found = np.asarray(self._read(self._device_params, tokens, tokens >= 0))
-                    own[places] = found[: len(places)]
-                    bar.advance(len(places))
+        vectors, start = np.zeros((len(texts), self.width), np.float32), 0
+        for part in self.encode_in_parts(texts, len(texts)):
+            vectors[start : start + len(part)] = part
+            start += len(part)
         return vectors
+
+    def encode_in_parts(self, texts: Iterable[str], count: int) -> Iterator[Float[np.ndarray, "n D"]]:
+        """The vectors of `count` texts, in their order, some thousands at a time: no more texts are held."""
+        passing = iter(texts)
+        with progress(count, "reading texts") as bar:
+            while some := list(islice(passing, _SLICE)):
+                vectors = np.zeros((len(some), self.width), np.float32)
+                for places, tokens in self._batches(self._ids(some)):
+                    found = np.asarray(self._read(self._device_params, tokens, tokens >= 0))
+                    vectors[places] = found[: len(places)]
+                    bar.advance(len(places))
+                yield vectors
 
     def _ids(self, texts: list[str]) -> list[Int[np.ndarray, "T"]]:
         """Of a few texts at a time: the tokenizer keeps what it cuts off."""

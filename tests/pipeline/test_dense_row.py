@@ -16,6 +16,7 @@ import virtual_devices
 from small_collection import TEXTS, over, retrieval, small_experiment, write_folder
 
 from gr2_jax import open_retriever
+from gr2_jax.array_files import GrowingArray
 from gr2_jax.cli import main
 from gr2_jax.corpus import read_run
 from gr2_jax.corpus.collection import Document
@@ -24,6 +25,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.experiment import LoopConfig, ModelConfig, OptimiserConfig
 from gr2_jax.files import read_json
 from gr2_jax.models import T5Config
+from gr2_jax.models.bi_encoder import BiEncoder
 from gr2_jax.pipeline import evaluate
 from gr2_jax.pipeline.checks import check
 from gr2_jax.pipeline.prepare import prepare
@@ -88,6 +90,41 @@ def test_the_lists_are_those_of_a_plain_loop(experiment, finished):
         assert len(hits) == len(ids) == len(dict(hits))
         np.testing.assert_allclose([s for _, s in hits], sorted(cosines.values(), reverse=True), atol=1e-5)
         np.testing.assert_allclose([s for _, s in hits], [cosines[d] for d, _ in hits], atol=1e-5)
+
+
+def test_vectors_are_written_part_by_part_as_those_of_all_documents(tmp_path, monkeypatch):
+    monkeypatch.setattr(dense, "_DOCUMENTS_AT_ONCE", 4)
+    model = BiEncoder(T5Config(vocab_size=16, d_model=8, d_kv=4, d_ff=8, num_heads=2, num_encoder_layers=0))
+    tokens = np.random.default_rng(0).integers(2, 16, (19, 3))
+    params = model.init(jax.random.key(0), tokens)["params"]
+    apply = jax.jit(lambda tokens: model.apply({"params": params}, tokens))
+    expected = np.concatenate([apply(np.pad(tokens, [(0, 1), (0, 0)])[at : at + 4]) for at in range(0, 20, 4)])[:19]
+    asked, written, append = [], [], GrowingArray.append
+
+    def noting(array, values):
+        written.append(len(values))
+        append(array, values)
+
+    def blocks():
+        for start in range(0, len(tokens), 8):
+            assert sum(written) == start  # all that was read before
+            asked.append(start)
+            yield tokens[start : start + 8]
+
+    monkeypatch.setattr(GrowingArray, "append", noting)
+    dense.write_vectors(tmp_path / VECTORS, model, params, blocks(), len(tokens))
+    assert (tmp_path / VECTORS).read_bytes()[-expected.nbytes :] == expected.tobytes()
+    assert np.load(tmp_path / VECTORS).shape == (19, 8)
+    assert (asked, written) == ([0, 8, 16], [4, 4, 4, 4, 3])
+
+
+def test_the_table_of_a_training_holds_the_first_tokens_of_every_document(experiment, finished, monkeypatch):
+    monkeypatch.setattr(dense, "_BLOCK", 7)
+    run = Run(experiment, finished[0].root)
+    texts = run.tokenizer.encode_batch([document.contents for document in run.corpus.documents])
+    table = ROW._documents(run)
+    assert table.dtype == np.uint16  # of a vocabulary below 65,536
+    assert table.tolist() == [[*text, *[0] * LENGTH][:LENGTH] for text in texts]
 
 
 def test_the_costs_are_those_of_the_files(experiment, finished):

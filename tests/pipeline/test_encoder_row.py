@@ -8,6 +8,7 @@ from small_collection import TEXTS, over, small_experiment, write_folder
 from tiny_encoder import write_encoder
 
 from gr2_jax import open_retriever
+from gr2_jax.array_files import GrowingArray
 from gr2_jax.corpus import read_run
 from gr2_jax.corpus.collection import Document
 from gr2_jax.errors import UserError
@@ -18,6 +19,7 @@ from gr2_jax.pipeline.rows import BM25Row, EncoderRow
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stages import run_experiment
 from gr2_jax.pipeline.workdir import Workdir
+from gr2_jax.search import text_encoder
 from gr2_jax.search.text_encoder import TextEncoder
 
 
@@ -40,6 +42,25 @@ def finished(places, tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
     run_experiment(experiment_of(places), root)
     return root
+
+
+def test_its_vectors_are_read_and_written_part_by_part(places, finished, tmp_path, monkeypatch):
+    encoder, run = TextEncoder.load(places[1]), Run(experiment_of(places), finished)
+    expected = encoder.encode([f"sort {document.contents}" for document in run.corpus.documents])
+    written, append = [], GrowingArray.append
+
+    def noting(array, values):
+        written.append(len(values))
+        append(array, values)
+
+    monkeypatch.setattr(GrowingArray, "append", noting)
+    monkeypatch.setattr(text_encoder, "_SLICE", 16)
+    (row, _) = run.rows
+    row._write_vectors(run, tmp_path / "again.npy")
+    assert written == [16, 16, 16, 12]
+    stored = (finished / "vectors" / "Encoder" / "vectors.npy").read_bytes()
+    assert (tmp_path / "again.npy").read_bytes() == stored
+    assert stored[-expected.nbytes :] == expected.tobytes()
 
 
 def test_its_lists_are_those_of_a_plain_loop(places, finished):

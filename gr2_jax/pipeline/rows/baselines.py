@@ -70,7 +70,7 @@ class QueryLikelihoodRow(Row):
 
     def open(self, run: Run, step: int | None = None) -> Searcher:
         _refuse_step(self, step)
-        return QueryLikelihood(run.doc_ids, list(_contents(run)), mu=self.mu)
+        return QueryLikelihood(run.doc_ids, _contents(run), mu=self.mu)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,7 @@ class LSARow(Row):
 
     def open(self, run: Run, step: int | None = None) -> Searcher:
         _refuse_step(self, step)
-        return LSA(run.doc_ids, list(_contents(run)), seed=run.experiment.seed)
+        return LSA(run.doc_ids, _contents(run), seed=run.experiment.seed)
 
 
 BASELINES = (BM25Row(), BM25Row("BM25+queries", training_queries=True), LSARow())

@@ -1,7 +1,7 @@
 """The dense row: a bi-encoder trained on the batches of the generative rows, and its documents' vectors."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from gr2_jax.array_files import growing_array
 from gr2_jax.data.batches import cut_inputs
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import SettingError, UserError, check_above_zero, check_least
@@ -27,7 +28,7 @@ from gr2_jax.pipeline.rows.training import (
 )
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
-from gr2_jax.progress import say
+from gr2_jax.progress import progress, say
 from gr2_jax.search.dense import DenseIndex
 from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.training.job import TrainingJob
@@ -77,7 +78,8 @@ class DenseRow(VectorRow):
         vectors = self._vectors(run)
         if not vectors.done and _vectors_of_before(run.training(self.name)) is None:
             model, params = _restored(run.training(self.name))  # by every process; the first alone builds
-            vectors.build(lambda out: write_vectors(out / VECTORS, model, params, self._documents(run)))
+            documents = self._documents_in_blocks(run), len(run.document_tokens)
+            vectors.build(lambda out: write_vectors(out / VECTORS, model, params, *documents))
 
     def _train(self, run: Run) -> None:
         retrieval = run.experiment.retrieval
@@ -124,10 +126,18 @@ class DenseRow(VectorRow):
         )
 
     def _documents(self, run: Run) -> Int[np.ndarray, "N S"]:
-        """The tokens that the encoder reads of every document, in the collection's order."""
+        """The tokens that the encoder reads of every document, in the collection's order: in memory and, while it
+        trains, on the devices, so in 16 bits where they fit."""
+        kind = np.uint16 if run.tokenizer.size <= 1 << 16 else np.int32
+        table, start = np.zeros((len(run.document_tokens), self.document_length), kind), 0
+        for block in self._documents_in_blocks(run):
+            table[start : start + len(block)] = block
+            start += len(block)
+        return table
+
+    def _documents_in_blocks(self, run: Run) -> Iterator[Int[np.ndarray, "n S"]]:
         tokens = run.document_tokens
-        blocks = (tokens[start : start + _BLOCK] for start in range(0, len(tokens), _BLOCK))
-        return np.concatenate([self._cut(run, block) for block in blocks])
+        return (self._cut(run, tokens[start : start + _BLOCK]) for start in range(0, len(tokens), _BLOCK))
 
     def _cut(self, run: Run, tokens: Int[np.ndarray, "n T"]) -> Int[np.ndarray, "n S"]:
         return cut_inputs(tokens, self.document_length, run.experiment.retrieval.model.input_end)
@@ -197,14 +207,16 @@ def _restored(stage: Stage) -> tuple[BiEncoder, dict]:
     return model, restore_params(stage.directory, shapes, on_host=True)[0]
 
 
-def write_vectors(path: Path, model: BiEncoder, params: dict, tokens: Int[np.ndarray, "N S"]) -> None:
-    """The documents' vectors, float32 [N, D], written part by part."""
-    start, shape = 0, (len(tokens), model.config.d_model)
-    vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-    for part in _encoder(model, params, _DOCUMENTS_AT_ONCE)(tokens):
-        vectors[start : start + len(part)] = part
-        start += len(part)
-    vectors.flush()
+def write_vectors(
+    path: Path, model: BiEncoder, params: dict, documents: Iterable[Int[np.ndarray, "n S"]], count: int
+) -> None:
+    """Writes the vectors of `count` documents, float32 [N, D], part by part; `documents` are blocks of their tokens."""
+    encode = _encoder(model, params, _DOCUMENTS_AT_ONCE)
+    shown = progress(count, "vectors of documents")
+    with growing_array(path, np.float32, (model.config.d_model,)) as vectors, shown as bar:
+        for part in (part for block in documents for part in encode(block)):
+            vectors.append(part)
+            bar.advance(len(part))
 
 
 def _encoder(model: BiEncoder, params: dict, size: int) -> Callable[[np.ndarray], Iterator[np.ndarray]]:

@@ -2,10 +2,12 @@
 
 import dataclasses
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from gr2_jax.array_files import growing_array
 from gr2_jax.errors import SettingError, UserError, check_least
 from gr2_jax.experiment import VectorRow
 from gr2_jax.pipeline.rows.training import VECTORS, read_document_vectors
@@ -46,7 +48,14 @@ class EncoderRow(VectorRow):
         stage = self._stage(run)
         if not stage.done:
             say(f"{self.name} reads {len(run.doc_ids):,} documents")
-            stage.build(lambda out: np.save(out / VECTORS, self.encode_documents(run, np.arange(len(run.doc_ids)))))
+            stage.build(lambda out: self._write_vectors(run, out / VECTORS))
+
+    def _write_vectors(self, run: Run, path: Path) -> None:
+        encoder = TextEncoder.load(self.encoder, length=self.length)
+        texts = (self.document_prefix + document.contents for document in run.corpus.documents)
+        with growing_array(path, np.float32, (encoder.width,)) as vectors:
+            for part in encoder.encode_in_parts(texts, len(run.doc_ids)):
+                vectors.append(part)
 
     def vectors_fingerprint(self, run: Run) -> str:
         return self._stage(run).fingerprint
