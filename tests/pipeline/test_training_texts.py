@@ -16,6 +16,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.experiment import AugmentationConfig, BatchConfig, CorpusConfig, ModelConfig, OptimiserConfig
 from gr2_jax.pipeline import prepare
 from gr2_jax.pipeline.checks import check
+from gr2_jax.pipeline.rows import BM25Row, baselines
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes import PlainQueries, Titles
 from gr2_jax.pipeline.schemes.plain_queries import generator_of
@@ -145,6 +146,21 @@ def test_generated_queries_are_trained_on_and_are_about_their_documents(made):
     assert len(set(texts)) > 10
     assert (written != 0).sum(axis=1).max() > made.experiment.docids.max_length  # whole queries, not docids
     assert not made.paths.candidates("generated").exists()
+
+
+def test_bm25_reads_each_document_with_what_is_added_to_it(made, monkeypatch):
+    read = []
+    monkeypatch.setattr(baselines, "BM25", lambda doc_ids, texts: read.extend(texts))
+    BM25Row(training_queries=True, generated_queries=True).open(made)
+    expected = {document.doc_id: [document.contents] for document in made.corpus.documents}
+    for query in made.split.train:
+        judged = made.corpus.qrels[query]
+        for doc_id in (doc_id for doc_id, grade in judged.items() if grade == max(judged.values())):
+            expected[doc_id].append(made.corpus.queries[query])
+    generated = made.generated.take(np.arange(made.generated.size))
+    for (row,), tokens in zip(generated.docid_rows, generated.tokens, strict=True):
+        expected[made.doc_ids[row]].append(made.tokenizer.decode(tokens[tokens != 0].tolist()))
+    assert read == ["\n".join(texts) for texts in expected.values()]
 
 
 def test_without_them_there_is_no_generator(made):

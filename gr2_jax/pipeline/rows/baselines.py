@@ -2,7 +2,9 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
 
 from gr2_jax.errors import UserError, check_above_zero
 from gr2_jax.experiment import Row
@@ -41,12 +43,9 @@ class BM25Row(Row):
 
     def open(self, run: Run, step: int | None = None) -> Searcher:
         _refuse_step(self, step)
-        added: Added = defaultdict(list)
-        if self.training_queries:
-            _training_queries(run, added)
-        if self.generated_queries:
-            _generated_queries(run, added)
-        return BM25(run.doc_ids, _contents(run, added))
+        added = [_training_queries(run)] if self.training_queries else []
+        added += [_generated_queries(run)] if self.generated_queries else []
+        return BM25(run.doc_ids, _contents(run, *added))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,24 +96,34 @@ def _refuse_step(row: Row, step: int | None) -> None:
         raise UserError(f"{row.name} is not trained and has no checkpoints: leave --step out")
 
 
-Added = dict[int, list[str]]
+Added = Callable[[int], Sequence[str]]
 """Row -> the texts that are added to the document's own."""
 
 
-def _contents(run: Run, added: Added | None = None) -> Iterator[str]:
+def _contents(run: Run, *added: Added) -> Iterator[str]:
     for row, document in enumerate(run.corpus.documents):
-        yield "\n".join([document.contents, *(added or {}).get(row, ())])
+        yield "\n".join([document.contents, *(text for texts in added for text in texts(row))])
 
 
-def _generated_queries(run: Run, added: Added) -> None:
-    for (row,), tokens in zip(run.generated.docid_rows.tolist(), run.generated.tokens, strict=True):
-        added[row].append(run.tokenizer.decode(tokens[tokens != 0].tolist()))
+def _generated_queries(run: Run) -> Added:
+    """They are decoded when their document is read: there are some for each."""
+    rows, tokens = run.generated.docid_rows[:, 0], run.generated.tokens
+    order = np.argsort(rows, kind="stable")
+    starts = np.searchsorted(rows, np.arange(len(run.doc_ids) + 1), sorter=order)
+
+    def of(row: int) -> list[str]:
+        own = tokens[order[starts[row] : starts[row + 1]]]
+        return [run.tokenizer.decode(query[query != 0].tolist()) for query in own]
+
+    return of
 
 
-def _training_queries(run: Run, added: Added) -> None:
+def _training_queries(run: Run) -> Added:
     """Of each document, the training queries that grade none higher."""
+    own: dict[int, list[str]] = defaultdict(list)
     for query, text in run.queries("train").items():
         judged = run.corpus.qrels[query]
         for doc_id, grade in judged.items():
             if grade == max(judged.values()):
-                added[run.row_of[doc_id]].append(text)
+                own[run.row_of[doc_id]].append(text)
+    return lambda row: own.get(row, ())
