@@ -53,15 +53,16 @@ def exhaustive_search(
     count, length = docids.shape
     chunk = -(-count // -(-count // chunk))  # the same number of chunks, of nearly equal size: little padding
     rows = jnp.arange(count, dtype=jnp.int32) if rows is None else jnp.asarray(rows, jnp.int32)
-    docids = jnp.pad(jnp.asarray(docids, jnp.int32), ((0, -count % chunk), (0, 0))).reshape(-1, chunk, length)
+    docids = jnp.pad(jnp.asarray(docids), ((0, -count % chunk), (0, 0))).reshape(-1, chunk, length)
     rows = jnp.pad(rows, (0, -count % chunk), constant_values=-1).reshape(-1, chunk)
     columns = None if columns is None else jnp.asarray(columns)
     lengths = sorted({-(-length * quarters // 4) for quarters in (1, 2, 3, 4)})
     score = [partial(_log_likelihood, logits=logits, columns=columns, length=n) for n in lengths]
 
     def merge(i: Int[Array, ""], best: Best) -> Best:
-        longest = jnp.count_nonzero(docids[i], axis=1).max()
-        scores = lax.switch(jnp.sum(longest > jnp.array(lengths[:-1], jnp.int32)), score, docids[i])
+        some = docids[i].astype(jnp.int32)
+        longest = jnp.count_nonzero(some, axis=1).max()
+        scores = lax.switch(jnp.sum(longest > jnp.array(lengths[:-1], jnp.int32)), score, some)
         parts = ()
         if similarities is not None:
             similar = similarities(jnp.maximum(rows[i], 0))

@@ -112,7 +112,8 @@ class DocidTrie:
         return DocidTrie(self.arrays._replace(allowed_bits=pack_bits(allowed)), self.eos_id, self.vocabulary)
 
     def docids(self) -> Int[np.ndarray, "N Ti"]:
-        """Returns the docid of each row, without EOS, padded with 0; Ti is the length of the longest."""
+        """Returns the docid of each row, without EOS, padded with 0; Ti is the length of the longest. uint16 where the
+        tokens fit, else int32."""
         token, row = self.arrays.token, self.arrays.row
         docids = np.zeros((len(row), self.max_depth - 1), token.dtype)
         node = self._leaves()  # for each docid, in the order of the leaves, its node at depth + 1
@@ -121,6 +122,12 @@ class DocidTrie:
             longer = ends[depth + 1]
             node[longer:] = self._parents(depth)[node[longer:] - self._levels[depth + 1]]
             docids[row[longer:], depth - 1] = token[node[longer:]]
+        return docids
+
+    def docids_with_ends(self) -> Int[np.ndarray, "N Ti+1"]:
+        """Returns the docid of each row with EOS, in the type of `docids`."""
+        docids = np.pad(self.docids(), [(0, 0), (0, 1)])
+        docids[np.arange(len(docids)), np.count_nonzero(docids, axis=1)] = self.eos_id
         return docids
 
     def sequences(self) -> list[list[int]]:

@@ -158,13 +158,18 @@ def _read_with_docids(
 def _docids(texts: dict[str, Array], docid_table) -> tuple[Int[Array, "B K+H T"], Int[Array, "E 1 T"]]:
     """The docids to decode for the queries (padding: no token) and for the documents."""
     rows = rows_read(texts)
-    own = texts["docid_tokens"] if "docid_tokens" in texts else docid_table[jnp.maximum(rows, 0)]
+    own = texts["docid_tokens"] if "docid_tokens" in texts else _docids_of(docid_table, jnp.maximum(rows, 0))
     return own * (rows >= 0)[..., None], _docids_of_documents(texts, docid_table, "indexing")
 
 
 def _docids_of_documents(texts: dict[str, Array], docid_table, name: str) -> Int[Array, "E 1 T"]:
     written = f"{name}_docid_tokens"
-    return (texts[written] if written in texts else docid_table[texts[f"{name}_rows"]])[:, None]
+    return (texts[written] if written in texts else _docids_of(docid_table, texts[f"{name}_rows"]))[:, None]
+
+
+def _docids_of(docid_table: Int[Array, "N T"], rows: Int[Array, "*b"]) -> Int[Array, "*b T"]:
+    """The table may hold them in 16 bits."""
+    return docid_table[rows].astype(jnp.int32)
 
 
 def _self_negative_part(nll: Float[Array, "B K+H"], batch: dict[str, Array], num_grades: int) -> Float[Array, ""]:

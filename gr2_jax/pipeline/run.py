@@ -33,7 +33,6 @@ from gr2_jax.experiment import Experiment, Row, Scheme
 from gr2_jax.experiment.loading import to_record
 from gr2_jax.files import read_json, reading, write_json
 from gr2_jax.hosts import is_first, of_first
-from gr2_jax.models import EOS_ID
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, reading_stage
 from gr2_jax.pipeline.texts import QUERY_LENGTH, TASKS_ON_DISK
 from gr2_jax.pipeline.workdir import Workdir
@@ -307,9 +306,7 @@ class Docids:
     @cached_property
     def table(self) -> Int[np.ndarray, "N T"]:
         """Every document's docid with EOS, 0-padded."""
-        table = np.pad(self.trie.docids().astype(np.int32), [(0, 0), (0, 1)])
-        table[np.arange(len(table)), np.count_nonzero(table, axis=1)] = EOS_ID
-        return table
+        return self.trie.docids_with_ends()
 
     @cached_property
     def columns(self) -> Int[np.ndarray, "V"]:

@@ -136,7 +136,9 @@ def joint_program(
         return rank_jointly(
             by_beams,
             near,
-            log_likelihoods=lambda rows: _in_parts(log_likelihoods_of, take(docids.docids, rows), most=max(1, room)),
+            log_likelihoods=lambda rows: _in_parts(
+                log_likelihoods_of, take(docids.docids, rows).astype(jnp.int32), most=max(1, room)
+            ),
             similarities=lambda rows: similarities_of_each(
                 vectors, jax.tree.map(lambda x: take(x, rows), docids.vectors)
             ),
@@ -210,18 +212,11 @@ class JointDocids(NamedTuple):
     floor: Float[np.ndarray, ""]
 
 
-def docids_with_ends(trie: DocidTrie) -> Int[np.ndarray, "N T"]:
-    """Every document's docid with its end, 0-padded."""
-    docids = np.pad(trie.docids().astype(np.int32), [(0, 0), (0, 1)])
-    docids[np.arange(len(docids)), np.count_nonzero(docids, axis=1)] = trie.eos_id
-    return docids
-
-
 def docids_by_length(trie: DocidTrie, allowed: Bool[np.ndarray, "N"] | None = None) -> DocidsAndRows:
     """The docids with their ends, shortest first, and the row of each. Of some alone, those that are allowed, and of
     the others as many as make their number a power of two, with row -1: they count for nothing, and few shapes are
     compiled."""
-    docids = docids_with_ends(trie)
+    docids = trie.docids_with_ends()
     rows = np.argsort(np.count_nonzero(docids, axis=1), kind="stable").astype(np.int32)
     if allowed is None:
         return docids[rows], rows

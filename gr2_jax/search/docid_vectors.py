@@ -103,7 +103,7 @@ def vectors_in_parts(
     with progress(len(docids), "vectors of docids") as bar:
         for start in range(0, len(docids), size):
             some = docids[start : start + size]
-            filled = np.pad(some, [(0, size - len(some)), (0, 0)])
+            filled = np.pad(some.astype(np.int32), [(0, size - len(some)), (0, 0)])
             yield quantised(np.asarray(read(params, filled))[: len(some)], dtype)
             bar.advance(len(some))
 

@@ -24,7 +24,6 @@ from gr2_jax.search.compiled_search import (
     Program,
     beam_program,
     docids_by_length,
-    docids_with_ends,
     exhaustive_program,
     joint_program,
     query_program,
@@ -132,7 +131,7 @@ class Retriever:
     def _vectors_in_parts(self) -> Iterator[DocidVectors]:
         name = ("vector program", self.options.parameters)
         read = self._keep(name, lambda: vector_program(self.model, self.compares, self._placement))
-        return vectors_in_parts(read, self._device_params, docids_with_ends(self.trie), self.options.vectors)
+        return vectors_in_parts(read, self._device_params, self.trie.docids_with_ends(), self.options.vectors)
 
     def query_vectors(self, queries: Sequence[str]) -> Float[np.ndarray, "Q F"]:
         """f_q of each query, which a search compares with `docid_vectors`; `UserError` for a model without vectors."""
@@ -288,7 +287,7 @@ class Retriever:
         def table() -> JointDocids:
             vectors = self.docid_vectors
             longest, nothing = np.float32(vectors.longest() * (1 + 1e-6)), np.float32(0)
-            docids, arrays = docids_with_ends(self.trie), vectors.arrays
+            docids, arrays = self.trie.docids_with_ends(), vectors.arrays
             if how == "replicated":
                 return on_every_device(JointDocids(None, docids, arrays, longest, nothing, nothing))
             docids, arrays = jax.tree.map(divided_over_devices, (docids, arrays))

@@ -61,7 +61,7 @@ from gr2_jax.docids import DocidTrie
 from gr2_jax.losses import grade_matrix, mgcc_loss
 from gr2_jax.models import GR2, T5, T5Config, preset, save_hf_t5, shift_right, unstack_layers
 from gr2_jax.objectives.retrieval import RetrievalObjective, retrieval_loss
-from gr2_jax.search.compiled_search import Beams, JointDocids, beam_program, docids_with_ends, joint_program
+from gr2_jax.search.compiled_search import Beams, JointDocids, beam_program, joint_program
 from gr2_jax.search.placement import on_every_device
 from gr2_jax.training.chips import CHIPS, peak_flops
 from gr2_jax.training.flops import StepShape, training_flops
@@ -578,7 +578,7 @@ def measure_roads(bench: Bench) -> None:
         vectors = jax.random.normal(jax.random.key(0), (count, config.d_model), jnp.bfloat16)
         vectors = Vectors(vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True))
         one = np.float32(1)
-        joint = on_every_device(JointDocids(trie.arrays, docids_with_ends(trie), vectors, one, one, -np.inf * one))
+        joint = on_every_device(JointDocids(trie.arrays, trie.docids_with_ends(), vectors, one, one, -np.inf * one))
         for candidates in ("beams", "nearest", "both"):
 
             def lower(candidates=candidates, trie=trie, joint=joint, count=count) -> jax.stages.Lowered:

@@ -105,6 +105,9 @@ def test_equals_a_dict_trie_and_gives_the_docids_back(docids):
     assert trie.sequences() == docids
     longest = max(map(len, docids))
     assert trie.docids().tolist() == [docid + [0] * (longest - len(docid)) for docid in docids]
+    ended = trie.docids_with_ends()
+    assert ended.tolist() == [[*docid, EOS, *[0] * (longest - len(docid))] for docid in docids]
+    assert ended.dtype == (np.uint16 if max(map(max, docids)) < 1 << 16 else np.int32)
     assert trie.num_docids == len(docids)
     assert trie.max_depth == longest + 1
     assert trie.tokens.tolist() == sorted({EOS, *(token for docid in docids for token in docid)})

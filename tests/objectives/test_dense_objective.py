@@ -79,6 +79,12 @@ def test_microbatches_change_neither_value_nor_gradient(params):
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), again, gradient)
 
 
+def test_documents_in_16_bits_are_the_same(params):
+    table = jnp.asarray(TABLE, jnp.uint16)
+    loss, _ = dense_loss(params, BATCH, jax.random.key(0), model=MODEL, document_table=table, temperature=TEMPERATURE)
+    np.testing.assert_allclose(loss, _value_and_gradient(params, 1)[0][0], rtol=1e-6)
+
+
 def test_texts_of_another_length_may_come_apart(params):
     apart = {name: rows[:1] if name.startswith("indexing") else rows for name, rows in BATCH.items()}
     apart |= {"document_tokens": np.pad(BATCH["indexing_tokens"][1:], ((0, 0), (0, 2)))}

@@ -300,6 +300,16 @@ def test_docids_may_come_with_the_batch_instead_of_a_table(params, graded):
     )
 
 
+def test_docids_in_16_bits_are_the_same(params):
+    whole, narrow = (
+        jax.jit(functools.partial(_loss(OBJECTIVE), docid_table=jnp.asarray(TABLE, kind)))(
+            params, BATCH, jax.random.key(0)
+        )
+        for kind in (jnp.int32, jnp.uint16)
+    )
+    jax.tree.map(np.testing.assert_array_equal, narrow, whole)
+
+
 @pytest.mark.parametrize("microbatches", [1, 2])
 def test_texts_of_another_length_may_come_apart(params, microbatches):
     batch = jax.tree.map(lambda x: np.concatenate([x, x[::-1]]), BATCH) | {"indexing_grades": np.array([3, 3, 0, 0])}
