@@ -121,5 +121,6 @@ class Lost(Exception):
     """Other hosts of the job are missing, in one sentence that names them: exit code `LOST`, to start the job again."""
 
 
-class Preempted(Exception):
-    """Raised by work that was asked to stop and has saved its progress: exit code `RESTART`."""
+class Preempted(BaseException):
+    """Raised by work that was asked to stop and has saved its progress: exit code `RESTART`. Like KeyboardInterrupt it
+    is no Exception: a signal may come anywhere, and libraries would take it for a fault of what they were doing."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from gr2_jax.errors import Preempted, UserError, disk_fault, reason_of
+from gr2_jax.errors import UserError, disk_fault, reason_of
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def reading(place: str | Path, hint: str = "", *, passing: tuple[type[Exception]
     library raises too many types for a damaged file to name them. Errors of the types `passing` are no file's fault."""
     try:
         yield
-    except (ImportError, NameError, Preempted, *passing):
+    except (ImportError, NameError, *passing):
         raise
     except UserError as error:
         raise (UserError(f"{error}{hint}") if hint else error) from error.__cause__

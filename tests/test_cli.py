@@ -425,6 +425,27 @@ def test_stopping_is_no_traceback(gr2, monkeypatch):
     assert gr2("metrics", "a", "b") == (130, "", "gr2: stopped; the same command resumes from here\n")
 
 
+SIGNALLED = """
+import signal, gr2_jax.commands.metrics
+from gr2_jax import cli
+
+def run(options, settings):
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except Exception:
+        pass  # as libraries do that try whether something works
+    return 0
+
+gr2_jax.commands.metrics.run = run
+cli.main()
+"""
+
+
+def test_a_signal_is_no_fault_that_a_library_may_pass_over():
+    done = subprocess.run([sys.executable, "-c", SIGNALLED, "metrics", "a", "b"], capture_output=True, check=False)
+    assert done.returncode == 75
+
+
 INTERRUPTED = """
 import atexit, colorsys, gr2_jax.commands.metrics
 from gr2_jax import cli

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gr2_jax.decoding.devices import on_each_device
-from gr2_jax.errors import UserError, install
+from gr2_jax.errors import Preempted, UserError, install
 from gr2_jax.files import read_json, reading
 from gr2_jax.models.bert import Bert
 from gr2_jax.models.huggingface.bert import load_bert
@@ -191,7 +191,7 @@ def _tokenizer(
         tokenizer.enable_truncation(length)
         tokenizer.no_padding()
         tried = tokenize(["", _UNKNOWN, f"{_UNKNOWN} " * length])
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, Preempted):
         raise
     except BaseException as error:  # the library raises Exception itself, and its panics are no Exceptions
         raise UserError(f"{path} is not a tokenizer that can be used: {error}") from error

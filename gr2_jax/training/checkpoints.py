@@ -13,7 +13,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
 from gr2_jax.buckets import url_of
 from gr2_jax.checksums import check_files, checksums_of
-from gr2_jax.errors import Preempted, UserError, reason_of
+from gr2_jax.errors import UserError, reason_of
 from gr2_jax.files import read_json, reading, write_json, writing
 from gr2_jax.hosts import is_first, true_on_all
 from gr2_jax.models.orbax_border import check_claim, silence
@@ -103,7 +103,7 @@ class Checkpoints:
             if true_on_all(error is None):
                 try:
                     found = self._restore(step, params, opt_state)
-                except (Preempted, *_OF_NO_FILE):
+                except _OF_NO_FILE:
                     raise
                 except Exception as raised:  # orbax and its storage raise many kinds for a damaged file
                     error = raised
