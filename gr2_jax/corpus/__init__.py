@@ -6,7 +6,7 @@ from gr2_jax.corpus.around import surrounded
 from gr2_jax.corpus.augment import pseudo_queries
 from gr2_jax.corpus.checks import Checks, validate
 from gr2_jax.corpus.collection import Collection, CollectionStream, Document
-from gr2_jax.corpus.document_store import DocumentsById, DocumentStore, read_range, read_stored, write_store
+from gr2_jax.corpus.document_store import DocumentsById, DocumentStore, read_rows, read_stored, write_store
 from gr2_jax.corpus.folder import (
     read_collection,
     read_documents,
@@ -39,7 +39,7 @@ __all__ = [
     "DocumentStore",
     "DocumentsById",
     "read_stored",
-    "read_range",
+    "read_rows",
     "write_store",
     "document_of",
     "validate",

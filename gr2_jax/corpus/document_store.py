@@ -51,14 +51,14 @@ def write_store(directory: Path, documents: Iterable[Document]) -> int:
     return count
 
 
-def read_range(directory: Path, start: int, stop: int) -> Iterator[Document]:
-    """Reads the documents `start` to `stop` of what `write_store` wrote, for a process that opens no store of all ids.
-    Raises as `read_documents` does."""
+def read_rows(directory: Path, rows: Iterable[int]) -> Iterator[Document]:
+    """Reads some of the documents that `write_store` wrote, for a process that opens no store of all ids. Raises as
+    `read_documents` does."""
     path, places = directory / DOCUMENTS, map_array(directory / PLACES, ndim=1)
     with path.open("rb") as file:
-        for row in range(start, min(stop, len(places) - 1)):
-            file.seek(places[row])
+        for row in rows:
             with reading(path):
+                file.seek(places[row])
                 line = file.read(places[row + 1] - places[row]).decode()
             yield parse_document(line, f"{path}, line {row + 1}")
 

@@ -98,6 +98,11 @@ def token_writer(directory: Path, name: str, *, ids: int) -> Iterator[TokenWrite
         yield TokenWriter(tokens, starts, rows)
 
 
+def map_token_rows(directory: Path, name: str, *, width: int) -> TokenRows:
+    """The tokens alone of files that `read_token_files` has checked, for a process that reads few of them."""
+    return TokenRows(*(map_array(directory / f"{name}.{part}.npy", ndim=1) for part in FILES[:2]), width)
+
+
 def read_token_files(directory: Path, name: str, *, width: int, ids: int, grade: int) -> ExampleArrays:
     """The texts as examples of one document each, whose tokens are `TokenRows`; all have this grade.
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from gr2_jax.array_files import parse_array
-from gr2_jax.docids.candidates import check_lists, narrow
+from gr2_jax.docids.candidates import check_lists, narrow_lists
 from gr2_jax.errors import UserError
 from gr2_jax.files import replacing, write_json
 
@@ -111,7 +111,7 @@ class _Contents:
 def _write(path: Path, lists: Int[np.ndarray, "s C T"]) -> None:
     """Writes a .npy file with its SHA-256 at the end, which NumPy ignores."""
     file = io.BytesIO()
-    np.save(file, _as_tokens(lists), allow_pickle=False)
+    np.save(file, narrow_lists(lists), allow_pickle=False)
     with replacing(path) as partial:
         partial.write_bytes(file.getvalue() + hashlib.sha256(file.getbuffer()).digest())
 
@@ -126,8 +126,3 @@ def _read(path: Path) -> Int[np.ndarray, "s C T"] | None:
     if hashlib.sha256(array).digest() != checksum:
         return None
     return parse_array(array, path, ndim=3)
-
-
-def _as_tokens(lists: np.ndarray) -> np.ndarray:
-    rows, places, tokens = lists.shape
-    return narrow(lists.reshape(rows * places, tokens)).reshape(rows, places, -1 if lists.size else 0)

@@ -81,6 +81,12 @@ def narrow(docids: Int[np.ndarray, "n T"]) -> Int[np.ndarray, "n t"]:
     return docids[:, :width].astype(np.uint16 if fits else np.int32)
 
 
+def narrow_lists(lists: Int[np.ndarray, "S C T"]) -> Int[np.ndarray, "S C t"]:
+    """The same of candidate lists."""
+    rows, places, tokens = lists.shape
+    return narrow(lists.reshape(rows * places, tokens)).reshape(rows, places, -1 if lists.size else 0)
+
+
 def stack(parts: Sequence[Int[np.ndarray, "_n _t"]]) -> Int[np.ndarray, "n t"]:
     """Concatenates narrow arrays by rows, in the widest shape and type among them."""
     width = max(part.shape[1] for part in parts)

@@ -72,17 +72,21 @@ def words_of(tokens: Int[np.ndarray, "n T"], pieces: Pieces) -> Words:
 class DocumentFrequencies:
     """In how many documents each word is, by 22 bits of its hash: a rare word may be counted with another."""
 
-    def __init__(self) -> None:
-        self.documents = 0
-        self._counts = np.zeros(_BUCKETS, np.int64)
+    def __init__(self, counts: Int[np.ndarray, "B"] | None = None, documents: int = 0) -> None:
+        self.counts = np.zeros(_BUCKETS, np.int64) if counts is None else counts
+        self.documents = documents
 
     def add(self, words: Words, documents: int) -> None:
         """Counts the words of `documents` more documents."""
+        self.add_counts(np.bincount(_bucket(words), minlength=_BUCKETS), documents)
+
+    def add_counts(self, counts: Int[np.ndarray, "B"], documents: int) -> None:
+        """Adds what was counted of `documents` more documents."""
+        self.counts += counts
         self.documents += documents
-        self._counts += np.bincount(_bucket(words), minlength=_BUCKETS)
 
     def of(self, words: Words) -> Int[np.ndarray, "W"]:
-        return self._counts[_bucket(words)]
+        return self.counts[_bucket(words)]
 
 
 def _bucket(words: Words) -> Int[np.ndarray, "W"]:

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from jaxtyping import Int
 from gr2_jax.errors import SettingError, check_least, check_name
 
 Candidates = Int[np.ndarray, "n C T"]
+Blocks = Callable[[Iterable[Int[np.ndarray, "n"]]], Iterator[Candidates]]
 
 
 class OpenScheme(Protocol):
@@ -19,11 +21,13 @@ class OpenScheme(Protocol):
     resamples      how often further candidates can be had for documents whose own are all taken
     fingerprint    of the candidates
     reads_as_text  whether a docid is words, which a search engine can be asked
+    blocks         candidates of many blocks of rows, block by block, where workers make them; else None
     """
 
     resamples: int
     fingerprint: str
     reads_as_text: bool
+    blocks: Blocks | None
 
     def candidates(self, rows: Int[np.ndarray, "n"], sample: int = 0) -> Candidates:
         """Docids of the documents `rows`, best first, 0-padded; `sample` 1, 2, ... gives other ones."""

@@ -39,8 +39,8 @@ def make_docids(run: Run, *, compared: bool | None = None) -> None:
             continue
         opened = scheme.open(run)
         docids.build(partial(_build, run, scheme, opened))
-        shutil.rmtree(run.paths.candidates(scheme.name), ignore_errors=True)
         judged.build(partial(quality.write, scheme, opened))
+        shutil.rmtree(run.paths.candidates(scheme.name), ignore_errors=True)
 
 
 def _build(run: Run, scheme: Scheme, opened: OpenScheme, out: Path) -> None:
@@ -71,8 +71,8 @@ def candidates_of(
     if not len(rows):
         return
     if not scheme.costly:
-        for start in range(0, len(rows), _SLICE):
-            yield opened.candidates(rows[start : start + _SLICE], sample)
+        blocks = (rows[start : start + _SLICE] for start in range(0, len(rows), _SLICE))
+        yield from opened.blocks(blocks) if opened.blocks else map(partial(opened.candidates, sample=sample), blocks)
         return
     directory = run.paths.candidates(scheme.name) / opened.fingerprint / f"sample-{sample}"
     with progress(len(rows), "pseudo-queries" if sample == 0 else f"pseudo-queries, sample {sample + 1}") as bar:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gr2_jax.checksums import check_files, checksums_of, sealed, unsealed
-from gr2_jax.corpus import read_range
+from gr2_jax.corpus import read_rows
 from gr2_jax.data.token_files import token_writer
 from gr2_jax.data.vocabulary import Tokenizer
 from gr2_jax.errors import UserError
@@ -75,7 +75,7 @@ class Piece:
         own = f"{self.path.name}.{socket.gethostname()}-{os.getpid()}.partial"
         partial, tokenizer = self.path.with_name(own), _tokenizer(self.source)
         rows = range(self.start, self.stop)
-        documents = zip(rows, read_range(self.source.corpus, self.start, self.stop), strict=True)
+        documents = zip(rows, read_rows(self.source.corpus, rows), strict=True)
         with writing(self.path):
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -39,6 +39,7 @@ from gr2_jax.experiment import CorpusConfig, Experiment, ModelConfig
 from gr2_jax.files import write_json
 from gr2_jax.hosts import is_first, process_count, process_index
 from gr2_jax.models import preset
+from gr2_jax.pipeline.large import is_large, spread
 from gr2_jax.pipeline.pieces import Piece, Source, join_pieces, make_pieces, pieces_of
 from gr2_jax.pipeline.run import VECTORS_FILE, Run
 from gr2_jax.pipeline.schemes.plain_queries import generator_of
@@ -48,7 +49,6 @@ from gr2_jax.pipeline.watching import part
 from gr2_jax.progress import progress, say
 
 _BLOCK = 16_000  # characters
-LARGE = 100_000  # documents or queries; beyond it LSA vectors are learnt from a sample of this size
 _MOST_GRADES = 1000  # a step's time grows with their number
 
 
@@ -87,11 +87,6 @@ def decides_corpus(config: CorpusConfig) -> list[object]:
     settings = {"kind": type(config).__name__} | dataclasses.asdict(config)
     del settings["around"]  # so that the fingerprints of versions before it stay
     return [settings, source_fingerprint(config.source)]
-
-
-def is_large(run: Run) -> bool:
-    """Whether the vocabulary and the LSA vectors are learnt from a sample."""
-    return max(len(run.doc_ids), len(run.split.train)) > LARGE
 
 
 def _build_corpus(config: CorpusConfig, fold: int | None, out: Path) -> None:
@@ -274,7 +269,7 @@ def _write_semantics(run: Run, out: Path) -> None:
     """Learnt from all documents and queries or, of a large collection, from an evenly spaced sample of both."""
     examples, sampled = run.examples_in(out), is_large(run)
     documents, queries = (examples[task].tokens for task in ("documents", "queries"))
-    read = [_spread(rows) if sampled else rows[:] for rows in (documents, queries)]
+    read = [spread(rows) if sampled else rows[:] for rows in (documents, queries)]
     texts = [row[row != 0] for rows in read for row in rows]
     features = _width(run.experiment) - 2
     semantics = token_semantics(texts, run.tokenizer.size, features=features, seed=run.experiment.seed)
@@ -284,10 +279,6 @@ def _write_semantics(run: Run, out: Path) -> None:
         write_vectors(semantics, own, out / VECTORS_FILE)
     else:
         np.save(out / VECTORS_FILE, semantics.document_vectors[: len(own)])
-
-
-def _spread(rows: Sequence) -> np.ndarray:
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), LARGE)).astype(np.int64))]
 
 
 def _query_examples(run: Run) -> Iterator[Example]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gr2_jax.evaluation.table import format_table
-from gr2_jax.pipeline.prepare import LARGE
+from gr2_jax.pipeline.large import LARGE
 from gr2_jax.planning.measuring import Figures
 from gr2_jax.planning.rehearsal import BATCHES, STEPS, TRAINING
 

@@ -9,6 +9,7 @@ from small_collection import TEXTS, over, small_experiment, write_folder
 from gr2_jax.corpus import Document
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import AugmentationConfig
+from gr2_jax.pipeline import large as large_module
 from gr2_jax.pipeline import pieces, prepare
 from gr2_jax.pipeline.run import TASKS_ON_DISK, Run
 
@@ -32,14 +33,14 @@ def expected(collection, tmp_path_factory):
     """Every file of examples/ as one process writes it that makes no pieces; learning from a sample alone tells
     large collections from small ones, and a sample of more than all is all."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepare, "LARGE", 20)
+        patch.setattr(large_module, "LARGE", 20)
         patch.setattr(prepare, "_in_pieces", lambda run: False)
         return files_of(prepared(collection, tmp_path_factory.mktemp("one")))
 
 
 @pytest.fixture
 def large(monkeypatch):
-    monkeypatch.setattr(prepare, "LARGE", 20)
+    monkeypatch.setattr(large_module, "LARGE", 20)
     monkeypatch.setattr(pieces, "SIZE", SIZE)
     monkeypatch.setenv("GR2_WORKERS", "1")
 

@@ -14,7 +14,7 @@ from gr2_jax.data.seqio.tasks import materialise, register_task
 from gr2_jax.data.vocabulary import MODEL_NAME
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import AugmentationConfig, BatchConfig, CorpusConfig, ModelConfig, OptimiserConfig
-from gr2_jax.pipeline import prepare
+from gr2_jax.pipeline import large, prepare
 from gr2_jax.pipeline.checks import check
 from gr2_jax.pipeline.rows import BM25Row, baselines
 from gr2_jax.pipeline.run import Run
@@ -78,7 +78,7 @@ def test_seqio_reads_the_same_examples(made):
 
 def test_of_a_large_collection_a_sample_is_learnt_from(made, tmp_path, monkeypatch):
     """The vectors of all documents lie in the space of the sample's, and the fingerprints say so."""
-    monkeypatch.setattr(prepare, "LARGE", 20)
+    monkeypatch.setattr(large, "LARGE", 20)
     run = Run(made.experiment, tmp_path / "run")
     run.paths.create()
     prepare.prepare(run)

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from gr2_jax.docids.assignment import count_alone
 from gr2_jax.docids.taken import hash_docids
 from gr2_jax.errors import UserError, check_share
-from gr2_jax.experiment.scheme import Candidates, OpenScheme, Scheme
+from gr2_jax.experiment.scheme import Blocks, Candidates, OpenScheme, Scheme
 from gr2_jax.files import read_json, write_json
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes.base import scheme_fingerprint
@@ -74,6 +74,10 @@ class OpenAuto:
     def reads_as_text(self) -> bool:
         return self._choice.opened.reads_as_text
 
+    @property
+    def blocks(self) -> Blocks | None:
+        return self._choice.opened.blocks
+
     def candidates(self, rows: Int[np.ndarray, "n"], sample: int = 0) -> Candidates:
         return self._choice.opened.candidates(rows, sample)
 
@@ -103,7 +107,8 @@ class OpenAuto:
             if distinct >= scheme.distinctive:
                 return _Choice(titles.name, opened, f"{distinct:.0%} of the titles are whole and like no other")
             why = f"only {distinct:.0%} of the titles are whole and like no other"
-        opened, documents = keywords.open(run), len(run.doc_ids)
+        own = dataclasses.replace(keywords, name=scheme.name)  # what it leaves is this scheme's, and removed with it
+        opened, documents = own.open(run), len(run.doc_ids)
         sample = np.unique(np.linspace(0, documents - 1, min(documents, _SAMPLE)).astype(np.int64))
         worded = opened.candidates(sample).any(axis=(1, 2)).mean()
         if worded >= scheme.distinctive:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from gr2_jax.experiment.scheme import Candidates, Scheme
+from gr2_jax.experiment.scheme import Blocks, Candidates, Scheme
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import fingerprint_of
 
@@ -34,6 +34,7 @@ class FixedCandidates:
     extras: Callable[[Path], None] = lambda out: None
     reads_as_text: bool = True
     resamples: int = 0
+    blocks: Blocks | None = None
 
     def candidates(self, rows: Int[np.ndarray, "n"], sample: int = 0) -> Candidates:
         return self.get(rows)

@@ -2,19 +2,19 @@
 
 import dataclasses
 import functools
+from collections.abc import Iterable, Iterator
 
-import numpy as np
-from jaxtyping import Int
-
-from gr2_jax.corpus.scripts import blankless
-from gr2_jax.docids.keywords import DocumentFrequencies, keyword_candidates, pieces_of, tf_idf, words_of
+from gr2_jax.corpus import DocumentStore
+from gr2_jax.data.token_files import TokenRows
+from gr2_jax.data.vocabulary import MODEL_NAME
+from gr2_jax.docids.keywords import DocumentFrequencies
 from gr2_jax.errors import SettingError, check_least
 from gr2_jax.experiment.scheme import Candidates, Scheme
 from gr2_jax.models import EOS_ID, PAD_ID, UNK_ID
+from gr2_jax.pipeline.large import is_large
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes.base import FixedCandidates, scheme_fingerprint
-
-_SLICE = 4096  # documents whose words are counted at a time
+from gr2_jax.pipeline.telling_words import Rows, StoredWords, TellingWords, Wanted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,25 +38,33 @@ class Keywords(Scheme):
             raise SettingError(self, "most", f"is {self.most}: it must be {self.least} (least) or more")
 
     def open(self, run: Run) -> FixedCandidates:
-        tokens, documents = run.document_tokens, run.corpus.documents
-        special = [PAD_ID, EOS_ID, UNK_ID, *run.tokenizer.sentinels]
-        pieces = pieces_of(run.tokenizer.pieces, special=special, blankless=blankless())
+        tokens, documents, fingerprint = run.document_tokens, run.corpus.documents, scheme_fingerprint(run, self)
+        special, max_length = (PAD_ID, EOS_ID, UNK_ID), run.experiment.docids.max_length
+        wanted = Wanted(self.least, self.most, self.common, max_length, special)
+        words = TellingWords(tokens, lambda rows: [documents[row].title for row in rows], run.tokenizer, wanted)
+        on_disk = isinstance(tokens, TokenRows) and isinstance(documents, DocumentStore)
+        stored = self._stored(run, wanted, fingerprint) if on_disk and is_large(run) else None
 
         @functools.cache
         def frequencies() -> DocumentFrequencies:
-            counted = DocumentFrequencies()
-            for start in range(0, len(tokens), _SLICE):
-                block = tokens[start : start + _SLICE]
-                counted.add(words_of(block, pieces), len(block))
-            return counted
+            return words.frequencies(range(len(tokens))) if stored is None else stored.count()
 
-        def candidates(rows: Int[np.ndarray, "n"]) -> Candidates:
-            texts = tokens[rows]
-            words = words_of(texts, pieces)
-            weights = tf_idf(words, frequencies(), common=self.common)
-            titles = run.tokenizer.encode_batch([documents[row].title for row in rows])
-            leading = np.array([len(title) for title in titles])
-            lengths = {"least": self.least, "most": self.most, "max_length": run.experiment.docids.max_length}
-            return keyword_candidates(texts, words, weights, leading, **lengths)
+        def candidates(rows: Rows) -> Candidates:
+            return words.candidates(rows, frequencies())
 
-        return FixedCandidates(candidates, scheme_fingerprint(run, self))
+        def by_workers(blocks: Iterable[Rows]) -> Iterator[Candidates]:
+            frequencies()
+            return stored.candidates(blocks)
+
+        return FixedCandidates(candidates, fingerprint, blocks=None if stored is None else by_workers)
+
+    def _stored(self, run: Run, wanted: Wanted, fingerprint: str) -> StoredWords:
+        return StoredWords(
+            corpus=run.paths.corpus,
+            examples=run.paths.examples,
+            vocabulary=run.paths.vocabulary / MODEL_NAME,
+            extra_ids=run.experiment.vocabulary.extra_ids,
+            frequencies=run.paths.candidates(self.name) / fingerprint / "document_frequencies.npy",
+            documents=len(run.doc_ids),
+            wanted=wanted,
+        )

@@ -181,6 +181,7 @@ class OpenQueries:
 
     resamples = 0
     reads_as_text = True
+    blocks = None
     radius = 0.0
     """|r| of the noise around a document's representation."""
 
