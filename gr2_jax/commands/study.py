@@ -48,9 +48,9 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
         raise UserError("a study has several seeds: give --seeds")
 
     def load(files: Sequence[str]) -> Experiment:
-        base, overlays = study.base, files
-        if options.base is not None:
-            base, *overlays = load_experiment(files[0]), *files[1:]
+        base, overlays = study.base, options.config[1:]
+        if files:
+            base, overlays = load_experiment(files[0]), files[1:]
         for overlay in overlays:
             base = lay_over(overlay, base)
         base = override(base, settings)
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
             raise UserError(f"{options.base} is a pre-training run: a study is over a config that compares rows")
         return base
 
-    files = [*([] if options.base is None else [options.base]), *options.config[1:]]
+    files = [] if options.base is None else [options.base, *options.config[1:]]
     base = load(files)
     workdir = options.workdir or f"runs/{study.name}-{base.name}"
     seeds = seeds_of(options.seeds) or study.seeds
@@ -73,8 +73,9 @@ def run(options: argparse.Namespace, settings: Sequence[str]) -> int:
         show("\n".join(lines(points, planned(points), seeds, base.corpus.folds)))
         bill = study_bill(study, files, settings, load, options.topology, seeds, quick=options.quick)
         show(f"\n{bill_table(bill)}")
-        if uncounted := max(line.get("uncounted", 0) for line in bill):
-            show(f"not counted: {uncounted:,} steps of models that write docids, searches and measures")
+        uncounted = max(line.get("uncounted", 0) for line in bill)
+        written = f", and {uncounted:,} steps of models that write docids" if uncounted else ""
+        show(f"not counted: searches and measures{written}")
         return 0
     paths = joined(dataclasses.replace(base, workdir=workdir), seeds)
     table = run_study(study, base, paths.root, seeds)

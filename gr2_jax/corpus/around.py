@@ -18,9 +18,10 @@ def surrounded(stream: CollectionStream, others: CollectionStream) -> Collection
         yield from stream.documents()
         yield from (document for document in others.documents() if document.doc_id not in own)
 
+    about = "; ".join(f"{key} {value}" for key, value in others.provenance.items())
     return replace(
         stream,
         documents=documents,
-        provenance={**stream.provenance, "around": f"the documents of {others.name}"},
-        entities={**others.entities, **stream.entities},
+        provenance={**stream.provenance, "around": f"the documents of {others.name} ({about})"},
+        entities={doc: names for doc, names in others.entities.items() if doc not in own} | stream.entities,
     )

@@ -26,10 +26,12 @@ _WHY = {
     "searched": "an interrupted search of other settings",
     **dict.fromkeys(("vectors", "weights", "negatives"), "of no row of the table"),
     **dict.fromkeys(("docids", "quality", "candidates"), "of no docid scheme of the run"),
+    "pieces": "texts that are joined",
 }
 """Folder of a workdir -> what those of its folders are that are not needed."""
 _STAGES = ("corpus", "vocabulary", "examples", "generated")
 _BY_FINGERPRINT = re.compile(r".+-[0-9a-f]{16}(\.partial)?")
+_FINGERPRINT = re.compile("[0-9a-f]{16}")
 _SEED_OR_FOLD = re.compile("(seed|fold)-[0-9]+")
 _HALF_SAVED = ".orbax-checkpoint-tmp"  # in the name of a checkpoint that was being saved when its process was killed
 
@@ -107,6 +109,8 @@ def _is_of_a_run(path: Path, folder: str) -> bool:
     """Whether a stage made the folder, or began to; others may have been put here by hand."""
     if folder in ("checkpoints", "searched"):
         return _BY_FINGERPRINT.fullmatch(path.name) is not None
+    if folder == "pieces":
+        return _FINGERPRINT.fullmatch(path.name) is not None
     return folder == "candidates" or path.name.endswith(UNFINISHED) or (path / STAGE_FILE).is_file()
 
 
@@ -127,7 +131,8 @@ def _needed(run: Run) -> dict[str, set[str]]:
         searches |= _with_fingerprint(partial(paths.searched, row.name), partial(row.fingerprint, run))
     of_rows = dict.fromkeys(("vectors", "weights", "negatives"), rows)
     of_schemes = {"docids": set(schemes), "quality": set(schemes), "candidates": set(writers)}
-    return {"checkpoints": trainings, "searched": searches, **of_rows, **of_schemes}
+    unjoined = set() if (paths.examples / STAGE_FILE).is_file() else {path.name for path in _folders(paths.pieces)}
+    return {"checkpoints": trainings, "searched": searches, "pieces": unjoined, **of_rows, **of_schemes}
 
 
 def _with_fingerprint(place: Callable[[str], Path], fingerprint: Callable[[], str]) -> set[str]:

@@ -10,7 +10,6 @@ import functools
 import os
 import shutil
 import socket
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,7 +25,6 @@ from gr2_jax.progress import progress, track
 
 SIZE = 16_384  # documents in a piece
 _RECORD, _CHECKSUMS = "piece.json", "crc32"
-_BETWEEN_LOOKS = 1.0  # seconds between looks for the pieces of other hosts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,10 +81,21 @@ class Piece:
                 examples = self.source.texts.examples(self.kind, documents, self.entities, tokenizer)
                 write_texts(partial, self.task, examples, tokenizer)
                 write_json(partial / _RECORD, sealed({_CHECKSUMS: checksums_of(partial, partial.iterdir())}))
-                put_in_place(partial, self.path)
+                self._put(partial)
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
+
+    def _put(self, partial: Path) -> None:
+        try:
+            put_in_place(partial, self.path)
+        except UserError:
+            if not self.is_whole():  # else another host put the same there in this moment
+                raise
+
+    def make_if_missing(self) -> None:
+        if not self.path.is_dir():
+            self.make()
 
 
 @functools.lru_cache(maxsize=1)
@@ -110,21 +119,16 @@ def _those_of(doc_ids: Sequence[str], entities: Mapping[str, Sequence[str]]) -> 
 
 
 def make_pieces(pieces: Sequence[Piece], *, host: int = 0, hosts: int = 1) -> None:
-    """Makes the pieces that are not there yet, of several hosts this one's share, in worker processes. The first host
-    returns when the others' are there, too."""
+    """Makes the pieces that are not there yet, of several hosts this one's share, in worker processes. Then the first
+    host makes what the others have not made, their last ones first: it waits for none, and one may have ended."""
     missing = [piece for piece in pieces[host::hosts] if not piece.path.is_dir()]
-    others = [piece for i, piece in enumerate(pieces) if host == 0 and i % hosts and not piece.path.is_dir()]
+    if host == 0:
+        missing += [piece for i, piece in reversed([*enumerate(pieces)]) if i % hosts and not piece.path.is_dir()]
     total = sum(piece.stop - piece.start for piece in pieces)
-    left = sum(piece.stop - piece.start for piece in (*missing, *others))
+    left = sum(piece.stop - piece.start for piece in missing)
     with progress(total, f"texts of documents ({pieces[0].task})", initial=total - left) as bar:
-        for piece, _ in zip(missing, in_workers(Piece.make, missing), strict=True):
+        for piece, _ in zip(missing, in_workers(Piece.make_if_missing, missing), strict=True):
             bar.advance(piece.stop - piece.start)
-        while others:
-            there = [piece for piece in others if piece.path.is_dir()]
-            for piece in there:
-                bar.advance(piece.stop - piece.start)
-                others.remove(piece)
-            time.sleep(0 if there else _BETWEEN_LOOKS)
 
 
 def join_pieces(pieces: Sequence[Piece], directory: Path, *, ids: int) -> None:

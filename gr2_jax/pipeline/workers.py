@@ -40,10 +40,15 @@ def asked_for() -> int | None:
 
 
 def worker_count() -> int:
-    """How many processes work at a time: as many as are asked for, else as many as this one may use cores."""
+    """How many processes work at a time: as many as are asked for, else as many as this one may use cores, of which
+    a container may have fewer than there are."""
     if _alone.get():
         return 1
-    return asked_for() or len(os.sched_getaffinity(0))
+    if (asked := asked_for()) is not None:
+        return asked
+    from joblib import cpu_count
+
+    return cpu_count()
 
 
 @contextmanager
@@ -59,7 +64,7 @@ def without_workers() -> Iterator[None]:
 def in_workers(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
     """Yields work(item) for each item, in their order; without workers where one process is to work. `work`, the items
     and the results go from process to process by pickle: name a module's function, and files rather than what they
-    hold. A few results at most wait for whoever takes them.
+    hold. Two results of each worker at most wait for whoever takes them.
 
     Raises:
         UserError: What `work` raises; or a worker was ended from outside.
@@ -115,6 +120,8 @@ class _Worker:
             self._process.stdin.flush()
             made, error = pickle.load(self._process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError) as cut:
+            if self._process.wait() > 0:  # below 0: by a signal
+                raise UserError("a worker process failed, as it says above") from cut
             raise UserError(
                 "a worker process was ended from outside, perhaps because memory is full: the same command goes on "
                 f"from here, and a smaller {VARIABLE} than {worker_count()} lets fewer of them work at a time"

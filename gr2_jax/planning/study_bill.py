@@ -26,10 +26,11 @@ def study_bill(
     quick: bool,
 ) -> list[Figures]:
     """A line for each topology, as of `bill`: the trainings of rows, for all points, seeds and folds, on the base's
-    mesh or on that of the first overlay for pods which fits. A point whose program differs from those before it is
-    compiled; its first row's step stands for its other rows. "uncounted" are the steps of models that write docids.
+    mesh or on that of the first overlay beside its file which fits. A point whose program differs from those before
+    it is compiled; its first row's step stands for its other rows. "uncounted" are the steps of models that write
+    docids.
 
-    files, settings    of the base
+    files, settings    of the base; no files where it is the study's own
     load               the base of these files or others
     """
     return [_line(study, files, settings, load, topology, seeds, quick) for topology in topologies]
@@ -62,6 +63,8 @@ def _line(
                 counted.append((times * rows, figures[key]))
     except UserError as error:
         return line | {"left_out": str(error)}
+    if not counted:
+        return line | {"left_out": "it trains no row"}
     return line | {"overlay": overlay, "mesh": mesh, "uncounted": uncounted} | summed(counted)
 
 

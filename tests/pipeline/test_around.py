@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 from small_collection import TEXTS, over, small_experiment, write_folder
 
@@ -20,12 +22,18 @@ def test_the_others_documents_follow_and_their_queries_do_not():
     for _ in range(2):  # every pass
         assert [document.doc_id for document in both.documents()] == ["a", "b", "c", "d"]
     assert (both.queries, both.qrels) == (own.queries, own.qrels)
-    assert both.provenance == {"source": "own", "around": "the documents of others"}
+    assert both.provenance == {"source": "own", "around": "the documents of others (source others)"}
 
 
 def test_a_document_that_both_have_is_the_collection_s_own():
     both = surrounded(stream("own", "a", "b"), stream("others", "b", "c"))
     assert [document.text for document in both.documents()] == ["a of own", "b of own", "c of others"]
+
+
+def test_entities_are_those_of_the_document_that_is_kept():
+    own = dataclasses.replace(stream("own", "a", "b"), entities={"a": ("A",)})
+    others = dataclasses.replace(stream("others", "b", "c"), entities={"b": ("other B",), "c": ("C",)})
+    assert surrounded(own, others).entities == {"a": ("A",), "c": ("C",)}
 
 
 def test_a_subset_keeps_the_judged_documents_among_the_others():

@@ -1,6 +1,7 @@
 """`gr2 clean` in workdirs that are made by hand; tests/pipeline/test_seeds_run.py cleans a trained one."""
 
 import os
+import shutil
 
 import pytest
 from small_collection import small_experiment
@@ -48,6 +49,7 @@ FREED = (
     "docids/title.partial",
     "quality/rq",
     "candidates/rq",
+    f"pieces/{A}",
     "corpus.partial",
     "vocabulary.old",
     "runs/old",
@@ -97,6 +99,12 @@ def test_what_no_row_needs_is_listed_and_nothing_else(workdir):
     assert there(workdir) == sorted(KEPT)
     assert clean(workdir, remove=True) == []
     assert not (workdir / ".lock").exists()
+
+
+def test_pieces_of_texts_stay_until_they_are_joined(workdir):
+    shutil.rmtree(workdir / "examples")
+    clean(workdir, remove=True)
+    assert (workdir / f"pieces/{A}/file").is_file()
 
 
 def test_the_command_shows_first_and_removes_when_told(gr2, workdir):

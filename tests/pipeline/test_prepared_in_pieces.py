@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import shutil
 
 import pytest
 from small_collection import TEXTS, over, small_experiment, write_folder
@@ -143,7 +144,7 @@ def test_pieces_of_other_settings_are_not_taken(collection, large, made, tmp_pat
 def test_two_hosts_make_half_of_the_pieces_each(collection, expected, large, made, tmp_path, monkeypatch):
     run, shares = interrupted(collection, tmp_path, monkeypatch, "make", 1), []
     (directory,) = run.paths.pieces.iterdir()
-    for host in (1, 0):  # the first waits for the other's
+    for host in (1, 0):  # the first would make the other's, too
         made[:] = []
         for task in TASKS_ON_DISK:
             pieces.make_pieces(prepare._pieces(run, task, directory), host=host, hosts=2)
@@ -154,6 +155,37 @@ def test_two_hosts_make_half_of_the_pieces_each(collection, expected, large, mad
     made[:] = []
     assert files_of(prepared(collection, tmp_path)) == expected
     assert not made
+
+
+def test_the_first_host_makes_what_another_left(collection, expected, large, made, tmp_path, monkeypatch):
+    run = interrupted(collection, tmp_path, monkeypatch, "make", 1)
+    (directory,) = run.paths.pieces.iterdir()
+    made[:] = []
+    for task in TASKS_ON_DISK:
+        parts = prepare._pieces(run, task, directory)
+        pieces.make_pieces(parts, host=0, hosts=3)
+        own = [piece.path.name for piece in parts]
+        assert set(own) - set(made) <= {"pseudo-0000000000-" + own[0][-10:]}
+    order = [name for name in made if name.startswith("documents")]
+    shares = [sorted(order)[start::3] for start in range(3)]
+    assert order[: len(shares[0])] == shares[0]
+    assert order[len(shares[0]) :] == sorted([*shares[1], *shares[2]], reverse=True)
+
+
+def test_two_hosts_may_make_the_same_piece(collection, large, tmp_path, monkeypatch):
+    """The other's comes while this one's is about to be renamed."""
+    run = interrupted(collection, tmp_path, monkeypatch, "make", 0)
+    piece = prepare._pieces(run, "pseudo", run.paths.pieces / ("0" * 16))[0]
+    own = pieces.put_in_place
+
+    def beaten(partial, directory):
+        own(shutil.copytree(partial, f"{partial}.other"), directory)
+        raise UserError("Directory not empty")
+
+    monkeypatch.setattr(pieces, "put_in_place", beaten)
+    piece.make()
+    assert piece.is_whole()
+    assert not [path for path in piece.path.parent.iterdir() if path.name.endswith(".partial")]
 
 
 def test_a_damaged_document_is_named_by_the_worker_that_reads_it(collection, large, tmp_path, monkeypatch):

@@ -96,6 +96,13 @@ def test_a_program_that_does_not_fit_and_a_pod_that_none_does(compiled, monkeypa
     assert "3" in billed(study)["left_out"]
 
 
+def test_a_study_that_trains_nothing_says_so(compiled):
+    base = load_experiment(ROBUST04)
+    study = Study(name="bm25", base=base, axes=(Setting(name="seed", field="corpus.split_seed", given=(1, 2)),))
+    (line,) = study_bill(study, [], [], lambda files: base.only(["BM25"]), ["v5e:4x4"], (0,), quick=True)
+    assert line["left_out"] == "it trains no row"
+
+
 def test_the_command_prints_the_points_and_the_bill_and_runs_nothing(compiled, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("gr2_jax.planning.topology.prepare_environment", lambda topology: None)
     words = ["study", str(CONFIGS / "studies/ablation.py"), "--base", ROBUST04, "--workdir", str(tmp_path / "study")]
@@ -105,12 +112,17 @@ def test_the_command_prints_the_points_and_the_bill_and_runs_nothing(compiled, m
     printed = capsys.readouterr().out
     assert "1 seed and 5 folds" in printed
     assert re.search(r"\| ablation, v5e:4x4 +\| a mesh *\| [\d,]+ +\|", printed)
-    assert "steps of models that write docids" in printed
+    assert "not counted: searches and measures, and 500,000 steps of models that write docids" in printed
     assert not (tmp_path / "study").exists()
     monkeypatch.setattr(billing.Pod, "of", _no_compiler)
     with pytest.raises(SystemExit):
         main([*words, "--topology", "v5e:4x4"])
     assert "left out: ablation, v5e:4x4: no compiler" in capsys.readouterr().out
+    with pytest.raises(SystemExit):  # the study's own base, of which no file is known
+        main(
+            ["study", *map(str, (CONFIGS / "studies/docids.py", CONFIGS / "pods/v5e_256.py")), "--topology", "v5e:4x4"]
+        )
+    assert "left out: docids, v5e:4x4" in capsys.readouterr().out
     with pytest.raises(SystemExit) as stop:
         main([*words, "--quick"])
     assert stop.value.code == 2
