@@ -29,7 +29,7 @@ from gr2_jax.corpus import Qrels, read_qrels
 
 # Tracing makes and drops many small objects beside a heap of libraries that stays: to look for cycles as often as
 # Python does by default takes a tenth of the time.
-gc.set_threshold(50_000, 50, 1000)
+gc.set_threshold(100_000)
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)  # the same examples on every machine
 settings.load_profile("repeatable")

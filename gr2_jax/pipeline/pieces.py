@@ -90,8 +90,9 @@ class Piece:
         try:
             put_in_place(partial, self.path)
         except UserError:
-            if not self.is_whole():  # else another host put the same there in this moment
+            if not self.is_whole():
                 raise
+            shutil.rmtree(partial, ignore_errors=True)  # another host put the same there in this moment
 
     def make_if_missing(self) -> None:
         if not self.path.is_dir():

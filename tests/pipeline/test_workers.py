@@ -14,8 +14,10 @@ from gr2_jax.pipeline.workers import VARIABLE, asked_for, in_workers, without_wo
 
 PID, SLEEP = "__import__('os').getpid()", "__import__('time').sleep(600)"
 PROGRAM = f"""
+import signal
 from gr2_jax.pipeline.workers import in_workers
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background inherit that it is ignored
 try:
     for pid in in_workers(eval, [{PID!r}, {PID!r}, *[{SLEEP!r}] * 6]):
         print(pid, flush=True)
@@ -60,7 +62,13 @@ def test_another_number_of_workers_is_refused(monkeypatch, given):
 
 def test_a_worker_that_is_killed_is_one_sentence(two):
     with pytest.raises(UserError, match=f"ended from outside.*the same command goes on.*smaller {VARIABLE} than 2"):
-        list(in_workers(os._exit, [1, 1, 1]))
+        list(in_workers(eval, ["__import__('os').kill(__import__('os').getpid(), 9)"] * 3))
+
+
+def test_a_worker_that_fails_is_one_sentence_below_its_own(two, capfd):
+    with pytest.raises(UserError, match="a worker process failed, as it says above"):
+        list(in_workers(eval, ["lambda: 0"]))  # which cannot be handed over
+    assert "pickle" in capfd.readouterr().err
 
 
 def test_workers_leave_signals_to_the_process_that_waits_for_them(two):
@@ -116,5 +124,5 @@ def test_workers_end_with_a_program_that_is_killed(working):
 def test_ctrl_c_ends_the_workers_without_a_word(working):
     program, pids = working
     os.killpg(program.pid, signal.SIGINT)
-    assert program.communicate() == ("stopped\n", "")
+    assert program.communicate(timeout=60) == ("stopped\n", "")
     assert have_ended(pids)
