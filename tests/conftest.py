@@ -1,4 +1,3 @@
-import gc
 import gzip
 import json
 import os
@@ -26,10 +25,6 @@ import pytest
 from hypothesis import settings
 
 from gr2_jax.corpus import Qrels, read_qrels
-
-# Tracing makes and drops many small objects beside a heap of libraries that stays: to look for cycles as often as
-# Python does by default takes a tenth of the time.
-gc.set_threshold(100_000)
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)  # the same examples on every machine
 settings.load_profile("repeatable")
