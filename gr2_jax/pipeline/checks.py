@@ -16,7 +16,7 @@ def check(run: Run) -> None:
     """Raises `UserError` for the first combination of settings that cannot work."""
     experiment = run.experiment
     batch, retrieval = experiment.retrieval.batch, experiment.retrieval
-    asked_for()
+    asked_for()  # refuses what GR2_WORKERS cannot be
     if batch.length > QUERY_LENGTH:
         raise UserError(f"--retrieval.batch.length is {batch.length}: the examples hold {QUERY_LENGTH} tokens")
     if batch.document_length > DOCUMENT_LENGTH:
