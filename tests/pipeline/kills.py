@@ -41,7 +41,7 @@ def struck_often(command: list[str], root: Path, *, kills: int, most: int) -> It
         code = None
         while code != 0:
             files = luck.randint(1, most) if done < kills else sys.maxsize
-            code, printed, last = _struck(command, folder, files, luck.uniform(0, 0.3))
+            code, printed, last = struck(command, folder, files, luck.uniform(0, 0.3))
             assert code in (0, -signal.SIGKILL), (where, (folder / "stderr").read_text())
             done += code != 0
             where.append(last)
@@ -49,7 +49,7 @@ def struck_often(command: list[str], root: Path, *, kills: int, most: int) -> It
         yield Ended(folder, printed, where)
 
 
-def _struck(command: list[str], folder: Path, files: int, delay: float) -> tuple[int, str, str]:
+def struck(command: list[str], folder: Path, files: int, delay: float) -> tuple[int, str, str]:
     """Starts the command, and kills it so many seconds after it has written so many files. Returns its exit code, what
     it printed and its last line."""
     log = folder / "stderr"
