@@ -3,8 +3,8 @@
 gr2 study configs/studies/full_ranking.py
 gr2 study configs/studies/full_ranking.py --base configs/robust04.py
 One point and one axis, the rows: the base's first row and BM25 and, of each, the first 100 documents by log P(query |
-document) of a T5 that was trained to write queries (reranked). What the second model is worth by itself is seen on
-BM25's list. Tests are against the first row.
+document) of a T5 that was trained to write queries (reranked), to which the first list's score is added with the best
+weight for the validation queries, 0 among them. Tests are against the first row.
 Hardware and time: those of the base, for one training and the query generator's a seed, and on one core .13 to .18
 s for a query of the quickstart and each list that is ranked anew. Not run here at the paper's size.
 """

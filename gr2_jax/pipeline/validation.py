@@ -61,7 +61,9 @@ def validation_scores(run: Run) -> tuple[Callable[[Searcher, int], dict[str, flo
 
 def best_on_validation(run: Run, weights: tuple[float, ...], make: Callable[[float], Searcher]) -> dict[str, Any]:
     """{"weight": the first of the weights whose searcher ranks the validation queries best, "measure": by which
-    measure, nDCG@20 where it is measured and else the first, "scores": of each weight}."""
+    measure, nDCG@20 where it is measured and else the first, "scores": of each weight}. Of one weight, it alone."""
+    if len(weights) == 1:
+        return {"weight": weights[0]}
     if not run.split.validation:
         raise UserError("a weight is chosen on validation queries, and there are none")
     score, measures = validation_scores(run)
@@ -71,6 +73,12 @@ def best_on_validation(run: Run, weights: tuple[float, ...], make: Callable[[flo
     say(f"  weight {weights[best]:g}: validation {measure} {scores[best]:.4f}, the best of {len(weights)}")
     by_weight = dict(zip(map(str, weights), scores, strict=True))
     return {"weight": weights[best], "measure": measure, "scores": by_weight}
+
+
+def check_chooses(run: Run, row: str, word: str, weights: tuple[float, ...]) -> None:
+    """Raises `UserError` where a row chooses one of its weights, called `word`, and there are no validation queries."""
+    if len(weights) > 1 and not run.experiment.corpus.validates:
+        raise UserError(f"row {row} chooses its {word} on validation queries: --corpus.validation_queries is 0")
 
 
 def read_weight(directory: Path) -> float:

@@ -89,13 +89,18 @@ def with_dense(experiment: Experiment) -> Experiment:
 def ranked_anew(experiment: Experiment) -> Experiment:
     """`method_alone`, with its row and BM25 each ranked anew by a query generator: the experiment's own or, where it
     has none, one with the settings of its fusion. Its queries are as long as those that the method reads; its docids,
-    which no row writes, are the first that come."""
+    which no row writes, are the first that come. The first list's score counts with a weight that is chosen, 0 among
+    them, where there are validation queries."""
     alone, name = method_alone(experiment), "queries"
     own, length = query_generator(experiment), experiment.retrieval.batch.length
     generator = dataclasses.replace(own, name=name, max_length=length, beams=1, mu=0.0)
     docids = dataclasses.replace(alone.docids, schemes=(*alone.docids.schemes, generator))
-    anew = (RerankedRow(f"{row}-reranked", row, name) for row in (method_of(alone), BM25.name))
+    weights = _WEIGHTS if alone.corpus.validates else (0.0,)
+    anew = (RerankedRow(f"{row}-reranked", row, name, weights=weights) for row in (method_of(alone), BM25.name))
     return dataclasses.replace(alone, docids=docids, rows=(*alone.rows, *anew))
+
+
+_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 def every_docids(experiment: Experiment) -> Experiment:

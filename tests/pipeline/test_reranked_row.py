@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 import shutil
 
 import numpy as np
@@ -13,6 +14,7 @@ from gr2_jax.cli import main
 from gr2_jax.corpus import read_run
 from gr2_jax.corpus.collection import Document
 from gr2_jax.errors import UserError
+from gr2_jax.evaluation.metrics import evaluate_run
 from gr2_jax.experiment import DocidConfig, ModelConfig, OptimiserConfig
 from gr2_jax.files import read_json
 from gr2_jax.models import T5, unstack_layers
@@ -37,8 +39,10 @@ WRITER = PlainQueries(
     max_length=LONGEST_QUERY,
 )
 ANEW = RerankedRow("BM25-reranked", "BM25", documents=6)
-MIXED = RerankedRow("mixed", "BM25", documents=6, weight=0.5)
-EXPERIMENT = small_experiment(rows=(BM25Row(), ANEW, MIXED), docids=DocidConfig(schemes=(WRITER,), max_length=4))
+MIXED = RerankedRow("mixed", "BM25", documents=6, weights=(0.5,))
+CHOSEN = RerankedRow("chosen", "BM25", documents=6, weights=(0.0, 0.5, 8.0))
+ROWS = (BM25Row(), ANEW, MIXED, CHOSEN)
+EXPERIMENT = small_experiment(rows=ROWS, docids=DocidConfig(schemes=(WRITER,), max_length=4))
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +127,19 @@ def test_a_weight_mixes_both_scores(finished):
         first, likelihood = dict(lists(finished, "BM25")[query]), dict(lists(finished, ANEW.name)[query])
         expected = {doc_id: score + 0.5 * first[doc_id] for doc_id, score in likelihood.items()}
         assert dict(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_weight_is_chosen_on_the_validation_queries_and_read_when_the_row_is_opened(finished):
+    chosen = read_json(finished.paths.weight("chosen") / "weight.json")
+    searcher = open_row(finished.paths.root, "chosen").searcher
+    assert searcher.weight == chosen["weight"]
+    queries, qrels, scores = finished.queries("validation"), finished.qrels("validation"), {}
+    for weight in CHOSEN.weights:
+        found = dataclasses.replace(searcher, weight=weight).search(list(queries.values()), 20)
+        hits = {query: [(hit.doc_id, hit.score) for hit in own] for query, own in zip(queries, found, strict=True)}
+        scores[str(weight)] = evaluate_run(hits, qrels, (chosen["measure"],))[chosen["measure"]]
+    assert chosen["scores"] == pytest.approx(scores)
+    assert scores[str(chosen["weight"])] == max(scores.values())
 
 
 def test_a_list_is_the_same_bytes_whatever_else_is_asked(finished):
@@ -210,7 +227,25 @@ def test_what_cannot_be_is_refused_before_the_work_begins(tmp_path, rows, scheme
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("field", "value"), [("documents", 0), ("weight", -1.0), ("weight", float("nan"))])
+def test_a_weight_that_was_not_chosen_is_said_to_be_missing(finished, tmp_path):
+    root = tmp_path / "run"
+    shutil.copytree(finished.paths.root, root)
+    shutil.rmtree(root / "weights")
+    with pytest.raises(UserError, match=r"chosen in .* has chosen no weight"):
+        open_row(root, "chosen")
+
+
+def test_without_validation_queries_one_weight_is_taken_and_several_are_refused(tmp_path):
+    experiment = over(EXPERIMENT, tmp_path)
+    corpus = dataclasses.replace(experiment.corpus, validation_queries=0)
+    check(Run(dataclasses.replace(experiment, corpus=corpus, rows=(BM25Row(), MIXED)), tmp_path / "run"))
+    with pytest.raises(UserError, match="row chosen chooses its weight on validation queries"):
+        check(Run(dataclasses.replace(experiment, corpus=corpus, rows=(BM25Row(), CHOSEN)), tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("documents", 0), ("weights", ()), ("weights", (0.5, -1.0)), ("weights", (float("nan"),))]
+)
 def test_settings_that_mean_nothing_are_refused(field, value):
-    with pytest.raises(UserError, match=rf"RerankedRow\.{field} is {value}"):
+    with pytest.raises(UserError, match=rf"RerankedRow\.{field} is {re.escape(str(value))}"):
         RerankedRow("a", "b", **{field: value})

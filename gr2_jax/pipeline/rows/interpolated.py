@@ -10,7 +10,7 @@ from gr2_jax.files import write_json
 from gr2_jax.hosts import on_all
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of
-from gr2_jax.pipeline.validation import best_on_validation, read_weight
+from gr2_jax.pipeline.validation import best_on_validation, check_chooses, read_weight
 from gr2_jax.search.interpolated import Interpolated
 from gr2_jax.search.searcher import Searcher
 
@@ -37,10 +37,7 @@ class InterpolatedRow(Row):
         above = [row.name for row in run.rows[: run.rows.index(self)]]
         if missing := next((name for name in self.rows if name not in above), None):
             raise UserError(f"row {self.name} reads '{missing}', which is no row above it")
-        if len(self.shares) > 1 and not run.experiment.corpus.validates:
-            raise UserError(
-                f"row {self.name} chooses its share on validation queries: --corpus.validation_queries is 0"
-            )
+        check_chooses(run, self.name, "share", self.shares)
 
     def train(self, run: Run) -> None:
         """Chooses the share, into weights/<name>/."""

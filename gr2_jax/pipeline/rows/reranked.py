@@ -1,17 +1,23 @@
 """A row that ranks the first documents of another row anew, by how likely a model writes the query for each."""
 
 import dataclasses
+import functools
+import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
-from gr2_jax.errors import UserError, check_least, nearest
+from gr2_jax.errors import SettingError, UserError, check_least, nearest
 from gr2_jax.experiment import Row
+from gr2_jax.files import write_json
+from gr2_jax.hosts import on_all
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes.pseudo_queries import PseudoQueries
-from gr2_jax.pipeline.stage import fingerprint_of
+from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of
+from gr2_jax.pipeline.validation import best_on_validation, check_chooses, read_weight
 from gr2_jax.search.reranked import Reranked
 from gr2_jax.search.searcher import check_depth
 
@@ -27,18 +33,20 @@ class RerankedRow(Row):
     scheme       a docid scheme whose model writes queries; documents and queries are cut as in its training, so that a
                  `max_length` of a query's length is better than one of a docid's
     documents    of the row's list that are ranked anew; others are not found
-    weight       of the row's own score, which is added; 0: the likelihood alone
+    weights      the weight with which the row's own score is added is the one of these that ranks the validation
+                 queries best; 0: the likelihood alone
     """
 
     row: str
     scheme: str = "qg"
     documents: int = 100
-    weight: float = 0.0
+    weights: tuple[float, ...] = (0.0,)
 
     def __post_init__(self):
         super().__post_init__()
         check_least(self, 1, "documents")
-        check_least(self, 0, "weight")
+        if not self.weights or any(not 0 <= weight < math.inf for weight in self.weights):
+            raise SettingError(self, "weights", f"is {self.weights}: give numbers that are 0 or more")
 
     @property
     def writes(self) -> tuple[str, ...]:
@@ -54,18 +62,50 @@ class RerankedRow(Row):
             hint = nearest(self.scheme, writers) if writers else "add PlainQueries() to docids.schemes"
             raise UserError(f"row {self.name} reads '{self.scheme}', no docid scheme that writes queries: {hint}")
         check_depth(self.documents)
+        check_chooses(run, self.name, "weight", self.weights)
 
     def train(self, run: Run) -> None:
+        """Trains the scheme's model, and chooses the weight, into weights/<name>/."""
         self._scheme(run).train(run)
+        stage = self._stage(run)
+        if stage.done or (len(self.weights) > 1 and not run.split.validation):
+            return
+        try:
+            searcher = on_all(lambda: self._searcher(run))
+        except UserError:
+            return  # `open` says so, and the table; the run goes on
+        stage.build(functools.partial(self._choose, run, searcher))
+
+    def _choose(self, run: Run, searcher: Reranked, out: Path) -> None:
+        @functools.cache
+        def seen(query: str, doc_ids: tuple[str, ...]) -> Float[np.ndarray, "n"]:
+            return searcher.look(query, doc_ids)
+
+        once = dataclasses.replace(searcher, look=lambda query, doc_ids: seen(query, tuple(doc_ids)))
+        chosen = best_on_validation(run, self.weights, lambda weight: dataclasses.replace(once, weight=weight))
+        write_json(out / "weight.json", chosen)
+
+    def _stage(self, run: Run) -> Stage:
+        read = [run.row(self.row).fingerprint(run), self._scheme(run).training_fingerprint(run)]
+        decides = [read, self, current_fingerprint(run.paths.corpus), run.experiment.evaluation.decides]
+        return Stage(run.paths.weight(self.name), fingerprint_of(decides))
 
     def _scheme(self, run: Run) -> PseudoQueries:
         return run.scheme(self.scheme)
 
     def fingerprint(self, run: Run) -> str:
-        return fingerprint_of([run.row(self.row).fingerprint(run), self, self._scheme(run).training_fingerprint(run)])
+        return self._stage(run).fingerprint
 
     def open(self, run: Run, step: int | None = None) -> Reranked:
         """At a checkpoint's step of the other row."""
+        searcher = self._searcher(run, step)
+        if not self._stage(run).done:
+            raise UserError(
+                f"{self.name} in {run.paths.root} has chosen no weight for its row as it is now: run the config again"
+            )
+        return dataclasses.replace(searcher, weight=read_weight(run.paths.weight(self.name)))
+
+    def _searcher(self, run: Run, step: int | None = None) -> Reranked:
         first, scheme = run.row(self.row).open(run, step), self._scheme(run)
         writer = scheme.open_further(run, run.paths.docids(scheme.name))
 
@@ -76,7 +116,6 @@ class RerankedRow(Row):
             first=first,
             look=look,
             depth=self.documents,
-            weight=self.weight,
             text_bytes=run.document_tokens.nbytes,
             look_bytes=sum(leaf.nbytes for leaf in jax.tree.leaves(writer.params)),
         )
