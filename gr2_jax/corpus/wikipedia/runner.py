@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import io
-import os
 from collections.abc import Callable, Sequence
 
 from gr2_jax.corpus.wikipedia.quiet import quiet_import
@@ -29,12 +28,14 @@ def pipelines(arguments: Sequence[str], parts: int) -> Callable:
         raise UserError(f"{flag!r} is not an option of this command or of Beam: {nearest(flag, valid)}")
     options = PipelineOptions(list(arguments))
     if local:
+        from joblib import cpu_count  # of this process, on every system
+
         from gr2_jax.corpus.wikipedia.local import LocalRunner
 
         direct = options.view_as(DirectOptions)
         given = {argument.partition("=")[0] for argument in arguments}
         if "--direct_num_workers" not in given:
-            direct.direct_num_workers = min(len(os.sched_getaffinity(0)), parts)
+            direct.direct_num_workers = min(cpu_count(), parts)
         if "--direct_running_mode" not in given:
             direct.direct_running_mode = "multi_processing" if direct.direct_num_workers > 1 else "in_memory"
         return lambda: Pipeline(runner=LocalRunner(), options=options)
