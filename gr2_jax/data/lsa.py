@@ -1,16 +1,10 @@
 """Latent semantic analysis over the vocabulary's tokens, to initialise a model that is trained from scratch."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-
-from gr2_jax.array_files import growing_array
-from gr2_jax.progress import progress
-
-_BLOCK = 16384  # texts
 
 
 class TokenSemantics(NamedTuple):
@@ -29,16 +23,6 @@ class TokenSemantics(NamedTuple):
         counts.data = (1 + np.log(counts.data)) * np.exp(self.log_idf)[counts.indices]
         singular = np.square(self.token_vectors).sum(axis=0)
         return (normalize(counts) @ (self.token_vectors / np.where(singular > 0, singular, 1))).astype(np.float32)
-
-
-def write_vectors(semantics: TokenSemantics, tokens: Sequence[Sequence[int]], path: Path) -> None:
-    """Writes `vectors_of` of all rows of tokens, 0-padded, as a .npy file; a block of them is in memory at a time."""
-    row = semantics.token_vectors.shape[1:]
-    with growing_array(path, np.float32, row) as vectors, progress(len(tokens), "LSA vectors of documents") as bar:
-        for start in range(0, len(tokens), _BLOCK):
-            rows = tokens[start : start + _BLOCK]
-            vectors.append(semantics.vectors_of([row[row != 0] for row in rows]))
-            bar.advance(len(rows))
 
 
 def token_semantics(texts: Sequence[Sequence[int]], vocab_size: int, *, features: int, seed: int) -> TokenSemantics:

@@ -31,7 +31,7 @@ from gr2_jax.corpus import (
     write_without_documents,
 )
 from gr2_jax.corpus.export import counted
-from gr2_jax.data.lsa import token_semantics, write_vectors
+from gr2_jax.data.lsa import token_semantics
 from gr2_jax.data.seqio.tasks import Example, write_examples
 from gr2_jax.data.vocabulary import MODEL_NAME, VocabularyConfig, pad_rows, train_vocabulary
 from gr2_jax.errors import UserError
@@ -40,6 +40,7 @@ from gr2_jax.files import write_json
 from gr2_jax.hosts import is_first, process_count, process_index
 from gr2_jax.models import preset
 from gr2_jax.pipeline.large import is_large, spread
+from gr2_jax.pipeline.lsa_vectors import write_semantics, write_vectors
 from gr2_jax.pipeline.pieces import Piece, Source, join_pieces, make_pieces, pieces_of
 from gr2_jax.pipeline.run import VECTORS_FILE, Run
 from gr2_jax.pipeline.schemes.plain_queries import generator_of
@@ -273,12 +274,11 @@ def _write_semantics(run: Run, out: Path) -> None:
     texts = [row[row != 0] for rows in read for row in rows]
     features = _width(run.experiment) - 2
     semantics = token_semantics(texts, run.tokenizer.size, features=features, seed=run.experiment.seed)
-    np.savez(out / "semantics.npz", token_vectors=semantics.token_vectors, log_idf=semantics.log_idf)
-    own = documents.head(len(run.doc_ids))
+    write_semantics(out, semantics)
     if sampled:
-        write_vectors(semantics, own, out / VECTORS_FILE)
+        write_vectors(out, len(run.doc_ids), out / VECTORS_FILE)
     else:
-        np.save(out / VECTORS_FILE, semantics.document_vectors[: len(own)])
+        np.save(out / VECTORS_FILE, semantics.document_vectors[: len(run.doc_ids)])
 
 
 def _query_examples(run: Run) -> Iterator[Example]:

@@ -33,6 +33,7 @@ from gr2_jax.experiment import Experiment, Row, Scheme
 from gr2_jax.experiment.loading import to_record
 from gr2_jax.files import read_json, reading, write_json
 from gr2_jax.hosts import is_first, of_first
+from gr2_jax.pipeline.lsa_vectors import SEMANTICS
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, reading_stage
 from gr2_jax.pipeline.texts import QUERY_LENGTH, TASKS_ON_DISK
 from gr2_jax.pipeline.workdir import Workdir
@@ -216,7 +217,7 @@ class Run:
     @cached_property
     def semantics(self) -> TokenSemantics:
         ids = self.tokenizer.size
-        with reading_stage(self.paths.examples, "semantics.npz", VECTORS_FILE) as path:
+        with reading_stage(self.paths.examples, SEMANTICS, VECTORS_FILE) as path:
             file = load_all_arrays(path, (1, 2))
             if "document_vectors" not in file:  # versions before 28 November 2026 kept all in one file
                 file["document_vectors"] = map_array(path.with_name(VECTORS_FILE), ndim=2)

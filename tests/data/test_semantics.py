@@ -3,9 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from gr2_jax.data import lsa
-from gr2_jax.data.lsa import token_semantics, write_vectors
-from gr2_jax.data.vocabulary import pad_rows
+from gr2_jax.data.lsa import token_semantics
 
 VOCABULARY = 14  # 0, 1 and 13 never occur
 TEXTS = [
@@ -103,10 +101,3 @@ def test_texts_that_came_later_lie_in_the_space_of_the_others(features):
     # up to the signs of the columns, which products do not show
     expected = projected @ (right[:kept].T * np.sqrt(singular[:kept])).T
     np.testing.assert_allclose(vectors @ found.token_vectors.T, expected, rtol=0, atol=2e-6)
-
-
-def test_vectors_on_the_disk_are_those_of_the_texts(tmp_path, monkeypatch):
-    monkeypatch.setattr(lsa, "_BLOCK", 2)  # the last one is shorter
-    found = token_semantics(TEXTS, VOCABULARY, features=3, seed=0)
-    write_vectors(found, pad_rows(TEXTS, 9), tmp_path / "vectors.npy")
-    np.testing.assert_allclose(np.load(tmp_path / "vectors.npy"), found.document_vectors, rtol=0, atol=2e-6)
