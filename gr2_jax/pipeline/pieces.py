@@ -1,62 +1,38 @@
-"""The texts of a large collection in pieces, each of a range of documents: many processes make them, and a killed job
-goes on from those that are whole.
+"""Pieces of what a stage makes, each of a range of documents: many processes make them, and a killed job goes on from
+those that are whole.
 
-A piece is a folder with the files that `write_texts` writes and the checksums of all. It appears with its name when it
-is whole. Joined in order the pieces are, byte for byte, what one process would have written.
+A piece is a folder with its files and the checksums of all. It appears with its name when it is whole.
 """
 
-import dataclasses
-import functools
+import abc
 import os
 import shutil
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
+from gr2_jax.buckets import url_of
 from gr2_jax.checksums import check_files, checksums_of, sealed, unsealed
-from gr2_jax.corpus import read_rows
-from gr2_jax.data.token_files import token_writer
-from gr2_jax.data.vocabulary import Tokenizer
 from gr2_jax.errors import UserError
-from gr2_jax.files import put_in_place, read_json, reading, replacing, write_json, writing
-from gr2_jax.pipeline.texts import Texts, write_texts
-from gr2_jax.pipeline.workers import in_workers
-from gr2_jax.progress import progress, track
+from gr2_jax.files import put_in_place, read_json, reading, write_json, writing
+from gr2_jax.hosts import process_count
 
-SIZE = 16_384  # documents in a piece
 _RECORD, _CHECKSUMS = "piece.json", "crc32"
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """What all pieces are made of.
+class Piece(abc.ABC):
+    """What is made of the documents `start` to `stop`, in the folder `path`, whose name changes with whatever decides
+    the files."""
 
-    pieces       the folder that they are in; its name changes with whatever decides them
-    corpus       the folder with the stored documents
-    vocabulary   the SentencePiece file
-    """
-
-    pieces: Path
-    corpus: Path
-    vocabulary: Path
-    extra_ids: int
-    texts: Texts
-
-
-@dataclasses.dataclass(frozen=True)
-class Piece:
-    """The texts of one kind of the documents `start` to `stop`; `entities` are those documents' own."""
-
-    source: Source
-    task: str
-    kind: str
+    path: Path
     start: int
     stop: int
-    entities: Mapping[str, Sequence[str]]
 
-    @property
-    def path(self) -> Path:
-        return self.source.pieces / f"{self.kind}-{self.start:010d}-{self.stop:010d}"
+    @abc.abstractmethod
+    def write(self, out: Path) -> None:
+        """Writes the files into an empty folder."""
 
     def is_whole(self) -> bool:
         """Whether its files are as they were written."""
@@ -70,16 +46,12 @@ class Piece:
 
     def make(self) -> None:
         """Writes it, in the place of a damaged one."""
-        own = f"{self.path.name}.{socket.gethostname()}-{os.getpid()}.partial"
-        partial, tokenizer = self.path.with_name(own), _tokenizer(self.source)
-        rows = range(self.start, self.stop)
-        documents = zip(rows, read_rows(self.source.corpus, rows), strict=True)
+        partial = self.path.with_name(f"{self.path.name}.{socket.gethostname()}-{os.getpid()}.partial")
         with writing(self.path):
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             try:
-                examples = self.source.texts.examples(self.kind, documents, self.entities, tokenizer)
-                write_texts(partial, self.task, examples, tokenizer)
+                self.write(partial)
                 write_json(partial / _RECORD, sealed({_CHECKSUMS: checksums_of(partial, partial.iterdir())}))
                 self._put(partial)
             except BaseException:
@@ -99,50 +71,22 @@ class Piece:
             self.make()
 
 
-@functools.lru_cache(maxsize=1)
-def _tokenizer(source: Source) -> Tokenizer:
-    return Tokenizer(source.vocabulary, extra_ids=source.extra_ids)
+AnyPiece = TypeVar("AnyPiece", bound=Piece)
 
 
-def pieces_of(source: Source, task: str, doc_ids: Sequence[str], entities: Mapping[str, Sequence[str]]) -> list[Piece]:
-    """The pieces of a task, in the order in which they are joined."""
-    starts = range(0, len(doc_ids), SIZE)
-    own = [_those_of(doc_ids[start : start + SIZE], entities) for start in starts] if entities else [{}] * len(starts)
-    return [
-        Piece(source, task, kind, start, min(start + SIZE, len(doc_ids)), names)
-        for kind in source.texts.kinds(task)
-        for start, names in zip(starts, own, strict=True)
-    ]
+def hosts_share(root: Path) -> bool:
+    """Whether every host makes its share of the pieces. Where the workdir is in a bucket the first makes all: each host
+    works on a copy of its own there."""
+    return process_count() > 1 and url_of(root) is None
 
 
-def _those_of(doc_ids: Sequence[str], entities: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    return {doc_id: entities[doc_id] for doc_id in doc_ids if doc_id in entities}
+def missing_in_share(pieces: Sequence[AnyPiece], host: int, hosts: int) -> list[AnyPiece]:
+    """The pieces of one host's share that are not there yet."""
+    return [piece for piece in pieces[host::hosts] if not piece.path.is_dir()]
 
 
-def make_pieces(pieces: Sequence[Piece], *, host: int = 0, hosts: int = 1) -> None:
-    """Makes the pieces that are not there yet, of several hosts this one's share, in worker processes. Then the first
-    host makes what the others have not made, their last ones first: it waits for none, and one may have ended."""
-    missing = [piece for piece in pieces[host::hosts] if not piece.path.is_dir()]
-    if host == 0:
-        missing += [piece for i, piece in reversed([*enumerate(pieces)]) if i % hosts and not piece.path.is_dir()]
-    total = sum(piece.stop - piece.start for piece in pieces)
-    left = sum(piece.stop - piece.start for piece in missing)
-    with progress(total, f"texts of documents ({pieces[0].task})", initial=total - left) as bar:
-        for piece, _ in zip(missing, in_workers(Piece.make_if_missing, missing), strict=True):
-            bar.advance(piece.stop - piece.start)
-
-
-def join_pieces(pieces: Sequence[Piece], directory: Path, *, ids: int) -> None:
-    """Writes the task's files into a folder; a piece that was damaged since it was made is made again."""
-    task = pieces[0].task
-    with (
-        token_writer(directory, task, ids=ids) as writer,
-        replacing(directory / f"{task}.tfrecord") as partial,
-        partial.open("wb") as records,
-    ):
-        for piece in track(pieces, len(pieces), f"joining pieces of texts ({task})"):
-            if not piece.is_whole():
-                piece.make()
-            writer.add_files(piece.path, task)
-            with (piece.path / f"{task}.tfrecord").open("rb") as file:
-                shutil.copyfileobj(file, records)
+def remove_pieces(directory: Path) -> None:
+    """Removes a folder of pieces that are joined, and the workdir's folder of all pieces with the last of them."""
+    shutil.rmtree(directory, ignore_errors=True)
+    with suppress(OSError):
+        directory.parent.rmdir()

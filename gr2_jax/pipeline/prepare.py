@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from gr2_jax.buckets import url_of
 from gr2_jax.corpus import (
     Checks,
     CollectionStream,
@@ -41,10 +40,11 @@ from gr2_jax.hosts import is_first, process_count, process_index
 from gr2_jax.models import preset
 from gr2_jax.pipeline.large import is_large, spread
 from gr2_jax.pipeline.lsa_vectors import write_semantics, write_vectors
-from gr2_jax.pipeline.pieces import Piece, Source, join_pieces, make_pieces, pieces_of
+from gr2_jax.pipeline.pieces import hosts_share, remove_pieces
 from gr2_jax.pipeline.run import VECTORS_FILE, Run
 from gr2_jax.pipeline.schemes.plain_queries import generator_of
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
+from gr2_jax.pipeline.text_pieces import Source, TextPiece, join_pieces, make_pieces, pieces_of
 from gr2_jax.pipeline.texts import QUERY_LENGTH, TASKS_ON_DISK, Texts, write_texts
 from gr2_jax.pipeline.watching import part
 from gr2_jax.progress import progress, say
@@ -73,12 +73,12 @@ def prepare(run: Run) -> None:
     ]
     examples = Stage(paths.examples, fingerprint_of(decides))
     pieces = paths.pieces / examples.fingerprint
-    if _shares_pieces(run) and not examples.take_over():
+    if _in_pieces(run) and hosts_share(paths.root) and not examples.take_over():
         for task in TASKS_ON_DISK:
             make_pieces(_pieces(run, task, pieces), host=process_index(), hosts=process_count())
     examples.build(partial(_build_examples, run, pieces))
     if is_first():
-        shutil.rmtree(paths.pieces, ignore_errors=True)
+        remove_pieces(pieces)
 
 
 def decides_corpus(config: CorpusConfig) -> list[object]:
@@ -249,13 +249,7 @@ def _in_pieces(run: Run) -> bool:
     return is_large(run) and isinstance(run.corpus.documents, DocumentStore)
 
 
-def _shares_pieces(run: Run) -> bool:
-    """Whether every host makes its share of the pieces. Where the workdir is in a bucket the first makes all: each host
-    works on a copy of its own there."""
-    return process_count() > 1 and url_of(run.paths.root) is None and _in_pieces(run)
-
-
-def _pieces(run: Run, task: str, directory: Path) -> list[Piece]:
+def _pieces(run: Run, task: str, directory: Path) -> list[TextPiece]:
     vocabulary, extra_ids = run.paths.vocabulary / MODEL_NAME, run.experiment.vocabulary.extra_ids
     source = Source(directory, run.paths.corpus, vocabulary, extra_ids, _texts(run))
     return pieces_of(source, task, run.doc_ids, run.corpus.entities)

@@ -11,7 +11,7 @@ from gr2_jax.corpus import Document
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import AugmentationConfig
 from gr2_jax.pipeline import large as large_module
-from gr2_jax.pipeline import pieces, prepare
+from gr2_jax.pipeline import pieces, prepare, text_pieces
 from gr2_jax.pipeline.run import TASKS_ON_DISK, Run
 
 SIZE, PASSAGES = 7, 3  # of 60 documents: nine pieces of each kind, the last of four documents
@@ -42,7 +42,7 @@ def expected(collection, tmp_path_factory):
 @pytest.fixture
 def large(monkeypatch):
     monkeypatch.setattr(large_module, "LARGE", 20)
-    monkeypatch.setattr(pieces, "SIZE", SIZE)
+    monkeypatch.setattr(text_pieces, "SIZE", SIZE)
     monkeypatch.setenv("GR2_WORKERS", "1")
 
 
@@ -147,7 +147,7 @@ def test_two_hosts_make_half_of_the_pieces_each(collection, expected, large, mad
     for host in (1, 0):  # the first would make the other's, too
         made[:] = []
         for task in TASKS_ON_DISK:
-            pieces.make_pieces(prepare._pieces(run, task, directory), host=host, hosts=2)
+            text_pieces.make_pieces(prepare._pieces(run, task, directory), host=host, hosts=2)
         shares.append(set(made))
     assert not shares[0] & shares[1]
     assert abs(len(shares[0]) - len(shares[1])) <= 2
@@ -163,7 +163,7 @@ def test_the_first_host_makes_what_another_left(collection, expected, large, mad
     made[:] = []
     for task in TASKS_ON_DISK:
         parts = prepare._pieces(run, task, directory)
-        pieces.make_pieces(parts, host=0, hosts=3)
+        text_pieces.make_pieces(parts, host=0, hosts=3)
         own = [piece.path.name for piece in parts]
         assert set(own) - set(made) <= {"pseudo-0000000000-" + own[0][-10:]}
     order = [name for name in made if name.startswith("documents")]
@@ -196,4 +196,4 @@ def test_a_damaged_document_is_named_by_the_worker_that_reads_it(collection, lar
     path.write_bytes(b"\n".join(lines))
     monkeypatch.setenv("GR2_WORKERS", "2")
     with pytest.raises(UserError, match=r"documents\.jsonl, line 41"):
-        pieces.make_pieces(wanted)
+        text_pieces.make_pieces(wanted)
