@@ -21,12 +21,13 @@ _BETWEEN_LOOKS = 0.1  # seconds between looks at the memory
 
 
 @contextmanager
-def measured(folder: Path, keep: Callable[[Figures], None]) -> Iterator[None]:
-    """Measures the block and gives the figures to `keep` when it ends without an error. Disk is what `folder` grows by.
-    Memory is that of the process alone, without files that are mapped."""
+def measured(folder: Path, keep: Callable[[Figures], None], *, passing: Path) -> Iterator[None]:
+    """Measures the block and gives the figures to `keep` when it ends without an error. Disk is what `folder` grows by,
+    but for its folder `passing`, which is removed later. Memory is that of the process alone, without files that are
+    mapped."""
     gc.collect()
     give_back_freed_memory()
-    began, disk, memory = time.time(), size_of(folder), own_memory()
+    began, disk, memory = time.time(), _size_of(folder, passing), own_memory()
     seconds, cpu = time.monotonic(), time.process_time()
     with _highest_memory() as highest:
         yield
@@ -37,7 +38,7 @@ def measured(folder: Path, keep: Callable[[Figures], None]) -> Iterator[None]:
             "cpu_seconds": time.process_time() - cpu,
             "memory_bytes": max(0, highest() - memory),
             "process_bytes": highest(),
-            "disk_bytes": size_of(folder) - disk,
+            "disk_bytes": _size_of(folder, passing) - disk,
         }
     )
 
@@ -62,6 +63,7 @@ def _highest_memory() -> Iterator[Callable[[], int]]:
         most = max(most, own_memory())
 
 
-def size_of(folder: Path) -> int:
-    """Bytes of all files in the folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _size_of(folder: Path, passing: Path) -> int:
+    """Bytes of all files in the folder that are not in the other."""
+    files = (path for path in folder.rglob("*") if not path.is_relative_to(passing) and path.is_file())
+    return sum(path.stat().st_size for path in files)

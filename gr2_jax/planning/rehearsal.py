@@ -28,6 +28,7 @@ from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.schemes import Titles
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
 from gr2_jax.pipeline.watching import watched_by
+from gr2_jax.pipeline.workdir import Workdir
 from gr2_jax.pipeline.workers import without_workers
 from gr2_jax.planning.generated_collection import Statistics, generated_collection
 from gr2_jax.planning.measuring import Figures, measured
@@ -160,7 +161,7 @@ def _run(
             figures[place.relative_to(folder).as_posix()] = found
             write_json(directory / REPORT, report)
 
-        return measured(folder, keep)
+        return measured(folder, keep, passing=Workdir(folder).pieces)
 
     with watched_by(watch), without_workers():  # processor seconds and memory are measured of this process
         collection = Stage(folder / COLLECTION, fingerprint_of([statistics, size]))
