@@ -26,7 +26,7 @@ _WHY = {
     "searched": "an interrupted search of other settings",
     **dict.fromkeys(("vectors", "weights", "negatives"), "of no row of the table"),
     **dict.fromkeys(("docids", "quality", "candidates"), "of no docid scheme of the run"),
-    "pieces": "texts that are joined",
+    "pieces": "texts that are joined, or vectors of no row of the table",
 }
 """Folder of a workdir -> what those of its folders are that are not needed."""
 _STAGES = ("corpus", "vocabulary", "examples", "generated")
@@ -110,7 +110,7 @@ def _is_of_a_run(path: Path, folder: str) -> bool:
     if folder in ("checkpoints", "searched"):
         return _BY_FINGERPRINT.fullmatch(path.name) is not None
     if folder == "pieces":
-        return _FINGERPRINT.fullmatch(path.name) is not None
+        return any(_FINGERPRINT.fullmatch(each.name) for each in (path, *_folders(path)))
     return folder == "candidates" or path.name.endswith(UNFINISHED) or (path / STAGE_FILE).is_file()
 
 
@@ -132,7 +132,7 @@ def _needed(run: Run) -> dict[str, set[str]]:
     of_rows = dict.fromkeys(("vectors", "weights", "negatives"), rows)
     of_schemes = {"docids": set(schemes), "quality": set(schemes), "candidates": set(writers)}
     unjoined = set() if (paths.examples / STAGE_FILE).is_file() else {path.name for path in _folders(paths.pieces)}
-    return {"checkpoints": trainings, "searched": searches, "pieces": unjoined, **of_rows, **of_schemes}
+    return {"checkpoints": trainings, "searched": searches, "pieces": rows | unjoined, **of_rows, **of_schemes}
 
 
 def _with_fingerprint(place: Callable[[str], Path], fingerprint: Callable[[], str]) -> set[str]:

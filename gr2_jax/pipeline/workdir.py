@@ -36,8 +36,11 @@ class Workdir:
 
     @property
     def pieces(self) -> Path:
-        """The texts of a large collection until they are joined."""
+        """The texts and vectors of a large collection until they are joined."""
         return self.root / "pieces"
+
+    def vector_pieces(self, row: str) -> Path:
+        return self.pieces / row
 
     def docids(self, scheme: str) -> Path:
         return self.root / "docids" / scheme

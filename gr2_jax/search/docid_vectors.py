@@ -18,7 +18,6 @@ from gr2_jax.decoding.nearest import Vectors
 from gr2_jax.errors import UserError
 from gr2_jax.files import read_json, reading, write_json
 from gr2_jax.models import GR2
-from gr2_jax.progress import progress
 from gr2_jax.search.placement import WHOLE, Placement
 from gr2_jax.search.searcher import VectorType
 
@@ -96,16 +95,21 @@ def vector_program(model: GR2, settings: VectorSettings, placement: Placement = 
 
 
 def vectors_in_parts(
-    read: VectorProgram, params: Any, docids: Int[np.ndarray, "N T"], dtype: VectorType
+    read: VectorProgram,
+    params: Any,
+    docids: Int[np.ndarray, "N T"],
+    dtype: VectorType,
+    rows: range,
+    advance: Callable[[int], None] = lambda docids: None,
 ) -> Iterator[DocidVectors]:
-    """Reads every docid, in their order, a few thousand at a time on each device."""
+    """Reads the docids of the rows, in their order, a few thousand at a time on each device: as many as if all were
+    read. `advance` is called with how many more are done."""
     size = min(_DOCIDS, len(docids)) * jax.local_device_count()
-    with progress(len(docids), "vectors of docids") as bar:
-        for start in range(0, len(docids), size):
-            some = docids[start : start + size]
-            filled = np.pad(some.astype(np.int32), [(0, size - len(some)), (0, 0)])
-            yield quantised(np.asarray(read(params, filled))[: len(some)], dtype)
-            bar.advance(len(some))
+    for start in rows[::size]:
+        some = docids[start : min(start + size, rows.stop)]
+        filled = np.pad(some.astype(np.int32), [(0, size - len(some)), (0, 0)])
+        yield quantised(np.asarray(read(params, filled))[: len(some)], dtype)
+        advance(len(some))
 
 
 def joined(parts: Iterable[DocidVectors], count: int, dtype: VectorType, width: int) -> DocidVectors:

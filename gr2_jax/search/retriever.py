@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import math
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,16 @@ class Retriever:
         else:
             write_vectors(directory, self._vectors_in_parts(), self.options.vectors, self.model.config.d_model)
 
+    def docid_vectors_writer(self) -> Callable[[Path, range, Callable[[int], None]], None]:
+        """A function that makes the vectors of some rows and writes them, as `save_docid_vectors` does those of all; it
+        calls another with how many more are done."""
+        parts, dtype, width = self._vector_reader(), self.options.vectors, self.model.config.d_model
+        return lambda directory, rows, advance: write_vectors(directory, parts(rows, advance), dtype, width)
+
+    def join_docid_vectors(self, directory: Path, folders: Iterable[Path]) -> None:
+        """Writes what `docid_vectors_writer` has written into some folders as one table."""
+        write_vectors(directory, map(DocidVectors.load, folders), self.options.vectors, self.model.config.d_model)
+
     @property
     def _vectors_at_hand(self) -> DocidVectors | None:
         """Those that the options ask for, where they are opened or made already."""
@@ -129,9 +139,14 @@ class Retriever:
         return self._kept.get(("vectors", self.options.vectors))
 
     def _vectors_in_parts(self) -> Iterator[DocidVectors]:
+        documents = self.trie.num_docids
+        with progress(documents, "vectors of docids") as bar:
+            yield from self._vector_reader()(range(documents), bar.advance)
+
+    def _vector_reader(self) -> Callable[[range, Callable[[int], None]], Iterator[DocidVectors]]:
         name = ("vector program", self.options.parameters)
         read = self._keep(name, lambda: vector_program(self.model, self.compares, self._placement))
-        return vectors_in_parts(read, self._device_params, self.trie.docids_with_ends(), self.options.vectors)
+        return partial(vectors_in_parts, read, self._device_params, self.trie.docids_with_ends(), self.options.vectors)
 
     def query_vectors(self, queries: Sequence[str]) -> Float[np.ndarray, "Q F"]:
         """f_q of each query, which a search compares with `docid_vectors`; `UserError` for a model without vectors."""

@@ -76,22 +76,25 @@ class TextEncoder:
     def encode(self, texts: Sequence[str]) -> Float[np.ndarray, "n D"]:
         """The texts' vectors, on all devices of this process; a text's is the same bytes whatever others are asked."""
         vectors, start = np.zeros((len(texts), self.width), np.float32), 0
-        for part in self.encode_in_parts(texts, len(texts)):
-            vectors[start : start + len(part)] = part
-            start += len(part)
+        with progress(len(texts), "reading texts") as bar:
+            for part in self.encode_in_parts(texts, bar.advance):
+                vectors[start : start + len(part)] = part
+                start += len(part)
         return vectors
 
-    def encode_in_parts(self, texts: Iterable[str], count: int) -> Iterator[Float[np.ndarray, "n D"]]:
-        """The vectors of `count` texts, in their order, some thousands at a time: no more texts are held."""
+    def encode_in_parts(
+        self, texts: Iterable[str], advance: Callable[[int], None]
+    ) -> Iterator[Float[np.ndarray, "n D"]]:
+        """The vectors of texts, in their order, some thousands at a time: no more texts are held. `advance` is called
+        with how many more are done."""
         passing = iter(texts)
-        with progress(count, "reading texts") as bar:
-            while some := list(islice(passing, _SLICE)):
-                vectors = np.zeros((len(some), self.width), np.float32)
-                for places, tokens in self._batches(self._ids(some)):
-                    found = np.asarray(self._read(self._device_params, tokens, tokens >= 0))
-                    vectors[places] = found[: len(places)]
-                    bar.advance(len(places))
-                yield vectors
+        while some := list(islice(passing, _SLICE)):
+            vectors = np.zeros((len(some), self.width), np.float32)
+            for places, tokens in self._batches(self._ids(some)):
+                found = np.asarray(self._read(self._device_params, tokens, tokens >= 0))
+                vectors[places] = found[: len(places)]
+                advance(len(places))
+            yield vectors
 
     def _ids(self, texts: list[str]) -> list[Int[np.ndarray, "T"]]:
         """Of a few texts at a time: the tokenizer keeps what it cuts off."""

@@ -25,6 +25,7 @@ KEPT = (
     "checkpoints/mine/of-somebody",  # no run made it
     f"searched/BM25-{A}",  # which fingerprint it would have is not known here
     "vectors/GR2S",
+    "pieces/GR2S",
     "weights/GR2S",
     "docids/title",
     "quality/title",
@@ -50,6 +51,7 @@ FREED = (
     "quality/rq",
     "candidates/rq",
     f"pieces/{A}",
+    "pieces/Gone",
     "corpus.partial",
     "vocabulary.old",
     "runs/old",
@@ -65,6 +67,8 @@ def fill(root, folders):
         (root / folder / "file").write_text("12345678")
         if folder.endswith("runs/old"):
             (root / folder / "Gone-x").mkdir()
+        if folder.endswith(("pieces/GR2S", "pieces/Gone")):
+            (root / folder / A).mkdir()
 
 
 def there(root):

@@ -30,7 +30,7 @@ from gr2_jax.pipeline import evaluate
 from gr2_jax.pipeline.checks import check
 from gr2_jax.pipeline.prepare import prepare
 from gr2_jax.pipeline.rows import BASELINES, DenseRow, dense
-from gr2_jax.pipeline.rows.dense import VECTORS
+from gr2_jax.pipeline.rows.training import VECTORS, write_document_vectors
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import STAGE_FILE
 from gr2_jax.pipeline.stages import run_experiment
@@ -93,13 +93,12 @@ def test_the_lists_are_those_of_a_plain_loop(experiment, finished):
 
 
 def test_vectors_are_written_part_by_part_as_those_of_all_documents(tmp_path, monkeypatch):
-    monkeypatch.setattr(dense, "_DOCUMENTS_AT_ONCE", 4)
     model = BiEncoder(T5Config(vocab_size=16, d_model=8, d_kv=4, d_ff=8, num_heads=2, num_encoder_layers=0))
     tokens = np.random.default_rng(0).integers(2, 16, (19, 3))
     params = model.init(jax.random.key(0), tokens)["params"]
     apply = jax.jit(lambda tokens: model.apply({"params": params}, tokens))
     expected = np.concatenate([apply(np.pad(tokens, [(0, 1), (0, 0)])[at : at + 4]) for at in range(0, 20, 4)])[:19]
-    asked, written, append = [], [], GrowingArray.append
+    asked, written, done, append = [], [], [], GrowingArray.append
 
     def noting(array, values):
         written.append(len(values))
@@ -112,10 +111,12 @@ def test_vectors_are_written_part_by_part_as_those_of_all_documents(tmp_path, mo
             yield tokens[start : start + 8]
 
     monkeypatch.setattr(GrowingArray, "append", noting)
-    dense.write_vectors(tmp_path / VECTORS, model, params, blocks(), len(tokens))
+    parts = dense.encoded(dense._encoder(model, params, 4), blocks(), done.append)
+    write_document_vectors(tmp_path, parts, 8)
     assert (tmp_path / VECTORS).read_bytes()[-expected.nbytes :] == expected.tobytes()
     assert np.load(tmp_path / VECTORS).shape == (19, 8)
     assert (asked, written) == ([0, 8, 16], [4, 4, 4, 4, 3])
+    assert done == written
 
 
 def test_the_table_of_a_training_holds_the_first_tokens_of_every_document(experiment, finished, monkeypatch):
@@ -205,7 +206,7 @@ def test_a_stopped_row_ends_as_an_undisturbed_one(stop, experiment, finished, tm
 
             patch.setattr(GradedBatches, "__call__", until_25)
         else:
-            patch.setattr(dense, "write_vectors", interrupt)
+            patch.setattr(dense, "write_document_vectors", interrupt)
         with pytest.raises(InterruptedError):
             ROW.train(run)
     assert not (workdir.vectors("Dense") / STAGE_FILE).exists()

@@ -16,6 +16,7 @@ from gr2_jax.files import read_json
 from gr2_jax.pipeline.checks import check
 from gr2_jax.pipeline.open_run import open_row
 from gr2_jax.pipeline.rows import BM25Row, EncoderRow
+from gr2_jax.pipeline.rows.training import VECTORS
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stages import run_experiment
 from gr2_jax.pipeline.workdir import Workdir
@@ -56,10 +57,13 @@ def test_its_vectors_are_read_and_written_part_by_part(places, finished, tmp_pat
     monkeypatch.setattr(GrowingArray, "append", noting)
     monkeypatch.setattr(text_encoder, "_SLICE", 16)
     (row, _) = run.rows
-    row._write_vectors(run, tmp_path / "again.npy")
+    write, _ = row._opened(run)
+    done = []
+    write(tmp_path, range(len(TEXTS)), done.append)
     assert written == [16, 16, 16, 12]
+    assert sum(done) == len(TEXTS)
     stored = (finished / "vectors" / "Encoder" / "vectors.npy").read_bytes()
-    assert (tmp_path / "again.npy").read_bytes() == stored
+    assert (tmp_path / VECTORS).read_bytes() == stored
     assert stored[-expected.nbytes :] == expected.tobytes()
 
 

@@ -26,7 +26,7 @@ def small_parts(monkeypatch):
 
 
 def parts_of(count, dtype, read=lambda params, docids: params[docids[:, 0]]):
-    return vectors_in_parts(read, TRAINED, np.arange(count)[:, None], dtype)
+    return vectors_in_parts(read, TRAINED, np.arange(count)[:, None], dtype, range(count))
 
 
 def at_once(count, dtype):
@@ -78,6 +78,22 @@ def test_a_part_is_written_before_the_next_is_read(tmp_path, monkeypatch, dtype)
     write_vectors(tmp_path, parts_of(COUNTS[-1], dtype, read), dtype, WIDTH)
     assert max(written) == AT_ONCE
     assert sum(written) == COUNTS[-1] * (2 if dtype == "int8" else 1)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_some_rows_are_read_in_calls_of_the_shape_of_all(dtype):
+    shapes, done = [], []
+
+    def read(params, docids):
+        shapes.append(docids.shape)
+        return params[docids[:, 0]]
+
+    docids, rows = np.arange(COUNTS[-1])[:, None], range(AT_ONCE, AT_ONCE + 2)
+    (part,) = vectors_in_parts(read, TRAINED, docids, dtype, rows, done.append)
+    values, scales = at_once(COUNTS[-1], dtype)
+    assert part.values.tobytes() == values[AT_ONCE : AT_ONCE + 2].tobytes()
+    assert scales is None or part.scales.tobytes() == scales[AT_ONCE : AT_ONCE + 2].tobytes()
+    assert (shapes, done) == ([(AT_ONCE, 1)], [2])
 
 
 @pytest.mark.parametrize("dtype", TYPES)

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from gr2_jax.array_files import growing_array
 from gr2_jax.data.batches import cut_inputs
 from gr2_jax.data.vocabulary import pad_rows
 from gr2_jax.errors import SettingError, UserError, check_above_zero, check_least
@@ -22,13 +21,16 @@ from gr2_jax.pipeline.rows.training import (
     VECTORS,
     check_fingerprints,
     graded_batches,
+    join_document_vectors,
     read_document_vectors,
     trained_config,
     trained_seconds,
+    write_document_vectors,
 )
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
-from gr2_jax.progress import progress, say
+from gr2_jax.pipeline.vector_pieces import Join, Write, build_vectors
+from gr2_jax.progress import say
 from gr2_jax.search.dense import DenseIndex
 from gr2_jax.training.checkpoints import restore_params
 from gr2_jax.training.job import TrainingJob
@@ -75,11 +77,17 @@ class DenseRow(VectorRow):
         """To checkpoints/<name>-<fingerprint>/, continuing from what is there, and the documents' vectors, which
         searches map into memory, to vectors/<name>/."""
         self._train(run)
-        vectors = self._vectors(run)
-        if not vectors.done and _vectors_of_before(run.training(self.name)) is None:
-            model, params = _restored(run.training(self.name))  # by every process; the first alone builds
-            documents = self._documents_in_blocks(run), len(run.document_tokens)
-            vectors.build(lambda out: write_vectors(out / VECTORS, model, params, *documents))
+        if _vectors_of_before(run.training(self.name)) is None:
+            build_vectors(run, self.name, self._vectors(run), "vectors of documents", partial(self._opened, run))
+
+    def _opened(self, run: Run) -> tuple[Write, Join]:
+        model, params = _restored(run.training(self.name))
+        encode, width = _encoder(model, params, _DOCUMENTS_AT_ONCE), model.config.d_model
+
+        def write(out: Path, rows: range, advance: Callable[[int], None]) -> None:
+            write_document_vectors(out, encoded(encode, self._documents_in_blocks(run, rows), advance), width)
+
+        return write, partial(join_document_vectors, width=width)
 
     def _train(self, run: Run) -> None:
         retrieval = run.experiment.retrieval
@@ -130,14 +138,14 @@ class DenseRow(VectorRow):
         trains, on the devices, so in 16 bits where they fit."""
         kind = np.uint16 if run.tokenizer.size <= 1 << 16 else np.int32
         table, start = np.zeros((len(run.document_tokens), self.document_length), kind), 0
-        for block in self._documents_in_blocks(run):
+        for block in self._documents_in_blocks(run, range(len(table))):
             table[start : start + len(block)] = block
             start += len(block)
         return table
 
-    def _documents_in_blocks(self, run: Run) -> Iterator[Int[np.ndarray, "n S"]]:
+    def _documents_in_blocks(self, run: Run, rows: range) -> Iterator[Int[np.ndarray, "n S"]]:
         tokens = run.document_tokens
-        return (self._cut(run, tokens[start : start + _BLOCK]) for start in range(0, len(tokens), _BLOCK))
+        return (self._cut(run, tokens[start : min(start + _BLOCK, rows.stop)]) for start in rows[::_BLOCK])
 
     def _cut(self, run: Run, tokens: Int[np.ndarray, "n T"]) -> Int[np.ndarray, "n S"]:
         return cut_inputs(tokens, self.document_length, run.experiment.retrieval.model.input_end)
@@ -207,19 +215,21 @@ def _restored(stage: Stage) -> tuple[BiEncoder, dict]:
     return model, restore_params(stage.directory, shapes, on_host=True)[0]
 
 
-def write_vectors(
-    path: Path, model: BiEncoder, params: dict, documents: Iterable[Int[np.ndarray, "n S"]], count: int
-) -> None:
-    """Writes the vectors of `count` documents, float32 [N, D], part by part; `documents` are blocks of their tokens."""
-    encode = _encoder(model, params, _DOCUMENTS_AT_ONCE)
-    shown = progress(count, "vectors of documents")
-    with growing_array(path, np.float32, (model.config.d_model,)) as vectors, shown as bar:
-        for part in (part for block in documents for part in encode(block)):
-            vectors.append(part)
-            bar.advance(len(part))
+Encode = Callable[[Int[np.ndarray, "n S"]], Iterator[Float[np.ndarray, "m D"]]]
 
 
-def _encoder(model: BiEncoder, params: dict, size: int) -> Callable[[np.ndarray], Iterator[np.ndarray]]:
+def encoded(
+    encode: Encode, documents: Iterable[Int[np.ndarray, "n S"]], advance: Callable[[int], None]
+) -> Iterator[Float[np.ndarray, "m D"]]:
+    """The vectors of documents, part by part, by blocks of their tokens; `advance` is called with how many more are
+    done."""
+    for block in documents:
+        for part in encode(block):
+            yield part
+            advance(len(part))
+
+
+def _encoder(model: BiEncoder, params: dict, size: int) -> Encode:
     """Tokens [n, S] -> vectors [at most `size`, D], part by part; compiled once for each S."""
     apply = jax.jit(lambda params, tokens: model.apply({"params": params}, tokens))
 

@@ -1,18 +1,19 @@
 """A row of a sentence encoder that others trained: what somebody would use who trains nothing."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from gr2_jax.array_files import growing_array
 from gr2_jax.errors import SettingError, UserError, check_least
 from gr2_jax.experiment import VectorRow
-from gr2_jax.pipeline.rows.training import VECTORS, read_document_vectors
+from gr2_jax.pipeline.rows.training import join_document_vectors, read_document_vectors, write_document_vectors
 from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import Stage, fingerprint_of
+from gr2_jax.pipeline.vector_pieces import Join, Write, build_vectors
 from gr2_jax.progress import say
 from gr2_jax.search.dense import DenseIndex
 from gr2_jax.search.text_encoder import TextEncoder, encoder_fingerprint
@@ -45,17 +46,17 @@ class EncoderRow(VectorRow):
 
     def train(self, run: Run) -> None:
         """Reads the documents, whose vectors searches map into memory, to vectors/<name>/."""
-        stage = self._stage(run)
-        if not stage.done:
-            say(f"{self.name} reads {len(run.doc_ids):,} documents")
-            stage.build(lambda out: self._write_vectors(run, out / VECTORS))
+        build_vectors(run, self.name, self._stage(run), "reading texts", partial(self._opened, run))
 
-    def _write_vectors(self, run: Run, path: Path) -> None:
+    def _opened(self, run: Run) -> tuple[Write, Join]:
+        say(f"{self.name} reads {len(run.doc_ids):,} documents")
         encoder = TextEncoder.load(self.encoder, length=self.length)
-        texts = (self.document_prefix + document.contents for document in run.corpus.documents)
-        with growing_array(path, np.float32, (encoder.width,)) as vectors:
-            for part in encoder.encode_in_parts(texts, len(run.doc_ids)):
-                vectors.append(part)
+
+        def write(out: Path, rows: range, advance: Callable[[int], None]) -> None:
+            texts = (self.document_prefix + run.corpus.documents[row].contents for row in rows)
+            write_document_vectors(out, encoder.encode_in_parts(texts, advance), encoder.width)
+
+        return write, partial(join_document_vectors, width=encoder.width)
 
     def vectors_fingerprint(self, run: Run) -> str:
         return self._stage(run).fingerprint

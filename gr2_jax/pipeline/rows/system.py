@@ -26,6 +26,7 @@ from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.self_negatives import Mined, mined_negatives
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of, reading_stage
 from gr2_jax.pipeline.validation import CURVE, best_on_validation, read_weight, validation_hook
+from gr2_jax.pipeline.vector_pieces import Join, Write, build_vectors
 from gr2_jax.progress import say
 from gr2_jax.search.docid_vectors import DocidVectors, VectorSettings
 from gr2_jax.search.retriever import Retriever
@@ -149,10 +150,13 @@ class System(Row):
         self._train(run)
         if not self.objective_in(run).trains_vectors:
             return
-        table, weight = self._table(run), self._weight(run)
-        if not table.done:
-            retriever = self._restored(run)  # every process restores the checkpoint; the first alone builds
-            table.build(retriever.save_docid_vectors)
+
+        def opened() -> tuple[Write, Join]:
+            retriever = self._restored(run)
+            return retriever.docid_vectors_writer(), retriever.join_docid_vectors
+
+        build_vectors(run, self.name, self._table(run), "vectors of docids", opened)
+        weight = self._weight(run)
         if run.weights and not weight.done:
             weight.build(partial(self._choose_weight, run, self._restored(run).with_options(exact="no")))
 

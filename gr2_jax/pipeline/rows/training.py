@@ -1,12 +1,13 @@
 """What rows with a training have in common."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from gr2_jax.array_files import map_array
+from gr2_jax.array_files import growing_array, map_array
 from gr2_jax.data.batches import GradedBatches
 from gr2_jax.errors import UserError
 from gr2_jax.files import reading
@@ -59,6 +60,18 @@ def graded_batches(run: Run, **changes: Any) -> GradedBatches:
         eos=retrieval.model.input_end,
         **changes,
     )
+
+
+def write_document_vectors(directory: Path, parts: Iterable[Float[np.ndarray, "n F"]], width: int) -> None:
+    """Writes the vectors of documents, float32, of which one part is in memory at a time."""
+    with growing_array(directory / VECTORS, np.float32, (width,)) as vectors:
+        for part in parts:
+            vectors.append(part)
+
+
+def join_document_vectors(directory: Path, folders: Iterable[Path], width: int) -> None:
+    """Writes what `write_document_vectors` has written into some folders into one."""
+    write_document_vectors(directory, (map_array(folder / VECTORS, ndim=2) for folder in folders), width)
 
 
 def read_document_vectors(run: Run, row: str, directory: Path | None) -> Float[np.ndarray, "N F"]:
