@@ -172,11 +172,11 @@ def true_on_all(here: bool) -> bool:
 
 
 def on_all(make: Callable[[], T]) -> T:
-    """What `make` returns on this process; where it raises `UserError` on one process, every process does, so that
-    none waits for one that has turned back."""
+    """What `make` returns on this process; where it raises `UserError`, or `OSError`, on one process, every process
+    raises, so that none waits for one that has turned back."""
     try:
         made, error = make(), None
-    except UserError as raised:
+    except (UserError, OSError) as raised:
         made, error = None, raised
     if not true_on_all(error is None):
         raise error or UserError("another process of this job cannot do it, and says why")

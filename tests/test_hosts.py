@@ -112,15 +112,18 @@ def test_hosts_agree_or_all_refuse(tmp_path, folders, settings, said):
     assert [path.name for folder in set(folders) for path in (tmp_path / folder).iterdir()] == []
 
 
-def test_what_fails_on_one_process_fails_on_all(monkeypatch):
+@pytest.mark.parametrize("error", [UserError("no words"), PermissionError(13, "no words")])
+def test_what_fails_on_one_process_fails_on_all(monkeypatch, error):
     def refuse():
-        raise UserError("no words")
+        raise error
 
+    told = []
     assert hosts.on_all(lambda: 3) == 3
-    with pytest.raises(UserError, match="no words"):
+    with pytest.raises(type(error), match="no words"):
         hosts.on_all(refuse)
-    monkeypatch.setattr(hosts, "true_on_all", lambda here: False)
-    with pytest.raises(UserError, match="no words"):
+    monkeypatch.setattr(hosts, "true_on_all", lambda here: told.append(here))
+    with pytest.raises(type(error), match="no words"):
         hosts.on_all(refuse)
+    assert told == [False]
     with pytest.raises(UserError, match="another process"):
         hosts.on_all(lambda: 3)
