@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from gr2_jax.errors import SettingError, check_name
+from gr2_jax.search.dense import DenseIndex
 from gr2_jax.search.searcher import Searcher
 
 OLD = "old"  # the folder of runs/ for lists that the table no longer reads
@@ -72,6 +73,9 @@ class Row(abc.ABC):
 
 class VectorRow(Row):
     """A row with a vector for every document, of which a docid scheme may be made. The row is trained before it."""
+
+    @abc.abstractmethod
+    def open(self, run, step: int | None = None) -> DenseIndex: ...
 
     @abc.abstractmethod
     def vectors_fingerprint(self, run) -> str:

@@ -24,7 +24,7 @@ from gr2_jax.pipeline.workdir import Workdir
 _WHY = {
     "checkpoints": "a training that no row of the table has",
     "searched": "an interrupted search of other settings",
-    **dict.fromkeys(("vectors", "weights", "negatives"), "of no row of the table"),
+    **dict.fromkeys(("vectors", "similarities", "weights", "negatives"), "of no row of the table"),
     **dict.fromkeys(("docids", "quality", "candidates"), "of no docid scheme of the run"),
     "pieces": "texts that are joined, or vectors of no row of the table",
 }
@@ -129,7 +129,7 @@ def _needed(run: Run) -> dict[str, set[str]]:
     searches = set()
     for row in run.rows:
         searches |= _with_fingerprint(partial(paths.searched, row.name), partial(row.fingerprint, run))
-    of_rows = dict.fromkeys(("vectors", "weights", "negatives"), rows)
+    of_rows = dict.fromkeys(("vectors", "similarities", "weights", "negatives"), rows)
     of_schemes = {"docids": set(schemes), "quality": set(schemes), "candidates": set(writers)}
     unjoined = set() if (paths.examples / STAGE_FILE).is_file() else {path.name for path in _folders(paths.pieces)}
     return {"checkpoints": trainings, "searched": searches, "pieces": rows | unjoined, **of_rows, **of_schemes}

@@ -17,6 +17,7 @@ from gr2_jax.pipeline.checks import check
 from gr2_jax.pipeline.docids import make_docids
 from gr2_jax.pipeline.evaluate import evaluate_row, make_way, why_left_out, write_left_out, write_row
 from gr2_jax.pipeline.generated_queries import generate_queries
+from gr2_jax.pipeline.grade_vectors import compare_vectors
 from gr2_jax.pipeline.old_runs import put_away_others
 from gr2_jax.pipeline.prepare import prepare
 from gr2_jax.pipeline.quality import report_docids
@@ -134,6 +135,7 @@ def run_stages(run: Run, until: str = "evaluate") -> str | None:
         for row in run.rows:
             if not row.reads_text_alone:
                 evaluate_row(run, row)
+                compare_vectors(run, row)
         put_away_others(run.paths, lists=_names(run), scores=_names(run))
     return docids
 

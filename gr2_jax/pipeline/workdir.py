@@ -61,6 +61,9 @@ class Workdir:
     def vectors(self, row: str) -> Path:
         return self.root / "vectors" / row
 
+    def similarities(self, row: str) -> Path:
+        return self.root / "similarities" / row
+
     def weight(self, row: str) -> Path:
         return self.root / "weights" / row
 

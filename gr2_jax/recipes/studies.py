@@ -9,6 +9,7 @@ from gr2_jax.errors import UserError
 from gr2_jax.experiment import Experiment, Scheme
 from gr2_jax.experiment.fields import fields_of
 from gr2_jax.experiment.study import Overlay
+from gr2_jax.pipeline.grade_vectors import SHOWN
 from gr2_jax.pipeline.rows import BM25Row, DenseRow, RerankedRow, System
 from gr2_jax.pipeline.schemes import (
     FusionQueries,
@@ -46,6 +47,15 @@ def method_with_papers_loss(experiment: Experiment) -> Experiment:
     """`method_alone`, with the paper's penalty and constraint also where the experiment has others."""
     objective = dataclasses.replace(experiment.retrieval.objective, penalty="rank", constraint="running_max")
     return method_alone(with_retrieval(experiment, objective=objective))
+
+
+def for_vectors(experiment: Experiment) -> Experiment:
+    """`method_with_papers_loss`, with lists of 100 documents or more, as the paper's Figure 4 shows, and one measure of
+    the lists beside what is said of vectors."""
+    experiment = method_with_papers_loss(experiment)
+    own = experiment.evaluation
+    changes = {"beams": max(own.beams, SHOWN), "measures": own.measures or ("nDCG@20",)}
+    return dataclasses.replace(experiment, evaluation=dataclasses.replace(own, **changes))
 
 
 def own_rows(experiment: Experiment) -> Experiment:

@@ -47,6 +47,12 @@ class DenseIndex:
     def index_bytes(self) -> int:
         return self.vectors.nbytes
 
+    def query_vectors(self, queries: Sequence[str]) -> Float[np.ndarray, "Q D"]:
+        return self.encode(queries)
+
+    def document_vectors(self, rows: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n D"]:
+        return np.asarray(self.vectors[rows])
+
     def with_options(self, **changes: Any) -> "DenseIndex":
         """Takes `batch` alone: the search compares every document, so it has no beams and nothing to prove."""
         for name in changes:

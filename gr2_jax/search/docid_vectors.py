@@ -53,6 +53,11 @@ class DocidVectors:
     def arrays(self) -> Vectors:
         return Vectors(self.values, self.scales)
 
+    def of(self, rows: Int[np.ndarray, " n"] | slice) -> Float[np.ndarray, "n F"]:
+        """Those of some documents, in float32."""
+        values = np.asarray(self.values[rows], np.float32)
+        return values if self.scales is None else values * self.scales[rows][:, None]
+
     def longest(self) -> float:
         """The length of the longest vector, which bounds every similarity with a query of unit length."""
         most = 0.0

@@ -143,10 +143,18 @@ class Retriever:
         with progress(documents, "vectors of docids") as bar:
             yield from self._vector_reader()(range(documents), bar.advance)
 
-    def _vector_reader(self) -> Callable[[range, Callable[[int], None]], Iterator[DocidVectors]]:
+    def _vector_reader(self, of: Int[np.ndarray, "n"] | slice = slice(None)) -> Callable[..., Iterator[DocidVectors]]:
+        """`vectors_in_parts` of some documents: takes a range of them, and what is told how many more are done."""
         name = ("vector program", self.options.parameters)
         read = self._keep(name, lambda: vector_program(self.model, self.compares, self._placement))
-        return partial(vectors_in_parts, read, self._device_params, self.trie.docids_with_ends(), self.options.vectors)
+        docids = self.trie.docids_with_ends()[of]
+        return partial(vectors_in_parts, read, self._device_params, docids, self.options.vectors)
+
+    def document_vectors(self, rows: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n F"]:
+        """f_id of some documents; without a table of all, these alone are read."""
+        if (found := self._vectors_at_hand) is not None:
+            return found.of(rows)
+        return np.concatenate([part.of(slice(None)) for part in self._vector_reader(rows)(range(len(rows)))])
 
     def query_vectors(self, queries: Sequence[str]) -> Float[np.ndarray, "Q F"]:
         """f_q of each query, which a search compares with `docid_vectors`; `UserError` for a model without vectors."""

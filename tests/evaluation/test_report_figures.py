@@ -1,4 +1,4 @@
-"""The report's figures: SVG in the page's colours, the same bytes each time; the plane against scikit-learn's PCA."""
+"""The report's figures: SVG in the page's colours, the same bytes each time; PCA against scikit-learn's; t-SNE."""
 
 import re
 import sys
@@ -8,7 +8,7 @@ import pytest
 from html_pages import Outline
 
 from gr2_jax.evaluation.report_page import figures
-from gr2_jax.evaluation.report_page.projection import principal_plane
+from gr2_jax.evaluation.report_page.projection import neighbour_plane, principal_plane
 from gr2_jax.evaluation.report_page.style import _DARK, _LIGHT, COLOURS
 from gr2_jax.evaluation.report_page.svg import can_draw
 
@@ -26,8 +26,8 @@ def drawings():
         figures.curves("b", "loss", {f"part <{i}>": (range(5), RANDOM.normal(size=5)) for i in range(3)}),
         figures.curves("c", "measure", {"$x$": ([3], [0.5])}, points=True),
         figures.differences("d", "A minus B", RANDOM.normal(size=5000)),
-        figures.neighbours(
-            "e", plane, query=True, levels=levels, labels=["1", "2", "3", *[""] * 56], names=["grade 1", "grade 4"]
+        figures.listed(
+            "e", plane.points, levels=levels, labels=["1", "2", "3", *[""] * 56], names=["grade 1", "grade 4"]
         ),
         figures.first_tokens("f", plane, RANDOM.integers(-1, 8, 60)),
         *(svg for svg, _ in figures.docid_panels({"title": quality})),
@@ -91,6 +91,25 @@ def test_planes_of_little():
         assert np.isfinite(plane.points).all()
         assert np.isfinite(plane.shares).all()
     assert principal_plane(np.array([[1.0], [2.0]])).shares.tolist() == pytest.approx([1, 0])
+
+
+def test_t_sne_keeps_neighbours_together_and_is_the_same_each_time():
+    """Three directions, far apart by the cosine; the lengths of the vectors, which differ, are of the other measure."""
+    groups = np.repeat(np.eye(3), 8, axis=0) + RANDOM.normal(scale=0.05, size=(24, 3))
+    vectors = groups * RANDOM.uniform(0.1, 10, size=(24, 1))
+    points = neighbour_plane(vectors, cosine=True)
+    distances = np.linalg.norm(points[:, None] - points[None], axis=-1) + np.diag([np.inf] * 24)
+    assert (distances.argmin(axis=1) // 8 == np.arange(24) // 8).all()
+    np.testing.assert_array_equal(neighbour_plane(vectors, cosine=True), points)
+    assert not np.allclose(neighbour_plane(vectors, cosine=False), points)
+
+
+@pytest.mark.parametrize("vectors", [np.ones((5, 4)), np.zeros((4, 3)), np.ones((1, 2)), np.arange(6.0)[:, None]])
+@pytest.mark.parametrize("cosine", [True, False])
+def test_t_sne_of_little(vectors, cosine):
+    points = neighbour_plane(vectors, cosine=cosine)
+    assert points.shape == (len(vectors), 2)
+    assert np.isfinite(points).all()
 
 
 def test_labels_keep_away_from_each_other():

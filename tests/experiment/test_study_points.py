@@ -11,6 +11,7 @@ from gr2_jax.experiment.loading import load_experiment, override
 from gr2_jax.experiment.study import BASE, Changes, Pair, Rows, Setting, Study
 from gr2_jax.experiment.study_file import load_study
 from gr2_jax.pipeline.rows import BM25Row, LSARow, System
+from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.study.plan import checked, lines, planned
 from gr2_jax.recipes.overlays import debug, with_objective
 
@@ -214,6 +215,16 @@ def test_full_ranking_trains_the_method_and_a_model_that_writes_whole_queries(ba
     assert [training.of for training in planned(points)[BASE].own][-len(method) - 1 :] == ["docids queries", *method]
     generator = point.experiment.docids.schemes[-1]
     assert generator.max_length == experiment.retrieval.batch.length > experiment.docids.max_length
+
+
+@pytest.mark.parametrize("base", ["quickstart", "robust04"])
+def test_the_vectors_of_losses_are_compared_over_long_lists(base):
+    points = load_study(CONFIGS / "studies/embedding.py").over(load_experiment(CONFIGS / f"{base}.py"))
+    (point,) = points.points
+    rows = [row.name for row in point.experiment.rows if not row.name.endswith("no-negatives")]
+    assert rows == ["GR2S", "GR2S-MLE", "GR2S-SupCon", "BM25", "Dense"]
+    assert (points.against, point.experiment.evaluation.measures) == ("GR2S", ("nDCG@20",))
+    assert all(row.depth(Run(point.experiment, Path("nowhere"))) >= 100 for row in point.experiment.rows)
 
 
 def test_the_ablations_are_of_the_papers_loss_also_over_a_config_with_another():

@@ -15,6 +15,7 @@ from gr2_jax.corpus import Collection, Document, write_collection
 from gr2_jax.errors import UserError
 from gr2_jax.experiment import EvaluationConfig, Experiment
 from gr2_jax.files import read_json, write_json
+from gr2_jax.pipeline.grade_vectors import shown_list
 from gr2_jax.pipeline.open_run import open_run
 from gr2_jax.pipeline.report import report
 from gr2_jax.pipeline.report_page.findings import findings_of, recorded
@@ -80,7 +81,7 @@ def test_the_same_run_gives_the_same_bytes(whole, tmp_path, capsys):
     assert gr2("report", copy) == 0
     assert capsys.readouterr().out.strip() == str(copy / "report" / "index.html")
     assert (copy / "report" / "index.html").read_bytes() == page
-    shutil.rmtree(copy / "report")  # with the query's vector
+    shutil.rmtree(copy / "report")
     assert gr2("report", copy) == 0
     assert (copy / "report" / "index.html").read_bytes() == page
 
@@ -97,15 +98,12 @@ def test_the_tables_measures_and_intervals_are_those_of_the_metrics(whole):
                 assert "[{}, {}]".format(*(f"{end:.4f}".replace("0.", ".") for end in ends)) in page.text
 
 
-def test_the_querys_vector_is_that_of_the_search(whole):
+def test_the_vectors_are_those_of_the_search(whole):
     run = open_run(whole)
-    retriever, text = run.row("GR2S").open(run), next(iter(run.queries("test").values()))
-    (vector,) = retriever.query_vectors([text])
-    for hit in retriever.search([text], 5)[0]:
-        own = retriever.docid_vectors.values[run.doc_ids.index(hit.doc_id)]
-        assert own @ vector == pytest.approx(hit.similarity, abs=1e-5)
-    kept = np.load(whole / "report" / "query-vector" / "vector.npy")
-    assert any(np.allclose(kept, one, atol=1e-5) for one in retriever.query_vectors(list(run.queries("test").values())))
+    shown, retriever = shown_list(run, "GR2S"), run.row("GR2S").open(run)
+    similarities = dict(zip(shown.doc_ids, shown.documents @ shown.vector, strict=True))
+    for hit in retriever.search([run.queries("test")[shown.query]], 4)[0]:
+        assert similarities[hit.doc_id] == pytest.approx(hit.similarity, abs=1e-5)
 
 
 def test_damage_costs_a_part_and_not_the_page(whole, tmp_path):
@@ -197,7 +195,7 @@ def test_what_a_run_lacks_is_one_sentence_each(by_hand):
         "No row of the run was trained.",
         "The quality of the docids was not measured yet.",
         "The table has one row, and a comparison needs two.",
-        "No row of the run has docid vectors",
+        "No row of the run has vectors",
     ):
         assert sentence in text
     assert "p, randomisation" not in text

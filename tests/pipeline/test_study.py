@@ -298,6 +298,18 @@ def test_points_without_a_common_measure_are_refused():
         _ = dataclasses.replace(found, scores=found.scores | {"beams=8": other}).key
 
 
+def test_a_row_without_the_measure_that_is_compared_has_a_dash(tmp_path):
+    found = measured(VALUES, (0, 1, 2), measure="grade tau")
+    for point, values in found.scores.items():
+        values.values["LSA"]["grade tau"] = [value / 2 for value in VALUES[point]["LSA"]]
+    assert found.measures == ("nDCG@20", "grade tau")
+    assert found.key == "grade tau"
+    assert set(found.p) == {("beams=2", "LSA"), ("beams=8", "LSA")}
+    lines = write_results(found, tmp_path).splitlines()
+    assert [line.split("|")[3].strip() for line in lines if ": BM25 " in line] == ["-"] * 3
+    assert sum(",grade tau," in line for line in (tmp_path / "study.csv").read_text().splitlines()) == 3 * 3
+
+
 def test_one_seed_has_no_deviation_and_no_test(tmp_path):
     values = {point: {row: own[:1] for row, own in rows.items()} for point, rows in VALUES.items()}
     table = write_results(measured(values, (7,)), tmp_path)

@@ -103,50 +103,54 @@ def differences(name: str, ylabel: str, values: Float[np.ndarray, " Q"]) -> Html
     return draw(name, f"{ylabel}, per query: {won} above zero, {lost} below", paint)
 
 
-def neighbours(
-    name: str, plane: Plane, *, query: bool, levels: Int[np.ndarray, " n"], labels: Sequence[str], names: Sequence[str]
+def listed(
+    name: str,
+    points: Float[np.ndarray, "m 2"],
+    *,
+    levels: Int[np.ndarray, " n"],
+    labels: Sequence[str],
+    names: Sequence[str],
 ) -> Html:
-    """A query, the first point if `query`, its judged documents and others.
+    """A query, the first point, and the documents of a list.
 
     levels    of each document: its place among the grades `names`, -1 for one that is not judged
     labels    of each document; what stands beside its point, "" for nothing
     """
-    points = np.round(plane.points / max(float(np.abs(plane.points).max()), 1e-9), 4)
-    documents = points[int(query) :]
+    points = _scaled(points)
+    documents = points[1:]
 
     def paint(axes: "Axes") -> None:
         other = documents[levels < 0]
         if len(other):
-            axes.plot(*other.T, ".", color=COLOUR["soft"], markersize=4, label="others, nearest")
+            axes.plot(*other.T, ".", color=COLOUR["soft"], markersize=4, label="not judged")
         for level in range(len(names)):
             if len(own := documents[levels == level]):
                 axes.plot(*own.T, linestyle="none", **_grade_style(level, len(names)), label=names[level])
-        if query:
-            style = {"marker": "*", "markersize": 13, "linestyle": "none"}
-            axes.plot(*points[:1].T, color=COLOUR["query"], label="query", markeredgecolor=COLOUR["ink"], **style)
+        style = {"marker": "*", "markersize": 13, "linestyle": "none"}
+        axes.plot(*points[:1].T, color=COLOUR["query"], label="query", markeredgecolor=COLOUR["ink"], **style)
         for text, point, offset in zip(labels, documents, _offsets(documents, labels), strict=True):
             place = {"xytext": offset, "textcoords": "offset points", "ha": "center", "va": "center"}
             if text:
                 axes.annotate(text, point, fontsize=7.5, **place)
-        _as_map(axes, plane)
+        _as_map(axes)
         axes.figure.legend(loc="outside upper left", ncols=4, handletextpad=0.3, columnspacing=1.2)
 
-    return draw(
-        name, "a query, its judged documents by grade, and the nearest others, in two dimensions", paint, height=3.9
-    )
+    return draw(name, "a query and the documents of a list, by grade, in two dimensions", paint, height=3.9)
 
 
 def first_tokens(name: str, plane: Plane, groups: Int[np.ndarray, " n"]) -> Html:
     """Documents by the first token of their docid: `groups` are from 0 to 7 for the most frequent ones, -1 for all
     others."""
-    points = np.round(plane.points / max(float(np.abs(plane.points).max()), 1e-9), 4)
+    points = _scaled(plane.points)
 
     def paint(axes: "Axes") -> None:
         axes.plot(*points[groups < 0].T, ".", color=COLOUR["line"], markersize=3)
         for group in range(SERIES):
             own = points[groups == group]
             axes.plot(*own.T, linestyle="none", marker=MARKERS[group], color=COLOUR[f"s{group}"], markersize=3.5)
-        _as_map(axes, plane)
+        _as_map(axes)
+        first, second = (f"{share:.0%} of the variance" for share in plane.shares)
+        axes.set(xlabel=first, ylabel=second)
 
     return draw(name, "documents in two dimensions, by the first token of their docids", paint, height=3.9)
 
@@ -176,10 +180,14 @@ def _grade_style(level: int, levels: int) -> dict:
     return style | {"color": COLOUR[f"g{place}"], "markeredgecolor": COLOUR["ink"], "markeredgewidth": 0.6}
 
 
-def _as_map(axes: "Axes", plane: Plane) -> None:
+def _scaled(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+    """From -1 to 1."""
+    return np.round(points / max(float(np.abs(points).max()), 1e-9), 4)
+
+
+def _as_map(axes: "Axes") -> None:
     """Without numbers, which mean nothing by themselves, and with the same scale in both directions."""
-    first, second = (f"{share:.0%} of the variance" for share in plane.shares)
-    axes.set(xlabel=first, ylabel=second, xticks=[], yticks=[])
+    axes.set(xticks=[], yticks=[])
     axes.margins(0.08)
     axes.set_aspect("equal", adjustable="datalim")
 

@@ -1,9 +1,11 @@
-"""Vectors in a plane, for pictures."""
+"""Vectors in a plane, for pictures: by their variance (PCA), or by who is near to whom (t-SNE)."""
 
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+
+_NEIGHBOURS = 30  # of each point: t-SNE's customary perplexity
 
 
 class Plane(NamedTuple):
@@ -24,3 +26,22 @@ def principal_plane(vectors: Float[np.ndarray, "n F"]) -> Plane:
         variance[i] = sizes[i] ** 2
     total = float(np.sum(sizes**2))
     return Plane(points, variance / total if total > 0 else variance)
+
+
+def neighbour_plane(vectors: Float[np.ndarray, "n F"], *, cosine: bool) -> Float[np.ndarray, "n 2"]:
+    """t-SNE, which keeps neighbours together, by the cosine or else by the distance. It starts from the principal
+    plane, so that the same vectors give the same picture."""
+    from sklearn.manifold import TSNE
+
+    start = principal_plane(vectors).points
+    if len(vectors) < 3:
+        return start
+    perplexity = min(_NEIGHBOURS, (len(vectors) - 1) / 3)
+    tsne = TSNE(
+        perplexity=perplexity,
+        init=start / (np.std(start[:, 0]) or 1.0) * 1e-4,  # as scikit-learn's own "pca", also where all are alike
+        metric="cosine" if cosine else "euclidean",
+        method="exact",  # sums in one order, whatever the number of threads
+        random_state=0,
+    )
+    return tsne.fit_transform(np.asarray(vectors, np.float64))

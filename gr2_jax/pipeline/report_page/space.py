@@ -1,13 +1,14 @@
-"""The model's space in two dimensions, as in the paper's Figure 4: a query among its judged documents; the docids."""
+"""The model's space, as in the paper's Figure 4: how near documents of each grade are to their query; a query and its
+list; the docids."""
 
-from typing import NamedTuple
+import statistics
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from gr2_jax.array_files import map_array
 from gr2_jax.errors import UserError
-from gr2_jax.evaluation.report_page.figures import first_tokens, neighbours
+from gr2_jax.evaluation.grade_tau import GRADE_TAU
+from gr2_jax.evaluation.report_page.figures import first_tokens, listed
 from gr2_jax.evaluation.report_page.markup import (
     Html,
     figure,
@@ -20,166 +21,177 @@ from gr2_jax.evaluation.report_page.markup import (
     tag,
     together,
 )
-from gr2_jax.evaluation.report_page.projection import principal_plane
+from gr2_jax.evaluation.report_page.projection import neighbour_plane, principal_plane
 from gr2_jax.evaluation.report_page.style import SERIES
 from gr2_jax.evaluation.report_page.svg import can_draw
-from gr2_jax.hosts import process_count
+from gr2_jax.evaluation.significance import mean_interval
+from gr2_jax.evaluation.table import format_cell
+from gr2_jax.pipeline.grade_vectors import SHOWN, GradeVectors, ShownList, grade_vectors, shown_list
 from gr2_jax.pipeline.report_page.findings import Findings
 from gr2_jax.pipeline.report_page.queries import document_name
 from gr2_jax.pipeline.rows import System
 from gr2_jax.pipeline.run import Run
-from gr2_jax.pipeline.stage import STAGE_FILE, Stage, current_fingerprint, fingerprint_of, reading_stage
+from gr2_jax.pipeline.stage import STAGE_FILE, reading_stage
 from gr2_jax.search.docid_vectors import DocidVectors
 
 KEY, TITLE = "vectors", "Vectors"
-_JUDGED, _NEAREST, _SAMPLE = 10, 40, 800  # documents in the pictures
-_MOST_MB = 4000  # of a model that is loaded for one query's vector
+_JUDGED, _SAMPLE = 10, 800  # documents in the table of a query, and in the picture of docids
 _BLOCK = 65_536  # documents compared with the query at a time
 _MARKS = "●■◆▲▼✚✖★"  # as the figure's markers
 
 
 def body(found: Findings) -> Html:
-    row = _row(found)
-    vectors = _vectors(found.detail, row)
-    return together(*_query(found, row, vectors), *_first_tokens(found, row, vectors))
+    shown = [*_by_grade(found), *pictures(found), *_first_tokens(found)]
+    if not shown:
+        raise UserError("no row of the run has vectors: none was trained to compare them, or none is searched yet")
+    return together(*shown)
 
 
-def _row(found: Findings) -> System:
-    """The first row that keeps a table of docid vectors."""
-    for row in found.detail.rows:
-        if isinstance(row, System) and (found.detail.paths.vectors(row.name) / STAGE_FILE).is_file():
-            return row
-    raise UserError("no row of the run has docid vectors: none was trained to compare them, or none is trained yet")
+def _table(found: Findings) -> tuple[System, DocidVectors] | None:
+    """The first row that keeps a table of docid vectors, and the table."""
+    run = found.detail
+    for row in run.rows:
+        if isinstance(row, System) and (run.paths.vectors(row.name) / STAGE_FILE).is_file():
+            with reading_stage(run.paths.vectors(row.name), "") as path:
+                vectors, documents = DocidVectors.load(path), len(run.doc_ids)
+                if len(vectors.values) != documents:
+                    raise UserError(
+                        f"{path} is damaged: it has {len(vectors.values)} vectors for {documents} documents"
+                    )
+                return row, vectors
+    return None
 
 
-def _vectors(run: Run, row: System) -> DocidVectors:
-    with reading_stage(run.paths.vectors(row.name), "") as path:
-        vectors = DocidVectors.load(path)
-        if len(vectors.values) != len(run.doc_ids):
-            raise UserError(f"{path} is damaged: it has {len(vectors.values)} vectors for {len(run.doc_ids)} documents")
-        return vectors
+# grades
 
 
-def _of_rows(vectors: DocidVectors, rows: Int[np.ndarray, " n"] | slice) -> Float[np.ndarray, "n F"]:
-    values = np.asarray(vectors.values[rows], np.float32)
-    return values if vectors.scales is None else values * vectors.scales[rows][:, None]
+def _by_grade(found: Findings) -> list[Html]:
+    """How near documents of each grade are, in numbers."""
+    rows = {row.name: grade_vectors(found.lists, row.name, found.part) for row in found.lists.rows}
+    rows = {name: own for name, own in rows.items() if own is not None}
+    if not rows:
+        return []
+    grades = sorted({grade for own in rows.values() for grade in own.grades}, reverse=True)
+    lines = [
+        [name, f"{len(own.taus):,}", _tau(own), *(_mean(own.of_grade(grade)) for grade in grades)]
+        for name, own in rows.items()
+    ]
+    headings = ["row", "n", GRADE_TAU, *(f"similarity, grade {grade}" for grade in grades)]
+    untrained = [
+        row.name
+        for row in found.lists.rows
+        if row.name in rows and isinstance(row, System) and not row.objective_in(found.lists).trains_vectors
+    ]
+    return [
+        tag("h3", "Are documents of a higher grade nearer to the query?"),
+        table(headings, lines),
+        note(
+            f"Grade tau{found.whose}: Kendall's tau-b between the grades of a query's judged documents and their "
+            f"similarities to it, the mean over the n {found.part} queries with two grades or more, with its 95% t "
+            "interval over them: 1 where every document of a higher grade is nearer, 0 where grades say nothing, below "
+            "0 where those of lower grades are nearer."
+        ),
+        note(
+            "Similarity: of a query and its documents of a grade, the mean over the queries that have such. Rows have "
+            "scales of their own: compare the grades of a row, not rows."
+        ),
+        *([note(f"Not trained to be compared: the vectors of {', '.join(untrained)}.")] if untrained else []),
+    ]
+
+
+def _tau(own: GradeVectors) -> Html | None:
+    if not own.taus:
+        return None
+    interval = mean_interval(own.taus.values())
+    between = None if interval is None else tag("small", f"[{', '.join(format_cell(end, True) for end in interval)}]")
+    return together(format_cell(statistics.mean(own.taus.values()), True), between)
+
+
+def _mean(values: list[float]) -> str | None:
+    return format_cell(statistics.mean(values), True) if values else None
 
 
 # a query
 
 
-class _Surroundings(NamedTuple):
-    """A query and the documents that are shown around it.
-
-    vector          f_q; None where it is not known
-    judged          rows of judged documents, the best grade first
-    grades          of these
-    others          rows of the nearest others
-    similarities    [N], of all documents, with the query or, where f_q is not known, with the first judged document
-    """
-
-    vector: Float[np.ndarray, " F"] | None
-    judged: Int[np.ndarray, " J"]
-    grades: list[int]
-    others: Int[np.ndarray, " n"]
-    similarities: Float[np.ndarray, " N"]
-
-
-def _query(found: Findings, row: System, vectors: DocidVectors) -> list[Html | None]:
-    heading, query = tag("h3", "A query among its judged documents"), _chosen(found)
-    if query is None:
-        return [heading, sentence(f"No {found.part} query has judged documents.")]
-    text = found.detail.corpus.queries[query]
-    try:
-        vector, why = _query_vector(found, row, text), None
-    except (UserError, ModuleNotFoundError) as error:
-        vector, why = None, note(f"The query's own vector is left out: {error}.")
-    around = _surroundings(found, vectors, query, vector)
-    introduction = sentence(f"{row.name}{found.whose}, for the query “", foreign(text), "”:")
-    drawn = _drawn(vectors, around) if can_draw() else None
-    return [heading, introduction, why, figures(filter(None, [drawn, _judged_table(found, around)]))]
+def pictures(found: Findings) -> list[Html]:
+    """One query and the list of each row with vectors; its judged documents, and how near they are."""
+    lists = {row.name: shown_list(found.detail, row.name, found.part) for row in found.detail.rows}
+    lists = {name: own for name, own in lists.items() if own is not None}
+    if not lists:
+        return []
+    query = next(iter(lists.values())).query
+    grades = {doc_id: grade for doc_id, grade in found.qrels[query].items() if doc_id in found.detail.row_of}
+    judged = sorted(grades, key=lambda doc_id: -grades[doc_id])[:_JUDGED]
+    numbers = {doc_id: str(number) for number, doc_id in enumerate(judged, start=1)}
+    drawn = [_drawn(name, own, grades, numbers) for name, own in lists.items()] if can_draw() else []
+    return [
+        tag("h3", "A query and its list, by grade"),
+        sentence("“", foreign(found.detail.corpus.queries[query]), f"”, {_WHICH}:"),
+        figures(drawn),
+        *([note(_MEANING)] if drawn else []),
+        *_judged_table(found, numbers, grades, lists),
+    ]
 
 
-def _surroundings(
-    found: Findings, vectors: DocidVectors, query: str, vector: Float[np.ndarray, " F"] | None
-) -> _Surroundings:
-    grades = found.qrels[query]
-    places = {doc_id: place for place, doc_id in enumerate(found.detail.doc_ids)}
-    judged = sorted((doc_id for doc_id in grades if doc_id in places), key=lambda doc_id: -grades[doc_id])[:_JUDGED]
-    rows = np.array([places[doc_id] for doc_id in judged], np.int64)
-    similarities = _similarities(vectors, _of_rows(vectors, rows[:1])[0] if vector is None else vector)
-    nearest = np.argsort(-similarities, kind="stable")[: _NEAREST + len(rows)]
-    others = nearest[~np.isin(nearest, rows)][:_NEAREST]
-    return _Surroundings(vector, rows, [grades[doc_id] for doc_id in judged], others, similarities)
+_WHICH = "the query whose judged documents have the most grades, then the one with the most of them"
+_MEANING = (
+    f"Each picture has the query and the first documents of a row's list, at most {SHOWN}, by t-SNE of their vectors: "
+    "what is close together is alike. Directions and distances have no unit, and how far apart two groups are says "
+    "little. Numbers are those of the table."
+)
 
 
-def _judged_table(found: Findings, around: _Surroundings) -> Html:
-    known = around.vector is not None
-    lines = []
-    for number, (row, grade) in enumerate(zip(around.judged, around.grades, strict=True), start=1):
-        own = around.similarities[row]
-        place = int(np.sum(around.similarities > own)) + 1
-        name = foreign(document_name(found, found.detail.doc_ids[row]), 80)
-        lines.append([str(number), name, str(grade), *([f"{own:.3f}", f"{place:,}"] if known else [])])
-    return table(["", "document", "grade", *(["similarity", "nearest"] if known else [])], lines, words=(0, 1))
+def _drawn(name: str, own: ShownList, grades: dict[str, int], numbers: dict[str, str]) -> Html:
+    found = sorted(set(grades.values()))
+    svg = listed(
+        f"list-{name}",
+        neighbour_plane(np.concatenate([own.vector[None], own.documents]), cosine=own.cosine),
+        levels=np.array([found.index(grades[doc_id]) if doc_id in grades else -1 for doc_id in own.doc_ids], np.int64),
+        labels=[numbers.get(doc_id, "") for doc_id in own.doc_ids],
+        names=[f"grade {grade}" for grade in found],
+    )
+    inside = sum(doc_id in grades for doc_id in own.doc_ids)
+    return figure(svg, f"{name}: {len(own.doc_ids)} documents, {inside} of the {len(grades)} judged ones.")
 
 
-def _chosen(found: Findings) -> str | None:
-    """The query with the most different grades, then with the most judged documents up to as many as are shown."""
-    known = found.detail.documents.keys()
-    inside = {
-        query: [grade for doc_id, grade in grades.items() if doc_id in known] for query, grades in found.qrels.items()
-    }
-    inside = {query: grades for query, grades in inside.items() if grades and query in found.detail.corpus.queries}
-    return max(inside, key=lambda query: (len(set(inside[query])), min(len(inside[query]), _JUDGED)), default=None)
-
-
-def _query_vector(found: Findings, row: System, text: str) -> Float[np.ndarray, " F"]:
-    """f_q, kept in report/query-vector/, so that the model is loaded once."""
-    run = found.detail
-    made_of = [row.name, current_fingerprint(run.paths.vectors(row.name)), text]
-    stage = Stage(found.run.paths.report / "query-vector", fingerprint_of(made_of))
-    if not stage.done:
-        size = found.row(row.name).get("model MB", 0.0)
-        if process_count() > 1:
-            raise UserError("several processes hold the model; `gr2 report` on one machine adds it")
-        if size > _MOST_MB:
-            raise UserError(f"the model has {size:,.0f} MB")
-        vector = row.open(run).query_vectors([text])[0]
-        stage.build(lambda out: np.save(out / "vector.npy", vector))
-    with reading_stage(stage.directory, "vector.npy") as path:
-        return np.array(map_array(path, ndim=1))
+def _judged_table(
+    found: Findings, numbers: dict[str, str], grades: dict[str, int], lists: dict[str, ShownList]
+) -> list[Html]:
+    """The judged documents and, by the first row that has a table of vectors, how near they are among all."""
+    with_table = _table(found)
+    near = {}
+    if with_table is not None and (own := lists.get(with_table[0].name)) is not None:
+        similarities = _similarities(with_table[1], own.vector)
+        for doc_id in numbers:
+            value = similarities[found.detail.row_of[doc_id]]
+            near[doc_id] = [f"{value:.3f}", f"{int(np.sum(similarities > value)) + 1:,}"]
+    lines = [
+        [number, foreign(document_name(found, doc_id), 80), str(grades[doc_id]), *near.get(doc_id, ())]
+        for doc_id, number in numbers.items()
+    ]
+    headings = ["", "document", "grade", *(["similarity", "nearest"] if near else [])]
+    shown = [table(headings, lines, words=(0, 1))]
+    if near:
+        shown.append(
+            note(f"Nearest: the place among all documents by similarity; both are those of {with_table[0].name}.")
+        )
+    return shown
 
 
 def _similarities(vectors: DocidVectors, centre: Float[np.ndarray, " F"]) -> Float[np.ndarray, " N"]:
     starts = range(0, len(vectors.values), _BLOCK)
-    return np.concatenate([_of_rows(vectors, slice(start, start + _BLOCK)) @ centre for start in starts])
-
-
-def _drawn(vectors: DocidVectors, around: _Surroundings) -> Html:
-    documents = _of_rows(vectors, np.concatenate([around.judged, around.others]))
-    known = around.vector is not None
-    plane = principal_plane(np.concatenate([around.vector[None], documents]) if known else documents)
-    grades = sorted(set(around.grades))
-    svg = neighbours(
-        "neighbours",
-        plane,
-        query=known,
-        levels=np.array([*map(grades.index, around.grades), *[-1] * len(around.others)], np.int64),
-        labels=[*map(str, range(1, len(around.judged) + 1)), *[""] * len(around.others)],
-        names=[f"grade {grade}" for grade in grades],
-    )
-    centre = "the documents nearest to the query" if known else "those nearest to document 1"
-    return figure(svg, f"Its judged documents by grade, with their numbers in the table, and {centre} (PCA of these).")
+    return np.concatenate([vectors.of(slice(start, start + _BLOCK)) @ centre for start in starts])
 
 
 # the docids
 
 
-def _first_tokens(found: Findings, row: System, vectors: DocidVectors) -> list[Html | None]:
-    """The docids by their first tokens; nothing where it cannot be drawn."""
-    if not can_draw():
+def _first_tokens(found: Findings) -> list[Html]:
+    """The docids by their first tokens; nothing where no row has a table of vectors, or nothing can be drawn."""
+    if (with_table := _table(found)) is None or not can_draw():
         return []
+    row, vectors = with_table
     run, random = found.detail, np.random.default_rng(0)
     firsts = run.docids(row.docids).trie.docids()[:, 0]
     sample = np.sort(random.choice(len(firsts), min(_SAMPLE, len(firsts)), replace=False))
@@ -188,7 +200,7 @@ def _first_tokens(found: Findings, row: System, vectors: DocidVectors) -> list[H
     groups = np.full(len(sample), -1)
     for group, token in enumerate(frequent):
         groups[firsts[sample] == token] = group
-    svg = first_tokens("first-tokens", principal_plane(_of_rows(vectors, sample)), groups)
+    svg = first_tokens("first-tokens", principal_plane(vectors.of(sample)), groups)
     shares = dict(zip(tokens.tolist(), counts.tolist(), strict=True))
     key = [
         tag(

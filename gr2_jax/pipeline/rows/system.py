@@ -258,6 +258,12 @@ class System(Row):
         say(f"  {self.name}: the weight of the joint ranking is not chosen yet, so it is {retriever.options.weight:g}")
         return retriever
 
+    def open_to_compare(self, run: Run) -> Retriever:
+        """Compares a query with docids as Eq. 4 does, also where the training did not: the vectors are then what
+        likelihoods alone made of the encoder, read through a head that nothing trained."""
+        retriever = self._restored(run)
+        return dataclasses.replace(retriever, compares=self._settings(run))
+
     def _restored(self, run: Run, step: int | None = None) -> Retriever:
         """With the weight of the joint ranking that the experiment configures."""
         stage = run.training(self.name)
@@ -311,9 +317,10 @@ class System(Row):
 
     def _compares(self, run: Run) -> VectorSettings | None:
         """How the row compares queries with docids; None where it was not trained to."""
+        return self._settings(run) if self.objective_in(run).trains_vectors else None
+
+    def _settings(self, run: Run) -> VectorSettings:
         objective = self.objective_in(run)
-        if not objective.trains_vectors:
-            return None
         return VectorSettings(objective.docid_reader, objective.temperature, objective.similarity)
 
     def _current_fingerprints(self, run: Run) -> dict[str, str]:

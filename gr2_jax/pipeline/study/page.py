@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gr2_jax.buckets import push
+from gr2_jax.evaluation.grade_tau import GRADE_TAU
 from gr2_jax.evaluation.report_page.figures import intervals
 from gr2_jax.evaluation.report_page.markup import (
     Html,
@@ -28,9 +29,12 @@ from gr2_jax.experiment.fields import fields_of
 from gr2_jax.experiment.study import Axis, Pair, Place, Point, Rows
 from gr2_jax.files import write_text
 from gr2_jax.pipeline.report_page.docid_part import compared
+from gr2_jax.pipeline.report_page.findings import recorded
 from gr2_jax.pipeline.report_page.page import without_figures
+from gr2_jax.pipeline.report_page.space import pictures
 from gr2_jax.pipeline.study.plan import Planned
 from gr2_jax.pipeline.study.results import Key, Measured
+from gr2_jax.pipeline.workdir import Workdir
 
 _MOST_DIFFERENCES = 4  # settings of a point that are shown
 
@@ -40,6 +44,8 @@ def write_study_page(measured: Measured, plan: dict[str, Planned], directory: Pa
     study = measured.study
     parts = [(axis.name, axis.name, _axis(measured, axis)) for axis in _drawn_axes(measured)]
     parts.append(("measures", "Measures", _measures(measured)))
+    if measured.key == GRADE_TAU:
+        parts.append(("vectors", "Vectors", _vectors(measured, directory)))
     if docids := _docids(measured):
         parts.append(("docids", "Docids", docids))
     parts.append(("points", "Points", _points(measured, plan)))
@@ -72,15 +78,15 @@ def _axis(measured: Measured, axis: Axis) -> Html:
     places = measured.points.places[axis.name]
     if isinstance(axis, Rows):
         keys = {row: (measured.study.reference, row) for row in measured.rows}
-        return _named(measured, axis, {name: key for name, key in keys.items() if key in measured.keys})
+        return _named(measured, axis, {name: key for name, key in keys.items() if key in measured.compared})
     if isinstance(axis, Pair):
         return _pair(measured, axis, places)
     if all(place.number is not None for place in places):
         return _numbers(measured, axis, places)
     points = dict.fromkeys([measured.study.reference, *(place.point for place in places)])
     others = [point for point in points if point != measured.study.reference]
-    rows = [row for row in measured.rows if any((point, row) in measured.keys for point in others)]
-    keys = [(point, row) for point in points for row in rows if (point, row) in measured.keys]
+    rows = [row for row in measured.rows if any((point, row) in measured.compared for point in others)]
+    keys = [(point, row) for point in points for row in rows if (point, row) in measured.compared]
     return _named(measured, axis, {": ".join(key): key for key in keys})
 
 
@@ -98,7 +104,7 @@ def _numbers(measured: Measured, axis: Axis, places: tuple[Place, ...]) -> Html:
 
 def _dots(measured: Measured, row: str, places: tuple[Place, ...]) -> Iterator[Dot]:
     for place in places:
-        if (place.point, row) in measured.keys and place.number is not None:
+        if (place.point, row) in measured.compared and place.number is not None:
             spread = measured.spread((place.point, row), measured.key)
             yield Dot(place.number, *(spread if isinstance(spread, Spread) else (spread, None)))
 
@@ -123,7 +129,7 @@ def _pair(measured: Measured, axis: Pair, places: tuple[Place, ...]) -> Html:
     """A map for each row that the pair changes, and a table of all."""
     both, pictures = (axis.first.name, axis.second.name), []
     for row in measured.rows:
-        keys = {place.names: (place.point, row) for place in places if (place.point, row) in measured.keys}
+        keys = {place.names: (place.point, row) for place in places if (place.point, row) in measured.compared}
         cells = {values: statistics.mean(measured.values(key, measured.key)) for values, key in keys.items()}
         if len(set(cells.values())) > 1 and can_draw():
             svg = heat_map(f"map-{axis.name}-{row}", both, measured.key, cells)
@@ -144,7 +150,8 @@ _BARS = "; bars are one standard deviation over the seeds either way"
 
 
 def _cell(measured: Measured, key: Key, measure: str | None = None) -> str | None:
-    return format_cell(measured.spread(key, measure or measured.key), True) if key in measured.keys else None
+    spread = measured.spread(key, measure or measured.key) if key in measured.keys else None
+    return None if spread is None else format_cell(spread, True)
 
 
 def _difference(measured: Measured, key: Key) -> str | None:
@@ -170,6 +177,15 @@ def _measures(measured: Measured) -> Html:
     ]
     below = [f"{line}." if line.startswith("p: ") else f"{line[:1].upper()}{line[1:]}." for line in measured.about]
     return together(table(["point", "row", *measured.measures, "p"], rows, words=(0, 1)), *map(note, below))
+
+
+def _vectors(measured: Measured, directory: Path) -> Html:
+    """One query and its lists, of the reference's first seed."""
+    point = next(point for point in measured.points.points if point.name == measured.study.reference)
+    found = recorded(Workdir(directory / "points" / point.folder))
+    return together(
+        *pictures(found), note(f"Of {point.name}, of the first seed, and of the first fold where there are any.")
+    )
 
 
 def _docids(measured: Measured) -> Html | None:

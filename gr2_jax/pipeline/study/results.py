@@ -25,7 +25,7 @@ _COLUMNS = ("point", "row", "seed", "measure", "value")
 class Scores(NamedTuple):
     """What was measured of a point.
 
-    values     row -> measure -> the value of each seed
+    values     row -> measure -> the value of each seed; not every row has every measure
     notes      row -> why it was left out, or what its zeros mean
     docids     docid scheme -> its quality, of the first seed and fold
     queries    how many were measured
@@ -48,8 +48,9 @@ class Measured:
 
     @cached_property
     def measures(self) -> tuple[str, ...]:
-        """Those that every point has, in the order of the first."""
-        tables = [next(iter(scores.values.values()), {}) for scores in self.scores.values()]
+        """Those that a row of every point has, in the order of the first."""
+        rows = (scores.values.values() for scores in self.scores.values())
+        tables = [dict.fromkeys(measure for own in of_point for measure in own) for of_point in rows]
         common = tuple(measure for measure in tables[0] if all(measure in table for table in tables))
         if not common:
             raise UserError(
@@ -70,24 +71,31 @@ class Measured:
         return tuple((point, row) for point, scores in self.scores.items() for row in scores.values)
 
     @cached_property
+    def compared(self) -> tuple[Key, ...]:
+        """Those of the keys that have the key measure."""
+        return tuple(key for key in self.keys if self.key in self.scores[key[0]].values[key[1]])
+
+    @cached_property
     def rows(self) -> tuple[str, ...]:
         """The rows that are drawn."""
-        return tuple(dict.fromkeys(row for _, row in self.keys if not self.study.rows or row in self.study.rows))
+        return tuple(dict.fromkeys(row for _, row in self.compared if not self.study.rows or row in self.study.rows))
 
     def values(self, key: Key, measure: str) -> list[float]:
-        """One for each seed."""
-        return self.scores[key[0]].values[key[1]][measure]
+        """One for each seed; none where the row does not have the measure."""
+        return self.scores[key[0]].values[key[1]].get(measure, [])
 
-    def spread(self, key: Key, measure: str) -> Spread | float:
-        """The mean over the seeds and, of two or more, the standard deviation with n - 1."""
+    def spread(self, key: Key, measure: str) -> Spread | float | None:
+        """The mean over the seeds and, of two or more, the standard deviation with n - 1; None where there is none."""
         values = self.values(key, measure)
+        if not values:
+            return None
         mean = statistics.mean(values)
         return Spread(mean, statistics.stdev(values)) if len(values) > 1 else mean
 
     def reference(self, key: Key) -> Key | None:
         """What a point and row are compared with; None for the reference itself and where it was not measured."""
         found = self.study.reference, self.points.against or key[1]
-        return found if found != key and found in self.keys else None
+        return found if found != key and found in self.compared else None
 
     @cached_property
     def p(self) -> dict[Key, float]:
@@ -95,7 +103,7 @@ class Measured:
         compared: one seed alone, and what equals the reference in every seed, such as BM25 where its settings do not
         change."""
         raw = {}
-        for key in self.keys:
+        for key in self.compared:
             if (reference := self.reference(key)) is None or len(self.seeds) < 2:
                 continue
             own, others = (self._by_seed(one) for one in (key, reference))
@@ -148,5 +156,6 @@ def _csv(measured: Measured) -> str:
     for key in measured.keys:
         for place, seed in enumerate(measured.seeds):
             for measure in measured.measures:
-                writer.writerow([*key, seed, measure, repr(measured.values(key, measure)[place])])
+                if values := measured.values(key, measure):
+                    writer.writerow([*key, seed, measure, repr(values[place])])
     return text.getvalue()

@@ -8,16 +8,19 @@ from typing import NamedTuple
 
 from gr2_jax.buckets import push, shown
 from gr2_jax.errors import UserError
+from gr2_jax.evaluation.grade_tau import GRADE_TAU
 from gr2_jax.experiment import Experiment
 from gr2_jax.experiment.loading import to_record
 from gr2_jax.experiment.study import Point, Points, Study
 from gr2_jax.files import read_json, write_json
 from gr2_jax.hosts import is_first
 from gr2_jax.lock import holding
+from gr2_jax.pipeline.grade_vectors import GradeVectors, grade_vectors
 from gr2_jax.pipeline.initial_weights import weights_fingerprint
 from gr2_jax.pipeline.lending import lending
 from gr2_jax.pipeline.prepare import decides_corpus, models_of
 from gr2_jax.pipeline.report_page.findings import Findings, recorded
+from gr2_jax.pipeline.run import Run
 from gr2_jax.pipeline.stage import Stage, fingerprint_of, reading_stage
 from gr2_jax.pipeline.stages import run_experiment
 from gr2_jax.pipeline.study.page import write_study_page
@@ -66,7 +69,8 @@ def run_study(study: Study, base: Experiment, directory: Path, seeds: Sequence[i
                 stage.build(partial(_write_scores, recorded(Workdir(paths.point(point))), seeds))
         if not is_first():
             return None
-        measured = Measured(study, points, tuple(seeds), {p.name: _scores(paths.results(p)) for p in points.points})
+        scores = {point.name: _scores(paths.results(point), study) for point in points.points}
+        measured = Measured(study, points, tuple(seeds), scores)
         table = write_results(measured, directory)
         write_study_page(measured, plan, directory)
         push(directory)
@@ -115,11 +119,23 @@ def _write_scores(found: Findings, seeds: Sequence[int], out: Path) -> None:
     quality = {scheme.name: found.detail.paths.quality(scheme.name) for scheme in found.run.experiment.docids.schemes}
     docids = {name: read_json(directory / "quality.json") for name, directory in quality.items()}
     about = {"notes": found.notes, "docids": docids, "queries": found.provenance["queries"]}
-    write_json(out / _SCORES, {"values": values, **about})
+    runs = [Run(found.run.experiment, found.run.paths.seed(seed).root) for seed in seeds]
+    vectors = [[name, _of_vectors([grade_vectors(run, name) for run in runs])] for name in rows]
+    write_json(out / _SCORES, {"values": values, "vectors": vectors, **about})
 
 
-def _scores(directory: Path) -> Scores:
+def _of_vectors(each: list[GradeVectors | None]) -> list[tuple[str, list[float]]]:
+    """What a row's vectors say of grades in each seed; nothing where a seed has no vectors."""
+    measures = [{} if own is None else own.measures for own in each]
+    return [(name, [own[name] for own in measures]) for name in measures[0] if all(name in own for own in measures)]
+
+
+def _scores(directory: Path, study: Study) -> Scores:
+    """With what vectors say of grades where the study is about that."""
     with reading_stage(directory, _SCORES) as path:
         found = read_json(path)
         values = {row: dict(measures) for row, measures in found["values"]}
+        for row, measures in found.get("vectors", ()) if study.measure == GRADE_TAU else ():
+            if row in values:
+                values[row] |= dict(measures)
         return Scores(values, found["notes"], found["docids"], int(found["queries"]))
