@@ -12,7 +12,7 @@ from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
 from gr2_jax import buckets
-from gr2_jax.errors import UserError
+from gr2_jax.errors import UserError, reason_of
 from gr2_jax.heartbeat import Watch, heartbeat_seconds
 from gr2_jax.progress import be_quiet, say
 from gr2_jax.roll_call import call_roll, wait_for_answer
@@ -25,6 +25,7 @@ _CLUSTER_PATIENCE = 600  # on a cluster they may still be loading their image
 _CONNECTS_WITHIN = 15  # seconds for JAX, once all processes have answered
 _SEEN_WITHIN = 20  # seconds within which a network file system shows another host's files
 _TEXT = 2000  # bytes of a text that processes exchange
+_meetings = itertools.count()
 _watch: Watch | None = None
 _turns = itertools.count()  # numbers the checks for preemption in this process: processes agree on the one to stop at
 
@@ -171,13 +172,29 @@ def true_on_all(here: bool) -> bool:
     return bool(multihost_utils.process_allgather(np.array([here])).all())
 
 
+def _meet() -> None:
+    """Returns when every process has called this as often. A collective of CPUs gives up after half an hour, and lets
+    no signal through while it waits."""
+    if process_count() == 1:
+        return
+    from jax._src import distributed
+
+    client, place = distributed.global_state.client, f"gr2_jax/meetings/{next(_meetings)}"
+    client.key_value_set(f"{place}/{process_index()}", "here")
+    while len(client.key_value_dir_get(place)) < process_count():
+        time.sleep(0.05)
+
+
 def on_all(make: Callable[[], T]) -> T:
     """What `make` returns on this process; where it raises `UserError`, or `OSError`, on one process, every process
-    raises, so that none waits for one that has turned back."""
+    raises `UserError`, so that none waits for one that has turned back. However long it takes, the others wait."""
     try:
         made, error = make(), None
-    except (UserError, OSError) as raised:
+    except UserError as raised:
         made, error = None, raised
+    except OSError as raised:
+        made, error = None, UserError(f"{raised.filename or 'a file'} cannot be used: {reason_of(raised)}")
+    _meet()
     if not true_on_all(error is None):
         raise error or UserError("another process of this job cannot do it, and says why")
     return made

@@ -124,9 +124,9 @@ class DocidTrie:
             docids[row[longer:], depth - 1] = token[node[longer:]]
         return docids
 
-    def docids_with_ends(self) -> Int[np.ndarray, "N Ti+1"]:
-        """Returns the docid of each row with EOS, in the type of `docids`."""
-        docids = np.pad(self.docids(), [(0, 0), (0, 1)])
+    def docids_with_ends(self, rows: Int[np.ndarray, "N"] | slice = slice(None)) -> Int[np.ndarray, "N Ti+1"]:
+        """Returns the docid of each of the rows, by default of all, with EOS, in the type of `docids`."""
+        docids = np.pad(self.docids()[rows], [(0, 0), (0, 1)])
         docids[np.arange(len(docids)), np.count_nonzero(docids, axis=1)] = self.eos_id
         return docids
 

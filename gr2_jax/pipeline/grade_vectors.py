@@ -11,7 +11,8 @@ from jaxtyping import Float
 
 from gr2_jax.array_files import load_arrays
 from gr2_jax.corpus import Qrels, read_run
-from gr2_jax.evaluation.grade_tau import GRADE_TAU, grade_tau, similarity_by_grade
+from gr2_jax.errors import UserError
+from gr2_jax.evaluation.somers_d import SOMERS_D, similarity_by_grade, somers_d
 from gr2_jax.experiment import Row, VectorRow
 from gr2_jax.files import read_json, write_json
 from gr2_jax.hosts import is_first, of_first, on_all
@@ -20,6 +21,7 @@ from gr2_jax.pipeline.rows import System
 from gr2_jax.pipeline.run import PARTS, Run
 from gr2_jax.pipeline.stage import STAGE_FILE, Stage, current_fingerprint, fingerprint_of, reading_stage
 from gr2_jax.pipeline.workdir import Workdir
+from gr2_jax.progress import say
 from gr2_jax.search.dense import DenseIndex
 from gr2_jax.search.retriever import Retriever
 
@@ -29,11 +31,11 @@ SHOWN = 100  # documents of the list that is drawn, as in the paper's Figure 4
 class GradeVectors(NamedTuple):
     """What a row's vectors say of grades.
 
-    taus            query -> `grade_tau`, of the queries whose judged documents have two grades or more
+    orders          query -> `somers_d`, of the queries whose judged documents have two grades or more
     similarities    query -> judged grade -> the mean similarity of its documents
     """
 
-    taus: dict[str, float]
+    orders: dict[str, float]
     similarities: dict[str, dict[int, float]]
 
     @property
@@ -47,10 +49,10 @@ class GradeVectors(NamedTuple):
     @property
     def measures(self) -> dict[str, float]:
         """The means over the queries; nothing where no query has two grades."""
-        if not self.taus:
+        if not self.orders:
             return {}
         by_grade = {f"similarity {grade}": statistics.mean(self.of_grade(grade)) for grade in self.grades[::-1]}
-        return {GRADE_TAU: statistics.mean(self.taus.values()), **by_grade}
+        return {SOMERS_D: statistics.mean(self.orders.values()), **by_grade}
 
 
 class ShownList(NamedTuple):
@@ -75,12 +77,20 @@ def compare_vectors(run: Run, row: Row) -> None:
     compares."""
     if not _has_vectors(run, row) or of_first(is_first() and why_left_out(run.paths.runs / row.name) is not None):
         return
-    stage = Stage(
-        run.paths.similarities(row.name), fingerprint_of([row.fingerprint(run), current_fingerprint(run.paths.corpus)])
-    )
-    if not stage.take_over():
+    stage = Stage(run.paths.similarities(row.name), _fingerprint(run.paths, row.fingerprint(run)))
+    if stage.take_over():
+        return
+    try:
         opened = on_all(lambda: row.open_to_compare(run) if isinstance(row, System) else row.open(run))
-        stage.build(partial(_write, run, row, opened))
+    except UserError as error:
+        say(f"  the vectors of {row.name} are not compared: {error}")
+        return
+    stage.build(partial(_write, run, row, opened))
+
+
+def _fingerprint(paths: Workdir, row: str) -> str:
+    """Of what is said of the row that has this fingerprint, as runs/<row>/ notes it."""
+    return fingerprint_of([row, current_fingerprint(paths.corpus), SOMERS_D])
 
 
 def grade_vectors(run: Run, row: str, part: str = "test") -> GradeVectors | None:
@@ -91,7 +101,7 @@ def grade_vectors(run: Run, row: str, part: str = "test") -> GradeVectors | None
         return None
     queries = {query: own for one in found for query, own in one["queries"].items()}
     return GradeVectors(
-        {query: float(own["tau"]) for query, own in queries.items() if own["tau"] is not None},
+        {query: float(own["d"]) for query, own in queries.items() if own["d"] is not None},
         {query: {int(grade): float(value) for grade, value in own["similarity"]} for query, own in queries.items()},
     )
 
@@ -107,7 +117,11 @@ def shown_list(run: Run, row: str, part: str = "test") -> ShownList | None:
 
 
 def _read(paths: Workdir, row: str, part: str) -> dict[str, Any] | None:
-    if not (paths.similarities(row) / STAGE_FILE).is_file():
+    """None also where they are of other lists than those that the row has now."""
+    there = all((directory / STAGE_FILE).is_file() for directory in (paths.similarities(row), paths.runs / row))
+    if not there or why_left_out(paths.runs / row) is not None:
+        return None
+    if current_fingerprint(paths.similarities(row)) != _fingerprint(paths, current_fingerprint(paths.runs / row)):
         return None
     with reading_stage(paths.similarities(row), f"{part}.json") as path:
         return read_json(path)
@@ -151,7 +165,7 @@ def _listed(run: Run, row: Row, part: str, query: str) -> list[str]:
 
 def _compared(grades: list[int], similarities: Float[np.ndarray, " n"]) -> dict[str, Any]:
     by_grade = similarity_by_grade(grades, similarities)
-    return {"tau": grade_tau(grades, similarities), "similarity": list(by_grade.items())}
+    return {"d": somers_d(grades, similarities), "similarity": list(by_grade.items())}
 
 
 def _query_vectors(opened: Retriever | DenseIndex, texts: list[str]) -> Float[np.ndarray, "Q F"]:

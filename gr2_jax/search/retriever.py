@@ -147,7 +147,7 @@ class Retriever:
         """`vectors_in_parts` of some documents: takes a range of them, and what is told how many more are done."""
         name = ("vector program", self.options.parameters)
         read = self._keep(name, lambda: vector_program(self.model, self.compares, self._placement))
-        docids = self.trie.docids_with_ends()[of]
+        docids = self.trie.docids_with_ends(of)
         return partial(vectors_in_parts, read, self._device_params, docids, self.options.vectors)
 
     def document_vectors(self, rows: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n F"]:

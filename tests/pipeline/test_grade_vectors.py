@@ -1,6 +1,7 @@
 """The study of vectors by grade: its numbers against a plain loop, its one query, its table and its pages."""
 
 import dataclasses
+import itertools
 import json
 import shutil
 import sys
@@ -8,23 +9,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import kendalltau
 from small_collection import TEXTS, over, retrieval, small_experiment
 
 sys.path.append(str(Path(__file__).parents[1]))
 from html_pages import Outline
 
 from gr2_jax.corpus import Collection, Document, read_run, write_collection
-from gr2_jax.evaluation.grade_tau import GRADE_TAU
+from gr2_jax.errors import UserError
 from gr2_jax.evaluation.significance import mean_interval
+from gr2_jax.evaluation.somers_d import SOMERS_D
 from gr2_jax.experiment import CorpusConfig, EvaluationConfig, ModelConfig, OptimiserConfig
 from gr2_jax.experiment.study_file import load_study
 from gr2_jax.pipeline.grade_vectors import compare_vectors, grade_vectors, shown_list, shown_query
 from gr2_jax.pipeline.open_run import open_run
 from gr2_jax.pipeline.report_page.findings import recorded
 from gr2_jax.pipeline.report_page.page import write_page
-from gr2_jax.pipeline.rows import System
+from gr2_jax.pipeline.rows import DenseRow, System
 from gr2_jax.pipeline.run import Run
+from gr2_jax.pipeline.stage import Stage
 from gr2_jax.pipeline.study.running import run_study
 from gr2_jax.pipeline.workdir import Workdir
 
@@ -81,10 +83,11 @@ def test_the_numbers_are_those_of_a_plain_loop(run, name):
     similarities, qrels, found = loop(run, name), run.qrels("test"), grade_vectors(run, name)
     graded = [query for query in similarities if len(set(qrels[query].values())) > 1]
     assert 0 < len(graded) < len(similarities)
-    assert set(found.taus) == set(graded)
+    assert set(found.orders) == set(graded)
     for query in graded:
-        expected = kendalltau(list(qrels[query].values()), np.round(similarities[query], 6)).statistic
-        assert found.taus[query] == pytest.approx(0 if np.isnan(expected) else expected, abs=1e-9)
+        judged = list(zip(qrels[query].values(), np.round(similarities[query], 6), strict=True))
+        signs = [np.sign(x - y) for (a, x), (b, y) in itertools.permutations(judged, 2) if a > b]
+        assert found.orders[query] == pytest.approx(np.mean(signs), abs=1e-9)
     for grade in (0, 1, 3):
         means = [
             np.mean([value for value, own in zip(similarities[q], qrels[q].values(), strict=True) if own == grade])
@@ -100,7 +103,7 @@ def test_rows_without_vectors_have_none_and_a_dash(finished, run):
     lines = {line.split("|")[1].strip(): line for line in finished[1].splitlines() if line.startswith("|")}
     heading = [word.strip() for word in lines["point: row"].split("|")]
     cells = [word.strip() for word in lines["base: BM25"].split("|")]
-    assert cells[heading.index(GRADE_TAU)] == cells[heading.index("similarity 3")] == "-"
+    assert cells[heading.index(SOMERS_D)] == cells[heading.index("similarity 3")] == "-"
     assert cells[heading.index("nDCG@20")].startswith((".", "1."))
 
 
@@ -111,7 +114,7 @@ def test_the_table_and_the_csv_have_the_means_of_every_row_with_vectors(finished
         for measure, value in grade_vectors(run, name).measures.items():
             assert ["base", name, "0", measure, repr(value)] in written
     assert "similarity 0" in table
-    assert not [line for line in written if line[1] == "BM25" and line[3] == GRADE_TAU]
+    assert not [line for line in written if line[1] == "BM25" and line[3] == SOMERS_D]
 
 
 def test_every_row_shows_the_same_query_and_its_own_list(run):
@@ -161,7 +164,7 @@ def test_the_pages_have_a_picture_for_each_row_and_the_interval(finished, run):
         assert page.text.count("judged ones.") == len(VECTORS)
         assert "t-SNE" in page.text
     assert "Not trained to be compared: the vectors of GR2S-MLE." in point.text
-    low, high = mean_interval(grade_vectors(run, "Dense").taus.values())
+    low, high = mean_interval(grade_vectors(run, "Dense").orders.values())
     assert "[{}, {}]".format(*(f"{end:.4f}".removeprefix("0") for end in (low, high))) in point.text
     assert write_page(recorded(Workdir(finished[0] / "points/base"))).read_bytes() == before
 
@@ -171,7 +174,11 @@ def test_folds_are_read_together(tmp_path, run):
     experiment = dataclasses.replace(run.experiment, corpus=dataclasses.replace(run.experiment.corpus, folds=2))
     whole = Run(experiment, tmp_path)
     for fold, part in ((0, "test"), (1, "validation")):
-        directory = whole.paths.fold(fold).similarities("Dense")
+        paths = whole.paths.fold(fold)
+        for mine, theirs in ((paths.corpus, run.paths.corpus), (paths.runs / "Dense", run.paths.runs / "Dense")):
+            mine.mkdir(parents=True)
+            shutil.copy(theirs / "stage.json", mine)
+        directory = paths.similarities("Dense")
         directory.mkdir(parents=True)
         for name in ("stage.json", f"{part}.json"):
             shutil.copy(run.paths.similarities("Dense") / name, directory / name.replace(part, "test"))
@@ -179,5 +186,33 @@ def test_folds_are_read_together(tmp_path, run):
         (directory / "stage.json").write_text(json.dumps({"fingerprint": record["fingerprint"]}))
     together = grade_vectors(whole, "Dense")
     parts = [grade_vectors(run, "Dense", part) for part in ("test", "validation")]
-    assert together.taus == parts[0].taus | parts[1].taus
-    assert set(parts[0].taus) != set(parts[1].taus)
+    assert together.orders == parts[0].orders | parts[1].orders
+    assert set(parts[0].orders) != set(parts[1].orders)
+
+
+@pytest.fixture
+def copied(run, tmp_path):
+    shutil.copytree(run.paths.root, tmp_path / "run")
+    return open_run(tmp_path / "run")
+
+
+def test_what_was_said_of_other_lists_is_not_shown(copied):
+    """As after a kill between a row's search and the comparing of its vectors, or with a row that is now left out."""
+    assert grade_vectors(copied, "Dense") is not None
+    stage = copied.paths.runs / "Dense" / "stage.json"
+    Stage(stage.parent, "of other settings").begin({"fingerprint": "of other settings"})
+    assert grade_vectors(copied, "Dense") is None
+    assert shown_list(copied, "Dense") is None
+    write_page(recorded(copied.paths))
+
+
+def test_a_row_that_cannot_be_opened_again_is_not_compared_and_the_run_goes_on(copied, monkeypatch, capsys):
+    shutil.rmtree(copied.paths.similarities("Dense"))
+
+    def refuse(*_):
+        raise UserError("its checkpoint is damaged")
+
+    monkeypatch.setattr(DenseRow, "open", refuse)
+    compare_vectors(copied, copied.row("Dense"))
+    assert "the vectors of Dense are not compared: its checkpoint is damaged" in capsys.readouterr().err
+    assert grade_vectors(copied, "Dense") is None

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -225,6 +226,30 @@ def test_what_cannot_be_is_refused_before_the_work_begins(tmp_path, rows, scheme
     with pytest.raises(UserError, match=sentence):
         check(Run(small_experiment(rows=rows, docids=DocidConfig(schemes=schemes)), tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_of_one_weight_nothing_is_chosen_and_measures_decide_nothing(finished):
+    assert [path.name for path in (finished.paths.root / "weights").iterdir()] == ["chosen"]
+    evaluation = dataclasses.replace(finished.experiment.evaluation, measures=("P@5",))
+    other = Run(dataclasses.replace(finished.experiment, evaluation=evaluation), finished.paths.root)
+    assert ANEW.fingerprint(other) == ANEW.fingerprint(finished)
+
+
+def test_choosing_searches_once_and_looks_at_each_list_once(finished, tmp_path):
+    searcher, asked = open_row(finished.paths.root, "chosen").searcher, []
+
+    def noted(function, name):
+        def call(*arguments, **options):
+            asked.append(name)
+            return function(*arguments, **options)
+
+        return call
+
+    first = SimpleNamespace(search=noted(searcher.first.search, "search"))
+    watched = dataclasses.replace(searcher, first=first, look=noted(searcher.look, "look"))
+    CHOSEN._choose(finished, watched, tmp_path)
+    assert read_json(tmp_path / "weight.json") == read_json(finished.paths.weight("chosen") / "weight.json")
+    assert (asked.count("search"), asked.count("look")) == (1, len(finished.split.validation))
 
 
 def test_a_weight_that_was_not_chosen_is_said_to_be_missing(finished, tmp_path):

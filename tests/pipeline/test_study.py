@@ -299,15 +299,15 @@ def test_points_without_a_common_measure_are_refused():
 
 
 def test_a_row_without_the_measure_that_is_compared_has_a_dash(tmp_path):
-    found = measured(VALUES, (0, 1, 2), measure="grade tau")
+    found = measured(VALUES, (0, 1, 2), measure="Somers' D")
     for point, values in found.scores.items():
-        values.values["LSA"]["grade tau"] = [value / 2 for value in VALUES[point]["LSA"]]
-    assert found.measures == ("nDCG@20", "grade tau")
-    assert found.key == "grade tau"
+        values.values["LSA"]["Somers' D"] = [value / 2 for value in VALUES[point]["LSA"]]
+    assert found.measures == ("nDCG@20", "Somers' D")
+    assert found.key == "Somers' D"
     assert set(found.p) == {("beams=2", "LSA"), ("beams=8", "LSA")}
     lines = write_results(found, tmp_path).splitlines()
     assert [line.split("|")[3].strip() for line in lines if ": BM25 " in line] == ["-"] * 3
-    assert sum(",grade tau," in line for line in (tmp_path / "study.csv").read_text().splitlines()) == 3 * 3
+    assert sum(",Somers' D," in line for line in (tmp_path / "study.csv").read_text().splitlines()) == 3 * 3
 
 
 def test_one_seed_has_no_deviation_and_no_test(tmp_path):

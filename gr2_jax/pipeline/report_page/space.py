@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float
 
 from gr2_jax.errors import UserError
-from gr2_jax.evaluation.grade_tau import GRADE_TAU
 from gr2_jax.evaluation.report_page.figures import first_tokens, listed
 from gr2_jax.evaluation.report_page.markup import (
     Html,
@@ -25,6 +24,7 @@ from gr2_jax.evaluation.report_page.projection import neighbour_plane, principal
 from gr2_jax.evaluation.report_page.style import SERIES
 from gr2_jax.evaluation.report_page.svg import can_draw
 from gr2_jax.evaluation.significance import mean_interval
+from gr2_jax.evaluation.somers_d import SOMERS_D
 from gr2_jax.evaluation.table import format_cell
 from gr2_jax.pipeline.grade_vectors import SHOWN, GradeVectors, ShownList, grade_vectors, shown_list
 from gr2_jax.pipeline.report_page.findings import Findings
@@ -73,10 +73,10 @@ def _by_grade(found: Findings) -> list[Html]:
         return []
     grades = sorted({grade for own in rows.values() for grade in own.grades}, reverse=True)
     lines = [
-        [name, f"{len(own.taus):,}", _tau(own), *(_mean(own.of_grade(grade)) for grade in grades)]
+        [name, f"{len(own.orders):,}", _order(own), *(_mean(own.of_grade(grade)) for grade in grades)]
         for name, own in rows.items()
     ]
-    headings = ["row", "n", GRADE_TAU, *(f"similarity, grade {grade}" for grade in grades)]
+    headings = ["row", "n", SOMERS_D, *(f"similarity, grade {grade}" for grade in grades)]
     untrained = [
         row.name
         for row in found.lists.rows
@@ -86,10 +86,10 @@ def _by_grade(found: Findings) -> list[Html]:
         tag("h3", "Are documents of a higher grade nearer to the query?"),
         table(headings, lines),
         note(
-            f"Grade tau{found.whose}: Kendall's tau-b between the grades of a query's judged documents and their "
-            f"similarities to it, the mean over the n {found.part} queries with two grades or more, with its 95% t "
-            "interval over them: 1 where every document of a higher grade is nearer, 0 where grades say nothing, below "
-            "0 where those of lower grades are nearer."
+            f"{SOMERS_D}{found.whose}: of the pairs of a query's judged documents that differ in grade, the share in "
+            "which the higher grade is nearer to the query, less the share in which it is farther; the mean over the n "
+            f"{found.part} queries with two grades or more, with its 95% t interval over them. It is 1 where every "
+            "document of a higher grade is nearer, 0 where grades say nothing, below 0 where lower grades are nearer."
         ),
         note(
             "Similarity: of a query and its documents of a grade, the mean over the queries that have such. Rows have "
@@ -99,12 +99,12 @@ def _by_grade(found: Findings) -> list[Html]:
     ]
 
 
-def _tau(own: GradeVectors) -> Html | None:
-    if not own.taus:
+def _order(own: GradeVectors) -> Html | None:
+    if not own.orders:
         return None
-    interval = mean_interval(own.taus.values())
+    interval = mean_interval(own.orders.values())
     between = None if interval is None else tag("small", f"[{', '.join(format_cell(end, True) for end in interval)}]")
-    return together(format_cell(statistics.mean(own.taus.values()), True), between)
+    return together(format_cell(statistics.mean(own.orders.values()), True), between)
 
 
 def _mean(values: list[float]) -> str | None:
@@ -134,7 +134,7 @@ def pictures(found: Findings) -> list[Html]:
     ]
 
 
-_WHICH = "the query whose judged documents have the most grades, then the one with the most of them"
+_WHICH = "the query whose judged documents have the most different grades and, of such, the one with most of them"
 _MEANING = (
     f"Each picture has the query and the first documents of a row's list, at most {SHOWN}, by t-SNE of their vectors: "
     "what is close together is alike. Directions and distances have no unit, and how far apart two groups are says "

@@ -19,7 +19,7 @@ from gr2_jax.pipeline.schemes.pseudo_queries import PseudoQueries
 from gr2_jax.pipeline.stage import Stage, current_fingerprint, fingerprint_of
 from gr2_jax.pipeline.validation import best_on_validation, check_chooses, read_weight
 from gr2_jax.search.reranked import Reranked
-from gr2_jax.search.searcher import check_depth
+from gr2_jax.search.searcher import Hit, Searcher, check_depth
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,10 +65,10 @@ class RerankedRow(Row):
         check_chooses(run, self.name, "weight", self.weights)
 
     def train(self, run: Run) -> None:
-        """Trains the scheme's model, and chooses the weight, into weights/<name>/."""
+        """Trains the scheme's model, and chooses the weight of several, into weights/<name>/."""
         self._scheme(run).train(run)
         stage = self._stage(run)
-        if stage.done or (len(self.weights) > 1 and not run.split.validation):
+        if len(self.weights) == 1 or stage.done or not run.split.validation:
             return
         try:
             searcher = on_all(lambda: self._searcher(run))
@@ -78,27 +78,32 @@ class RerankedRow(Row):
 
     def _choose(self, run: Run, searcher: Reranked, out: Path) -> None:
         @functools.cache
-        def seen(query: str, doc_ids: tuple[str, ...]) -> Float[np.ndarray, "n"]:
+        def look(query: str, doc_ids: tuple[str, ...]) -> Float[np.ndarray, "n"]:
             return searcher.look(query, doc_ids)
 
-        once = dataclasses.replace(searcher, look=lambda query, doc_ids: seen(query, tuple(doc_ids)))
+        first = _Remembering(searcher.first)
+        once = dataclasses.replace(searcher, first=first, look=lambda query, doc_ids: look(query, tuple(doc_ids)))
         chosen = best_on_validation(run, self.weights, lambda weight: dataclasses.replace(once, weight=weight))
         write_json(out / "weight.json", chosen)
 
     def _stage(self, run: Run) -> Stage:
-        read = [run.row(self.row).fingerprint(run), self._scheme(run).training_fingerprint(run)]
-        decides = [read, self, current_fingerprint(run.paths.corpus), run.experiment.evaluation.decides]
+        decides = [self._reads(run), current_fingerprint(run.paths.corpus), run.experiment.evaluation.decides]
         return Stage(run.paths.weight(self.name), fingerprint_of(decides))
+
+    def _reads(self, run: Run) -> list:
+        return [run.row(self.row).fingerprint(run), self, self._scheme(run).training_fingerprint(run)]
 
     def _scheme(self, run: Run) -> PseudoQueries:
         return run.scheme(self.scheme)
 
     def fingerprint(self, run: Run) -> str:
-        return self._stage(run).fingerprint
+        return fingerprint_of(self._reads(run)) if len(self.weights) == 1 else self._stage(run).fingerprint
 
     def open(self, run: Run, step: int | None = None) -> Reranked:
         """At a checkpoint's step of the other row."""
         searcher = self._searcher(run, step)
+        if len(self.weights) == 1:
+            return dataclasses.replace(searcher, weight=self.weights[0])
         if not self._stage(run).done:
             raise UserError(
                 f"{self.name} in {run.paths.root} has chosen no weight for its row as it is now: run the config again"
@@ -135,3 +140,13 @@ class RerankedRow(Row):
     def train_seconds(self, run: Run) -> float | None:
         """The other row's; a docid scheme's model counts for no row."""
         return run.row(self.row).train_seconds(run)
+
+
+class _Remembering:
+    """A searcher that searches for the same queries once."""
+
+    def __init__(self, searcher: Searcher):
+        self._search = functools.cache(lambda queries, k, whole: searcher.search(queries, k, whole_batches=whole))
+
+    def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
+        return self._search(tuple(queries), k, whole_batches)

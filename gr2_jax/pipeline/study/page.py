@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from gr2_jax.buckets import push
-from gr2_jax.evaluation.grade_tau import GRADE_TAU
 from gr2_jax.evaluation.report_page.figures import intervals
 from gr2_jax.evaluation.report_page.markup import (
     Html,
@@ -23,6 +22,7 @@ from gr2_jax.evaluation.report_page.markup import (
 )
 from gr2_jax.evaluation.report_page.study_figures import Dot, along, heat_map
 from gr2_jax.evaluation.report_page.svg import can_draw
+from gr2_jax.evaluation.somers_d import SOMERS_D
 from gr2_jax.evaluation.table import Spread, format_cell
 from gr2_jax.experiment import Scheme
 from gr2_jax.experiment.fields import fields_of
@@ -44,7 +44,7 @@ def write_study_page(measured: Measured, plan: dict[str, Planned], directory: Pa
     study = measured.study
     parts = [(axis.name, axis.name, _axis(measured, axis)) for axis in _drawn_axes(measured)]
     parts.append(("measures", "Measures", _measures(measured)))
-    if measured.key == GRADE_TAU:
+    if measured.key == SOMERS_D:
         parts.append(("vectors", "Vectors", _vectors(measured, directory)))
     if docids := _docids(measured):
         parts.append(("docids", "Docids", docids))

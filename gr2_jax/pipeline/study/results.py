@@ -127,6 +127,8 @@ class Measured:
                 f"p: paired t-test over the seeds in {self.key}, against {row} at {self.study.reference}; "
                 f"Holm-corrected over {len(self.p)} comparisons",
             ]
+        if self.study.measure and self.key != self.study.measure:
+            told.append(f"no row has {self.study.measure}, which the study is about")
         rough = rough_means(min(scores.queries for scores in self.scores.values()))
         notes = [f"{p}: {row}: {note}" for p, scores in self.scores.items() for row, note in scores.notes.items()]
         return [*told, *([] if rough is None else [rough]), *notes]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gr2_jax.buckets import push, shown
 from gr2_jax.errors import UserError
-from gr2_jax.evaluation.grade_tau import GRADE_TAU
+from gr2_jax.evaluation.somers_d import SOMERS_D
 from gr2_jax.experiment import Experiment
 from gr2_jax.experiment.loading import to_record
 from gr2_jax.experiment.study import Point, Points, Study
@@ -135,7 +135,7 @@ def _scores(directory: Path, study: Study) -> Scores:
     with reading_stage(directory, _SCORES) as path:
         found = read_json(path)
         values = {row: dict(measures) for row, measures in found["values"]}
-        for row, measures in found.get("vectors", ()) if study.measure == GRADE_TAU else ():
+        for row, measures in found.get("vectors", ()) if study.measure == SOMERS_D else ():
             if row in values:
                 values[row] |= dict(measures)
         return Scores(values, found["notes"], found["docids"], int(found["queries"]))
