@@ -89,7 +89,7 @@ def compare_vectors(run: Run, row: Row) -> None:
 
 
 def _fingerprint(paths: Workdir, row: str) -> str:
-    """Of what is said of the row that has this fingerprint, as runs/<row>/ notes it."""
+    """`row` is the fingerprint of the row's lists, which runs/<row>/ notes."""
     return fingerprint_of([row, current_fingerprint(paths.corpus), SOMERS_D])
 
 

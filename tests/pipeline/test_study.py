@@ -307,6 +307,9 @@ def test_a_row_without_the_measure_that_is_compared_has_a_dash(tmp_path):
     assert set(found.p) == {("beams=2", "LSA"), ("beams=8", "LSA")}
     lines = write_results(found, tmp_path).splitlines()
     assert [line.split("|")[3].strip() for line in lines if ": BM25 " in line] == ["-"] * 3
+    without = measured(VALUES, (0, 1, 2), measure="Somers' D")
+    assert "no row has Somers' D, which the study is about" in without.about
+    assert not any("is about" in line for line in found.about)
     assert sum(",Somers' D," in line for line in (tmp_path / "study.csv").read_text().splitlines()) == 3 * 3
 
 
