@@ -112,7 +112,9 @@ def _load(directory: Path) -> tuple[T5Config, dict]:
         check_files(directory, checksums)
     folder = (directory / _PARAMS).resolve()
     silence()
-    with reading(directory / _PARAMS), ocp.StandardCheckpointer(multiprocessing_options=_alone()) as reader:
+    # without the standard handler, which would ask each array for its shape once more
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=_alone())
+    with reading(directory / _PARAMS), ocp.Checkpointer(handler, multiprocessing_options=_alone()) as reader:
         check_claim(folder, reader.metadata(folder).item_metadata.tree)
         params = reader.restore(folder)
     try:

@@ -30,14 +30,14 @@ class DenseIndex:
 
     doc_ids        row -> document id
     vectors        float32 [N, D], in memory or in a mapped file (`np.load(path, mmap_mode="r")`)
-    encode         texts -> vectors [Q, D]
+    encode         texts, and how many are read at once -> vectors [Q, D]
     model_bytes    size of the encoder
     allowed        the documents that are found; None: all
     """
 
     doc_ids: Sequence[str]
     vectors: Float[np.ndarray, "N D"]
-    encode: Callable[[Sequence[str]], Float[np.ndarray, "Q D"]]
+    encode: Callable[[Sequence[str], int], Float[np.ndarray, "Q D"]]
     model_bytes: int = 0
     options: BatchOptions = BatchOptions(_QUERIES)
     allowed: Bool[np.ndarray, "N"] | None = None
@@ -48,7 +48,7 @@ class DenseIndex:
         return self.vectors.nbytes
 
     def query_vectors(self, queries: Sequence[str]) -> Float[np.ndarray, "Q D"]:
-        return self.encode(queries)
+        return self.encode(queries, self.options.batch)
 
     def document_vectors(self, rows: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n D"]:
         return np.asarray(self.vectors[rows])
@@ -65,11 +65,14 @@ class DenseIndex:
 
     def search(self, queries: Sequence[str], k: int = 20, *, whole_batches: bool = False) -> list[list[Hit]]:
         """The `k` documents with the largest product with each query, equal scores in document order; hits have no
-        `docid` and are all proven. Batches are always whole."""
+        `docid` and are all proven."""
         check_depth(k)
         if not queries:
             return []
-        found = nearest_rows(self.encode(queries), self.vectors, k, batch=self.options.batch, allowed=self.allowed)
+        batch = self.options.batch
+        if not whole_batches:
+            batch = min(batch, 1 << (len(queries) - 1).bit_length())
+        found = nearest_rows(self.encode(queries, batch), self.vectors, k, batch=batch, allowed=self.allowed)
         return [
             [
                 Hit(self.doc_ids[row], "", float(score), proven=True)
@@ -116,7 +119,8 @@ def _chunks(vectors: Float[np.ndarray, "N D"], size: int) -> Iterator[tuple[int,
     size = min(size, len(vectors))
     for start in range(0, len(vectors), size):
         part = np.asarray(vectors[start : start + size], np.float32)
-        yield start, jnp.asarray(np.pad(part, [(0, size - len(part)), (0, 0)])), len(part)
+        whole = part if len(part) == size else np.pad(part, [(0, size - len(part)), (0, 0)])
+        yield start, jnp.asarray(whole), len(part)
 
 
 @partial(jax.jit, donate_argnums=(1, 2))

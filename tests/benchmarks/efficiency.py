@@ -26,6 +26,7 @@ memory alone, without faiss's rows, whose indexes would have to be made.
 import argparse
 import os
 import statistics
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -77,7 +78,9 @@ def make_corpus(count: int, config: T5Config, options: argparse.Namespace) -> Co
     trie = DocidTrie.from_sequences(distinct_docids(count, options.seed))
     vectors = np.broadcast_to(np.float32(0), (count, config.d_model))  # takes no memory, and is counted alike
     if options.rounds:
-        vectors = rng.standard_normal((count, config.d_model), np.float32)
+        with tempfile.TemporaryFile() as file:  # mapped, as those of a run are
+            vectors = np.memmap(file, np.float32, "w+", shape=(count, config.d_model))
+        vectors[:] = rng.standard_normal(vectors.shape, np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     queries = draw_queries(options.queries, options.seed, VOCABULARY)
     lengths = np.count_nonzero(queries, axis=1)

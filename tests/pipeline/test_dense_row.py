@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -111,7 +112,7 @@ def test_vectors_are_written_part_by_part_as_those_of_all_documents(tmp_path, mo
             yield tokens[start : start + 8]
 
     monkeypatch.setattr(GrowingArray, "append", noting)
-    parts = dense.encoded(dense._encoder(model, params, 4), blocks(), done.append)
+    parts = dense.encoded(partial(dense._encoder(model, params), size=4), blocks(), done.append)
     write_document_vectors(tmp_path, parts, 8)
     assert (tmp_path / VECTORS).read_bytes()[-expected.nbytes :] == expected.tobytes()
     assert np.load(tmp_path / VECTORS).shape == (19, 8)

@@ -1,5 +1,7 @@
 """Exact search among vectors against sorting all products."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -49,7 +51,7 @@ def test_chunks_change_nothing_for_vectors_in_a_mapped_file(tmp_path):
 
 def _index():
     vectors = np.array([[1, 0], [0, 1], [1, 1]], np.float32)
-    return DenseIndex(["a", "b", "c"], vectors, lambda texts: np.array([[len(t), 1] for t in texts], np.float32))
+    return DenseIndex(["a", "b", "c"], vectors, lambda texts, _: np.array([[len(t), 1] for t in texts], np.float32))
 
 
 def test_the_index_finds_the_largest_products():
@@ -68,3 +70,19 @@ def test_what_it_does_not_support_is_refused():
         _index().with_options(beams=5)
     with pytest.raises(UserError, match="a search returns 1 to 10,000 documents, not 0"):
         _index().search(["a"], k=0)
+
+
+def test_few_queries_are_read_and_compared_in_no_more_than_the_next_power_of_two():
+    """With `whole_batches` they fill the batch, so that a list does not depend on what else is asked."""
+    batches = []
+
+    def encode(texts, batch):
+        batches.append(batch)
+        return np.array([[len(text), 1] for text in texts], np.float32)
+
+    index = dataclasses.replace(_index(), encode=encode).with_options(batch=6)
+    lists = [index.search(["x"] * count, k=2) for count in (1, 3, 5, 9)]
+    assert batches == [1, 4, 6, 6]
+    assert lists[3] == lists[0] * 9
+    assert index.search(["x"], k=2, whole_batches=True) == lists[0]
+    assert batches[-1] == 6

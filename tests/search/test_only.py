@@ -20,7 +20,7 @@ QUERIES = ["sort array", "cubic", "matrix roots text"]
 
 def dense():
     vectors = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
-    return DenseIndex(IDS, vectors, lambda texts: np.float32([[len(text), 1, -3, 2] for text in texts]))
+    return DenseIndex(IDS, vectors, lambda texts, _: np.float32([[len(text), 1, -3, 2] for text in texts]))
 
 
 SEARCHERS = {

@@ -37,7 +37,7 @@ from gr2_jax.training.job import TrainingJob
 from gr2_jax.training.loop import train
 from gr2_jax.training.optimiser import make_optimiser
 
-_DOCUMENTS_AT_ONCE, _QUERIES_AT_ONCE = 256, 64
+_DOCUMENTS_AT_ONCE = 256
 
 _BLOCK = 8192  # documents
 
@@ -82,7 +82,7 @@ class DenseRow(VectorRow):
 
     def _opened(self, run: Run) -> tuple[Write, Join]:
         model, params = _restored(run.training(self.name))
-        encode, width = _encoder(model, params, _DOCUMENTS_AT_ONCE), model.config.d_model
+        encode, width = partial(_encoder(model, params), size=_DOCUMENTS_AT_ONCE), model.config.d_model
 
         def write(out: Path, rows: range, advance: Callable[[int], None]) -> None:
             write_document_vectors(out, encoded(encode, self._documents_in_blocks(run, rows), advance), width)
@@ -153,8 +153,9 @@ class DenseRow(VectorRow):
     # the documents' vectors
 
     def encode_documents(self, run: Run, rows: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n F"]:
-        encode = _encoder(*_restored(run.training(self.name)), _DOCUMENTS_AT_ONCE)
-        return np.concatenate(list(encode(self._cut(run, run.document_tokens[rows]))))
+        encode = _encoder(*_restored(run.training(self.name)))
+        tokens = self._cut(run, run.document_tokens[rows])
+        return np.concatenate(list(encode(tokens, _DOCUMENTS_AT_ONCE)))
 
     def document_vectors(self, run: Run) -> Float[np.ndarray, "N F"]:
         made = self._vectors(run)
@@ -173,11 +174,11 @@ class DenseRow(VectorRow):
         tokenizer, end = run.tokenizer, experiment.retrieval.model.input_end
         check_fingerprints(run, stage, {"vocabulary": tokenizer.fingerprint})
         model, params = _restored(stage)
-        encode = _encoder(model, params, _QUERIES_AT_ONCE)
+        encode = _encoder(model, params)
 
-        def encode_texts(texts: Sequence[str]) -> Float[np.ndarray, "Q D"]:
+        def encode_texts(texts: Sequence[str], batch: int) -> Float[np.ndarray, "Q D"]:
             tokens = pad_rows(tokenizer.encode_batch(texts), experiment.evaluation.query_length, eos=end)
-            return np.concatenate(list(encode(tokens)))
+            return np.concatenate(list(encode(tokens, batch)))
 
         return DenseIndex(
             doc_ids=run.doc_ids,
@@ -229,11 +230,11 @@ def encoded(
             advance(len(part))
 
 
-def _encoder(model: BiEncoder, params: dict, size: int) -> Encode:
-    """Tokens [n, S] -> vectors [at most `size`, D], part by part; compiled once for each S."""
+def _encoder(model: BiEncoder, params: dict) -> Callable[..., Iterator[Float[np.ndarray, "m D"]]]:
+    """Tokens [n, S], and a size -> vectors [at most `size`, D], part by part; compiled once for each size and S."""
     apply = jax.jit(lambda params, tokens: model.apply({"params": params}, tokens))
 
-    def encode(tokens: Int[np.ndarray, "n S"]) -> Iterator[Float[np.ndarray, "m D"]]:
+    def encode(tokens: Int[np.ndarray, "n S"], size: int) -> Iterator[Float[np.ndarray, "m D"]]:
         for start in range(0, len(tokens), size):
             part = tokens[start : start + size]
             filled = np.pad(part, [(0, size - len(part)), (0, 0)])

@@ -1,7 +1,7 @@
 """A row of a sentence encoder that others trained: what somebody would use who trains nothing."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -82,5 +82,8 @@ class EncoderRow(VectorRow):
         vectors, encoder = self.document_vectors(run), TextEncoder.load(self.encoder, length=self.length)
         if vectors.shape[1] != encoder.width:
             raise UserError(f"{self._stage(run).directory} is damaged: its vectors are not of {encoder.width} numbers")
-        encode = partial(encoder.encode_after, self.query_prefix)
+
+        def encode(texts: Sequence[str], batch: int) -> Float[np.ndarray, "Q D"]:
+            return encoder.encode_after(self.query_prefix, texts)  # which knows how many it reads at once
+
         return DenseIndex(doc_ids=run.doc_ids, vectors=vectors, encode=encode, model_bytes=encoder.model_bytes)
