@@ -111,6 +111,24 @@ def write_per_query(path: str | os.PathLike, scores: Mapping[str, Mapping[str, f
     )
 
 
+def recall_by_grade(run: Run, qrels: Qrels, cutoff: int = 20) -> dict[int, dict[str, float]]:
+    """Returns grade -> query id -> the share of the query's documents of exactly this grade that are among the first
+    `cutoff` of its list, the highest grade first, of queries that have such documents; grades below 1 are left out.
+
+    Raises:
+        UserError: As `per_query`.
+    """
+    name = f"R@{cutoff}"
+    grades = sorted({grade for own in qrels.values() for grade in own.values() if grade > 0}, reverse=True)
+    found = {}
+    for grade in grades:
+        of_grade = {query: {doc: 1 for doc, own in judged.items() if own == grade} for query, judged in qrels.items()}
+        of_grade = {query: own for query, own in of_grade.items() if own}
+        answered = any(run.get(query) for query in of_grade)
+        found[grade] = per_query(run, of_grade, [name])[name] if answered else dict.fromkeys(of_grade, 0.0)
+    return found
+
+
 def _counted(run: Run, qrels: Qrels, topics: Topics) -> Qrels:
     if topics not in get_args(Topics):
         raise UserError(f"topics is '{topics}': {nearest(topics, get_args(Topics))}")

@@ -15,6 +15,7 @@ from gr2_jax.evaluation.metrics import (
     evaluate_run,
     expected_reciprocal_rank,
     per_query,
+    recall_by_grade,
 )
 
 
@@ -258,3 +259,11 @@ def test_queries_with_only_grades_below_0_count_as_without_relevant_documents(tm
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "{'nDCG@5': {'1': 1.0, '2': 0.0}}", done.stderr
+
+
+def test_recall_of_exactly_one_grade():
+    """Of each grade's documents the share in the first 3; grade 0 is none, and so is a query without the grade."""
+    qrels = {"q": {"a": 3, "b": 3, "c": 1, "d": 0}, "r": {"a": 1}, "s": {"d": 0}}
+    run = {"q": [("a", 4.0), ("d", 3.0), ("c", 2.0), ("b", 1.0)], "r": [("b", 1.0)], "s": [("d", 1.0)]}
+    assert recall_by_grade(run, qrels, 3) == {3: {"q": 0.5}, 1: {"q": 1.0, "r": 0.0}}
+    assert recall_by_grade({"r": [("a", 1.0)]}, qrels, 3) == {3: {"q": 0.0}, 1: {"q": 0.0, "r": 1.0}}

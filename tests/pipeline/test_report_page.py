@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from html_pages import read_page
+from scipy.stats import t
 from small_collection import TEXTS, over, retrieval, small_experiment, write_folder
 
 from gr2_jax.cli import main
@@ -187,6 +188,48 @@ def test_gains_losses_and_ranks_by_hand(by_hand):
     assert f"query 5 -1.0000 .0000 1.0000 good {SCRIPT} 1 - 1" in losses
     assert gains.count("query") == 3  # with the heading
     assert "the means of 6 queries are rough" in text.lower()
+
+
+def test_which_grades_the_lists_hold_by_hand(by_hand):
+    """Of q0 to q2 the one document of grade 3 is "good" and of grade 1 "bad"; of the others "good" has grade 1."""
+    run = by_hand()
+    graded = [f"q{i} 0 bad {int(i < 3)}\nq{i} 0 good {3 if i < 3 else 1}\n" for i in range(6)]
+    (run.paths.corpus / "test.qrels").write_text("".join(graded))
+    report(run)
+    text = read_page(write_page(findings_of(run))).text
+    section = text.split("Which grades do the first 20 documents hold?")[1].split("The share of")[0]
+    cells = [
+        _cell(1, 1, 1),
+        _cell(0, 0, 0, 1, 1, 0),  # GR2S, grade 1
+        _cell(0, 1, 1),
+        _cell(1, 1, 0, 1, 1, 1),
+    ]
+    assert section.split() == "row grade 3 (n 3) grade 1 (n 6) GR2S {} {} BM25 {} {}".format(*cells).split()
+
+
+def test_more_grades_than_a_table_has_columns_for_are_left_out(by_hand):
+    run = by_hand(queries=5)
+    grades = "".join(f"q{i} 0 bad {i + 1}\nq{i} 0 good {i + 6}\n" for i in range(5))
+    for more, shown in ("", True), ("q0 0 other 11\n", False):
+        (run.paths.corpus / "test.qrels").write_text(grades + more)
+        report(run)
+        assert ("Which grades" in read_page(write_page(findings_of(run))).text) is shown
+
+
+def _cell(*values):
+    mean, half = np.mean(values), t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
+    shown = f"{mean:.4f} [{mean - half:.4f}, {mean + half:.4f}]"
+    return shown.replace(" 0.", " .").replace("[0.", "[.").removeprefix("0" if shown.startswith("0.") else "")
+
+
+def test_without_its_lists_a_run_keeps_its_table(by_hand):
+    run = by_hand()
+    (run.paths.corpus / "test.qrels").write_text("q0 0 bad 1\nq0 0 good 3\n")
+    report(run)
+    (run.paths.runs / "GR2S" / "test.trec").write_text("no run")
+    text = read_page(write_page(findings_of(run))).text
+    assert "Which grades the lists hold is left out" in text
+    assert "95% t intervals of the mean over the queries" in text
 
 
 def test_what_a_run_lacks_is_one_sentence_each(by_hand):

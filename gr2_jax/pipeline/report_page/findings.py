@@ -36,12 +36,17 @@ class Findings:
     @property
     def whose(self) -> str:
         """How the page says that it shows one of several: "" or such as " of the first seed"."""
-        which = [name for name, several in (("seed", self.lists is not self.run), ("fold", self._folds)) if several]
+        which = [name for name, several in (("seed", self._seeds), ("fold", self.detail is not self.lists)) if several]
         return f" of the first {' and '.join(which)}" if which else ""
 
     @property
-    def _folds(self) -> bool:
-        return self.detail is not self.lists
+    def whose_lists(self) -> str:
+        """The same of what is over all folds."""
+        return " of the first seed" if self._seeds else ""
+
+    @property
+    def _seeds(self) -> bool:
+        return self.lists is not self.run
 
     @cached_property
     def summary(self) -> Mapping[str, Any]:

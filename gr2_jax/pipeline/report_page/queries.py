@@ -37,8 +37,8 @@ def body(found: Findings) -> Html:
         *_shown(found, lists, "Largest gains", won[:_MOST], gains),
         *_shown(found, lists, "Largest losses", lost[:_MOST], gains),
         note(
-            f"Ranks{found.whose} are those of a document with the query's best grade, the first judged of several; - "
-            "where the list does not hold it."
+            f"Ranks{found.whose_lists} are those of a document with the query's best grade, the first judged of "
+            "several; - where the list does not hold it."
         ),
     )
 

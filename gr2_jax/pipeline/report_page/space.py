@@ -23,11 +23,11 @@ from gr2_jax.evaluation.report_page.markup import (
 from gr2_jax.evaluation.report_page.projection import neighbour_plane, principal_plane
 from gr2_jax.evaluation.report_page.style import SERIES
 from gr2_jax.evaluation.report_page.svg import can_draw
-from gr2_jax.evaluation.significance import mean_interval
 from gr2_jax.evaluation.somers_d import SOMERS_D
 from gr2_jax.evaluation.table import format_cell
-from gr2_jax.pipeline.grade_vectors import SHOWN, GradeVectors, ShownList, grade_vectors, shown_list
+from gr2_jax.pipeline.grade_vectors import SHOWN, ShownList, grade_vectors, shown_list
 from gr2_jax.pipeline.report_page.findings import Findings
+from gr2_jax.pipeline.report_page.measures import MOST_GRADES, mean_with_interval
 from gr2_jax.pipeline.report_page.queries import document_name
 from gr2_jax.pipeline.rows import System
 from gr2_jax.pipeline.run import Run
@@ -72,8 +72,14 @@ def _by_grade(found: Findings) -> list[Html]:
     if not rows:
         return []
     grades = sorted({grade for own in rows.values() for grade in own.grades}, reverse=True)
+    grades = grades if len(grades) <= MOST_GRADES else []
     lines = [
-        [name, f"{len(own.orders):,}", _order(own), *(_mean(own.of_grade(grade)) for grade in grades)]
+        [
+            name,
+            f"{len(own.orders):,}",
+            mean_with_interval(own.orders.values()),
+            *(_mean(own.of_grade(grade)) for grade in grades),
+        ]
         for name, own in rows.items()
     ]
     headings = ["row", "n", SOMERS_D, *(f"similarity, grade {grade}" for grade in grades)]
@@ -86,25 +92,21 @@ def _by_grade(found: Findings) -> list[Html]:
         tag("h3", "Are documents of a higher grade nearer to the query?"),
         table(headings, lines),
         note(
-            f"{SOMERS_D}{found.whose}: of the pairs of a query's judged documents that differ in grade, the share in "
-            "which the higher grade is nearer to the query, less the share in which it is farther; the mean over the n "
-            f"{found.part} queries with two grades or more, with its 95% t interval over them. It is 1 where every "
-            "document of a higher grade is nearer, 0 where grades say nothing, below 0 where lower grades are nearer."
+            f"{SOMERS_D}{found.whose_lists}: of the pairs of a query's judged documents that differ in grade, the "
+            "share in which the higher grade is nearer to the query, less the share in which it is farther; the mean "
+            f"over the n {found.part} queries with two grades or more, with its 95% t interval over them. It is 1 "
+            "where every document of a higher grade is nearer, 0 where grades say nothing, below 0 where lower grades "
+            "are nearer."
         ),
-        note(
-            "Similarity: of a query and its documents of a grade, the mean over the queries that have such. Rows have "
-            "scales of their own: compare the grades of a row, not rows."
-        ),
+        *([note(_SIMILARITY)] if grades else []),
         *([note(f"Not trained to be compared: the vectors of {', '.join(untrained)}.")] if untrained else []),
     ]
 
 
-def _order(own: GradeVectors) -> Html | None:
-    if not own.orders:
-        return None
-    interval = mean_interval(own.orders.values())
-    between = None if interval is None else tag("small", f"[{', '.join(format_cell(end, True) for end in interval)}]")
-    return together(format_cell(statistics.mean(own.orders.values()), True), between)
+_SIMILARITY = (
+    "Similarity: of a query and its documents of a grade, the mean over the queries that have such. Rows have scales of "
+    "their own: compare the grades of a row, not rows."
+)
 
 
 def _mean(values: list[float]) -> str | None:
