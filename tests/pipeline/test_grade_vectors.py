@@ -40,7 +40,7 @@ BASE = small_experiment(
     evaluation=EvaluationConfig(batch=4),
     rows=(System("GR2S", "title"),),
 )
-VECTORS = ("GR2S", "GR2S-MLE", "GR2S-SupCon", "Dense")
+VECTORS = ("GR2S", "GR2S-no-lambda", "GR2S-no-max", "GR2S-MLE", "GR2S-SupCon", "Dense")
 
 
 @pytest.fixture(scope="module")

@@ -104,8 +104,8 @@ def _by_grade(found: Findings) -> list[Html]:
 
 
 _SIMILARITY = (
-    "Similarity: of a query and its documents of a grade, the mean over the queries that have such. Rows have scales of "
-    "their own: compare the grades of a row, not rows."
+    "Similarity: of a query and its documents of a grade, the mean over the queries that have such. Rows have scales "
+    "of their own: compare the grades of a row, not rows."
 )
 
 
