@@ -222,7 +222,7 @@ def test_the_vectors_of_losses_are_compared_over_long_lists(base):
     points = load_study(CONFIGS / "studies/embedding.py").over(load_experiment(CONFIGS / f"{base}.py"))
     (point,) = points.points
     rows = [row.name for row in point.experiment.rows if not row.name.endswith("no-negatives")]
-    assert rows == ["GR2S", "GR2S-MLE", "GR2S-SupCon", "BM25", "Dense"]
+    assert rows == ["GR2S", "GR2S-no-lambda", "GR2S-no-max", "GR2S-MLE", "GR2S-SupCon", "BM25", "Dense"]
     assert (points.against, point.experiment.evaluation.measures) == ("GR2S", ("nDCG@20",))
     assert all(row.depth(Run(point.experiment, Path("nowhere"))) >= 100 for row in point.experiment.rows)
 
